@@ -1,0 +1,30 @@
+"""A character LSTM on Tiny Shakespeare (Karpathy 2015), by truncated back-propagation through time.
+
+    python launch.py --experiment=char_lstm_shakespeare --data.data_dir=~/tensorflow_datasets
+    python launch.py sample --workdir=runs/char_lstm_shakespeare --prompt='ROMEO:'
+
+The first 90% of the text train, the last 10% validate, and there is no test split.
+
+Measured: pending
+"""
+
+from nets.char_lm import CharLM
+from nets.data.text import Text
+from nets.tasks.language_model import LanguageModel
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=CharLM(vocab_size=65, features=256, layers=2, dropout=0.2),
+        task=LanguageModel(),
+        data=Text(name="tiny_shakespeare", batch_size=32, length=64, eval_batch_size=32),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=4e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
+        ),
+        steps=5000,
+        eval_every=500,
+        save_every=500,
+        best="loss",
+    )

@@ -1,0 +1,25 @@
+"""A multilayer perceptron on scikit-learn's digits: the smallest network that learns.
+
+    python launch.py --experiment=mlp_digits
+
+Measured: pending
+"""
+
+from nets.data.images import Images
+from nets.mlp import MLP
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=MLP(widths=(256, 128), num_classes=None, dropout=0.2),
+        task=Classify(),
+        data=Images(name="digits", batch_size=64, eval_batch_size=180, shift=0.5),
+        optimizer=Optimizer(rule="adamw", learning_rate=1e-3, schedule="cosine", weight_decay=1e-2),
+        steps=2000,
+        eval_every=200,
+        save_every=200,
+        best="accuracy",
+    )

@@ -1,0 +1,29 @@
+"""The zip code network of LeCun et al. 1989 on scikit-learn's digits, with its rejection curve.
+
+    python launch.py --experiment=zipnet_digits
+
+9,760 parameters behind shared weights, squared error on targets of +-1, and stochastic gradient
+descent, as published; the paper's own digits (USPS) are not public in their first form. The picture
+`rejection` gives the error among the answers kept against the share of answers refused.
+
+Measured: pending
+"""
+
+from nets.data.images import Images
+from nets.lenet import ZipNet
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ZipNet(num_classes=None),
+        task=Classify(criterion="squared"),
+        data=Images(name="digits", image_size=16, batch_size=8, eval_batch_size=180, normalise="symmetric"),
+        optimizer=Optimizer(rule="sgd", learning_rate=0.1, schedule="cosine"),
+        steps=4000,
+        eval_every=400,
+        save_every=400,
+        best="accuracy",
+    )

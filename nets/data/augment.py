@@ -1,0 +1,97 @@
+"""Random changes to a batch of images, vectorised over the batch; pure functions of the generator.
+
+Images are [B, H, W, C] of any number type. What comes in from outside an image is `fill`, a pixel value.
+"""
+
+import numpy as np
+
+
+def flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirrors each image left to right with probability 1/2."""
+    mirrored = rng.random(len(images)) < 0.5
+    return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+
+def pad_crop(images: np.ndarray, rng: np.random.Generator, pad: int, fill: float = 0) -> np.ndarray:
+    """Pads each side by `pad` pixels and cuts the old size out at a random place.
+
+    He et al. 2015, "Deep residual learning for image recognition", section 4.2 (`pad` 4).
+    """
+    b, h, w, _ = images.shape
+    border = ((0, 0), (pad, pad), (pad, pad), (0, 0))
+    padded = np.pad(images, border, constant_values=fill)
+    top, left = rng.integers(0, 2 * pad + 1, (2, b))
+    rows = (top[:, None] + np.arange(h))[:, :, None]  # [B, H, 1]
+    columns = (left[:, None] + np.arange(w))[:, None, :]  # [B, 1, W]
+    return padded[np.arange(b)[:, None, None], rows, columns]
+
+
+def affine(
+    images: np.ndarray,
+    rng: np.random.Generator,
+    rotate: float = 0,
+    shift: float = 0,
+    scale: float = 0,
+    fill: float = 0,
+) -> np.ndarray:
+    """Turns, moves and enlarges each image about its middle by uniformly random amounts.
+
+    Args:
+        rotate: greatest angle, in degrees, either way.
+        shift: greatest distance along each axis, in pixels, either way.
+        scale: the factor of enlargement lies in 1 - scale .. 1 + scale.
+
+    Returns:
+        float32 [B, H, W, C].
+    """
+    angle, dy, dx, zoom = rng.uniform(-1, 1, (4, len(images)))
+    angle, zoom = np.deg2rad(rotate) * angle, 1 + scale * zoom
+    cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
+    matrices = np.array([[cos, sin, shift * dy], [-sin, cos, shift * dx]])  # [2, 3, B]
+    return warp(images, np.moveaxis(matrices, -1, 0), fill)
+
+
+def warp(images: np.ndarray, matrices: np.ndarray, fill: float = 0) -> np.ndarray:
+    """Samples each image bilinearly at affinely transformed places.
+
+    Pixel (i, j) of the result is the image at `matrix @ (i, j, 1)`, both in (row, column) from the
+    middle of the image.
+
+    Args:
+        matrices: [B, 2, 3].
+
+    Returns:
+        float32 [B, H, W, C].
+    """
+    b, h, w, c = images.shape
+    wide = w + 3  # one pixel of `fill` before, two after: a place outside reads nothing else
+    padded = np.full((b, h + 3, wide, c), fill, np.float32)
+    padded[:, 1 : h + 1, 1 : w + 1] = images
+    i, j = (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in (h, w))
+
+    def places(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:  # row [B, 3]
+        a, b, c = row.astype(np.float32)[:, :, None].swapaxes(0, 1)  # [B, 1] each
+        place = (a * i + (c + np.float32((n + 1) / 2)))[:, :, None] + (b * j)[:, None, :]
+        np.clip(place, 0, n + 1, out=place)
+        whole = place.astype(np.int32)
+        place -= whole
+        return whole, place[..., None]  # [B, H, W], [B, H, W, 1]
+
+    y, fraction_y = places(matrices[:, 0], h)
+    x, fraction_x = places(matrices[:, 1], w)
+    corner = y * wide + x + (np.arange(b, dtype=np.int32) * (h + 3) * wide)[:, None, None]
+    pixels = padded.reshape(-1) if c == 1 else padded.reshape(-1, c)
+
+    def between(index: np.ndarray) -> np.ndarray:
+        left = np.take(pixels, index, axis=0, mode="clip").reshape(images.shape)
+        right = np.take(pixels, index + 1, axis=0, mode="clip").reshape(images.shape)
+        right -= left
+        right *= fraction_x
+        left += right
+        return left
+
+    top, bottom = between(corner), between(corner + wide)
+    bottom -= top
+    bottom *= fraction_y
+    top += bottom
+    return top

@@ -1,0 +1,158 @@
+"""TensorFlow Datasets prepared as array_record, read without tensorflow."""
+
+import contextlib
+import difflib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nets.data.sources import SPLITS, ImageSet, resize
+from nets.errors import UserError
+
+
+def open_builder(name: str, data_dir: str | None) -> Any:
+    """The `tfds.core.DatasetBuilder` of a name; knows features, and splits where it is prepared.
+
+    Raises:
+        UserError: there is no such set, or its code needs what is not installed.
+    """
+    import tensorflow_datasets
+
+    data_dir = data_dir and os.path.expanduser(data_dir)
+    try:
+        with _quiet():
+            return tensorflow_datasets.builder(name, data_dir=data_dir)
+    except tensorflow_datasets.core.DatasetNotFoundError:
+        names = tensorflow_datasets.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(name, ["digits", *names], n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(f"TFDS has no data set '{name}'.{hint}") from None
+    except Exception as error:  # whatever the set's own code raises
+        raise UserError(f"TFDS cannot open its data set '{name}': {_line(error)}") from error
+
+
+def prepared(name: str, data_dir: str | None) -> Any:
+    """The builder of a set that is prepared as array_record.
+
+    Raises:
+        UserError: it is not; the message says how to prepare it.
+    """
+    builder = open_builder(name, data_dir)
+    where, info = builder.data_path, builder.info
+    keyword = f", data_dir={data_dir!r}" if data_dir else ""
+    how = (
+        "prepare it once, in any environment with tensorflow, tensorflow-datasets and "
+        'importlib_resources: python -c "import tensorflow_datasets as tfds; '
+        f"tfds.builder({name!r}{keyword}).download_and_prepare(file_format='array_record')\""
+    )
+    if not info.splits:
+        raise UserError(f"data set '{name}' is not prepared: nothing at {where}; {how}")
+    if info.file_format.value != "array_record":
+        raise UserError(
+            f"data set '{name}' at {where} is prepared as {info.file_format.value}, not as "
+            f"array_record; remove it, or give another --data.data_dir, and {how}"
+        )
+    return builder
+
+
+def image_outline(
+    builder: Any, image_size: int | None
+) -> tuple[tuple[int, int, int], tuple[str, ...], tuple[str, str]]:
+    """What is known of an image-classification set without its data.
+
+    Returns:
+        (H, W, C) of an image; class names; the keys of image and label in a record.
+
+    Raises:
+        UserError: it is not for image classification, not 8-bit, or of unequal size.
+    """
+    from tensorflow_datasets import features
+
+    info = builder.info
+    keys = info.supervised_keys or ("image", "label")
+    fields = (
+        dict(info.features.items())
+        if isinstance(info.features, dict | features.FeaturesDict)
+        else {}
+    )
+    image, label = (fields.get(key) for key in keys[:2])
+    if not isinstance(image, features.Image) or not isinstance(label, features.ClassLabel):
+        raise UserError(
+            f"data set '{info.full_name}' is not for image classification; it holds "
+            f"{', '.join(fields) or info.features}."
+        )
+    if np.dtype(image.np_dtype) != np.uint8:
+        raise UserError(
+            f"the images of '{info.full_name}' are {np.dtype(image.np_dtype)}; uint8 is valid."
+        )
+    h, w, c = image.shape
+    if image_size is not None:
+        h = w = image_size
+    if h is None or w is None:
+        raise UserError(
+            f"the images of '{info.full_name}' are of unequal size; give --data.image_size."
+        )
+    return (h, w, c), tuple(label.names), keys[:2]
+
+
+def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageSet:
+    """A prepared image-classification set, its records read and decoded as they are asked for.
+
+    A split without labels (a test split whose answers are kept back) is left out.
+    """
+    builder = prepared(name, data_dir)
+    info = builder.info
+    shape, class_names, (image_key, label_key) = image_outline(builder, image_size)
+    if "train" not in info.splits:
+        raise UserError(f"'{info.full_name}' has no split train; it has {', '.join(info.splits)}.")
+
+    def records(split: str, indices: list[int]) -> list[dict[str, Any]]:
+        try:
+            return sources[split].__getitems__(indices)
+        except Exception as error:
+            raise UserError(
+                f"cannot read split {split} of '{info.full_name}' at {builder.data_path}: "
+                f"{_line(error)}"
+            ) from error
+
+    def read(split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = records(split, [int(i) for i in indices])
+        images = [r[image_key] for r in found]
+        if image_size is not None:
+            images = [resize(image, image_size) for image in images]
+        return np.stack(images), np.array([r[label_key] for r in found], np.int32)
+
+    with _quiet():  # the first image decoded warns that OpenCV, which is optional, is not there
+        sources = {s: builder.as_data_source(split=s) for s in SPLITS if s in info.splits}
+        labelled = [s for s in sources if records(s, [0])[0][label_key] >= 0]
+    sizes = {split: info.splits[split].num_examples for split in labelled}
+    paths = [path for split in labelled for path in info.splits[split].filepaths]
+    stats = [(os.path.basename(path), os.stat(path)) for path in paths]
+    files = f"{info.full_name} {image_size} {[(n, s.st_size) for n, s in stats]}"
+    digest = hashlib.blake2b(files.encode(), digest_size=16).hexdigest()
+    stamp = f"{files} {[s.st_mtime_ns for _, s in stats]}"
+    return ImageSet(info.full_name, shape, class_names, sizes, read, digest, stamp)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings through absl's logger."""
+
+    def errors(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(errors)
+    try:
+        yield
+    finally:
+        logger.removeFilter(errors)
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]

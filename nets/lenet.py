@@ -1,0 +1,279 @@
+"""LeCun's digit readers: the zip code network (1989) and LeNet-5 (1998), and today's LeNet-5.
+
+LeCun et al., Backpropagation Applied to Handwritten Zip Code Recognition, Neural Computation 1989.
+LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document Recognition, Proc.
+IEEE 1998.
+"""
+
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
+from jax.typing import ArrayLike, DTypeLike
+
+from nets.layers.convolution import Table, TableConv, fan_in_uniform, small_image_conv
+from nets.types import Activation
+
+C3_TABLE: Table = (
+    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
+    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
+    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5)),
+)
+"""Table I of LeCun et al. 1998: 60 connections from the 6 maps of S2 to the 16 of C3."""
+
+H2_TABLE: Table = (
+    *((0, 1, 2, 3, 4, 5, 6, 7),) * 4,
+    *((4, 5, 6, 7, 8, 9, 10, 11),) * 4,
+    *((0, 1, 2, 3, 8, 9, 10, 11),) * 4,
+)
+"""Which 8 of the 12 maps of H1 a map of H2 sees.
+
+LeCun et al. 1989 choose them "according a scheme that will not be described here"; this is the
+one that Karpathy chose for his reproduction (2022, karpathy/lecun1989-repro).
+"""
+
+_BITMAPS = """
+..###.. ...##.. .#####. ####### ....##. ####### ..####. ####### .#####. .#####.
+.##.##. ..###.. ##...## ####### ...###. ####### .##.... ####### ##...## ##...##
+##...## .####.. ##...## ....##. ..####. ##..... ##..... .....## ##...## ##...##
+##...## ...##.. .....## ...##.. .##.##. ##..... ##..... ....##. ##...## ##...##
+##...## ...##.. ....##. ..###.. ##..##. ######. ######. ....##. .#####. ##...##
+##...## ...##.. ...##.. ....##. ##..##. .....## ##...## ...##.. .#####. ##...##
+##...## ...##.. ..##... .....## ####### .....## ##...## ...##.. ##...## .######
+##...## ...##.. .##.... .....## ####### .....## ##...## ..##... ##...## .....##
+##...## ...##.. ##..... .....## ....##. .....## ##...## ..##... ##...## .....##
+##...## ...##.. ##..... ##...## ....##. ##...## ##...## .##.... ##...## ....##.
+.##.##. .###### ####### ##...## ....##. ##...## ##...## .##.... ##...## ...##..
+..###.. .###### ####### .#####. ....##. .#####. .#####. .##.... .#####. .###...
+"""
+
+CODES: np.ndarray = np.array(
+    [
+        [1.0 if pixel == "#" else -1.0 for row in digit for pixel in row]
+        for digit in zip(*(line.split() for line in _BITMAPS.split("\n") if line), strict=True)
+    ],
+    np.float32,
+)
+"""What F6 should say of each digit: [10, 84], bitmaps 7 wide and 12 high, ink 1, paper -1.
+
+Stylised after the paper's figure 3, but drawn for this file: the paper gives no list.
+"""
+
+
+def squash(x: jax.Array) -> jax.Array:
+    """A tanh(S a) with A = 1.7159 and S = 2/3, so that f(1) = 1 and f(-1) = -1 (1998, eq. 6)."""
+    return 1.7159 * jnp.tanh(2 / 3 * x)
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 as it is built today: every C3 map sees every S2 map, plain pooling, linear output.
+
+    61,706 parameters for one channel and ten classes. Stages, after the activation: C1
+    [B, 28, 28, 6], S2 [B, 14, 14, 6], C3 [B, 10, 10, 16], S4 [B, 5, 5, 16], C5 [B, 120],
+    F6 [B, 84].
+
+    Attributes:
+        num_classes: number of outputs.
+        activation: nonlinearity after C1, C3, C5 and F6.
+        pooling: how S2 and S4 join 2x2 units, average or max.
+        dropout: probability of dropping a unit of C5 and F6 while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = 10
+    activation: Activation = nn.tanh
+    pooling: Literal["average", "max"] = "average"
+    dropout: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, 28, 28, C] (C1 pads it by 2 zeros) or [B, 32, 32, C] to logits.
+
+        Logits are [B, num_classes], float32 at least. Needs the key `dropout` while training, if
+        there is any.
+
+        Raises:
+            ValueError: for another size, or an unknown pooling.
+        """
+        _check_size(self, x, 28, 32)
+        if self.pooling not in ("average", "max"):
+            raise ValueError(f"LeNet5.pooling is average or max, not {self.pooling}")
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv = functools.partial(
+            nn.Conv, kernel_size=(5, 5), conv_general_dilated=small_image_conv, **dtypes
+        )
+        pool = jnp.mean if self.pooling == "average" else jnp.max
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        outputs = {}
+        pad = (32 - x.shape[1]) // 2
+        outputs["C1"] = x = self.activation(conv(6, padding=pad, name="C1")(x))
+        outputs["S2"] = x = pool(_in_fours(x), axis=(2, 4))
+        outputs["C3"] = x = self.activation(conv(16, padding="VALID", name="C3")(x))
+        outputs["S4"] = x = pool(_in_fours(x), axis=(2, 4))
+        x = x.reshape(x.shape[0], -1)
+        outputs["C5"] = x = self.activation(nn.Dense(120, **dtypes, name="C5")(x))
+        outputs["F6"] = x = self.activation(nn.Dense(84, **dtypes, name="F6")(drop(x)))
+        dtypes["dtype"] = _at_least_float32(self.dtype)
+        logits = nn.Dense(self.num_classes, **dtypes, name="output")(drop(x))
+        return (logits, outputs) if stages else logits
+
+
+class LeNet5Original(nn.Module):
+    """LeNet-5 as published in 1998: sparse C3, trainable subsampling, radial basis outputs.
+
+    Exactly 60,000 parameters: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164. The output
+    has none: its centres are `CODES`. C1, S2, C3, S4, C5 and F6 all end in `squash`. The initial
+    weights are the paper's: uniform within 2.4 / (number of a unit's inputs), here also for the
+    biases, which the paper counts among a unit's connections.
+
+    Stages: as in `LeNet5`.
+
+    Attributes:
+        num_classes: number of outputs; there are codes for the ten digits only.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = 10
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, 28, 28, 1] or [B, 32, 32, 1] to distances: the smallest is the answer.
+
+        y_i = sum_j (x_j - w_ij)^2, [B, 10], float32 at least (eq. 7): no logits. An image of 28x28
+        is framed by two pixels of its own minimum, which is its background.
+
+        Raises:
+            ValueError: for another size, more than one channel, or other than ten classes.
+        """
+        _check_size(self, x, 28, 32, channels=1)
+        if self.num_classes != len(CODES):
+            raise ValueError(
+                f"LeNet5Original has codes for num_classes={len(CODES)}, not {self.num_classes}"
+            )
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        outputs = {}
+        background = x.min(axis=(1, 2, 3), keepdims=True)
+        x = _frame(x, (32 - x.shape[1]) // 2, background)
+        outputs["C1"] = x = squash(TableConv(6, **dtypes, name="C1")(x))
+        outputs["S2"] = x = squash(Subsampling(**dtypes, name="S2")(x))
+        outputs["C3"] = x = squash(TableConv(16, table=C3_TABLE, **dtypes, name="C3")(x))
+        outputs["S4"] = x = squash(Subsampling(**dtypes, name="S4")(x))
+        x = x.reshape(x.shape[0], -1)
+        outputs["C5"] = x = squash(_dense(120, 400, **dtypes, name="C5")(x))
+        outputs["F6"] = x = squash(_dense(84, 120, **dtypes, name="F6")(x))
+        x = x.astype(_at_least_float32(self.dtype))
+        distances = jnp.square(x[:, None] - CODES[None]).sum(axis=-1)
+        return (distances, outputs) if stages else distances
+
+
+class ZipNet(nn.Module):
+    """The zip code network of LeCun et al. 1989: 16x16, 12 maps 8x8, 12 maps 4x4, 30, 10 units.
+
+    Exactly 9,760 parameters: H1 1,068, H2 2,592, H3 5,790, output 310. H1 and H2 are 5x5
+    convolutions of stride 2 whose units share their weights but not their biases. A connection
+    that falls off the border reads a constant background. A map of H2 sees 8 of the 12 maps of
+    H1, as in `H2_TABLE`. All units, the output included, are a "scaled hyperbolic tangent", here
+    `squash`, whose constants LeCun gave in the same year (Generalization and Network Design
+    Strategies): targets are 1 and -1. The initial weights are the paper's: uniform within
+    2.4 / (number of a unit's inputs); here also the biases.
+
+    Stages: H1 [B, 8, 8, 12], H2 [B, 4, 4, 12], H3 [B, 30].
+
+    Attributes:
+        num_classes: number of outputs.
+        background: what lies beyond the border of the image and of H1; the paper's is -1.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = 10
+    background: float = -1.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, 16, 16, 1] to outputs [B, num_classes] in +-1.7159, float32 at least.
+
+        Raises:
+            ValueError: for another size or more than one channel.
+        """
+        _check_size(self, x, 16, channels=1)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv = functools.partial(TableConv, 12, stride=2, unit_biases=True, **dtypes)
+        outputs = {}
+        outputs["H1"] = x = squash(conv(name="H1")(_frame(x, 2, self.background)))
+        outputs["H2"] = x = squash(conv(table=H2_TABLE, name="H2")(_frame(x, 2, self.background)))
+        x = x.reshape(x.shape[0], -1)
+        outputs["H3"] = x = squash(_dense(30, 192, **dtypes, name="H3")(x))
+        dtypes["dtype"] = _at_least_float32(self.dtype)
+        answer = squash(_dense(self.num_classes, 30, **dtypes, name="output")(x))
+        return (answer, outputs) if stages else answer
+
+
+class Subsampling(nn.Module):
+    """Sums 2x2 units, times one trainable coefficient a map, plus one bias a map (1998).
+
+    Attributes:
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, 2H, 2W, C] to [B, H, W, C]."""
+        maps = x.shape[3:]
+        coefficient = self.param("coefficient", fan_in_uniform(4), maps, self.param_dtype)
+        bias = self.param("bias", fan_in_uniform(4), maps, self.param_dtype)
+        x, coefficient, bias = promote_dtype(x, coefficient, bias, dtype=self.dtype)
+        x = _in_fours(x).sum(axis=(2, 4))
+        return x * jnp.broadcast_to(coefficient, x.shape) + jnp.broadcast_to(bias, x.shape)
+
+
+def _dense(features: int, fan_in: int, **options) -> nn.Dense:
+    init = fan_in_uniform(fan_in)
+    return nn.Dense(features, kernel_init=init, bias_init=init, **options)
+
+
+def _in_fours(x: jax.Array) -> jax.Array:
+    """[B, 2H, 2W, C] -> [B, H, 2, W, 2, C]: on a CPU quicker to join than by `reduce_window`."""
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+
+
+def _frame(x: jax.Array, width: int, value: ArrayLike) -> jax.Array:
+    pads = ((0, 0), (width, width), (width, width), (0, 0))
+    inside = np.pad(np.ones((1, *x.shape[1:3], 1), bool), pads)
+    return jnp.where(inside, jnp.pad(x, pads), value)
+
+
+def _at_least_float32(dtype: DTypeLike) -> DTypeLike:
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def _check_size(model: nn.Module, x: jax.Array, *sizes: int, channels: int | str = "C") -> None:
+    valid = [f"[B, {size}, {size}, {channels}]" for size in sizes]
+    size_fits = x.ndim == 4 and x.shape[1] == x.shape[2] and x.shape[1] in sizes
+    if not size_fits or channels not in ("C", x.shape[3]):
+        raise ValueError(
+            f"{type(model).__name__} takes images {' or '.join(valid)}, not {list(x.shape)}"
+        )

@@ -1,0 +1,53 @@
+"""Multilayer perceptron."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.types import Activation
+
+
+class MLP(nn.Module):
+    """Multilayer perceptron over flattened inputs (Rumelhart, Hinton and Williams 1986).
+
+    Stages: hidden_0, hidden_1, ... [B, width], after the activation.
+
+    Attributes:
+        widths: number of units of each hidden layer.
+        num_classes: number of outputs.
+        activation: nonlinearity of the hidden units.
+        dropout: probability of dropping a hidden unit while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    widths: tuple[int, ...] = (128,)
+    num_classes: int | None = 10
+    activation: Activation = nn.relu
+    dropout: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, ...] to logits [B, num_classes], float32 at least; with `stages` also those.
+
+        Needs the key `dropout` while training, if there is any.
+        """
+        outputs = {}
+        x = x.reshape(x.shape[0], -1)
+        for i, width in enumerate(self.widths):
+            name = f"hidden_{i}"
+            x = nn.Dense(width, dtype=self.dtype, param_dtype=self.param_dtype, name=name)(x)
+            outputs[name] = x = self.activation(x)
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=jnp.promote_types(self.dtype, jnp.float32),
+            param_dtype=self.param_dtype,
+            name="output",
+        )(x)
+        return (logits, outputs) if stages else logits

@@ -1,0 +1,156 @@
+"""Language modelling: the next symbol, by truncated back-propagation through time."""
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nets.char_lm import generate
+from nets.errors import UserError
+from nets.tasks import views
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModel:
+    """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
+
+    The recurrent carry goes from segment to segment in the model state and no gradient follows it:
+    truncated BPTT with the segment as its window. Metrics: loss (nats a symbol), bits_per_character,
+    perplexity, accuracy.
+
+    Attributes:
+        sample_length: characters written at each evaluation.
+        temperature: of those samples; 0 takes the likeliest character.
+    """
+
+    sample_length: int = 400
+    temperature: float = 0.8
+
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        carry = model.initial_carry(batch["inputs"].shape[0])
+        variables = model.init(key, batch["inputs"], carry, batch["reset"], train=False)
+        return variables["params"], {"carry": carry}
+
+    def loss(self, model, params, model_state, batch, key, train):
+        logits, carry = model.apply(
+            {"params": params},
+            batch["inputs"],
+            model_state["carry"],
+            batch["reset"],
+            train=train,
+            rngs={"dropout": key},
+        )
+        each = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])  # [B, T]
+        mask = batch["mask"] if "mask" in batch else jnp.ones_like(each)
+        right = logits.argmax(-1) == batch["targets"]
+        metrics = {
+            "loss": (jnp.sum(each * mask), mask.sum()),
+            "accuracy": (jnp.sum(right * mask), mask.sum()),
+        }
+        return metrics["loss"][0] / mask.sum(), ({"carry": carry}, metrics)
+
+    def finish(self, sums: dict) -> dict[str, float]:
+        means = {k: float(s / w) for k, (s, w) in sums.items()}
+        if "loss" in means:
+            means["bits_per_character"] = means["loss"] / math.log(2)
+            means["perplexity"] = math.exp(min(means["loss"], 700.0))
+        return means
+
+    def sample(self, model, params, facts, key, prompt: str, length: int, temperature: float) -> str:
+        """`length` characters that follow the prompt.
+
+        Raises:
+            UserError: the prompt is empty or has characters that the vocabulary lacks.
+        """
+        vocabulary = facts["vocabulary"]
+        if not prompt or (unknown := sorted(set(prompt) - set(vocabulary))):
+            lacking = f"has {''.join(unknown)!r}" if prompt else "is empty"
+            raise UserError(f"the prompt {lacking}; the vocabulary is {vocabulary!r}.")
+        ids = jnp.array([[vocabulary.index(c) for c in prompt]])
+        write = jax.jit(functools.partial(generate, model), static_argnames="length")
+        written = write(params, key, ids, length=length, temperature=temperature)
+        return "".join(vocabulary[i] for i in np.asarray(written))
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        vocabulary = facts["vocabulary"]
+        prompt = "\n" if "\n" in vocabulary else vocabulary[0]
+        text = self.sample(
+            model, params, facts, key, prompt, self.sample_length, self.temperature
+        )
+        found: dict[str, views.View] = {
+            "sample": views.Text(f"A sample at temperature {self.temperature}", text)
+        }
+        if final:
+            found["cells"] = cells_view(model, params, vocabulary, batches)
+        return found
+
+
+def text_features(text: str) -> dict[str, np.ndarray]:
+    """Readable properties of every character of a text, each [N] in 0..1 or a position scaled to it."""
+    n = len(text)
+    column, depth, quoted, comment, upper = (np.zeros(n) for _ in range(5))
+    start, level, quote, hashed = 0, 0, "", False
+    for i, c in enumerate(text):
+        if c == "\n":
+            start, hashed = i + 1, False
+        if c == "#" and not quote:
+            hashed = True
+        if c in "([{":
+            level += 1
+        column[i], depth[i], comment[i] = min(i - start, 80) / 80, min(level, 3) / 3, hashed
+        quoted[i], upper[i] = bool(quote) or c in "\"'", c.isupper()
+        if c in ")]}":
+            level = max(level - 1, 0)
+        if c in "\"'" and not hashed:
+            quote = "" if quote == c else quote or c
+    words = np.array([c.isalnum() for c in text], float)
+    return {
+        "position in the line": column, "inside brackets": depth, "inside quotes": quoted,
+        "inside a comment": comment, "capital letter": upper, "inside a word": words,
+    }  # fmt: skip
+
+
+def cells_view(
+    model, params, vocabulary: str, batches: Iterable[dict], length: int = 1600, shown: int = 4
+) -> views.ColouredText:
+    """The recurrent units that follow a readable property of the text most closely.
+
+    Interpretability here is the absolute correlation of a unit's output over the text with one of
+    `text_features`; for each feature its best unit is taken, and the `shown` best are kept (cf.
+    Karpathy, Johnson and Li 2015, figure 2).
+    """
+    segments = itertools.islice(batches, math.ceil(length / next(iter(batches))["inputs"].shape[1]))
+    ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
+    carry, reset = model.initial_carry(1), np.ones(1, bool)
+    _, _, stages = jax.jit(
+        lambda i: model.apply({"params": params}, i, carry, reset, train=False, stages=True)
+    )(ids)
+    text = "".join(vocabulary[i] for i in ids[0])
+    names = [f"{layer}, unit {u}" for layer, h in stages.items() for u in range(h.shape[-1])]
+    units = np.concatenate([np.asarray(h[0], np.float64) for h in stages.values()], -1).T  # [U, N]
+    features = text_features(text)
+    found = []
+    for feature, values in features.items():
+        if values.std() == 0:
+            continue
+        centred = units - units.mean(1, keepdims=True)
+        scale = np.maximum(units.std(1), 1e-3) * values.std() * len(text)
+        correlation = centred @ (values - values.mean()) / scale
+        best = int(np.abs(correlation).argmax())
+        found.append((abs(correlation[best]), best, feature, correlation[best]))
+    found = sorted(found, reverse=True)[:shown]
+    captions = tuple(
+        f"{names[u]}: follows '{feature}', correlation {r:+.2f}" for _, u, feature, r in found
+    )
+    signals = np.stack([units[u] for _, u, _, _ in found])
+    return views.ColouredText("Units that a person can read", text, signals, captions)

@@ -1,0 +1,56 @@
+"""What a task finds worth looking at, as plain data; the engine draws it.
+
+A task hands out `{name: view}`; `name` becomes the picture's file name, `title` its heading.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Images(NamedTuple):
+    """A grid of images [N, H, W, C] (C 1 or 3, any range), one caption under each."""
+
+    title: str
+    images: np.ndarray
+    captions: tuple[str, ...]
+
+
+class Matrix(NamedTuple):
+    """A table of numbers [R, C] shown in colours, with its labels (a confusion matrix)."""
+
+    title: str
+    values: np.ndarray
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    row_label: str
+    column_label: str
+
+
+class Lines(NamedTuple):
+    """Curves over one horizontal axis [N]; each curve [N] by its name in the legend."""
+
+    title: str
+    x: np.ndarray
+    curves: dict[str, np.ndarray]
+    x_label: str
+    y_label: str
+
+
+class Text(NamedTuple):
+    """A text that a model wrote."""
+
+    title: str
+    text: str
+
+
+class ColouredText(NamedTuple):
+    """One text [N characters] under K signals [K, N] in [-1, 1], one caption each."""
+
+    title: str
+    text: str
+    signals: np.ndarray
+    captions: tuple[str, ...]
+
+
+View = Images | Matrix | Lines | Text | ColouredText

@@ -1,0 +1,155 @@
+"""Checkpoints: orbax writes them atomically and in the background; here they are checked.
+
+A checkpoint holds the state as global numpy arrays by key path, so that it does not depend on the devices
+that saved it, and `meta`: the progress, and of every array its type, shape and a digest, because a
+restore by orbax does not notice a flipped bit.
+"""
+
+import logging
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from nets.errors import UserError
+
+Arrays = dict[str, np.ndarray]
+
+
+class Damaged(Exception):
+    """A checkpoint that cannot be read back as it was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one work directory: the newest two and the best are kept.
+
+    Args:
+        folder: where they lie, `<workdir>/checkpoints`.
+        maximise: whether the best is the one of the greatest score.
+        read_only: never create or delete anything.
+    """
+
+    def __init__(self, folder: Path, maximise: bool = False, read_only: bool = False):
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        self.folder = folder
+        best = checkpoint_managers.BestN(
+            get_metric_fn=lambda metrics: metrics["score"],
+            reverse=not maximise,
+            n=1,
+            keep_checkpoints_without_metrics=False,
+        )
+        policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(2), best])
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                create=not read_only,
+                read_only=read_only,
+                preservation_policy=None if read_only else policy,
+                cleanup_tmp_directories=not read_only,
+            ),
+            item_names=("state", "meta"),
+        )
+
+    def save(self, step: int, arrays: Arrays, progress: dict, score: float | None) -> None:
+        """Begins to write; returns when `arrays` may be changed. All processes call it together."""
+        table = {path: describe(x) for path, x in arrays.items()}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeSave(arrays),
+                meta=ocp.args.JsonSave({"progress": progress, "arrays": table}),
+            ),
+            metrics=None if score is None else {"score": score},
+        )
+
+    def wait(self) -> None:
+        """Until what was begun is on disk; raises what went wrong in the background."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """The steps that have a finished checkpoint, rising."""
+        return sorted(self._manager.all_steps())
+
+    def read(self, step: int) -> tuple[Arrays, dict]:
+        """The arrays and the progress of one checkpoint.
+
+        Raises:
+            Damaged: something in it is missing, unreadable, or not what was written.
+        """
+        try:
+            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+            table, progress = meta["meta"]["arrays"], meta["meta"]["progress"]
+            arrays = self._manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.PyTreeRestore())
+            )["state"]
+        except Exception as error:  # whatever orbax and tensorstore raise on broken files
+            raise Damaged(f"{type(error).__name__}: {error}".partition("\n")[0][:200]) from error
+        if set(arrays) != set(table):
+            raise Damaged(f"its arrays and its table differ in {set(arrays) ^ set(table)}")
+        for path, array in arrays.items():
+            if describe(array) != table[path]:
+                raise Damaged(f"the digest of {path} does not match")
+        return arrays, progress
+
+    def newest(self, warn) -> tuple[int, Arrays, dict] | None:
+        """The newest checkpoint that is intact, naming through `warn` each that is not."""
+        for step in reversed(self.steps()):
+            try:
+                return step, *self.read(step)
+            except Damaged as error:
+                warn(f"checkpoint {self.folder / str(step)} is damaged ({error}): passed over")
+        return None
+
+    def set_aside(self, after: int) -> None:
+        """Moves the checkpoints of later steps, which were passed over, out of the way."""
+        late = [step for step in self.steps() if step > after]
+        for step in late if jax.process_index() == 0 else ():
+            target = self.folder.parent / "damaged" / str(step)
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            shutil.move(self.folder / str(step), target)
+        if late:
+            self._manager.reload()
+
+
+def describe(array: np.ndarray) -> list:
+    """Type, shape and digest (CRC-32 of the bytes) of an array."""
+    array = np.asarray(array)
+    return [array.dtype.name, list(array.shape), zlib.crc32(np.ascontiguousarray(array).tobytes())]
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by key path (`params/conv/kernel`)."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def unflatten(template: Any, arrays: Arrays, source: str) -> Any:
+    """The arrays in the structure of `template` (arrays or their shapes).
+
+    Raises:
+        UserError: a table of what is missing, extra or different in type or shape.
+    """
+    wanted = flatten(template)
+    rows = []
+    for path in sorted(wanted.keys() | arrays.keys()):
+        want, have = (_form(side.get(path)) for side in (wanted, arrays))
+        if want != have:
+            rows.append(f"  {path}: checkpoint has {have}, this experiment needs {want}")
+    if rows:
+        table = "\n".join(rows)
+        raise UserError(f"{source} does not fit; nothing was changed. The differences:\n{table}")
+    leaves = [arrays[path] for path in wanted]
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def _form(leaf: Any) -> str:
+    return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"

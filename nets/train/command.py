@@ -1,0 +1,172 @@
+"""The command line: which verb, which experiment, which flags."""
+
+import dataclasses
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+from nets.errors import UserError
+from nets.train import catalogue
+
+VERBS = ("train", "list", "show", "eval", "sample", "verify-resume")
+_USAGE = f"""usage: python launch.py [{"|".join(VERBS)}] --experiment=NAME [--FLAG=VALUE ...]
+
+  python launch.py list                     every experiment, with its measured result
+  python launch.py --experiment=NAME        train it, or go on with what was begun
+  python launch.py --experiment=NAME --help its flags"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags that belong to the command and not to the experiment.
+
+    Attributes:
+        experiment: name of a file in experiments/, or the path of a .py file.
+        workdir: where the run lies; runs/<experiment> with its overrides unless given.
+        seed: seed of the run; several, with commas, run in turn and end with mean and spread.
+        checkpoint: for eval and sample: best, latest, or a step.
+        prompt: for sample: the text to go on from.
+        length: for sample: characters to write.
+        temperature: for sample: 0 takes the likeliest, 1 samples as the model says.
+        format: for show: text, or json for programs.
+        compilation_cache: folder that keeps compiled programs from run to run; none switches it off.
+        distributed: join the other processes of this job (jax.distributed.initialize).
+        help: print the flags and leave.
+    """
+
+    experiment: str | None = None
+    workdir: str | None = None
+    seed: tuple[int, ...] = ()
+    checkpoint: str = "best"
+    prompt: str = "\n"
+    length: int = 1000
+    temperature: float = 0.8
+    format: Literal["text", "json"] = "text"
+    compilation_cache: str | None = os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "nets", "compilation"
+    )
+    distributed: bool = False
+    help: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command line, understood. `default` is the experiment as its file has it."""
+
+    verb: str
+    options: Options
+    name: str
+    folder: Path
+    default: Any
+    experiment: Any
+
+    def changes(self, experiment: Any) -> dict[str, str]:
+        """What differs from the experiment's file, as text by flag name."""
+        from nets.train import flags
+
+        before = {leaf.path: flags.to_text(leaf.value) for leaf in flags.leaves(self.default)}
+        after = {leaf.path: flags.to_text(leaf.value) for leaf in flags.leaves(experiment)}
+        return {path: text for path, text in after.items() if before.get(path) != text}
+
+    def workdir(self, experiment: Any) -> Path:
+        """The work directory of one run; its overrides are in the name of the default one."""
+        from nets.train.experiment import SILENT
+
+        if self.options.workdir is not None:
+            several = len(self.options.seed) > 1
+            return Path(self.options.workdir) / (f"seed={experiment.seed}" if several else "")
+        changes = self.changes(experiment)
+        parts = [f"{path}={text}" for path, text in changes.items() if path not in SILENT]
+        name = "-".join([Path(self.name).stem, *parts]).replace(os.sep, "_")
+        if len(name) > 200:
+            name = f"{name[:180]}-{zlib.crc32(name.encode()):08x}"
+        return Path("runs") / name
+
+
+def main(argv: list[str], folder: Path) -> int:
+    """Runs a command line; the exit code."""
+    try:
+        if argv[1:2] == ["list"]:
+            return _list(folder)
+        command = parse(argv, folder)
+        if command is None:
+            return 0
+        from nets.train import verbs
+
+        return verbs.run(command)
+    except UserError as error:
+        print(f"{Path(argv[0]).name}: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(argv: list[str], folder: Path) -> Command | None:
+    """Understands a command line; None where it asked for help, which is then printed.
+
+    Raises:
+        UserError: unknown verb, experiment or flag; a value of the wrong type or an impossible one.
+    """
+    from absl import flags as absl_flags
+
+    from nets.train import experiment as experiments
+    from nets.train import flags
+
+    verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
+    if verb not in VERBS:
+        raise UserError(f"unknown verb '{verb}'; there are {', '.join(VERBS)}.")
+    try:
+        arguments = absl_flags.FlagValues().read_flags_from_files(rest, force_gnu=True)
+        arguments = ["--help" if a in ("-h", "-help", "--helpfull") else a for a in arguments]
+        first = _values(flags)
+        first(["", *arguments], known_only=True)
+        options = flags.replace(Options(), flags.given(Options(), first))
+        name, saved = options.experiment, _saved(options.workdir)
+        if saved and (name is None or verb in ("eval", "sample")):
+            arguments = saved["arguments"] + arguments
+            name = name or saved["experiment"]
+        if name is None:
+            if options.help:
+                print(_USAGE + "\n" + first.module_help("command"))
+                return None
+            names = ", ".join(entry.name for entry in catalogue.listing(folder))
+            raise UserError(f"--experiment=NAME is needed; there are: {names}.")
+
+        default = experiments.load(name, folder)
+        chosen = flags.choose(default, arguments)
+        values = _values(flags)
+        flags.define(chosen, values, Path(name).stem, skip=("seed",))
+        if options.help:
+            print(_USAGE + "\n" + values.get_help())
+            return None
+        left = values(["", *arguments])[1:]
+        if left:
+            raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
+        options = flags.replace(Options(), flags.given(Options(), values))
+        experiment = flags.replace(chosen, flags.given(chosen, values))
+    except absl_flags.Error as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if len(options.seed) == 1:
+        experiment = dataclasses.replace(experiment, seed=options.seed[0])
+    return Command(verb, options, name, folder, default, experiment)
+
+
+def _values(flags: Any) -> Any:
+    from absl import flags as absl_flags
+
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)
+    flags.define(Options(), values, "command", skip=())
+    return values
+
+
+def _saved(workdir: str | None) -> dict[str, Any] | None:
+    path = Path(workdir or "") / "config.json"
+    return json.loads(path.read_text()) if workdir and path.is_file() else None
+
+
+def _list(folder: Path) -> int:
+    for entry in catalogue.listing(folder):
+        print(f"{entry.name}\n    {entry.summary}\n    measured: {entry.measured}")
+    return 0

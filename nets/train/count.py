@@ -1,0 +1,221 @@
+"""What a computation costs and sees, read off its jaxpr: nothing is run, no array is allocated."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+
+# equations that carry values from any place to any other
+_MIXING = ("scatter", "scatter-add", "fft", "ffi_call", "pure_callback")
+
+
+def _tuple(param: Any) -> tuple:
+    return param if isinstance(param, tuple) else (param,)
+
+
+def _subjaxprs(eqn: JaxprEqn) -> list[Jaxpr]:
+    values = [v for param in eqn.params.values() for v in _tuple(param)]
+    return [getattr(v, "jaxpr", v) for v in values if isinstance(v, ClosedJaxpr | Jaxpr)]
+
+
+def multiply_adds(jaxpr: ClosedJaxpr | Jaxpr) -> int | None:
+    """Multiply-adds of the matrix products and convolutions that the outputs depend on.
+
+    A convolution counts its full window at the borders, as published figures do; a transposed one
+    its window once for each input position. A scan counts its body times its length, a conditional
+    its costliest branch, a `shard_map` all its devices. Element-wise work counts nothing.
+
+    Returns:
+        The number, or None where a loop of unknown length (`while_loop`) holds any of them.
+    """
+    jaxpr, total = getattr(jaxpr, "jaxpr", jaxpr), 0
+    needed = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    for eqn in reversed(jaxpr.eqns):
+        if needed.isdisjoint(eqn.outvars):
+            continue
+        needed |= {v for v in eqn.invars if not isinstance(v, Literal)}
+        count = _equation(eqn)
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _equation(eqn: JaxprEqn) -> int | None:
+    name, params, out = eqn.primitive.name, eqn.params, eqn.outvars[0].aval
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        return out.size * math.prod(eqn.invars[0].aval.shape[a] for a in contracted)
+    if name == "conv_general_dilated":
+        (image, kernel), numbers = (v.aval for v in eqn.invars), params["dimension_numbers"]
+        transposed = max(params["lhs_dilation"], default=1) > 1
+        grid, spec = (image, numbers.lhs_spec) if transposed else (out, numbers.out_spec)
+        positions = math.prod(grid.shape[a] for a in spec[2:])
+        return out.shape[numbers.out_spec[0]] * positions * kernel.size
+    counts = [multiply_adds(sub) for sub in _subjaxprs(eqn)]
+    if not any(count != 0 for count in counts):
+        return 0
+    if None in counts or name in ("while", "pallas_call"):
+        return None
+    if name == "cond":
+        return max(counts)
+    devices = math.prod(params["mesh"].shape[a] for a in params.get("newly_manual_axes", ()))
+    return sum(counts) * devices * (params["length"] if name == "scan" else 1)
+
+
+def residual_bytes(loss: Callable[..., jax.Array], params: Any, *rest: Any) -> int:
+    """Bytes that `loss(params, *rest)` makes in its forward pass and keeps for its backward pass.
+
+    They are the residuals of `jax.vjp`, each once; arguments (parameters, batch) and constants are
+    not counted. XLA may keep fewer, by fusing or recomputing. Arguments may be ShapeDtypeStructs.
+    """
+
+    def residuals(params, *rest):
+        return jax.tree.leaves(jax.vjp(lambda p: loss(p, *rest), params)[1])
+
+    jaxpr = jax.make_jaxpr(residuals)(params, *rest).jaxpr
+    made = {
+        v
+        for e in jaxpr.eqns
+        for v in e.outvars
+        if not all(isinstance(i, Literal) for i in e.invars)
+    }
+    kept = {v for v in jaxpr.outvars if not isinstance(v, Literal)} & made
+    return sum(v.aval.size * v.aval.dtype.itemsize for v in kept)
+
+
+class ReceptiveField(NamedTuple):
+    """Pixels that one unit sees, and pixels between neighbouring units, per spatial axis."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+class _Lost(Exception):
+    """State of what depends on the image, but not place by place; raised where it is convolved."""
+
+
+class _Split(NamedTuple):
+    """State of [B, H, W, C] reshaped to [B, H/k, k, W/k, k, C], on its way to be pooled."""
+
+    field: np.ndarray
+    window: tuple[int, ...]
+
+
+# The state of an activation [B, spatial axes ..., rest ...] is an array [3, spatial axes] of jump,
+# low, high: position p sees the pixels low + p·jump ... high + p·jump. None: no image in it.
+_State = np.ndarray | _Split | type[_Lost] | None
+
+
+def receptive_field(jaxpr: ClosedJaxpr | Jaxpr, index: int) -> ReceptiveField | None:
+    """The theoretical receptive field of the deepest activation that still has places.
+
+    Input `index` of the jaxpr is the image [B, spatial axes ..., C]. Followed are convolution,
+    pooling (also by reshape), slicing, padding and all that goes point by point; the largest field
+    wins, of equal ones the last. It may reach beyond the image. A path through one number per
+    channel (squeeze and excitation, the statistics of a norm) is left out, as in published figures.
+    Arithmetic: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", 2019.
+
+    Returns:
+        None where there is no convolution, or where one follows what is not followed (resizing, a
+        transposed convolution, a transposition, a scan).
+    """
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    pixel = np.repeat([[1], [0], [0]], len(jaxpr.invars[index].aval.shape) - 2, axis=1)
+    found: list[ReceptiveField] = []
+    try:
+        _walk(jaxpr, [pixel if i == index else None for i in range(len(jaxpr.invars))], found)
+    except _Lost:
+        return None
+    return max(reversed(found), key=lambda field: math.prod(field.size), default=None)
+
+
+def _walk(jaxpr: Jaxpr, inputs: list[_State], found: list[ReceptiveField]) -> list[_State]:
+    states = dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def read(v) -> _State:
+        return None if isinstance(v, Literal) else states.get(v)
+
+    for eqn in jaxpr.eqns:
+        name, inputs, subs = eqn.primitive.name, [read(v) for v in eqn.invars], _subjaxprs(eqn)
+        if all(s is None for s in inputs):
+            continue
+        if len(subs) == 1 and name not in ("scan", "cond", "pallas_call"):
+            outputs = _walk(subs[0], inputs, found)
+        elif any("conv_general_dilated" in str(s) for s in subs):
+            raise _Lost
+        else:
+            outputs = [_Lost if subs else _step(eqn, inputs)] * len(eqn.outvars)
+        states.update(zip(eqn.outvars, outputs, strict=True))
+        for v, state in zip(eqn.outvars, outputs, strict=True):
+            if not (found or name == "conv_general_dilated") or not isinstance(state, np.ndarray):
+                continue
+            if max(v.aval.shape[1 : 1 + state.shape[1]]) > 1:
+                jump, low, high = state
+                found.append(ReceptiveField((*(high - low + 1).tolist(),), (*jump.tolist(),)))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _step(eqn: JaxprEqn, inputs: list[_State]) -> _State:
+    name, p, x = eqn.primitive.name, eqn.params, inputs[0]
+    shapes, out = [v.aval.shape for v in eqn.invars], eqn.outvars[0].aval.shape
+    if name == "conv_general_dilated":
+        lhs, rhs, to = p["dimension_numbers"]
+        spatial = tuple(range(1, len(out) - 1))
+        if not isinstance(x, np.ndarray) or lhs[2:] != spatial or to[2:] != spatial:
+            raise _Lost
+        window, lows = [shapes[1][a] for a in rhs[2:]], [low for low, _ in p["padding"]]
+        transposed = max(p["lhs_dilation"], default=1) > 1
+        return (
+            _Lost if transposed else _slide(x, window, p["window_strides"], p["rhs_dilation"], lows)
+        )
+    if isinstance(x, _Split):
+        pooled = p.get("axes") == tuple(range(2, 2 + 2 * len(x.window), 2))
+        return _slide(x.field, x.window, x.window) if pooled else _Lost
+    fields = [s for s in inputs if isinstance(s, np.ndarray)]
+    if not fields or any((f[0] != fields[0][0]).any() for f in fields):
+        return _Lost
+    end = 1 + fields[0].shape[1]
+    at = slice(1, end)
+    if name.startswith("reduce_window"):
+        options = (p[k][at] for k in ("window_dimensions", "window_strides", "window_dilation"))
+        return _slide(x, *options, [low for low, _ in p["padding"][at]])
+    if name == "slice":
+        return _slide(x, 1, (p["strides"] or [1] * end)[at], 1, np.negative(p["start_indices"][at]))
+    if name == "pad":
+        lows, _, holes = zip(*p["padding_config"], strict=True)
+        return _Lost if any(holes) else _slide(x, 1, 1, 1, lows[at])
+    if name == "reshape" and len(out) == len(shapes[0]) + end - 1:
+        outer, inner = out[1 : 2 * end - 1 : 2], out[2 : 2 * end - 1 : 2]
+        if tuple(np.multiply(outer, inner)) == shapes[0][at]:
+            return _Split(x, inner)
+    # the rest keeps places if it moves, mixes and drops none of the leading axes
+    kept = tuple(range(end))
+    layout = p.get("permutation", p.get("broadcast_dimensions", kept))
+    touched = {a for k in ("axis", "axes", "dimension", "dimensions") for a in _tuple(p.get(k))}
+    if name == "dot_general":
+        (contracted, _), (batch, _) = p["dimension_numbers"]
+        layout = kept if inputs[1] is None and not batch else ()
+        touched = set(contracted)
+    elif name == "gather":
+        whole = p["slice_sizes"][:end] == shapes[0][:end]
+        layout = p["dimension_numbers"].offset_dims if whole else ()
+    if name in _MIXING or layout[:end] != kept or not touched.isdisjoint(kept):
+        return _Lost
+    for shape, state in zip(shapes, inputs, strict=True):
+        grid = out[at] if isinstance(state, np.ndarray) else (1,) * len(shape[at])
+        if state is not None and shape[at] != grid:
+            return _Lost
+    jump, low, high = np.stack(fields, 1)
+    return np.stack([jump[0], low.min(0), high.max(0)])
+
+
+def _slide(field: np.ndarray, window=1, stride=1, dilation=1, pad=0) -> np.ndarray:
+    """A window slid over the places, begun `pad` places before the first."""
+    jump, low, high = field
+    reach = np.multiply(np.subtract(window, 1), dilation)
+    return np.stack([jump * stride, low - jump * pad, high + jump * np.subtract(reach, pad)])

@@ -1,0 +1,69 @@
+"""One pass over a split."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import jax
+from jax.sharding import Mesh
+
+from nets.train import mesh as meshes
+from nets.train import metrics as sums_of
+from nets.train.experiment import Data, Experiment
+from nets.train.signals import Signals, Stopped
+from nets.train.step import STOP, make_eval_step, make_fresh_carry
+
+
+def read(batches: grain.MapDataset, data: Data, start: int = 0) -> Iterator[dict[str, Any]]:
+    """The batches from `start` on, made in threads ahead of their use."""
+    options = grain.ReadOptions(num_threads=data.read_threads, prefetch_buffer_size=4)
+    return iter(batches[start:].to_iter_dataset(options))
+
+
+class Evaluator:
+    """Evaluates parameters; compiles at its first use and keeps what it compiled."""
+
+    def __init__(self, experiment: Experiment, mesh: Mesh, signals: Signals):
+        self._experiment, self._mesh, self._signals = experiment, mesh, signals
+
+    @functools.cached_property
+    def _step(self):
+        return jax.jit(make_eval_step(self._experiment))
+
+    @functools.cached_property
+    def _fresh(self):
+        return jax.jit(make_fresh_carry(self._experiment), out_shardings=meshes.rows(self._mesh))
+
+    def __call__(self, params: Any, model_state: dict, split: str) -> dict[str, float]:
+        """The finished metrics of a split.
+
+        Raises:
+            Stopped: the processes agreed to stop before the end.
+        """
+        signals, task = self._signals, self._experiment.task
+        sums, pending = None, None
+        first = True
+        for batch in read(self._experiment.data.evaluate(split), self._experiment.data):
+            batch = meshes.put(batch, meshes.rows(self._mesh))
+            if jax.process_count() > 1:
+                batch[STOP] = signals.flags(self._mesh)
+            if first and "carry" in model_state:
+                plain = {k: v for k, v in batch.items() if k != STOP}
+                carry = signals.run(functools.partial(self._fresh, plain))
+                model_state = {**model_state, "carry": carry}
+            call = functools.partial(self._step, params, model_state, batch)
+            model_state, metrics = signals.run(call) if first else call()
+            first = False
+            if pending is not None:
+                sums = self._add(sums, pending)
+            pending = metrics
+        return task.finish(self._add(sums, pending))
+
+    def _add(self, sums, metrics):
+        metrics = dict(metrics)
+        stop = metrics.pop(STOP, None)
+        received = self._signals.received if stop is None else int(stop[0])
+        if received:
+            raise Stopped(received)
+        return sums_of.add(sums, metrics)

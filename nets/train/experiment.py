@@ -1,0 +1,152 @@
+"""What an experiment is, where experiments are found, and what makes one impossible."""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import flax.linen as nn
+import grain
+import jax
+import numpy as np
+
+from nets.errors import UserError
+from nets.train import catalogue
+from nets.train.optimizer import Optimizer
+
+Batch = dict[str, Any]
+Metrics = dict[str, tuple[Any, Any]]  # name -> (sum, weight)
+
+
+class Task(Protocol):
+    """Joins a model to a loss; all of its methods are pure.
+
+    `model_state` is whatever goes from step to step without being optimised. Its entry "carry" is
+    per row (sharded like the batch, begun afresh in each evaluation); all else is replicated.
+    `metrics` always holds "loss".
+    """
+
+    maximise: ClassVar[tuple[str, ...]]  # the finished metrics of which more is better
+
+    def init(self, model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Any, dict]: ...
+
+    def loss(
+        self, model: nn.Module, params, model_state: dict, batch: Batch, key: jax.Array, train: bool
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]: ...
+
+    def finish(self, sums: Metrics) -> dict[str, float]:
+        """Metrics as people read them, from sums over a whole split."""
+
+    def views(self, model, params, model_state, batches, facts, key, final: bool) -> dict:
+        """What is worth looking at (nets.tasks.views), after an evaluation or at the end."""
+
+
+class Data(Protocol):
+    """Where batches come from: dicts of numpy arrays, a pure function of (seed, step)."""
+
+    batch_size: int
+    eval_batch_size: int
+    read_threads: int  # that batches are made in, ahead of the step
+
+    def train(self, seed: int) -> grain.MapDataset: ...
+
+    def evaluate(self, split: str) -> grain.MapDataset: ...
+
+    def splits(self) -> tuple[str, ...]: ...
+
+    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Shapes and types of a training batch, known without reading the data."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the data says of itself (num_classes, vocabulary, digest, ...), as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is trained, on what, how, and for how long.
+
+    A `None` in the model's `num_classes` or `vocab_size` stands for what the data has.
+
+    Attributes:
+        steps: updates in all; on a resume a greater number extends the run.
+        seed: seed of the initial parameters, of dropout and of the order of the data; several
+            (`--seed=0,1,2`) run in turn.
+        eval_every: steps between evaluations on the validation split.
+        save_every: steps between checkpoints (an evaluation that improves saves too).
+        log_every: steps between lines of training metrics, each the mean over those steps.
+        best: validation metric that chooses the best checkpoint and drives patience and plateau.
+        patience: evaluations without improvement before the run stops.
+        ema: decay of an exponential moving average of the parameters, which is then evaluated.
+        accumulate: micro-batches that one update's gradient is gathered over.
+        init_from: work directory whose best parameters this run starts from.
+    """
+
+    model: nn.Module
+    task: Task
+    data: Data
+    optimizer: Optimizer
+    steps: int
+    seed: int = 0
+    eval_every: int = 500
+    save_every: int = 500
+    log_every: int = 50
+    best: str = "loss"
+    patience: int | None = None
+    ema: float | None = None
+    accumulate: int = 1
+    init_from: str | None = None
+
+    def __post_init__(self):
+        for name in ("steps", "eval_every", "save_every", "log_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name}={getattr(self, name)} is not possible; 1 is the least.")
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"--patience={self.patience} is not possible; 1 is the least, or none.")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UserError(f"--ema={self.ema} is not possible; it lies between 0 and 1, or none.")
+
+
+SILENT = ("save_every", "log_every")  # fields that change no result
+CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its continuation
+
+
+def load(name: str, folder: Path) -> Experiment:
+    """The experiment of that name in the folder, or of the `.py` file that `name` is a path of."""
+    path = catalogue.find(name, folder)
+    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that the type hints of classes defined there resolve
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "experiment", None)):
+        raise UserError(f"{path} defines no function experiment() that returns an Experiment.")
+    return module.experiment()
+
+
+def resolve(experiment: Experiment, facts: dict[str, Any]) -> Experiment:
+    """The experiment with what its model leaves to the data filled in.
+
+    Raises:
+        UserError: the model says a number that differs from the data's.
+    """
+    model = experiment.model
+    for name in ("num_classes", "vocab_size"):
+        if name not in facts or not hasattr(model, name):
+            continue
+        given = getattr(model, name)
+        if given is None:
+            model = model.clone(**{name: facts[name]})
+        elif given != facts[name]:
+            raise UserError(
+                f"--model.{name}={given}, but the data has {facts[name]}: "
+                f"say --model.{name}={facts[name]}, or none to take the data's."
+            )
+    return dataclasses.replace(experiment, model=model)
+
+
+def batch_struct(data: Data, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes and types of a training batch, of `rows` rows where given."""
+    return {
+        name: jax.ShapeDtypeStruct(shape if rows is None else (rows, *shape[1:]), dtype)
+        for name, (shape, dtype) in data.spec().items()
+    }

@@ -1,0 +1,179 @@
+"""The loop: restore; then for each step take batch i, update, log, evaluate, save.
+
+The position in the data is the step number and the random keys are those of (seed, step), so the state
+and the `Progress` of a checkpoint are all that a continuation needs to be the same, bit for bit.
+"""
+
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from nets.train import checkpoint, evaluate, metrics, resume, step
+from nets.train import mesh as meshes
+from nets.train import state as states
+from nets.train.checkpoint import Checkpoints
+from nets.train.experiment import Experiment, batch_struct
+from nets.train.reporter import Reporter
+from nets.train.resume import Progress
+from nets.train.signals import Signals, Stopped
+
+
+class Diverged(Exception):
+    """The loss or the gradient of a step is not finite."""
+
+
+def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Reporter) -> Progress:
+    """Trains, or goes on from the newest intact checkpoint in `workdir`, to the last step.
+
+    Raises:
+        UserError: the checkpoint does not fit, or the batch does not divide over the devices.
+        Stopped: a signal came; what was done is saved.
+        Diverged: the loss or the gradient is no longer finite; the checkpoint before it is kept.
+    """
+    data, steps = experiment.data, experiment.steps
+    mesh = meshes.make()
+    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
+    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
+    maximise = experiment.best in experiment.task.maximise
+    watch = "validation" in data.splits()
+
+    state, progress, start = resume.restore(experiment, workdir, mesh, signals, reporter.warn)
+    batches = evaluate.read(data.train(experiment.seed), data, start)
+    rows = meshes.rows(mesh)
+    update = signals.run(lambda: compile_step(experiment, state, mesh))
+    if (signum := signals.agree()) is not None:
+        raise Stopped(signum)
+
+    checkpoints = Checkpoints(workdir / "checkpoints", maximise)
+    checkpoints.set_aside(start)
+    reporter.open(progress.log_size, start, steps)
+    evaluator = evaluate.Evaluator(experiment, mesh, signals)
+    pending, stop, saved = None, None, start
+    began = time.monotonic() - progress.elapsed_s
+
+    def absorb(n: int, device_metrics: dict) -> int | None:
+        """Adds step n's metrics to the window; waits for the device."""
+        host = metrics.add(None, device_metrics)
+        asked = host.pop(step.STOP, None)
+        for name, (s, w) in host.items():
+            if not math.isfinite(s):
+                raise Diverged(f"{name} is {float(s)} at step {n}")
+            total = progress.window.get(name, [0.0, 0.0])
+            progress.window[name] = [total[0] + float(s), total[1] + float(w)]
+        return int(asked[0]) or None if asked is not None else signals.received
+
+    for n in range(start, steps + 1):  # n updates are done
+        last = n == steps
+        log_due = n > start and (n % experiment.log_every == 0 or last)
+        eval_due = watch and n > progress.evaluated and (n % experiment.eval_every == 0 or last)
+        save_due = n % experiment.save_every == 0 or last
+        if pending is not None and (log_due or eval_due or save_due or stop):
+            stop = absorb(n, pending) or stop
+            pending = None
+        if log_due:
+            reporter.train_line(n, experiment, progress.window)
+            progress.window = {}
+        improved = False
+        if eval_due and n > 0 and not stop:
+            try:
+                parts = states.evaluated(state), state.model_state
+                found = evaluator(*parts, "validation")
+                improved = progress.judge(n, found[experiment.best], maximise)
+                reporter.evaluation(n, "validation", found, improved)
+                look(experiment, *parts, n, "validation", reporter, signals, final=False)
+                state = drop_on_plateau(experiment, state, progress, mesh)
+            except Stopped as stopped:
+                stop = stopped.code - 128
+        done = experiment.patience is not None and progress.stale >= experiment.patience
+        if n > saved and (save_due or improved or done or stop):
+            progress.elapsed_s = time.monotonic() - began
+            progress.log_size = reporter.sync()
+            arrays = checkpoint.flatten(meshes.fetch(state))
+            score = progress.best_value if improved else None
+            checkpoints.save(n, arrays, dataclasses.asdict(progress), score)
+            saved = n
+        if stop:
+            checkpoints.wait()
+            raise Stopped(stop)
+        if last or done:
+            break
+        batch = meshes.put(next(batches), rows)
+        if jax.process_count() > 1:
+            batch[step.STOP] = signals.flags(mesh)
+        state, device_metrics = update(state, batch)
+        if pending is not None:
+            stop = absorb(n, pending)
+        pending = device_metrics
+        reporter.tick(n + 1)
+
+    checkpoints.wait()
+    conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals)
+    return progress
+
+
+def compile_step(experiment: Experiment, state: states.State, mesh):
+    """The update, compiled for these shapes; the state given to it is donated."""
+    rows = meshes.rows(mesh)
+    batch = {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows)
+        for name, x in batch_struct(experiment.data).items()
+    }
+    if jax.process_count() > 1:
+        batch[step.STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
+    where = (states.shardings(state, mesh), meshes.replicated(mesh))
+    update = jax.jit(step.make_train_step(experiment), donate_argnums=0, out_shardings=where)
+    return update.lower(state, batch).compile()
+
+
+def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
+    """The state with its updates scaled down, when the plateau schedule says so."""
+    optimizer = experiment.optimizer
+    if optimizer.schedule != "plateau" or progress.flat < optimizer.plateau_patience:
+        return state
+    progress.flat = 0
+    scale = np.asarray(meshes.fetch(state.scale) * optimizer.factor, state.scale.dtype)
+    return state._replace(scale=meshes.put(scale, meshes.replicated(mesh)))
+
+
+def look(experiment, params, model_state, n: int, split: str, reporter, signals, final: bool):
+    """Has the task's views of a split drawn (by process 0, from the host's copy)."""
+    params, model_state = meshes.fetch((params, model_state))
+    if jax.process_index() == 0:
+        key = jax.random.fold_in(jax.random.key(experiment.seed), n)
+        views = signals.run(
+            lambda: experiment.task.views(
+                experiment.model,
+                params,
+                model_state,
+                experiment.data.evaluate(split),
+                experiment.data.facts(),
+                key,
+                final,
+            )
+        )
+        reporter.views(n, views)
+
+
+def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals) -> None:
+    """Evaluates the best parameters, on the test split where there is one, and reports."""
+    params, model_state, best = states.evaluated(state), state.model_state, progress.best_step
+    if best not in (None, n):
+        try:
+            source = f"checkpoint {best}"
+            arrays = checkpoints.read(best)[0]
+            params, shared = resume.parameters(state, arrays, source)
+            model_state = model_state | shared
+        except checkpoint.Damaged as error:
+            reporter.warn(f"{source}, the best, is damaged ({error}); step {n} is evaluated instead")
+            best = n
+    result = {"step": n, "best_step": best, "elapsed_s": progress.elapsed_s}
+    for split in experiment.data.splits()[-1:]:
+        result[split] = evaluator(params, model_state, split)
+        if split == "test":
+            reporter.evaluation(n, split, result[split], False)
+        look(experiment, params, model_state, n, split, reporter, signals, final=True)
+    reporter.conclude(result)

@@ -1,0 +1,70 @@
+"""Metrics: sums over batches, and the lines that are kept of them."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nets.train.experiment import Metrics
+
+
+def add(sums: Metrics | None, metrics: Metrics) -> Metrics:
+    """The sums with one batch more, in float64 on the host (waits for the device)."""
+    host = {k: (np.asarray(s, np.float64), np.asarray(w, np.float64)) for k, (s, w) in metrics.items()}
+    if sums is None:
+        return host
+    return {k: (sums[k][0] + s, sums[k][1] + w) for k, (s, w) in host.items()}
+
+
+def seconds_free(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without what depends on the clock (names that end in `_s`)."""
+    return {k: v for k, v in row.items() if not k.endswith("_s")}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of a `metrics.jsonl`; a torn last line is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class Log:
+    """`metrics.jsonl` and the TensorBoard events of a run.
+
+    Args:
+        workdir: where both are written.
+        size: bytes of `metrics.jsonl` to keep; what follows was written after the checkpoint that
+            the run goes on from, and is cut.
+        step: TensorBoard's readers drop the events of later steps.
+    """
+
+    def __init__(self, workdir: Path, size: int, step: int):
+        from tensorboardX import SummaryWriter
+
+        self._file = open(workdir / "metrics.jsonl", "ab")
+        self._file.truncate(size)
+        self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, split: str, values: dict[str, float]) -> None:
+        """One line; every float reads back as the same float."""
+        line = json.dumps({"step": step, "split": split, **values})
+        self._file.write(line.encode() + b"\n")
+        for name, value in values.items():
+            self.board.add_scalar(f"{split}/{name}", value, step)
+
+    def sync(self) -> int:
+        """Brings every line to disk and tells the file's size."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        self.sync()
+        self._file.close()
+        self.board.close()

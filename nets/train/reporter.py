@@ -1,0 +1,153 @@
+"""What a run tells: the terminal, log.txt, metrics.jsonl, TensorBoard, pictures, result.json."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from nets.tasks import views as looks
+from nets.train import draw, metrics, report
+from nets.train.experiment import Experiment
+
+
+class Reporter:
+    """Writes for one work directory; silent on every process but the first."""
+
+    def __init__(self, workdir: Path, record: dict[str, Any]):
+        self.workdir, self.record = workdir, record
+        self.finished: dict[str, Any] = {}
+        self.active = jax.process_index() == 0
+        self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
+        self._bar: Progress | None = None
+        self._log: metrics.Log | None = None
+
+    def say(self, text: str) -> None:
+        """A line on the terminal and in log.txt."""
+        self.console.print(text, markup=False)
+        if self._log is not None:
+            with open(self.workdir / "log.txt", "a") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def warn(self, text: str) -> None:
+        self.say(f"warning: {text}")
+
+    def open(self, size: int, step: int, steps: int) -> None:
+        """Opens the files, cut to `size` bytes of metrics.jsonl and to `step`, and the bar."""
+        self._last = (step, time.monotonic())
+        if not self.active:
+            return
+        write_json(self.workdir / "config.json", self.record)
+        (self.workdir / "pictures").mkdir(exist_ok=True)
+        self._log = metrics.Log(self.workdir, size, step)
+        if self.console.is_terminal:
+            columns = (BarColumn(), "{task.completed}/{task.total}", TextColumn("{task.description}"))
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
+            self._task = self._bar.add_task("", total=steps, completed=step)
+            self._bar.start()
+
+    def sync(self) -> int:
+        """Brings metrics.jsonl to disk; its size."""
+        return self._log.sync() if self._log else 0
+
+    def tick(self, step: int) -> None:
+        if self._bar:
+            self._bar.update(self._task, completed=step)
+
+    def train_line(self, step: int, experiment: Experiment, window: dict[str, list[float]]) -> None:
+        """The training metrics, each the mean since the last line, with the speed."""
+        now = time.monotonic()
+        speed = (step - self._last[0]) / max(now - self._last[1], 1e-9)
+        self._last = (step, now)
+        values = experiment.task.finish({k: tuple(v) for k, v in window.items()})
+        values["learning_rate"] = float(
+            experiment.optimizer.learning_rates(experiment.steps)(step - 1)
+        )
+        rates = {"steps_per_s": speed, "examples_per_s": speed * experiment.data.batch_size}
+        self._write(step, "train", values | rates)
+        shown = f"loss {values['loss']:.4f}  {speed:.1f} steps/s"
+        if self._bar:
+            self._bar.update(self._task, description=shown)
+        else:
+            left = time.strftime("%H:%M:%S", time.gmtime((experiment.steps - step) / speed))
+            self.say(f"step {step}/{experiment.steps}  {shown}  {left} left")
+
+    def evaluation(self, step: int, split: str, values: dict[str, float], best: bool) -> None:
+        self._write(step, split, values)
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
+        self.say(f"step {step}  {split}: {shown}" + "  (best so far)" * best)
+
+    def views(self, step: int, found: dict[str, looks.View]) -> None:
+        """Draws what a task found worth looking at, as files and in TensorBoard."""
+        for name, view in found.items():
+            if isinstance(view, looks.Text):
+                self.say(f"--- {view.title}\n{view.text}\n---")
+                self._log.board.add_text(name, f"```\n{view.text}\n```", step)
+                (self.workdir / "pictures" / f"{name}.txt").write_text(view.text)
+                continue
+            path = self.workdir / "pictures" / f"{name}.png"
+            draw.draw(view, path)
+            self._picture(name, path, step)
+            if isinstance(view, looks.ColouredText):
+                path.with_suffix(".html").write_text(draw.coloured_html(view))
+
+    def conclude(self, result: dict[str, Any]) -> None:
+        """result.json, learning curves, report.html and the closing table."""
+        self.finished = result
+        if not self.active:
+            return
+        self._log.sync()
+        history = metrics.read(self.workdir / "metrics.jsonl")
+        path = self.workdir / "pictures" / "curves.png"
+        draw.curves(history, path)
+        self._picture("curves", path, result["step"])
+        report.write(self.workdir, self.record, result)
+        self.close()
+        write_json(self.workdir / "result.json", result)
+        self.result(result)
+
+    def result(self, result: dict[str, Any]) -> None:
+        """The closing table: the result, what was best, where things lie, what comes next."""
+        table = Table(show_header=False, box=None)
+        for split in ("validation", "test"):
+            for name, value in result.get(split, {}).items():
+                table.add_row(f"{split} {name}", f"{value:.6g}")
+        table.add_row("best step", f"{result['best_step']} of {result['step']}")
+        table.add_row("trained for", f"{result['elapsed_s']:.1f} s")
+        table.add_row("report", str(self.workdir / "report.html"))
+        launch, where = "python launch.py", f"--workdir={self.workdir}"
+        table.add_row("evaluate it", f"{launch} eval {where}")
+        if "vocabulary" in self.record["facts"]:
+            table.add_row("sample it", f"{launch} sample {where} --prompt='...'")
+        table.add_row("extend it", f"{launch} {where} --steps={2 * result['step']}")
+        self.console.print(table)
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+        if self._log:
+            self._log.close()
+
+    def _write(self, step: int, split: str, values: dict[str, float]) -> None:
+        if self._log:
+            self._log.write(step, split, values)
+
+    def _picture(self, name: str, path: Path, step: int) -> None:
+        from PIL import Image
+
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        self._log.board.add_image(name, pixels, step, dataformats="HWC")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes the whole file or nothing of it."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(value, indent=1) + "\n")
+    os.replace(part, path)

@@ -1,0 +1,127 @@
+"""Where a run begins: at its newest intact checkpoint, at another run's parameters, or afresh."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from nets.errors import UserError
+from nets.train import checkpoint
+from nets.train import mesh as meshes
+from nets.train import state as states
+from nets.train.checkpoint import Arrays, Checkpoints
+from nets.train.experiment import Experiment
+from nets.train.signals import Signals
+
+
+@dataclasses.dataclass
+class Progress:
+    """What the host remembers from step to step; it is saved with every checkpoint."""
+
+    evaluated: int = 0  # step of the last finished evaluation
+    best_step: int | None = None
+    best_value: float | None = None
+    stale: int = 0  # evaluations since the best
+    flat: int = 0  # evaluations since the best or the last drop of the plateau schedule
+    window: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # since the last line
+    log_size: int = 0  # bytes of metrics.jsonl that belong to this state
+    elapsed_s: float = 0.0
+
+    def judge(self, step: int, value: float, maximise: bool) -> bool:
+        """Counts an evaluation in, and tells whether it is the best so far."""
+        self.evaluated = step
+        sign = 1 if maximise else -1
+        if self.best_value is None or sign * value > sign * self.best_value:
+            self.best_step, self.best_value, self.stale, self.flat = step, value, 0, 0
+            return True
+        self.stale, self.flat = self.stale + 1, self.flat + 1
+        return False
+
+
+def restore(
+    experiment: Experiment,
+    workdir: Path,
+    mesh: Mesh,
+    signals: Signals,
+    warn: Callable[[str], None],
+) -> tuple[states.State, Progress, int]:
+    """The state to go on from, on the devices, what the host remembers, and the step. Reads only.
+
+    Raises:
+        UserError: a checkpoint whose arrays do not fit the experiment's (with the table).
+    """
+    init = states.make_init(experiment)
+    template = jax.eval_shape(init)
+    where = states.shardings(template, mesh)
+    if (found := newest(workdir, warn)) is not None:
+        step, arrays, progress = found
+        source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
+        state = checkpoint.unflatten(template, arrays, source)
+        return meshes.put(state, where), Progress(**progress), step
+    state = signals.run(lambda: jax.block_until_ready(jax.jit(init, out_shardings=where)()))
+    if experiment.init_from is not None:
+        arrays = best(Path(experiment.init_from), warn)[1]
+        params, model_state = parameters(template, arrays, f"--init_from={experiment.init_from}")
+        params = meshes.put(params, where.params)
+        kept = {k: v for k, v in state.model_state.items() if k == "carry"}
+        shared = {k: meshes.put(v, where.model_state[k]) for k, v in model_state.items()}
+        ema = None if state.ema is None else jax.tree.map(lambda x: x.copy(), params)
+        state = state._replace(params=params, model_state=shared | kept, ema=ema)
+    return state, Progress(), 0
+
+
+def newest(workdir: Path, warn: Callable[[str], None]) -> tuple[int, Arrays, dict] | None:
+    """The newest intact checkpoint of a work directory."""
+    folder = workdir / "checkpoints"
+    return Checkpoints(folder, read_only=True).newest(warn) if folder.is_dir() else None
+
+
+def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tuple[int, Arrays]:
+    """The best, the newest ("latest") or the numbered checkpoint of a work directory.
+
+    Raises:
+        UserError: there is none, or the one asked for is not there or damaged.
+    """
+    if (found := newest(workdir, warn)) is None:
+        raise UserError(f"{workdir} holds no intact checkpoint.")
+    step, arrays, progress = found
+    if name == "best" and progress["best_step"] is not None:
+        wanted = progress["best_step"]
+    elif name in ("best", "latest"):
+        wanted = step
+    else:
+        wanted = int(name) if name.isdigit() else -1
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    if wanted not in checkpoints.steps():
+        there = ", ".join(map(str, checkpoints.steps()))
+        raise UserError(f"no checkpoint {name} in {workdir}; there are best, latest, {there}.")
+    if wanted == step:
+        return step, arrays
+    try:
+        return wanted, checkpoints.read(wanted)[0]
+    except checkpoint.Damaged as error:
+        raise UserError(f"checkpoint {wanted} of {workdir} is damaged: {error}.") from None
+
+
+def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
+    """The parameters that evaluations use, and the model state but for the carry, from a checkpoint.
+
+    Raises:
+        UserError: they do not fit (with the table).
+    """
+    averaged = any(path.startswith("ema/") for path in arrays)
+    shared = {k: v for k, v in template.model_state.items() if k != "carry"}
+    wanted = {"params": template.params, "model_state": shared}
+    given = {}
+    for path, array in arrays.items():
+        head, _, rest = path.partition("/")
+        if head == ("ema" if averaged else "params"):
+            given[f"params/{rest}"] = array
+        elif head == "model_state" and not rest.startswith("carry"):
+            given[path] = array
+    fitted = checkpoint.unflatten(wanted, given, source)
+    return fitted["params"], fitted["model_state"]

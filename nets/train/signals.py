@@ -1,0 +1,90 @@
+"""SIGTERM and SIGINT only set a flag; whoever works polls it and leaves in good order."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from nets.train import mesh as meshes
+
+
+class Stopped(Exception):
+    """The work was asked to stop; `code` is the exit code, 128 + the signal's number."""
+
+    def __init__(self, signum: int):
+        self.code = 128 + signum
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+
+
+class Signals:
+    """Within `with Signals() as signals`, the two signals are caught and remembered.
+
+    A second signal leaves at once. To be entered after `jax.distributed.initialize`, which takes
+    SIGTERM for itself.
+    """
+
+    def __init__(self):
+        self.received: int | None = None
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._old[signum] = signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._old.items():
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, _frame: object) -> None:
+        if self.received is not None:
+            os._exit(128 + signum)
+        self.received = signum
+
+    def flags(self, mesh: Mesh) -> jax.Array:
+        """This process's flag [devices], one element for each of its devices, for the jitted step.
+
+        The step returns the greatest over all processes, so that all stop at the same step.
+        """
+        number = np.full(mesh.size, self.received or 0, np.int32)
+        return jax.make_array_from_callback(number.shape, meshes.rows(mesh), lambda i: number[i])
+
+    def agree(self) -> int | None:
+        """The greatest signal number that any process has received (all processes must call)."""
+        if jax.process_count() == 1:
+            return self.received
+        from jax.experimental.multihost_utils import process_allgather
+
+        return int(np.max(process_allgather(np.int32(self.received or 0)))) or None
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        """The result of `work()`, done in a thread while this one stays able to hear signals.
+
+        A compilation never returns to Python, where handlers run, before it is done.
+
+        Raises:
+            Stopped: a signal came first, and this is the only process; the thread is left behind.
+        """
+        outcome: list[Any] = []
+
+        def target():
+            try:
+                outcome.append((work(), None))
+            except BaseException as error:  # handed to the caller below
+                outcome.append((None, error))
+
+        thread = threading.Thread(target=target, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.05)
+            if self.received is not None and jax.process_count() == 1:
+                raise Stopped(self.received)
+        result, error = outcome[0]
+        if error is not None:
+            raise error
+        return result

@@ -1,0 +1,56 @@
+"""The training state: everything that goes from one step to the next."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from nets.train import mesh as meshes
+from nets.train.experiment import Experiment, batch_struct
+
+
+class State(NamedTuple):
+    """A pytree; `step` counts the updates done, `scale` multiplies them (plateau schedule)."""
+
+    step: jax.Array
+    params: Any
+    model_state: dict[str, Any]
+    opt_state: optax.OptState
+    ema: Any  # None without --ema
+    scale: jax.Array
+
+
+def evaluated(state: State) -> Any:
+    """The parameters that evaluations use: the moving average where there is one."""
+    return state.params if state.ema is None else state.ema
+
+
+def make_init(experiment: Experiment):
+    """The function of no argument that builds the state of step 0."""
+    batch = batch_struct(experiment.data)
+    transformation = experiment.optimizer.build(experiment.steps)
+
+    def init() -> State:
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batch)
+        key, _ = jax.random.split(jax.random.key(experiment.seed))
+        params, model_state = experiment.task.init(experiment.model, key, zeros)
+        return State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            model_state=model_state,
+            opt_state=transformation.init(params),
+            ema=None if experiment.ema is None else jax.tree.map(jnp.copy, params),
+            scale=jnp.ones(()),
+        )
+
+    return init
+
+
+def shardings(state: State, mesh: Mesh) -> State:
+    """A sharding for every leaf: the recurrent carry by rows, all else replicated."""
+    whole = jax.tree.map(lambda _: meshes.replicated(mesh), state)
+    carry = {k: jax.tree.map(lambda _: meshes.rows(mesh), v)
+             for k, v in state.model_state.items() if k == "carry"}
+    return whole._replace(model_state=whole.model_state | carry)

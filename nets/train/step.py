@@ -1,0 +1,127 @@
+"""The two jitted functions of the engine: one update, and one batch of an evaluation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from nets.train.experiment import Batch, Experiment, Metrics
+from nets.train.state import State
+
+STOP = "_stop"  # batch and metrics entry by which processes agree to stop (nets.train.signals)
+
+
+def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    """One update of a state by a batch, and its metrics.
+
+    The random key is that of (seed, step), so a resumed run draws what an undisturbed one draws.
+    """
+    task, model = experiment.task, experiment.model
+    transformation = experiment.optimizer.build(experiment.steps)
+
+    def loss(params, model_state, batch, key):
+        return task.loss(model, params, model_state, batch, key, train=True)
+
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        batch = dict(batch)
+        stop = batch.pop(STOP, None)
+        _, key = jax.random.split(jax.random.key(experiment.seed))
+        key = jax.random.fold_in(key, state.step)
+        grads, model_state, metrics = gradient(
+            loss, experiment.accumulate, state.params, state.model_state, batch, key
+        )
+        metrics["grad_norm"] = (optax.global_norm(grads), 1.0)
+        updates, opt_state = transformation.update(grads, state.opt_state, state.params)
+        updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
+        params = optax.apply_updates(state.params, updates)
+        ema = state.ema
+        if ema is not None:
+            ema = optax.incremental_update(params, ema, 1 - experiment.ema)
+        if stop is not None:
+            metrics[STOP] = (jnp.max(stop), 1.0)
+        return State(state.step + 1, params, model_state, opt_state, ema, state.scale), metrics
+
+    return step
+
+
+def gradient(
+    loss: Callable, parts: int, params: Any, model_state: dict, batch: Batch, key: jax.Array
+) -> tuple[Any, dict, Metrics]:
+    """The gradient of a batch, gathered over `parts` micro-batches where that is more than one.
+
+    Micro-batches are weighted by the weight of their loss, so that the sum is the gradient of the
+    unsplit batch (where rows do not meet: not so through batch normalisation). Part j holds rows
+    j, j + parts, ...: every device keeps its own rows. The scan is unrolled on CPU, where a
+    convolution inside a loop is many times slower.
+
+    Returns:
+        gradient, new model state, metrics summed over the parts.
+    """
+    differentiate = jax.grad(loss, has_aux=True)
+    if parts == 1:
+        grads, (model_state, metrics) = differentiate(params, model_state, batch, key)
+        return grads, model_state, dict(metrics)
+
+    def split(x):
+        return jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
+
+    def merge(x):
+        return jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:])
+
+    has_carry = "carry" in model_state
+    carry = model_state["carry"] if has_carry else ()
+    shared = {k: v for k, v in model_state.items() if k != "carry"}
+
+    def micro(sums, part):
+        grads, weight, shared = sums
+        j, batch, carry = part
+        given = shared | ({"carry": carry} if has_carry else {})
+        g, (new, metrics) = differentiate(params, given, batch, jax.random.fold_in(key, j))
+        w = metrics["loss"][1]
+        grads = jax.tree.map(lambda a, b: a + (w * b).astype(a.dtype), grads, g)
+        new = dict(new)
+        carry = new.pop("carry") if has_carry else ()
+        return (grads, weight + w, new), (carry, metrics)
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    parts_of = (jnp.arange(parts), *jax.tree.map(split, (batch, carry)))
+    (grads, weight, shared), (carry, metrics) = jax.lax.scan(
+        micro,
+        (zeros, jnp.zeros(()), shared),
+        parts_of,
+        unroll=jax.default_backend() == "cpu",
+    )
+    grads = jax.tree.map(lambda g: (g / weight).astype(g.dtype), grads)
+    metrics = jax.tree.map(lambda m: m.sum(0), dict(metrics))
+    model_state = shared | ({"carry": jax.tree.map(merge, carry)} if has_carry else {})
+    return grads, model_state, metrics
+
+
+def make_eval_step(experiment: Experiment) -> Callable[..., tuple[dict, Metrics]]:
+    """One batch of an evaluation: (params, model_state, batch) -> (model_state, metrics)."""
+    task, model = experiment.task, experiment.model
+
+    def step(params: Any, model_state: dict, batch: Batch) -> tuple[dict, Metrics]:
+        batch = dict(batch)
+        stop = batch.pop(STOP, None)
+        key = jax.random.key(experiment.seed)
+        _, (model_state, metrics) = task.loss(model, params, model_state, batch, key, train=False)
+        metrics = dict(metrics)
+        if stop is not None:
+            metrics[STOP] = (jnp.max(stop), 1.0)
+        return model_state, metrics
+
+    return step
+
+
+def make_fresh_carry(experiment: Experiment) -> Callable[[Batch], Any]:
+    """The carry that an evaluation begins with, for a batch of its shape."""
+
+    def fresh(batch: Batch) -> Any:
+        key = jax.random.key(experiment.seed)
+        _, model_state = experiment.task.init(experiment.model, key, batch)
+        return model_state["carry"]
+
+    return fresh

@@ -1,0 +1,238 @@
+"""What each verb of the command line does."""
+
+import dataclasses
+import json
+import logging
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from nets.errors import UserError
+from nets.train import compilation, flags, loop, metrics, resume, show, workdir
+from nets.train import mesh as meshes
+from nets.train import state as states
+from nets.train.command import Command
+from nets.train.evaluate import Evaluator
+from nets.train.experiment import Experiment, batch_struct, resolve
+from nets.train.reporter import Reporter
+from nets.train.signals import Signals, Stopped
+
+
+def run(command: Command) -> int:
+    """Carries the command out; the exit code."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if command.options.distributed:
+        jax.distributed.initialize()
+    compilation.use_cache(command.options.compilation_cache)
+    verb = {"train": train, "show": describe, "eval": evaluate, "sample": sample,
+            "verify-resume": verify_resume}[command.verb]  # fmt: skip
+    with Signals() as signals:
+        try:
+            return verb(command, signals)
+        except Stopped as stopped:
+            print(f"{stopped}; the same command goes on from here", file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends
+        except (loop.Diverged, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+
+def train(command: Command, signals: Signals) -> int:
+    """Trains each seed in turn, and ends with mean and spread where there are several."""
+    seeds = command.options.seed or (command.experiment.seed,)
+    results = [
+        train_one(command, dataclasses.replace(command.experiment, seed=seed), signals)
+        for seed in seeds
+    ]
+    if len(results) > 1:
+        for split in ("validation", "test"):
+            for name in results[0].get(split, {}):
+                values = [result[split][name] for result in results]
+                mean, spread = statistics.mean(values), statistics.stdev(values)
+                print(f"{split} {name}: {mean:.6g} +- {spread:.2g} over {len(values)} seeds")
+    return 0
+
+
+def train_one(command: Command, experiment: Experiment, signals: Signals) -> dict[str, Any]:
+    """One run, from wherever its work directory stands; its result."""
+    folder = command.workdir(experiment)
+    facts = experiment.data.facts()
+    experiment = checked(resolve(experiment, facts))
+    record = {
+        "experiment": command.name,
+        "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
+        "config": flags.config(experiment),
+        "facts": facts,
+        "environment": workdir.environment(),
+    }
+    reporter = Reporter(folder, record)
+    workdir.check(folder, record, reporter.warn)
+    finished = folder / "result.json"
+    if finished.is_file():
+        result = json.loads(finished.read_text())
+        if result["step"] >= experiment.steps:
+            reporter.say(f"{folder} is finished.")
+            reporter.result(result)
+            return result
+    with workdir.locked(folder):
+        loop.fit(experiment, folder, signals, reporter)
+    return reporter.finished
+
+
+def checked(experiment: Experiment) -> Experiment:
+    """The experiment, whose shapes fit and whose watched metric exists; nothing is compiled.
+
+    Raises:
+        UserError: the model does not take these batches, or there is no such metric.
+    """
+    try:
+        state = jax.eval_shape(states.make_init(experiment))
+        batch = batch_struct(experiment.data)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        _, (_, sums) = jax.eval_shape(
+            lambda p, s, b, k: experiment.task.loss(experiment.model, p, s, b, k, train=False),
+            state.params, state.model_state, batch, key,
+        )  # fmt: skip
+    except (ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"the model does not take these batches: {reason}") from error
+    ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
+    names = list(experiment.task.finish(ones))
+    if experiment.best not in names:
+        raise UserError(f"--best={experiment.best} is no metric; there are {', '.join(names)}.")
+    return experiment
+
+
+def describe(command: Command, signals: Signals) -> int:
+    """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
+    experiment = command.experiment
+    try:
+        experiment = resolve(experiment, experiment.data.facts())
+    except UserError as error:
+        if "--model" in str(error):
+            raise
+        print(f"note: {error}", file=sys.stderr)
+    checked(experiment)
+    description = show.describe(
+        experiment.model,
+        experiment.task,
+        experiment.optimizer.build(experiment.steps),
+        batch_struct(experiment.data),
+        flags.config(experiment),
+    )
+    as_json = command.options.format == "json"
+    print(json.dumps(description, indent=1) if as_json else show.render(description))
+    return 0
+
+
+def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
+    """Experiment, parameters, model state, step and facts of the run in the work directory.
+
+    Raises:
+        UserError: there is no such run, or it holds something else.
+    """
+    folder = command.workdir(command.experiment)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} holds no run; train one first, or name it with --workdir.")
+    facts = json.loads(path.read_text())["facts"]
+    experiment = checked(resolve(command.experiment, facts))
+    step, arrays = resume.best(folder, _warn, command.options.checkpoint)
+    template = jax.eval_shape(states.make_init(experiment))
+    params, model_state = resume.parameters(template, arrays, f"checkpoint {step} of {folder}")
+    return experiment, params, model_state, step, facts
+
+
+def evaluate(command: Command, signals: Signals) -> int:
+    """Evaluates a checkpoint on every evaluation split and prints the metrics."""
+    experiment, params, model_state, step, _ = loaded(command)
+    mesh = meshes.make()
+    meshes.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
+    params, model_state = meshes.put((params, model_state), meshes.replicated(mesh))
+    carried = jax.eval_shape(states.make_init(experiment)).model_state
+    if "carry" in carried:
+        model_state = {**model_state, "carry": None}  # begun afresh by the evaluator
+    evaluator = Evaluator(experiment, mesh, signals)
+    for split in experiment.data.splits():
+        values = evaluator(params, model_state, split)
+        shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
+        print(f"step {step}  {split}: {shown}")
+    return 0
+
+
+def sample(command: Command, signals: Signals) -> int:
+    """Prints what a generating model writes after the prompt."""
+    if not hasattr(command.experiment.task, "sample"):
+        raise UserError(f"{command.name} has nothing to sample: its model does not generate.")
+    experiment, params, _, _, facts = loaded(command)
+    options = command.options
+    if options.length < 1 or options.temperature < 0:
+        raise UserError("--length is at least 1 and --temperature at least 0.")
+    key = jax.random.key(experiment.seed)
+    text = experiment.task.sample(
+        experiment.model, params, facts, key, options.prompt, options.length, options.temperature
+    )
+    print(options.prompt + text)
+    return 0
+
+
+def verify_resume(command: Command, signals: Signals) -> int:
+    """Trains twice, once undisturbed and once killed and resumed, and compares every bit."""
+    experiment = command.experiment
+    arguments = [f"--{path}={text}" for path, text in command.changes(experiment).items()]
+    arguments += [f"--compilation_cache={command.options.compilation_cache or 'none'}"]
+    launch = [sys.executable, str(command.folder.parent / "launch.py"), "train"]
+    with tempfile.TemporaryDirectory() as folder:
+        calm, killed = Path(folder) / "undisturbed", Path(folder) / "killed"
+        call = [*launch, f"--experiment={command.name}", *arguments]
+        quiet = {"stdout": subprocess.DEVNULL}
+        began = time.monotonic()
+        subprocess.run([*call, f"--workdir={calm}"], check=True, **quiet)
+        wall = time.monotonic() - began
+        process = subprocess.Popen([*call, f"--workdir={killed}"], **quiet)
+        time.sleep(random.uniform(0.3, 0.9) * wall)
+        process.send_signal(signal.SIGKILL)
+        at = "after its end" if process.wait() == 0 else "by SIGKILL"
+        print(f"undisturbed run: {wall:.1f} s; the other stopped {at} "
+              f"{time.monotonic() - began - wall:.1f} s after its start")  # fmt: skip
+        subprocess.run([*call, f"--workdir={killed}"], check=True, **quiet)
+        differing = differences(calm, killed)
+    for line in differing:
+        print(f"differs: {line}")
+    print("NOT the same" if differing else "the same, bit for bit: every array, every metric")
+    return 1 if differing else 0
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """In what two finished runs differ: arrays of the newest checkpoint, lines of metrics.jsonl."""
+    (step, arrays, _), (step2, arrays2, _) = (resume.newest(run, _warn) for run in (one, other))
+    found = [f"newest step: {step} and {step2}"] if step != step2 else []
+    for path in sorted(arrays.keys() | arrays2.keys()):
+        a, b = arrays.get(path), arrays2.get(path)
+        if a is None or b is None or a.tobytes() != b.tobytes():
+            found.append(f"array {path}")
+    rows, rows2 = (
+        [metrics.seconds_free(row) for row in metrics.read(run / "metrics.jsonl")]
+        for run in (one, other)
+    )
+    pairs = zip(rows, rows2, strict=False)
+    found += [f"line {i + 1} of metrics.jsonl" for i, (a, b) in enumerate(pairs) if a != b]
+    if len(rows) != len(rows2):
+        found.append(f"number of lines of metrics.jsonl: {len(rows)} and {len(rows2)}")
+    return found
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

@@ -1,0 +1,114 @@
+"""A work directory: who may use it, and whether it holds this very run."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nets.errors import UserError
+from nets.train.experiment import CHANGEABLE
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def environment() -> dict[str, Any]:
+    """What bits depend on besides the configuration."""
+    device = jax.devices()[0]
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        "device": device.device_kind,
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+        "cpu_cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) -> None:
+    """Whether a run of this record may go on in `workdir`. Touches nothing.
+
+    Args:
+        record: what config.json will hold: experiment, config, facts, environment.
+        warn: told of a difference that can change bits.
+
+    Raises:
+        UserError: the directory holds another experiment, another configuration, other data, or
+            something that is no run at all.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} is a file; a directory is needed.")
+    path = workdir / "config.json"
+    if not path.is_file():
+        if workdir.is_dir() and any(p.name != ".lock" for p in workdir.iterdir()):
+            raise UserError(f"--workdir={workdir} holds files that are not a run's; name another.")
+        return
+    try:
+        held = json.loads(path.read_text())
+        held["config"], held["facts"], held["environment"]
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a run's configuration: {error!r}.") from None
+    if Path(held["experiment"]).stem != Path(record["experiment"]).stem:
+        raise UserError(
+            f"{workdir} holds a run of {held['experiment']}, not of {record['experiment']}; "
+            "name another --workdir."
+        )
+    differing = _differences(held["config"], record["config"], skip=CHANGEABLE)
+    if differing:
+        raise UserError(
+            f"{workdir} holds a run that differs in: {differing}. Say the same, or name another --workdir."
+        )
+    if held["facts"]["digest"] != record["facts"]["digest"]:
+        raise UserError(
+            f"{workdir} was trained on other data (digest {held['facts']['digest']}, now "
+            f"{record['facts']['digest']}); name another --workdir."
+        )
+    changed = _differences(held["environment"], record["environment"])
+    if changed:
+        warn(f"bits may differ from those of an undisturbed run, since this differs: {changed}")
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Holds the directory (made where missing) against every other process; by process 0 alone.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    made = not workdir.exists()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = open(workdir / ".lock", "a+")
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written to: {error.strerror}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(f"{workdir} is in use by another process ({file.read()}).") from None
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            if made and not (workdir / "config.json").exists():
+                shutil.rmtree(workdir)
+
+
+def _differences(held: dict[str, Any], now: dict[str, Any], skip: tuple[str, ...] = ()) -> str:
+    keys = [k for k in sorted(held.keys() | now.keys()) if k not in skip]
+    return ", ".join(
+        f"{k} ({held.get(k)} there, {now.get(k)} now)" for k in keys if held.get(k) != now.get(k)
+    )

@@ -1,0 +1,149 @@
+"""The optimizer: against rules worked out by hand, finite differences and published schedules."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.errors import UserError
+from nets.train.optimizer import Optimizer, kernels
+
+PARAMS = {"layer": {"kernel": jnp.array([2.0, -0.5]), "bias": jnp.array([1.0])}}
+GRADS = {"layer": {"kernel": jnp.array([0.3, -0.4]), "bias": jnp.array([0.2])}}
+
+
+def updates(optimizer, grads=GRADS, steps=1, run=100):
+    transformation = optimizer.build(run)
+    state, params = transformation.init(PARAMS), PARAMS
+    for _ in range(steps):
+        found, state = transformation.update(grads, state, params)
+    return found["layer"]
+
+
+def by_hand(rule, g, steps):
+    """The last of `steps` equal-gradient updates of one weight, learning rate 0.1."""
+    v = m = s = 0.0
+    for t in range(1, steps + 1):
+        if rule == "sgd":
+            u = g
+        elif rule in ("momentum", "nesterov"):
+            v = 0.9 * v + g
+            u = 0.9 * v + g if rule == "nesterov" else v
+        elif rule == "rmsprop":
+            s = 0.9 * s + 0.1 * g * g
+            u = g / math.sqrt(s)
+        elif rule == "adagrad":
+            s = s + g * g
+            u = g / math.sqrt(s)
+        elif rule in ("adam", "adamw"):
+            m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g * g
+            u = m / (1 - 0.9**t) / math.sqrt(s / (1 - 0.999**t))
+    return -0.1 * u
+
+
+@pytest.mark.parametrize(
+    "rule", ["sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw"]
+)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_rules(rule, steps):
+    found = updates(Optimizer(rule, 0.1, eps=1e-12), steps=steps)
+    for name in ("kernel", "bias"):
+        want = [by_hand(rule, float(g), steps) for g in GRADS["layer"][name]]
+        np.testing.assert_allclose(found[name], want, rtol=1e-5)
+
+
+def test_lamb_scales_a_layers_update_to_its_norm():
+    found = updates(Optimizer("lamb", 0.1, eps=1e-12))["kernel"]
+    signs = np.array([1.0, -1.0])  # Adam's first update is the gradient's sign
+    want = -0.1 * signs / math.sqrt(2) * np.linalg.norm([2.0, -0.5])
+    np.testing.assert_allclose(found, want, rtol=1e-5)
+
+
+def test_penalties_are_the_gradient_of_the_documented_objective():
+    l1, l2 = 0.3, 0.7
+
+    def objective(params):
+        w = params["layer"]["kernel"]
+        return l1 * np.abs(w).sum() + l2 / 2 * np.square(w).sum()
+
+    zero = jax.tree.map(jnp.zeros_like, GRADS)
+    found = updates(Optimizer("sgd", 1.0, l1=l1, l2=l2), zero)
+    assert not np.any(found["bias"])
+    for i in range(2):
+        step = np.zeros(2)
+        step[i] = 1e-4
+        up, down = ({"layer": {"kernel": np.array([2.0, -0.5]) + s}} for s in (step, -step))
+        slope = (objective(up) - objective(down)) / 2e-4
+        np.testing.assert_allclose(-found["kernel"][i], slope, rtol=1e-4)
+
+
+def test_decoupled_decay_bypasses_the_moments_and_the_bias():
+    plain, decayed = (
+        updates(Optimizer("adamw", 0.1, weight_decay=w), steps=3) for w in (0.0, 0.25)
+    )
+    np.testing.assert_allclose(
+        decayed["kernel"] - plain["kernel"], -0.1 * 0.25 * PARAMS["layer"]["kernel"], rtol=1e-4
+    )
+    np.testing.assert_array_equal(decayed["bias"], plain["bias"])
+
+
+def test_clipping():
+    by_norm = updates(Optimizer("sgd", 1.0, clip_norm=0.1))
+    flat = np.concatenate([by_norm["kernel"], by_norm["bias"]])
+    np.testing.assert_allclose(np.linalg.norm(flat), 0.1, rtol=1e-5)
+    np.testing.assert_allclose(flat / -0.1, np.array([0.3, -0.4, 0.2]) / math.sqrt(0.29), rtol=1e-5)
+    by_value = updates(Optimizer("sgd", 1.0, clip_value=0.25))
+    np.testing.assert_allclose(by_value["kernel"], [-0.25, 0.25])
+    np.testing.assert_allclose(by_value["bias"], [-0.2])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (Optimizer(learning_rate=0.4), {0: 0.4, 99: 0.4}),
+        (
+            Optimizer(learning_rate=0.4, schedule="step", milestones=(20, 60), factor=0.5),
+            {19: 0.4, 20: 0.2, 59: 0.2, 60: 0.1},
+        ),
+        (Optimizer(learning_rate=0.4, schedule="cosine"), {0: 0.4, 50: 0.2, 100: 0.0}),
+        (
+            Optimizer(learning_rate=0.4, schedule="cosine", final_fraction=0.1),
+            {0: 0.4, 50: 0.22, 100: 0.04},
+        ),
+        (
+            Optimizer(learning_rate=0.4, schedule="cosine", warmup_steps=20),
+            {0: 0.0, 10: 0.2, 20: 0.4, 60: 0.2, 100: 0.0},
+        ),
+        (
+            Optimizer(learning_rate=0.4, schedule="step", milestones=(50,), warmup_steps=10),
+            {5: 0.2, 10: 0.4, 49: 0.4, 50: 0.04},
+        ),
+    ],
+)
+def test_schedules(optimizer, expected):
+    rates = optimizer.learning_rates(100)
+    for step, want in expected.items():
+        np.testing.assert_allclose(rates(step), want, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": -1.0}, {"momentum": 1.0}, {"clip_norm": 0.0}, {"milestones": (5, 3)},
+        {"schedule": "step"}, {"weight_decay": 0.1}, {"l1": -0.1}, {"final_fraction": 2.0},
+        {"warmup_steps": -1}, {"eps": 0.0},
+    ],
+)  # fmt: skip
+def test_impossible_values_are_refused(wrong):
+    with pytest.raises(UserError, match=f"--optimizer.{next(iter(wrong))}"):
+        dataclasses.replace(Optimizer(), **wrong)
+
+
+def test_kernels_are_told_by_name():
+    tree = {"a": {"kernel": 0, "recurrent_kernel": 0, "bias": 0, "scale": 0, "embedding": 0}}
+    assert kernels(tree)["a"] == {
+        "kernel": True, "recurrent_kernel": True, "bias": False, "scale": False, "embedding": False
+    }  # fmt: skip
