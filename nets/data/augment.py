@@ -1,6 +1,6 @@
 """Random changes to a batch of images, vectorised over the batch; pure functions of the generator.
 
-Images are [B, H, W, C] of any number type. What comes in from outside an image is `fill`, a pixel value.
+Images are [B, H, W, C] of any number type; `fill` is the pixel value of what lies outside them.
 """
 
 import numpy as np

@@ -1,7 +1,6 @@
 """Labelled images from a person's own files: an .npz of arrays, or a folder of class subfolders."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def npz(path: Path, image_size: int | None) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as archive:
             stored = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # numpy, zipfile, zlib and the system raise each their own
         raise UserError(f"{path} cannot be read as .npz of plain arrays: {error}") from error
     arrays: dict[str, np.ndarray] = {}
     for split in SPLITS:
@@ -45,8 +44,8 @@ def npz(path: Path, image_size: int | None) -> ImageSet:
             continue
         if missing := [key for key in (x, y) if key not in stored]:
             raise UserError(
-                f"{path} has no {' and no '.join(missing)}; it has {', '.join(stored) or 'nothing'}, "
-                "and x_train, y_train, x_test, y_test are needed."
+                f"{path} has no {' and no '.join(missing)}; it has {', '.join(stored)}; "
+                "x_train, y_train, x_test, y_test are needed."
             )
         images, labels = _images(f"{x} of {path}", stored[x]), _labels(f"{y} of {path}", stored[y])
         if len(images) != len(labels):
@@ -180,6 +179,8 @@ def _open(file: Path, mode: str | None = None) -> Any:
 
     try:
         picture = Image.open(file)
+        if picture.mode.startswith(("I", "F")):
+            raise ValueError(f"its pixels are of PIL's mode {picture.mode}; 8 bits are valid")
         if mode is None:
             return picture
         with picture:

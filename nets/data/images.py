@@ -4,12 +4,12 @@ import dataclasses
 import functools
 import math
 import os
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import grain
 import numpy as np
 
-from nets.data import augment, files, sources, tfds
+from nets.data import augment, cache, files, sources, tfds
 from nets.data.sources import ImageSet
 from nets.errors import UserError
 
@@ -151,14 +151,14 @@ class Images:
         standard deviation of the training images, black being 0 and white 1 (of a set not held in
         memory, those of 4,096 evenly spaced images)."""
         source = self._source()
-        mean, std = _statistics(*self._key(), self.validation)
+        mean, std = _statistics(self._where(), self.validation)
         return {
             "num_classes": len(source.class_names),
             "class_names": list(source.class_names),
             "digest": source.digest,
             "sizes": {split: len(self._rows(split)[1]) for split in ("train", *self.splits())},
-            "mean": list(mean),
-            "std": list(std),
+            "mean": mean.tolist(),
+            "std": std.tolist(),
         }
 
     @property
@@ -166,14 +166,14 @@ class Images:
         """Threads that making batches keeps busy."""
         return 1 if self._source().stamp is None else min(16, os.cpu_count() or 1)
 
-    def _key(self) -> tuple:
-        return self.name, self.data_dir, self.path, self.image_size, self.in_memory_mb
+    def _where(self) -> "_Where":
+        return _Where(self.name, self.data_dir, self.path, self.image_size, self.in_memory_mb)
 
     def _source(self) -> ImageSet:
-        return _open(*self._key())
+        return _open(self._where())
 
     def _rows(self, split: str) -> tuple[str, np.ndarray]:
-        return _partition(*self._key(), self.validation)[split]
+        return _partition(self._where(), self.validation)[split]
 
     def _outline(self) -> tuple[tuple[int, int, int], tuple[str, ...]]:
         if self.path is None and self.name != "digits":
@@ -184,7 +184,7 @@ class Images:
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
         if self.normalise == "standard":
-            mean, std = np.array(_statistics(*self._key(), self.validation))
+            mean, std = _statistics(self._where(), self.validation)
             factor, offset = 1 / (255 * std), -mean / std
         else:
             low, high = RANGES[self.normalise]
@@ -218,18 +218,26 @@ def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(n)
 
 
+class _Where(NamedTuple):
+    """What decides which images are read, and how."""
+
+    name: str
+    data_dir: str | None
+    path: str | None
+    image_size: int | None
+    in_memory_mb: int
+
+
 @functools.lru_cache(maxsize=2)
-def _open(
-    name: str, data_dir: str | None, path: str | None, image_size: int | None, in_memory_mb: int
-) -> ImageSet:
-    if path is not None:
-        source = files.open_path(path, image_size)
-    elif name == "digits":
-        source = sources.digits(image_size)
+def _open(where: _Where) -> ImageSet:
+    if where.path is not None:
+        source = files.open_path(where.path, where.image_size)
+    elif where.name == "digits":
+        source = sources.digits(where.image_size)
     else:
-        source = tfds.image_set(name, data_dir, image_size)
+        source = tfds.image_set(where.name, where.data_dir, where.image_size)
     on_disk = source.stamp is not None
-    return sources.hold(source) if on_disk and source.nbytes <= in_memory_mb * 1e6 else source
+    return sources.hold(source) if on_disk and source.nbytes <= where.in_memory_mb * 1e6 else source
 
 
 @functools.lru_cache(maxsize=2)
@@ -240,38 +248,45 @@ def _outline(
 
 
 @functools.lru_cache(maxsize=2)
-def _partition(*key: Any) -> dict[str, tuple[str, np.ndarray]]:
+def _partition(where: _Where, validation: float) -> dict[str, tuple[str, np.ndarray]]:
     """By split: the stored split that it comes from, and which of that one's images it has."""
-    *key, share = key
-    sizes = _open(*key).sizes
+    sizes = _open(where).sizes
     parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
-    if "validation" not in sizes and share > 0:
+    if "validation" not in sizes and validation > 0:
         order = np.random.default_rng(0).permutation(sizes["train"])
-        held_out = max(1, round(share * len(order)))
+        held_out = max(1, round(validation * len(order)))
         parts["validation"] = "train", np.sort(order[:held_out])
         parts["train"] = "train", np.sort(order[held_out:])
     return parts
 
 
 @functools.lru_cache(maxsize=2)
-def _statistics(*key: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of the training images, in 0..1.
+def _statistics(where: _Where, validation: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation [C] of the training images, in 0..1.
 
-    They are computed from exact counts of the 256 levels, so they are the same bits on every machine.
+    Those of a set not held in memory are kept in the user's cache directory.
     """
-    source, (split, rows) = _open(*key[:-1]), _partition(*key)["train"]
-    if source.stamp is not None:
-        rows = rows[:: max(1, len(rows) // _SAMPLE)]
-    channels = range(source.shape[-1])
-    counts = np.zeros((source.shape[-1], 256), np.int64)
-    for part in np.array_split(rows, len(rows) // 1024 + 1):
-        images, _ = source.read(split, part)
-        counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in channels]
-    levels = np.arange(256) / 255
-    mean = counts @ levels / counts.sum(1)
-    variance = counts @ levels**2 / counts.sum(1) - mean**2
-    std = np.sqrt(np.maximum(variance, 255.0**-2))  # of constant images: one level
-    return tuple(mean.tolist()), tuple(std.tolist())
+    source, (split, rows) = _open(where), _partition(where, validation)["train"]
+
+    def make() -> dict[str, np.ndarray]:
+        """How many pixels of each channel have each of the 256 levels, [C, 256]."""
+        step = 1 if source.stamp is None else max(1, len(rows) // _SAMPLE)
+        sample, channels = rows[::step], range(source.shape[-1])
+        counts = np.zeros((source.shape[-1], 256), np.int64)
+        for part in np.array_split(sample, len(sample) // 1024 + 1):
+            images, _ = source.read(split, part)
+            counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in channels]
+        return {"counts": counts}
+
+    if source.stamp is None:
+        counts = make()["counts"]
+    else:
+        stamp = f"{source.stamp} {validation}"
+        counts = cache.arrays(f"{source.name}-levels", stamp, make)["counts"]
+    share, level = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = (share * level).sum(1)
+    variance = (share * (level - mean[:, None]) ** 2).sum(1)
+    return mean, np.sqrt(np.maximum(variance, 255.0**-2))  # at least one level: 1/std is finite
 
 
 def _normalise(images: np.ndarray, factor: np.ndarray, offset: np.ndarray) -> np.ndarray:

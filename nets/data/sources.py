@@ -54,7 +54,7 @@ def from_arrays(
 
 
 def hold(source: ImageSet) -> ImageSet:
-    """The set read into memory: decoded at the first time, from the user's cache directory later."""
+    """The set read into memory: decoded once, later read from the user's cache directory."""
 
     def make() -> dict[str, np.ndarray]:
         arrays = {}
@@ -83,7 +83,7 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """The middle square of an image [H, W, C], resized to [side, side, C] (bilinear, antialiased)."""
+    """The middle square of an image [H, W, C] as [side, side, C] (bilinear, antialiased)."""
     if image.shape[:2] == (side, side):
         return image
     from PIL import Image, ImageOps

@@ -5,7 +5,7 @@ import difflib
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,25 @@ def prepared(name: str, data_dir: str | None) -> Any:
     return builder
 
 
+def reader(builder: Any, split: str) -> Callable[[Sequence[int]], list[dict[str, Any]]]:
+    """A thread-safe function from indices [n] to the decoded records of a prepared split.
+
+    It raises a UserError where they cannot be read.
+    """
+    source = builder.as_data_source(split=split)
+
+    def read(indices: Sequence[int]) -> list[dict[str, Any]]:
+        try:
+            return source.__getitems__([int(i) for i in indices])
+        except Exception as error:  # array_record and the decoders raise each their own
+            raise UserError(
+                f"cannot read split {split} of '{builder.info.full_name}' at {builder.data_path}: "
+                f"{_line(error)}"
+            ) from error
+
+    return read
+
+
 def image_outline(
     builder: Any, image_size: int | None
 ) -> tuple[tuple[int, int, int], tuple[str, ...], tuple[str, str]]:
@@ -74,11 +93,7 @@ def image_outline(
 
     info = builder.info
     keys = info.supervised_keys or ("image", "label")
-    fields = (
-        dict(info.features.items())
-        if isinstance(info.features, dict | features.FeaturesDict)
-        else {}
-    )
+    fields = dict(info.features) if isinstance(info.features, features.FeaturesDict) else {}
     image, label = (fields.get(key) for key in keys[:2])
     if not isinstance(image, features.Image) or not isinstance(label, features.ClassLabel):
         raise UserError(
@@ -110,25 +125,16 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
     if "train" not in info.splits:
         raise UserError(f"'{info.full_name}' has no split train; it has {', '.join(info.splits)}.")
 
-    def records(split: str, indices: list[int]) -> list[dict[str, Any]]:
-        try:
-            return sources[split].__getitems__(indices)
-        except Exception as error:
-            raise UserError(
-                f"cannot read split {split} of '{info.full_name}' at {builder.data_path}: "
-                f"{_line(error)}"
-            ) from error
-
     def read(split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = records(split, [int(i) for i in indices])
+        found = records[split](indices)
         images = [r[image_key] for r in found]
         if image_size is not None:
             images = [resize(image, image_size) for image in images]
         return np.stack(images), np.array([r[label_key] for r in found], np.int32)
 
     with _quiet():  # the first image decoded warns that OpenCV, which is optional, is not there
-        sources = {s: builder.as_data_source(split=s) for s in SPLITS if s in info.splits}
-        labelled = [s for s in sources if records(s, [0])[0][label_key] >= 0]
+        records = {s: reader(builder, s) for s in SPLITS if s in info.splits}
+        labelled = [s for s in records if records[s]([0])[0][label_key] >= 0]
     sizes = {split: info.splits[split].num_examples for split in labelled}
     paths = [path for split in labelled for path in info.splits[split].filepaths]
     stats = [(os.path.basename(path), os.stat(path)) for path in paths]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nets.tasks import views
+from nets.tasks.views import Images, Lines, Matrix, View
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -116,7 +116,7 @@ class Classify:
         images, labels, outputs = map(np.concatenate, (images, labels, outputs))
         return self.pictures(params, images, labels, outputs, facts["class_names"])
 
-    def pictures(self, params, images, labels, outputs, names) -> dict[str, views.View]:
+    def pictures(self, params, images, labels, outputs, names) -> dict[str, View]:
         """Views of a whole split: worst mistakes, confusion matrix, filters, rejection curve."""
         scores = np.asarray(self.scores(outputs))
         answers = scores.argmax(-1)
@@ -125,8 +125,8 @@ class Classify:
         worst = wrong[np.argsort(-penalty[wrong], kind="stable")][:24]
         confusion = np.zeros((len(names), len(names)), int)
         np.add.at(confusion, (labels, answers), 1)
-        found: dict[str, views.View] = {
-            "confusion": views.Matrix(
+        found: dict[str, View] = {
+            "confusion": Matrix(
                 f"Confusion matrix: {len(wrong)} of {len(labels)} wrong",
                 confusion, tuple(names), tuple(names), "true class", "answer",
             ),
@@ -134,13 +134,13 @@ class Classify:
         }
         if len(worst):
             captions = tuple(f"{names[labels[i]]} read as {names[answers[i]]}" for i in worst)
-            found["mistakes"] = views.Images("The worst mistakes", images[worst], captions)
+            found["mistakes"] = Images("The worst mistakes", images[worst], captions)
         kernels = [v for path, v in jax.tree_util.tree_leaves_with_path(params)
                    if np.ndim(v) == 4 and str(path[-1].key).endswith("kernel")]
         if kernels and kernels[0].shape[2] in (1, 3):
             filters = np.moveaxis(np.asarray(kernels[0], np.float32), -1, 0)[:64]
             captions = tuple(str(i) for i in range(len(filters)))
-            found["filters"] = views.Images("First-layer filters", filters, captions)
+            found["filters"] = Images("First-layer filters", filters, captions)
         return found
 
 
@@ -161,10 +161,10 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     return np.arange(n) / n, left / (n - np.arange(n))
 
 
-def rejection_view(scores: np.ndarray, labels: np.ndarray) -> views.Lines:
+def rejection_view(scores: np.ndarray, labels: np.ndarray) -> Lines:
     rejected, error = rejection_curve(scores, labels)
     shown = rejected <= 0.5
     curves = {"error of the accepted": 100 * error[shown]}
-    return views.Lines(
+    return Lines(
         "Error against rejection", 100 * rejected[shown], curves, "rejected / %", "error / %"
     )

@@ -15,7 +15,7 @@ import optax
 
 from nets.char_lm import generate
 from nets.errors import UserError
-from nets.tasks import views
+from nets.tasks.views import ColouredText, Text, View
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +87,8 @@ class LanguageModel:
         text = self.sample(
             model, params, facts, key, prompt, self.sample_length, self.temperature
         )
-        found: dict[str, views.View] = {
-            "sample": views.Text(f"A sample at temperature {self.temperature}", text)
+        found: dict[str, View] = {
+            "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
         if final:
             found["cells"] = cells_view(model, params, vocabulary, batches)
@@ -122,7 +122,7 @@ def text_features(text: str) -> dict[str, np.ndarray]:
 
 def cells_view(
     model, params, vocabulary: str, batches: Iterable[dict], length: int = 1600, shown: int = 4
-) -> views.ColouredText:
+) -> ColouredText:
     """The recurrent units that follow a readable property of the text most closely.
 
     Interpretability here is the absolute correlation of a unit's output over the text with one of
@@ -153,4 +153,4 @@ def cells_view(
         f"{names[u]}: follows '{feature}', correlation {r:+.2f}" for _, u, feature, r in found
     )
     signals = np.stack([units[u] for _, u, _, _ in found])
-    return views.ColouredText("Units that a person can read", text, signals, captions)
+    return ColouredText("Units that a person can read", text, signals, captions)

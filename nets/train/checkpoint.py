@@ -5,7 +5,6 @@ that saved it, and `meta`: the progress, and of every array its type, shape and 
 restore by orbax does not notice a flipped bit.
 """
 
-import logging
 import shutil
 import zlib
 from pathlib import Path
@@ -35,20 +34,29 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, maximise: bool = False, read_only: bool = False):
-        logging.getLogger("absl").setLevel(logging.ERROR)
         self.folder = folder
-        best = checkpoint_managers.BestN(
-            get_metric_fn=lambda metrics: metrics["score"],
-            reverse=not maximise,
-            n=1,
-            keep_checkpoints_without_metrics=False,
+        policies = checkpoint_managers
+
+        def score(metrics: dict[str, float]) -> float:
+            return metrics["score"]
+
+        policy = policies.AnyPreservationPolicy(
+            [
+                policies.LatestN(2),
+                policies.BestN(
+                    get_metric_fn=score,
+                    reverse=not maximise,
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
         )
-        policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(2), best])
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
                 create=not read_only,
                 read_only=read_only,
+                best_fn=score,  # without it orbax writes no metrics, and forgets them at a restart
                 preservation_policy=None if read_only else policy,
                 cleanup_tmp_directories=not read_only,
             ),

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-
 # equations that carry values from any place to any other
 _MIXING = ("scatter", "scatter-add", "fft", "ffi_call", "pure_callback")
 
@@ -18,7 +17,11 @@ def _tuple(param: Any) -> tuple:
 
 
 def _subjaxprs(eqn: JaxprEqn) -> list[Jaxpr]:
+    """The jaxprs that an equation runs; of `lax.platform_dependent` the default one alone."""
     values = [v for param in eqn.params.values() for v in _tuple(param)]
+    platforms = eqn.params.get("branches_platforms", ())
+    if None in platforms:
+        values = [eqn.params["branches"][platforms.index(None)]]
     return [getattr(v, "jaxpr", v) for v in values if isinstance(v, ClosedJaxpr | Jaxpr)]
 
 
@@ -70,8 +73,9 @@ def _equation(eqn: JaxprEqn) -> int | None:
 def residual_bytes(loss: Callable[..., jax.Array], params: Any, *rest: Any) -> int:
     """Bytes that `loss(params, *rest)` makes in its forward pass and keeps for its backward pass.
 
-    They are the residuals of `jax.vjp`, each once; arguments (parameters, batch) and constants are
-    not counted. XLA may keep fewer, by fusing or recomputing. Arguments may be ShapeDtypeStructs.
+    They are the residuals of `jax.vjp`, each once, of a conditional those of all its branches;
+    arguments (parameters, batch) and constants are not counted. XLA may keep fewer, by fusing or
+    recomputing. Arguments may be ShapeDtypeStructs.
     """
 
     def residuals(params, *rest):
@@ -86,13 +90,6 @@ def residual_bytes(loss: Callable[..., jax.Array], params: Any, *rest: Any) -> i
     }
     kept = {v for v in jaxpr.outvars if not isinstance(v, Literal)} & made
     return sum(v.aval.size * v.aval.dtype.itemsize for v in kept)
-
-
-class ReceptiveField(NamedTuple):
-    """Pixels that one unit sees, and pixels between neighbouring units, per spatial axis."""
-
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
 
 
 class _Lost(Exception):
@@ -111,8 +108,8 @@ class _Split(NamedTuple):
 _State = np.ndarray | _Split | type[_Lost] | None
 
 
-def receptive_field(jaxpr: ClosedJaxpr | Jaxpr, index: int) -> ReceptiveField | None:
-    """The theoretical receptive field of the deepest activation that still has places.
+def receptive_field(jaxpr: ClosedJaxpr | Jaxpr, index: int) -> tuple[list, list] | None:
+    """The theoretical receptive field of the deepest activation that still has several places.
 
     Input `index` of the jaxpr is the image [B, spatial axes ..., C]. Followed are convolution,
     pooling (also by reshape), slicing, padding and all that goes point by point; the largest field
@@ -121,20 +118,24 @@ def receptive_field(jaxpr: ClosedJaxpr | Jaxpr, index: int) -> ReceptiveField | 
     Arithmetic: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", 2019.
 
     Returns:
+        (size, stride): the pixels that a unit sees, and those between two neighbours, per axis.
         None where there is no convolution, or where one follows what is not followed (resizing, a
         transposed convolution, a transposition, a scan).
     """
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     pixel = np.repeat([[1], [0], [0]], len(jaxpr.invars[index].aval.shape) - 2, axis=1)
-    found: list[ReceptiveField] = []
+    found: list[np.ndarray] = []
     try:
         _walk(jaxpr, [pixel if i == index else None for i in range(len(jaxpr.invars))], found)
     except _Lost:
         return None
-    return max(reversed(found), key=lambda field: math.prod(field.size), default=None)
+    if not found:
+        return None
+    jump, low, high = max(reversed(found), key=lambda field: np.prod(field[2] - field[1] + 1))
+    return (high - low + 1).tolist(), jump.tolist()
 
 
-def _walk(jaxpr: Jaxpr, inputs: list[_State], found: list[ReceptiveField]) -> list[_State]:
+def _walk(jaxpr: Jaxpr, inputs: list[_State], found: list[np.ndarray]) -> list[_State]:
     states = dict(zip(jaxpr.invars, inputs, strict=True))
 
     def read(v) -> _State:
@@ -144,19 +145,22 @@ def _walk(jaxpr: Jaxpr, inputs: list[_State], found: list[ReceptiveField]) -> li
         name, inputs, subs = eqn.primitive.name, [read(v) for v in eqn.invars], _subjaxprs(eqn)
         if all(s is None for s in inputs):
             continue
-        if len(subs) == 1 and name not in ("scan", "cond", "pallas_call"):
-            outputs = _walk(subs[0], inputs, found)
+        # a plain call, unlike the body of a loop or of a reduction, takes just what it is given
+        skip = name == "cond"  # its first input is the index of the branch
+        calls = [eqn.invars[skip:], *(sub.invars for sub in subs)]
+        given = [[v.aval.shape for v in invars] for invars in calls]
+        if given[1:] == given[:1] and name not in ("scan", "pallas_call"):
+            outputs = _walk(subs[0], inputs[skip:], found)
         elif any("conv_general_dilated" in str(s) for s in subs):
             raise _Lost
         else:
             outputs = [_Lost if subs else _step(eqn, inputs)] * len(eqn.outvars)
-        states.update(zip(eqn.outvars, outputs, strict=True))
         for v, state in zip(eqn.outvars, outputs, strict=True):
-            if not (found or name == "conv_general_dilated") or not isinstance(state, np.ndarray):
-                continue
-            if max(v.aval.shape[1 : 1 + state.shape[1]]) > 1:
-                jump, low, high = state
-                found.append(ReceptiveField((*(high - low + 1).tolist(),), (*jump.tolist(),)))
+            field = isinstance(state, np.ndarray)
+            single = field and max(v.aval.shape[1 : 1 + state.shape[1]]) == 1
+            states[v] = None if single else state
+            if field and not single and (found or name == "conv_general_dilated"):
+                found.append(state)
     return [read(v) for v in jaxpr.outvars]
 
 
@@ -169,15 +173,14 @@ def _step(eqn: JaxprEqn, inputs: list[_State]) -> _State:
         if not isinstance(x, np.ndarray) or lhs[2:] != spatial or to[2:] != spatial:
             raise _Lost
         window, lows = [shapes[1][a] for a in rhs[2:]], [low for low, _ in p["padding"]]
-        transposed = max(p["lhs_dilation"], default=1) > 1
-        return (
-            _Lost if transposed else _slide(x, window, p["window_strides"], p["rhs_dilation"], lows)
-        )
+        if max(p["lhs_dilation"], default=1) > 1:
+            return _Lost
+        return _slide(x, window, p["window_strides"], p["rhs_dilation"], lows)
     if isinstance(x, _Split):
         pooled = p.get("axes") == tuple(range(2, 2 + 2 * len(x.window), 2))
         return _slide(x.field, x.window, x.window) if pooled else _Lost
-    fields = [s for s in inputs if isinstance(s, np.ndarray)]
-    if not fields or any((f[0] != fields[0][0]).any() for f in fields):
+    fields = [s for s in inputs if s is not None]
+    if not all(isinstance(f, np.ndarray) and (f[0] == fields[0][0]).all() for f in fields):
         return _Lost
     end = 1 + fields[0].shape[1]
     at = slice(1, end)
@@ -204,12 +207,12 @@ def _step(eqn: JaxprEqn, inputs: list[_State]) -> _State:
     elif name == "gather":
         whole = p["slice_sizes"][:end] == shapes[0][:end]
         layout = p["dimension_numbers"].offset_dims if whole else ()
+    if "axes" in p and len(out) < len(shapes[0]) and touched.issuperset(kept[1:]):
+        return None  # one number a channel
     if name in _MIXING or layout[:end] != kept or not touched.isdisjoint(kept):
         return _Lost
-    for shape, state in zip(shapes, inputs, strict=True):
-        grid = out[at] if isinstance(state, np.ndarray) else (1,) * len(shape[at])
-        if state is not None and shape[at] != grid:
-            return _Lost
+    if any(s is not None and h[at] != out[at] for s, h in zip(inputs, shapes, strict=True)):
+        return _Lost
     jump, low, high = np.stack(fields, 1)
     return np.stack([jump[0], low.min(0), high.max(0)])
 

@@ -1,0 +1,126 @@
+"""Augmentation against loops over pixels, numpy's own rotations, and scipy."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import affine_transform
+
+from nets.data import augment
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (6, 7, 9, 3), dtype=np.uint8)
+
+
+def still(b: int, dy: float = 0, dx: float = 0, angle: float = 0) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.tile([[c, s, dy], [-s, c, dx]], (b, 1, 1))
+
+
+def test_flip_mirrors_about_half_of_the_images_and_leaves_the_rest():
+    images = np.random.default_rng(0).integers(0, 256, (400, 3, 4, 2), dtype=np.uint8)
+    flipped = augment.flip(images, np.random.default_rng(1))
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(flipped, images, strict=True)]
+    same = [np.array_equal(a, b) for a, b in zip(flipped, images, strict=True)]
+    assert flipped.dtype == np.uint8
+    assert np.logical_xor(mirrored, same).all()
+    assert 160 < sum(mirrored) < 240  # four standard deviations of a fair coin
+
+
+def test_pad_crop_is_a_window_of_the_padded_image(images):
+    pad, fill = 2, 77
+    cropped = augment.pad_crop(images, np.random.default_rng(3), pad, fill)
+    assert cropped.shape == images.shape and cropped.dtype == images.dtype
+    for image, found in zip(images, cropped, strict=True):
+        big = np.full((7 + 2 * pad, 9 + 2 * pad, 3), fill, np.uint8)
+        for i in range(7):
+            for j in range(9):
+                big[i + pad, j + pad] = image[i, j]
+        windows = [
+            big[i : i + 7, j : j + 9] for i in range(2 * pad + 1) for j in range(2 * pad + 1)
+        ]
+        assert any(np.array_equal(found, window) for window in windows)
+
+
+def test_pad_crop_reaches_every_place_evenly():
+    image = np.zeros((5000, 3, 3, 1), np.uint8)
+    image[:, 1, 1] = 1
+    places = augment.pad_crop(image, np.random.default_rng(0), 1).reshape(5000, 9).argmax(1)
+    counts = np.bincount(places, minlength=9)
+    assert abs(counts - 5000 / 9).max() < 4.5 * np.sqrt(5000 / 9)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_warp_without_movement_is_the_identity(images, channels):
+    images = images[..., :channels]
+    assert np.array_equal(augment.warp(images, still(6)), images.astype(np.float32))
+
+
+def test_warp_by_a_right_angle_is_rot90(images):
+    square = images[:, :, :7]
+    turned = augment.warp(square, still(6, angle=np.pi / 2), fill=9)
+    np.testing.assert_allclose(turned, np.rot90(square, axes=(1, 2)), atol=1e-3)
+
+
+@pytest.mark.parametrize("dy, dx", [(2, -3), (-1, 0), (0, 4), (20, 0), (0, -9)])
+def test_warp_by_whole_pixels_is_a_slice(images, dy, dx):
+    moved = augment.warp(images, still(6, dy, dx), fill=5)
+    big = np.full((6, 7 + 60, 9 + 60, 3), 5, np.uint8)
+    big[:, 30:37, 30:39] = images
+    assert np.array_equal(moved, big[:, 30 + dy : 37 + dy, 30 + dx : 39 + dx])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_warp_equals_scipys_bilinear_transform(images, channels):
+    images = images[..., :channels]
+    matrices = np.random.default_rng(2).normal(size=(6, 2, 3)) + np.eye(2, 3)
+    found = augment.warp(images, matrices, fill=40)
+    middle = np.array([3.0, 4.0])
+    for image, matrix, warped in zip(images, matrices, found, strict=True):
+        offset = middle + matrix[:, 2] - matrix[:, :2] @ middle
+        for c in range(channels):
+            expected = affine_transform(
+                image[..., c].astype(np.float64), matrix[:, :2], offset,
+                order=1, mode="grid-constant", cval=40,
+            )  # fmt: skip
+            np.testing.assert_allclose(warped[..., c], expected, atol=0.01)
+
+
+def test_affine_turns_as_far_as_asked_and_no_farther():
+    """The brightest spot of a bright pixel, 20 pixels right of the middle, gives the angle."""
+    images = np.zeros((300, 61, 61, 1), np.float32)
+    images[:, 28:33, 48:53] = 1
+    turned = augment.affine(images, np.random.default_rng(0), rotate=30)[..., 0]
+    mass, ij = turned.sum((1, 2)), np.arange(61) - 30
+    i, j = (turned.sum(2) @ ij) / mass, (turned.sum(1) @ ij) / mass
+    angles = np.rad2deg(np.arctan2(-i, j))
+    assert -30.1 < angles.min() < -28 and 28 < angles.max() < 30.1
+    np.testing.assert_allclose(np.hypot(i, j), 20, atol=0.1)
+
+
+def test_affine_moves_and_scales_as_far_as_asked():
+    images = np.zeros((400, 41, 41, 1), np.float32)
+    images[:, 16:25, 16:25] = 1
+    ij = np.arange(41) - 20
+    moved = augment.affine(images, np.random.default_rng(0), shift=3)[..., 0]
+    for offset in (moved.sum(2) @ ij / 81, moved.sum(1) @ ij / 81):
+        assert -3.001 < offset.min() < -2.9 and 2.9 < offset.max() < 3.001
+    area = augment.affine(images, np.random.default_rng(0), scale=0.5).sum((1, 2, 3))
+    zoom = np.sqrt(area / 81)
+    assert 0.45 < zoom.min() < 0.53 and 1.47 < zoom.max() < 1.55
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        augment.flip,
+        lambda x, rng: augment.pad_crop(x, rng, 2),
+        lambda x, rng: augment.affine(x, rng, 10, 2, 0.1),
+    ],
+)
+def test_changes_are_functions_of_the_generator_alone(images, change):
+    before = images.copy()
+    first, again = (change(images, np.random.default_rng((4, 9))) for _ in range(2))
+    other = change(images, np.random.default_rng((4, 10)))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(images, before)

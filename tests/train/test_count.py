@@ -1,0 +1,341 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.train.count import multiply_adds, receptive_field, residual_bytes
+
+
+def struct(*shape, dtype=jnp.float32):
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def count(function, *shapes):
+    return multiply_adds(jax.make_jaxpr(function)(*[struct(*s) for s in shapes]))
+
+
+def of_module(module, *shape):
+    """The jaxpr of a module's application to zeros-free shapes, and the index of its input."""
+    x = struct(*shape)
+    variables = jax.eval_shape(module.init, jax.random.key(0), x)
+    return jax.make_jaxpr(module.apply)(variables, x), len(jax.tree.leaves(variables))
+
+
+class Stack(nn.Module):
+    """Layers written as tuples: ("conv", features, size, stride, dilation), ("pool", size), ..."""
+
+    layers: tuple
+
+    @nn.compact
+    def __call__(self, x):
+        for kind, *options in self.layers:
+            if kind == "conv":
+                features, size, stride, dilation, padding = options
+                conv = nn.Conv(
+                    features, (size, size), stride, padding=padding, kernel_dilation=dilation
+                )
+                x = nn.relu(conv(x))
+            elif kind == "pool":
+                size, stride, padding = options
+                x = nn.max_pool(x, (size, size), (stride, stride), padding)
+            elif kind == "dense":
+                x = nn.Dense(options[0])(x.reshape(x.shape[0], -1) if x.ndim == 4 else x)
+        return x
+
+
+def conv(features, size, stride=1, dilation=1, padding="SAME"):
+    return ("conv", features, size, stride, dilation, padding)
+
+
+def pool(size, stride=None, padding="VALID"):
+    return ("pool", size, stride or size, padding)
+
+
+VGG16 = tuple(
+    layer
+    for times, width in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+    for layer in (*[conv(width, 3)] * times, pool(2))
+)
+
+
+def test_products_are_output_size_times_contracted_size():
+    assert count(lambda a, b: a @ b, (3, 4), (4, 5)) == 3 * 4 * 5
+    assert count(lambda a, b: jnp.einsum("bhqd,bhkd->bhqk", a, b), (2, 3, 5, 7), (2, 3, 11, 7)) == (
+        2 * 3 * 5 * 11 * 7
+    )
+    assert count(lambda a, b: a + b, (3, 4), (3, 4)) == 0
+
+
+def test_vgg16_equals_the_published_count():
+    """15.470 G multiply-adds, torchvision 0.29."""
+    net = Stack((*VGG16, ("dense", 4096), ("dense", 4096), ("dense", 1000)))
+    total = multiply_adds(of_module(net, 1, 224, 224, 3)[0])
+    assert total == 15_470_264_320
+    assert round(total / 1e9, 2) == 15.47
+
+
+@pytest.mark.parametrize(
+    ("options", "by_hand"),
+    [
+        # 8x8 input with 6 channels -> 10 features
+        (dict(kernel_size=(3, 3)), 8 * 8 * 9 * 6 * 10),
+        (dict(kernel_size=(3, 3), padding="VALID"), 6 * 6 * 9 * 6 * 10),
+        (dict(kernel_size=(3, 5), strides=2), 4 * 4 * 15 * 6 * 10),
+        (dict(kernel_size=(3, 3), kernel_dilation=2, padding="VALID"), 4 * 4 * 9 * 6 * 10),
+        (dict(kernel_size=(3, 3), feature_group_count=2), 8 * 8 * 9 * 3 * 10),
+    ],
+)
+def test_convolution_by_hand(options, by_hand):
+    assert multiply_adds(of_module(nn.Conv(10, **options), 1, 8, 8, 6)[0]) == by_hand
+
+
+def test_transposed_convolution_counts_its_window_for_each_input_position():
+    jaxpr, _ = of_module(nn.ConvTranspose(10, (2, 2), (2, 2)), 1, 8, 8, 6)
+    assert multiply_adds(jaxpr) == 8 * 8 * 4 * 6 * 10
+
+
+def test_batch_groups_share_the_work():
+    def grouped(x, kernel):
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (1, 1),
+            "VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            batch_group_count=2,
+        )
+
+    # each of the 4 features sees one half of the batch: 1 image out, 2 x 2 places
+    assert count(grouped, (2, 4, 4, 3), (3, 3, 3, 4)) == 1 * 2 * 2 * 4 * 9 * 3
+
+
+def test_scan_multiplies_by_its_length():
+    def recur(w, xs):
+        return jax.lax.scan(lambda h, x: (jnp.tanh(h @ w + x), None), xs[0], xs)[0]
+
+    assert count(recur, (8, 8), (10, 2, 8)) == 10 * 2 * 8 * 8
+    assert count(recur, (8, 8), (100, 2, 8)) == 100 * 2 * 8 * 8
+    nested = lambda w, xs: jax.lax.fori_loop(0, 3, lambda i, h: h + recur(w, xs), xs[0])  # noqa: E731
+    assert count(nested, (8, 8), (10, 2, 8)) == 3 * 10 * 2 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        jax.jit,
+        jax.checkpoint,
+        lambda f: jax.jit(jax.jit(f)),
+        lambda f: jax.shard_map(
+            f,
+            mesh=jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,)),
+            in_specs=jax.sharding.PartitionSpec(),
+            out_specs=jax.sharding.PartitionSpec(),
+        ),
+    ],
+)
+def test_calls_are_entered(wrap):
+    product = wrap(lambda a, b: jnp.sin(a) @ b)
+    assert count(lambda a, b: product(a, b) + 1, (3, 4), (4, 5)) == 60
+
+
+def test_custom_jvp_is_entered():
+    @jax.custom_jvp
+    def product(a, b):
+        return a @ b
+
+    product.defjvp(lambda primals, tangents: (product(*primals), tangents[0] @ primals[1]))
+    assert count(product, (3, 4), (4, 5)) == 60
+
+
+def test_custom_vjp_counts_the_forward_once():
+    @jax.custom_vjp
+    def product(a, b):
+        return a @ b
+
+    product.defvjp(lambda a, b: (a @ b, (a, b)), lambda kept, g: (g @ kept[1].T, kept[0].T @ g))
+    assert count(product, (3, 4), (4, 5)) == 60
+    gradient = jax.grad(lambda a, b: product(a, b).sum(), argnums=(0, 1))
+    assert count(gradient, (3, 4), (4, 5)) == 2 * 60
+
+
+def test_shard_map_counts_every_device():
+    mesh = jax.sharding.AbstractMesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("d")
+    split = jax.shard_map(
+        lambda a, b: a @ b,
+        mesh=mesh,
+        in_specs=(rows, jax.sharding.PartitionSpec()),
+        out_specs=rows,
+    )
+    assert count(split, (8, 4), (4, 5)) == 8 * 4 * 5
+
+
+def test_conditional_counts_its_costliest_branch():
+    def branch(a, b):
+        return jax.lax.cond(a.sum() > 0, lambda: a @ b @ b, lambda: a @ b)
+
+    assert count(branch, (3, 4), (4, 4)) == 2 * 3 * 4 * 4
+
+
+def test_loop_of_unknown_length_is_unbounded_only_if_it_multiplies():
+    product = lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c @ b, a)  # noqa: E731
+    addition = lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, a @ b)  # noqa: E731
+    assert count(product, (3, 4), (4, 4)) is None
+    assert count(jax.jit(lambda a, b: product(a, b) @ b), (3, 4), (4, 4)) is None
+    assert count(addition, (3, 4), (4, 4)) == 48
+
+
+def test_what_no_output_needs_is_not_counted():
+    def loss(a, b):
+        unused = (b.T @ b) @ b.T  # a metric that is thrown away
+        return (a @ b).sum(), unused
+
+    assert count(lambda a, b: loss(a, b)[0], (3, 4), (4, 5)) == 60
+
+
+def test_residuals_of_a_mlp_by_hand():
+    batch, inputs, hidden, outputs = 4, 5, 7, 3
+    params = {"w1": struct(inputs, hidden), "w2": struct(hidden, outputs)}
+
+    def loss(params, x):
+        return ((jnp.sin(x @ params["w1"]) @ params["w2"]) ** 2).sum()
+
+    # cos(x w1) for the sine, sin(x w1) for w2's gradient, 2 y for the square; x, w2 are arguments
+    by_hand = 4 * (2 * batch * hidden + batch * outputs)
+    assert residual_bytes(loss, params, struct(batch, inputs)) == by_hand
+    assert residual_bytes(jax.jit(loss), params, struct(batch, inputs)) == by_hand
+
+
+def test_recomputing_keeps_less():
+    params = [struct(64, 64)] * 8
+
+    def loss(params, x, layer):
+        for w in params:
+            x = layer(x, w)
+        return x.sum()
+
+    plain = lambda x, w: jnp.sin(x @ w)  # noqa: E731
+    kept = residual_bytes(lambda p, x: loss(p, x, plain), params, struct(16, 64))
+    less = residual_bytes(lambda p, x: loss(p, x, jax.checkpoint(plain)), params, struct(16, 64))
+    assert kept == 4 * 16 * 64 * (2 * 8 - 1)  # sin and cos of each; the last sin is not needed
+    assert less == 4 * 16 * 64 * 7  # the input of each but the first, which is an argument
+
+
+LENET = (conv(6, 5, padding="VALID"), pool(2), conv(16, 5, padding="VALID"), pool(2))
+
+
+@pytest.mark.parametrize(
+    ("layers", "side", "size", "stride"),
+    [
+        (LENET[:1], 32, 5, 1),
+        (LENET[:2], 32, 6, 2),
+        (LENET[:3], 32, 14, 2),
+        (LENET, 32, 16, 4),
+        ((*LENET, ("dense", 120), ("dense", 10)), 32, 16, 4),
+        ((conv(4, 3), conv(4, 3), conv(4, 3)), 16, 7, 1),
+        ((conv(4, 3, dilation=2),), 16, 5, 1),
+        ((conv(4, 3), conv(4, 3, dilation=2), conv(4, 3, dilation=4)), 32, 15, 1),
+        ((conv(64, 7, stride=2), pool(3, 2, "SAME")), 224, 11, 4),  # the stem of a ResNet
+        (VGG16, 224, 212, 32),
+        ((conv(4, 3), pool(16)), 16, 3, 1),  # one place is left: a global pooling
+    ],
+)
+def test_receptive_field_by_hand(layers, side, size, stride):
+    field = receptive_field(*of_module(Stack(layers), 1, side, side, 3))
+    assert field == ([size, size], [stride, stride])
+
+
+class Branches(nn.Module):
+    """Residual and parallel branches, squeeze and excitation, pooling by reshape, a norm."""
+
+    pooling: str = "window"
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(8, (3, 5), strides=(2, 1))(x)  # 3x5, jump 2x1
+        y = nn.Conv(8, (3, 3))(nn.BatchNorm(use_running_average=True)(x))  # 7x7
+        gate = nn.sigmoid(nn.Dense(8)(y.mean((1, 2))))
+        x = jax.jit(nn.relu)(x + y * gate[:, None, None, :])
+        x = jnp.concatenate([nn.Conv(4, (1, 1))(x), nn.Conv(4, (5, 1))(x)], axis=-1)  # 15x7
+        if self.pooling == "window":
+            x = nn.avg_pool(x, (2, 2), (2, 2))  # 17x8, jump 4x2
+        else:
+            b, h, w, c = x.shape
+            x = x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+        x = nn.GroupNorm(num_groups=2)(x)
+        x = nn.Dense(6)(x)[:, 1:, ::2]  # jump 4x4
+        x = nn.Conv(6, (3, 3), padding="VALID")(x)  # 17+8 x 8+8
+        return nn.Dense(10)(x.mean((1, 2)))
+
+
+@pytest.mark.parametrize("pooling", ["window", "reshape"])
+def test_receptive_field_of_branches_by_hand(pooling):
+    assert receptive_field(*of_module(Branches(pooling), 2, 40, 40, 3)) == ([25, 16], [4, 4])
+
+
+class Features(nn.Module):
+    """A net without biases whose output still has places, to take gradients of."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(3, (3, 3), 2, padding="VALID")(x)
+        y = nn.Conv(3, (3, 3), kernel_dilation=2)(x)
+        x = nn.avg_pool(jnp.concatenate([x, y], -1), (3, 3), (2, 2))
+        return nn.Conv(2, (2, 4), padding="VALID")(x)[:, 1:]
+
+
+def test_receptive_field_is_where_the_gradient_of_one_unit_is_not_zero():
+    x = jax.random.normal(jax.random.key(0), (1, 64, 64, 1))
+    variables = Features().init(jax.random.key(1), x)
+    jaxpr = jax.make_jaxpr(Features().apply)(variables, x)
+    size, stride = receptive_field(jaxpr, len(jax.tree.leaves(variables)))
+
+    def seen(row, column):
+        gradient = jax.grad(lambda x: Features().apply(variables, x)[0, row, column].sum())(x)
+        rows, columns = np.nonzero(np.asarray(gradient[0, :, :, 0]))
+        return rows.min(), rows.max(), columns.min(), columns.max()
+
+    top, bottom, left, right = seen(5, 5)
+    assert size == [bottom - top + 1, right - left + 1]
+    assert stride == [seen(6, 5)[0] - top, seen(5, 6)[2] - left]
+
+
+def test_receptive_field_is_none_without_a_convolution_or_where_it_cannot_be_told():
+    class Resized(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = jax.image.resize(nn.Conv(4, (3, 3))(x), (1, 16, 16, 4), "nearest")
+            return nn.Conv(4, (3, 3))(x)
+
+    class Product(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.pool(nn.Conv(4, (3, 3))(x), 1.0, jax.lax.mul, (2, 2), (2, 2), "VALID")
+            return nn.Conv(4, (3, 3))(x)
+
+    class Looped(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            kernel = self.param("kernel", nn.initializers.ones, (3, 3, 1, 1))
+            layer = lambda x: jax.lax.conv_general_dilated(  # noqa: E731
+                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            return jax.lax.fori_loop(0, 5, lambda i, x: layer(x), layer(x))
+
+    class Turned(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Conv(4, (5, 3))(x.swapaxes(1, 2))
+
+    class Global(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.Conv(4, (3, 3))(x)
+            tokens = x.reshape(1, -1, 4)
+            x = x + nn.softmax(tokens @ tokens.swapaxes(1, 2)).sum(1).reshape(1, 8, 8, 1)
+            return nn.Conv(4, (3, 3))(x)
+
+    assert receptive_field(*of_module(Stack((("dense", 10),)), 1, 8, 8, 1)) is None
+    for net in (Resized(), Product(), Looped(), Turned(), Global()):
+        assert receptive_field(*of_module(net, 1, 8, 8, 1)) is None
