@@ -24,9 +24,7 @@ def experiment() -> Experiment:
         data=Images(
             name="digits", image_size=28, batch_size=64, eval_batch_size=180, rotate=10.0, shift=2.0
         ),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=100
-        ),
+        optimizer=Optimizer(rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=100),
         steps=1500,
         eval_every=150,
         save_every=150,

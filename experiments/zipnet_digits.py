@@ -20,7 +20,9 @@ def experiment() -> Experiment:
     return Experiment(
         model=ZipNet(num_classes=None),
         task=Classify(criterion="squared"),
-        data=Images(name="digits", image_size=16, batch_size=8, eval_batch_size=180, normalise="signed"),
+        data=Images(
+            name="digits", image_size=16, batch_size=8, eval_batch_size=180, normalise="signed"
+        ),
         optimizer=Optimizer(rule="sgd", learning_rate=0.1, schedule="cosine"),
         steps=4000,
         eval_every=400,

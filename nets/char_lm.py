@@ -15,7 +15,7 @@ class CharLM(nn.Module):
     """Stacked LSTMs that predict the next character (Graves 2013, Karpathy et al. 2015).
 
     Dropout acts on what enters each LSTM and the output layer, never on the way from one step to
-    the next (Zaremba et al. 2014).
+    the next (Zaremba et al. 2014). Embeddings start from N(0, 1).
 
     Stages: lstm_0, lstm_1, ... [B, T, features], before dropout.
 

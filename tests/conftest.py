@@ -1,5 +1,17 @@
-"""Strictness for every test: a silent broadcast between ranks is an error (so are warnings)."""
+"""Strictness for every test: a silent broadcast between ranks is an error (so are warnings).
 
-import jax
+What tests cache, compiled programs above all, lies in `.pytest_cache`, not in the user's own directory.
+"""
+
+import os
+from pathlib import Path
+
+os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parent.parent / ".pytest_cache" / "home")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax  # noqa: E402  (reads the environment)
+
+from nets.train import command, compilation  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+compilation.use_cache(command.Options().compilation_cache)

@@ -23,6 +23,7 @@ def some_text(rows=2, length=7):
     return np.random.default_rng(1).integers(0, VOCABULARY, (rows, length))
 
 
+@functools.partial(jax.jit, static_argnames=("model", "train", "stages"))
 def apply(params, *args, model=MODEL, train=False, **kwargs):
     return model.apply({"params": params}, *args, train=train, **kwargs)
 
@@ -114,24 +115,22 @@ def test_dropout_spares_the_recurrent_edges():
 
 def test_generate_takes_the_likeliest():
     params, prompt = random_params(), some_text(1, 4)
-    text = list(prompt[0])
-    for _ in range(6):  # from the start each time: no carry
-        logits, _ = apply(params, np.array([text]))
-        text.append(int(np.argmax(logits[0, -1])))
-    got = generate(MODEL, params, jax.random.key(0), prompt, 6, 0)
-    np.testing.assert_array_equal(got, text[4:])
-    assert got.dtype == jnp.int32
+    got = jax.jit(generate, static_argnums=(0, 4))(MODEL, params, jax.random.key(0), prompt, 6, 0)
+    assert got.shape == (6,) and got.dtype == jnp.int32
+    text = np.concatenate([prompt[0], got])
+    logits, _ = apply(params, text[None])  # at once: no character is fed back
+    np.testing.assert_array_equal(np.argmax(logits[0, 3:-1], -1), got)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
 def test_generate_draws_from_the_model(temperature):
     params, prompt, draws = random_params(scale=0.7), some_text(1, 3), 20000
 
-    def distribution(*more):
-        logits, _ = apply(params, np.array([[*prompt[0], *more]]))
-        return np.asarray(jax.nn.softmax(logits[0, -1] / temperature))
-
-    expected = np.stack([p * distribution(i) for i, p in enumerate(distribution())])
+    # every first character, then the distribution of the first and of the second
+    texts = np.stack([[*prompt[0], i] for i in range(VOCABULARY)])
+    logits, _ = apply(params, texts)
+    both = np.asarray(jax.nn.softmax(logits[:, -2:] / temperature))
+    expected = both[0, 0][:, None] * both[:, 1]
     draw = jax.jit(functools.partial(generate, MODEL, length=2))  # temperature is traced
     keys = jax.random.split(jax.random.key(0), draws)
     pairs = jax.vmap(lambda key: draw(params, key, prompt, temperature=temperature))(keys)

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,8 +49,11 @@ def numpy_lstm(params, x, c, h):
     return outputs, c, h
 
 
+apply = jax.jit(LSTM(UNITS).apply)
+
+
 def run(params, x, carry=None, reset=None):
-    return LSTM(UNITS).apply({"params": params}, x, carry, reset)
+    return apply({"params": params}, x, carry, reset)
 
 
 def assert_close(got, want, tolerance=1e-5):
@@ -85,16 +90,17 @@ def test_two_halves_equal_the_whole():
 def test_step_equals_the_whole():
     params, (x, carry) = random_params(), inputs()
     whole, last = run(params, x, carry)
+    step = jax.jit(functools.partial(LSTM(UNITS).apply, method="step"))
     outputs = []
     for t in range(TIME):
-        carry, h = LSTM(UNITS).apply({"params": params}, carry, x[:, t], method="step")
+        carry, h = step({"params": params}, carry, x[:, t])
         outputs.append(h)
     assert_close((jnp.stack(outputs, 1), carry), (whole, last), 1e-6)
 
 
 def test_causality():
     params, (x, carry) = random_params(), inputs()
-    jacobian = jax.jacobian(lambda x: run(params, x, carry)[0])(jnp.asarray(x))
+    jacobian = jax.jit(jax.jacobian(lambda x: run(params, x, carry)[0]))(x.astype(np.float32))
     depends = np.any(np.asarray(jacobian) != 0, axis=(2, 5))  # [B, T, B, T]
     expected = np.einsum("ab,st->asbt", np.eye(BATCH), np.tri(TIME)) > 0
     np.testing.assert_array_equal(depends, expected)
@@ -123,7 +129,7 @@ def test_gradient_equals_finite_differences():
             outputs, (c, h) = model.apply({"params": params}, x, carry)
             return value((outputs, c, h))
 
-        gradient = jax.grad(jax_value, (0, 1, 2))(params, x, carry)
+        gradient = jax.jit(jax.grad(jax_value, (0, 1, 2)))(params, x, carry)
         slope = sum(
             (g * d).sum()
             for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
@@ -148,7 +154,9 @@ def test_equals_torch():
         outputs, last = run(params, x, carry)
         return jnp.square(outputs).sum() + last.c.sum(), (outputs, last)
 
-    (gradient, x_gradient), (outputs, last) = jax.grad(loss, (0, 1), has_aux=True)(params, x)
+    (gradient, x_gradient), (outputs, last) = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(
+        params, x
+    )
     want = expected.detach(), c[0].detach(), h[0].detach()
     assert_close((outputs, last.c, last.h), [a.numpy() for a in want])
     assert_close(x_gradient, x_torch.grad.numpy())
@@ -159,7 +167,7 @@ def test_equals_torch():
 
 def test_initial_parameters():
     x = jnp.zeros((1, 1, INPUTS))
-    params = LSTM(UNITS, forget_bias=0.5).init(jax.random.key(0), x)["params"]
+    params = jax.jit(LSTM(UNITS, forget_bias=0.5).init)(jax.random.key(0), x)["params"]
     np.testing.assert_array_equal(params["bias"], [0] * UNITS + [0.5] * UNITS + [0] * 2 * UNITS)
     gates = np.split(params["recurrent_kernel"], 4, axis=1)
     for gate in gates:
@@ -173,7 +181,7 @@ def test_types_and_carry():
     model = LSTM(UNITS, dtype=jnp.bfloat16)
     carry = model.initial_carry(BATCH)
     assert {(a.shape, str(a.dtype)) for a in carry} == {((BATCH, UNITS), "float32")}
-    (outputs, last), _ = model.init_with_output(jax.random.key(0), x, carry)
+    (outputs, last), _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x, carry)
     assert outputs.dtype == jnp.bfloat16 and last.c.dtype == last.h.dtype == jnp.float32
     assert not any(np.any(a) for a in carry)
     # the engine donates its state, in which no buffer may stand twice
@@ -181,7 +189,8 @@ def test_types_and_carry():
 
 
 def test_input_matmul_is_outside_the_scan():
-    jaxpr = jax.make_jaxpr(run)(random_params(), *inputs())
+    x, carry = inputs()
+    jaxpr = jax.make_jaxpr(LSTM(UNITS).apply)({"params": random_params()}, x, carry)
     scan = next(e for e in jaxpr.jaxpr.eqns if e.primitive.name == "scan")
     inside = [e.primitive.name for e in scan.params["jaxpr"].jaxpr.eqns]
     outside = [e.primitive.name for e in jaxpr.jaxpr.eqns]

@@ -25,7 +25,7 @@ def arrays(
     """
     path = entry(name, stamp)
     with contextlib.suppress(Exception):  # none there, or damaged: each part raises its own
-        with np.load(path) as archive:
+        with open(path, "rb") as file, np.load(file) as archive:
             return {key: archive[key] for key in archive.files}
     made = make()
     with contextlib.suppress(OSError):

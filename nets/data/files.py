@@ -1,6 +1,7 @@
 """Labelled images from a person's own files: an .npz of arrays, or a folder of class subfolders."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def npz(path: Path, image_size: int | None) -> ImageSet:
     integers 0 to K-1, [N] or [N, 1], each class present in y_train.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             stored = {key: archive[key] for key in archive.files}
     except Exception as error:  # numpy, zipfile, zlib and the system raise each their own
         raise UserError(f"{path} cannot be read as .npz of plain arrays: {error}") from error
@@ -132,16 +133,14 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
             np.array([k for _, k in found], np.int32),
         )
     every = [file for split in files.values() for file in split]
-    sample = [_open(file) for file in every[:: max(1, len(every) // 64)]]
-    mode = "L" if all(picture.mode in ("1", "L") for picture in sample) else "RGB"
-    width, height = (image_size, image_size) if image_size is not None else sample[0].size
+    sample = [_look(file, _header) for file in every[:: max(1, len(every) // 64)]]
+    mode = "L" if all(mode in ("1", "L") for mode, _ in sample) else "RGB"
+    width, height = (image_size, image_size) if image_size is not None else sample[0][1]
     shape = (height, width, 1 if mode == "L" else 3)
-    for picture in sample:
-        picture.close()
 
     def decode(file: Path) -> np.ndarray:
-        picture = _open(file, mode)
-        image = np.asarray(picture).reshape(picture.height, picture.width, shape[2])
+        image = _look(file, lambda picture: np.asarray(picture.convert(mode)))
+        image = image.reshape(*image.shape[:2], shape[2])
         if image_size is not None:
             return resize(image, image_size)
         if image.shape != shape:
@@ -173,17 +172,18 @@ def _pictures(path: Path) -> list[Path]:
     return found
 
 
-def _open(file: Path, mode: str | None = None) -> Any:
-    """A PIL image; decoded where a mode is given, else only its header is read."""
+def _header(picture: Any) -> tuple[str, tuple[int, int]]:
+    return picture.mode, picture.size
+
+
+def _look(file: Path, at: Callable[[Any], Any]) -> Any:
+    """What `at` finds in the PIL image of a file."""
     from PIL import Image
 
     try:
-        picture = Image.open(file)
-        if picture.mode.startswith(("I", "F")):
-            raise ValueError(f"its pixels are of PIL's mode {picture.mode}; 8 bits are valid")
-        if mode is None:
-            return picture
-        with picture:
-            return picture.convert(mode)
+        with Image.open(file) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise ValueError(f"its pixels are of PIL's mode {picture.mode}; 8 bits are valid")
+            return at(picture)
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error, ...
         raise UserError(f"{file} cannot be read as an image: {error}") from error

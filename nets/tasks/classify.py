@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,8 @@ class Classify:
     maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        variables = model.init(key, batch["image"], train=False)
+        kept = flax.core.DenyList("intermediates")
+        variables = model.init(key, batch["image"], train=False, mutable=kept)
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss(self, model, params, model_state, batch, key, train):
@@ -76,9 +78,8 @@ class Classify:
         weight = mask.sum()
         answers = self.scores(outputs).argmax(-1)
         classes = outputs.shape[-1]
-        confusion = (
-            (jax.nn.one_hot(batch["label"], classes) * mask[:, None]).T
-            @ jax.nn.one_hot(answers, classes)
+        confusion = (jax.nn.one_hot(batch["label"], classes) * mask[:, None]).T @ jax.nn.one_hot(
+            answers, classes
         )
         metrics = {
             "loss": (jnp.sum(each * mask), weight),
@@ -128,15 +129,22 @@ class Classify:
         found: dict[str, View] = {
             "confusion": Matrix(
                 f"Confusion matrix: {len(wrong)} of {len(labels)} wrong",
-                confusion, tuple(names), tuple(names), "true class", "answer",
+                confusion,
+                tuple(names),
+                tuple(names),
+                "true class",
+                "answer",
             ),
             "rejection": rejection_view(scores, labels),
         }
         if len(worst):
             captions = tuple(f"{names[labels[i]]} read as {names[answers[i]]}" for i in worst)
             found["mistakes"] = Images("The worst mistakes", images[worst], captions)
-        kernels = [v for path, v in jax.tree_util.tree_leaves_with_path(params)
-                   if np.ndim(v) == 4 and str(path[-1].key).endswith("kernel")]
+        kernels = [
+            v
+            for path, v in jax.tree_util.tree_leaves_with_path(params)
+            if np.ndim(v) == 4 and str(path[-1].key).endswith("kernel")
+        ]
         if kernels and kernels[0].shape[2] in (1, 3):
             filters = np.moveaxis(np.asarray(kernels[0], np.float32), -1, 0)[:64]
             captions = tuple(str(i) for i in range(len(filters)))

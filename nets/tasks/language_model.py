@@ -66,7 +66,9 @@ class LanguageModel:
             means["perplexity"] = math.exp(min(means["loss"], 700.0))
         return means
 
-    def sample(self, model, params, facts, key, prompt: str, length: int, temperature: float) -> str:
+    def sample(
+        self, model, params, facts, key, prompt: str, length: int, temperature: float
+    ) -> str:
         """`length` characters that follow the prompt.
 
         Raises:
@@ -84,9 +86,7 @@ class LanguageModel:
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         vocabulary = facts["vocabulary"]
         prompt = "\n" if "\n" in vocabulary else vocabulary[0]
-        text = self.sample(
-            model, params, facts, key, prompt, self.sample_length, self.temperature
-        )
+        text = self.sample(model, params, facts, key, prompt, self.sample_length, self.temperature)
         found: dict[str, View] = {
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }

@@ -5,8 +5,10 @@ that saved it, and `meta`: the progress, and of every array its type, shape and 
 restore by orbax does not notice a flipped bit.
 """
 
+import contextlib
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from orbax.checkpoint import checkpoint_managers
 from nets.errors import UserError
 
 Arrays = dict[str, np.ndarray]
+
+
+class NotSaved(Exception):
+    """A checkpoint could not be written; those before it are as they were."""
 
 
 class Damaged(Exception):
@@ -64,20 +70,33 @@ class Checkpoints:
         )
 
     def save(self, step: int, arrays: Arrays, progress: dict, score: float | None) -> None:
-        """Begins to write; returns when `arrays` may be changed. All processes call it together."""
+        """Begins to write, when what was begun before is on disk; all processes call it together.
+
+        Raises:
+            NotSaved: the disk is full, or it or the one begun before could not be written.
+        """
+        size, free = sum(x.nbytes for x in arrays.values()), shutil.disk_usage(self.folder).free
+        if free < size + 2**20:  # met in the middle, orbax and tensorstore flood the terminal
+            raise NotSaved(f"checkpoint {step} needs {size:,} bytes, the disk has {free:,} left")
         table = {path: describe(x) for path, x in arrays.items()}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(arrays),
-                meta=ocp.args.JsonSave({"progress": progress, "arrays": table}),
-            ),
-            metrics=None if score is None else {"score": score},
-        )
+        with _telling(f"checkpoint {step}"):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeSave(arrays),
+                    meta=ocp.args.JsonSave({"progress": progress, "arrays": table}),
+                ),
+                metrics=None if score is None else {"score": score},
+            )
 
     def wait(self) -> None:
-        """Until what was begun is on disk; raises what went wrong in the background."""
-        self._manager.wait_until_finished()
+        """Until what was begun is on disk.
+
+        Raises:
+            NotSaved: it could not be written.
+        """
+        with _telling("the last checkpoint"):
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         self._manager.close()
@@ -99,7 +118,7 @@ class Checkpoints:
                 step, args=ocp.args.Composite(state=ocp.args.PyTreeRestore())
             )["state"]
         except Exception as error:  # whatever orbax and tensorstore raise on broken files
-            raise Damaged(f"{type(error).__name__}: {error}".partition("\n")[0][:200]) from error
+            raise Damaged(_first_line(error)) from error
         if set(arrays) != set(table):
             raise Damaged(f"its arrays and its table differ in {set(arrays) ^ set(table)}")
         for path, array in arrays.items():
@@ -126,6 +145,18 @@ class Checkpoints:
             shutil.move(self.folder / str(step), target)
         if late:
             self._manager.reload()
+
+
+@contextlib.contextmanager
+def _telling(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of many kinds: orbax's, tensorstore's, the system's
+        raise NotSaved(f"{what} could not be written: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:300]
 
 
 def describe(array: np.ndarray) -> list:

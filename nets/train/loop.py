@@ -4,6 +4,7 @@ The position in the data is the step number and the random keys are those of (se
 and the `Progress` of a checkpoint are all that a continuation needs to be the same, bit for bit.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -30,14 +31,12 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     """Trains, or goes on from the newest intact checkpoint in `workdir`, to the last step.
 
     Raises:
-        UserError: the checkpoint does not fit, or the batch does not divide over the devices.
+        UserError: the checkpoint does not fit.
         Stopped: a signal came; what was done is saved.
         Diverged: the loss or the gradient is no longer finite; the checkpoint before it is kept.
     """
     data, steps = experiment.data, experiment.steps
     mesh = meshes.make()
-    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
-    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
     maximise = experiment.best in experiment.task.maximise
     watch = "validation" in data.splits()
 
@@ -48,8 +47,6 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     if (signum := signals.agree()) is not None:
         raise Stopped(signum)
 
-    checkpoints = Checkpoints(workdir / "checkpoints", maximise)
-    checkpoints.set_aside(start)
     reporter.open(progress.log_size, start, steps)
     evaluator = evaluate.Evaluator(experiment, mesh, signals)
     pending, stop, saved = None, None, start
@@ -66,52 +63,53 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             progress.window[name] = [total[0] + float(s), total[1] + float(w)]
         return int(asked[0]) or None if asked is not None else signals.received
 
-    for n in range(start, steps + 1):  # n updates are done
-        last = n == steps
-        log_due = n > start and (n % experiment.log_every == 0 or last)
-        eval_due = watch and n > progress.evaluated and (n % experiment.eval_every == 0 or last)
-        save_due = n % experiment.save_every == 0 or last
-        if pending is not None and (log_due or eval_due or save_due or stop):
-            stop = absorb(n, pending) or stop
-            pending = None
-        if log_due:
-            reporter.train_line(n, experiment, progress.window)
-            progress.window = {}
-        improved = False
-        if eval_due and n > 0 and not stop:
-            try:
-                parts = states.evaluated(state), state.model_state
-                found = evaluator(*parts, "validation")
-                improved = progress.judge(n, found[experiment.best], maximise)
-                reporter.evaluation(n, "validation", found, improved)
-                look(experiment, *parts, n, "validation", reporter, signals, final=False)
-                state = drop_on_plateau(experiment, state, progress, mesh)
-            except Stopped as stopped:
-                stop = stopped.code - 128
-        done = experiment.patience is not None and progress.stale >= experiment.patience
-        if n > saved and (save_due or improved or done or stop):
-            progress.elapsed_s = time.monotonic() - began
-            progress.log_size = reporter.sync()
-            arrays = checkpoint.flatten(meshes.fetch(state))
-            score = progress.best_value if improved else None
-            checkpoints.save(n, arrays, dataclasses.asdict(progress), score)
-            saved = n
-        if stop:
-            checkpoints.wait()
-            raise Stopped(stop)
-        if last or done:
-            break
-        batch = meshes.put(next(batches), rows)
-        if jax.process_count() > 1:
-            batch[step.STOP] = signals.flags(mesh)
-        state, device_metrics = update(state, batch)
-        if pending is not None:
-            stop = absorb(n, pending)
-        pending = device_metrics
-        reporter.tick(n + 1)
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", maximise)) as checkpoints:
+        checkpoints.set_aside(start)
+        for n in range(start, steps + 1):  # n updates are done
+            last = n == steps
+            log_due = n > start and (n % experiment.log_every == 0 or last)
+            eval_due = watch and n > progress.evaluated and (n % experiment.eval_every == 0 or last)
+            save_due = n % experiment.save_every == 0 or last
+            if pending is not None and (log_due or eval_due or save_due or stop):
+                stop = absorb(n, pending) or stop
+                pending = None
+            if log_due:
+                reporter.train_line(n, experiment, progress.window)
+                progress.window = {}
+            improved = False
+            if eval_due and n > 0 and not stop:
+                try:
+                    parts = states.evaluated(state), state.model_state
+                    found = evaluator(*parts, "validation")
+                    improved = progress.judge(n, found[experiment.best], maximise)
+                    reporter.evaluation(n, "validation", found, improved)
+                    state = drop_on_plateau(experiment, state, progress, mesh)
+                    look(experiment, *parts, n, "validation", reporter, signals, final=False)
+                except Stopped as stopped:
+                    stop = stopped.code - 128
+            done = experiment.patience is not None and progress.stale >= experiment.patience
+            if n > saved and (save_due or improved or done or stop):
+                progress.elapsed_s = time.monotonic() - began
+                progress.log_size = reporter.sync()
+                arrays = checkpoint.flatten(meshes.fetch(state))
+                score = progress.best_value if improved else None
+                checkpoints.save(n, arrays, dataclasses.asdict(progress), score)
+                saved = n
+            if stop:
+                checkpoints.wait()
+                raise Stopped(stop)
+            if last or done:
+                break
+            batch = meshes.put(next(batches), rows)
+            if jax.process_count() > 1:
+                batch[step.STOP] = signals.flags(mesh)
+            state, device_metrics = update(state, batch)
+            if pending is not None:
+                stop = absorb(n, pending)
+            pending = device_metrics
+            reporter.tick(n + 1)
 
-    checkpoints.wait()
-    conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals)
+        conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals)
     return progress
 
 
@@ -161,6 +159,7 @@ def look(experiment, params, model_state, n: int, split: str, reporter, signals,
 def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals) -> None:
     """Evaluates the best parameters, on the test split where there is one, and reports."""
     params, model_state, best = states.evaluated(state), state.model_state, progress.best_step
+    checkpoints.wait()
     if best not in (None, n):
         try:
             source = f"checkpoint {best}"
@@ -168,7 +167,9 @@ def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, s
             params, shared = resume.parameters(state, arrays, source)
             model_state = model_state | shared
         except checkpoint.Damaged as error:
-            reporter.warn(f"{source}, the best, is damaged ({error}); step {n} is evaluated instead")
+            reporter.warn(
+                f"{source}, the best, is damaged ({error}); step {n} is evaluated instead"
+            )
             best = n
     result = {"step": n, "best_step": best, "elapsed_s": progress.elapsed_s}
     for split in experiment.data.splits()[-1:]:

@@ -12,7 +12,9 @@ from nets.train.experiment import Metrics
 
 def add(sums: Metrics | None, metrics: Metrics) -> Metrics:
     """The sums with one batch more, in float64 on the host (waits for the device)."""
-    host = {k: (np.asarray(s, np.float64), np.asarray(w, np.float64)) for k, (s, w) in metrics.items()}
+    host = {
+        k: (np.asarray(s, np.float64), np.asarray(w, np.float64)) for k, (s, w) in metrics.items()
+    }
     if sums is None:
         return host
     return {k: (sums[k][0] + s, sums[k][1] + w) for k, (s, w) in host.items()}

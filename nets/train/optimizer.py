@@ -43,9 +43,9 @@ class Optimizer:
         clip_value: greatest absolute value of each element of the gradient.
     """
 
-    rule: Literal[
-        "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "lamb"
-    ] = "adam"
+    rule: Literal["sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "lamb"] = (
+        "adam"
+    )
     learning_rate: float = 1e-3
     schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
     warmup_steps: int = 0
@@ -123,9 +123,7 @@ class Optimizer:
             parts.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:
             parts.append(optax.clip_by_global_norm(self.clip_norm))
-        return optax.chain(
-            *parts, *rule, optax.scale_by_learning_rate(self.learning_rates(steps))
-        )
+        return optax.chain(*parts, *rule, optax.scale_by_learning_rate(self.learning_rates(steps)))
 
 
 def kernels(params: Any) -> Any:

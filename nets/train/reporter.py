@@ -47,7 +47,11 @@ class Reporter:
         (self.workdir / "pictures").mkdir(exist_ok=True)
         self._log = metrics.Log(self.workdir, size, step)
         if self.console.is_terminal:
-            columns = (BarColumn(), "{task.completed}/{task.total}", TextColumn("{task.description}"))
+            columns = (
+                BarColumn(),
+                "{task.completed}/{task.total}",
+                TextColumn("{task.description}"),
+            )
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
             self._task = self._bar.add_task("", total=steps, completed=step)
             self._bar.start()
@@ -66,9 +70,6 @@ class Reporter:
         speed = (step - self._last[0]) / max(now - self._last[1], 1e-9)
         self._last = (step, now)
         values = experiment.task.finish({k: tuple(v) for k, v in window.items()})
-        values["learning_rate"] = float(
-            experiment.optimizer.learning_rates(experiment.steps)(step - 1)
-        )
         rates = {"steps_per_s": speed, "examples_per_s": speed * experiment.data.batch_size}
         self._write(step, "train", values | rates)
         shown = f"loss {values['loss']:.4f}  {speed:.1f} steps/s"
@@ -108,7 +109,6 @@ class Reporter:
         draw.curves(history, path)
         self._picture("curves", path, result["step"])
         report.write(self.workdir, self.record, result)
-        self.close()
         write_json(self.workdir / "result.json", result)
         self.result(result)
 
@@ -134,6 +134,7 @@ class Reporter:
             self._bar = None
         if self._log:
             self._log.close()
+            self._log = None
 
     def _write(self, step: int, split: str, values: dict[str, float]) -> None:
         if self._log:

@@ -1,7 +1,7 @@
 """Where a run begins: at its newest intact checkpoint, at another run's parameters, or afresh."""
 
+import contextlib
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,16 @@ def restore(
     """The state to go on from, on the devices, what the host remembers, and the step. Reads only.
 
     Raises:
-        UserError: a checkpoint whose arrays do not fit the experiment's (with the table).
+        UserError: a checkpoint whose arrays do not fit the experiment's (with the table), or that
+            is past the experiment's last step.
     """
     init = states.make_init(experiment)
     template = jax.eval_shape(init)
     where = states.shardings(template, mesh)
     if (found := newest(workdir, warn)) is not None:
         step, arrays, progress = found
+        if step > experiment.steps:
+            raise UserError(f"--steps={experiment.steps}, but {workdir} has done {step} already.")
         source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
         state = checkpoint.unflatten(template, arrays, source)
         return meshes.put(state, where), Progress(**progress), step
@@ -76,8 +79,10 @@ def restore(
 
 def newest(workdir: Path, warn: Callable[[str], None]) -> tuple[int, Arrays, dict] | None:
     """The newest intact checkpoint of a work directory."""
-    folder = workdir / "checkpoints"
-    return Checkpoints(folder, read_only=True).newest(warn) if folder.is_dir() else None
+    if not (workdir / "checkpoints").is_dir():
+        return None
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+        return checkpoints.newest(warn)
 
 
 def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tuple[int, Arrays]:
@@ -95,16 +100,16 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
         wanted = step
     else:
         wanted = int(name) if name.isdigit() else -1
-    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
-    if wanted not in checkpoints.steps():
-        there = ", ".join(map(str, checkpoints.steps()))
-        raise UserError(f"no checkpoint {name} in {workdir}; there are best, latest, {there}.")
-    if wanted == step:
-        return step, arrays
-    try:
-        return wanted, checkpoints.read(wanted)[0]
-    except checkpoint.Damaged as error:
-        raise UserError(f"checkpoint {wanted} of {workdir} is damaged: {error}.") from None
+    with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
+        if wanted not in (there := checkpoints.steps()):
+            names = ", ".join(["best", "latest", *map(str, there)])
+            raise UserError(f"--checkpoint={name} is not in {workdir}; there are {names}.")
+        if wanted == step:
+            return step, arrays
+        try:
+            return wanted, checkpoints.read(wanted)[0]
+        except checkpoint.Damaged as error:
+            raise UserError(f"checkpoint {wanted} of {workdir} is damaged: {error}.") from None
 
 
 def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any, dict]:

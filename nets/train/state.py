@@ -51,6 +51,9 @@ def make_init(experiment: Experiment):
 def shardings(state: State, mesh: Mesh) -> State:
     """A sharding for every leaf: the recurrent carry by rows, all else replicated."""
     whole = jax.tree.map(lambda _: meshes.replicated(mesh), state)
-    carry = {k: jax.tree.map(lambda _: meshes.rows(mesh), v)
-             for k, v in state.model_state.items() if k == "carry"}
+    carry = {
+        k: jax.tree.map(lambda _: meshes.rows(mesh), v)
+        for k, v in state.model_state.items()
+        if k == "carry"
+    }
     return whole._replace(model_state=whole.model_state | carry)

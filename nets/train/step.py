@@ -20,6 +20,7 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
     """
     task, model = experiment.task, experiment.model
     transformation = experiment.optimizer.build(experiment.steps)
+    learning_rate = experiment.optimizer.learning_rates(experiment.steps)
 
     def loss(params, model_state, batch, key):
         return task.loss(model, params, model_state, batch, key, train=True)
@@ -32,7 +33,8 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         grads, model_state, metrics = gradient(
             loss, experiment.accumulate, state.params, state.model_state, batch, key
         )
-        metrics["grad_norm"] = (optax.global_norm(grads), 1.0)
+        metrics["grad_norm"] = (optax.tree.norm(grads), 1.0)
+        metrics["learning_rate"] = (state.scale * learning_rate(state.step), 1.0)
         updates, opt_state = transformation.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
         params = optax.apply_updates(state.params, updates)

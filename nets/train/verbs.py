@@ -1,6 +1,8 @@
 """What each verb of the command line does."""
 
+import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -21,6 +23,7 @@ from nets.errors import UserError
 from nets.train import compilation, flags, loop, metrics, resume, show, workdir
 from nets.train import mesh as meshes
 from nets.train import state as states
+from nets.train.checkpoint import NotSaved
 from nets.train.command import Command
 from nets.train.evaluate import Evaluator
 from nets.train.experiment import Experiment, batch_struct, resolve
@@ -30,7 +33,7 @@ from nets.train.signals import Signals, Stopped
 
 def run(command: Command) -> int:
     """Carries the command out; the exit code."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what fails is said here
     if command.options.distributed:
         jax.distributed.initialize()
     compilation.use_cache(command.options.compilation_cache)
@@ -44,7 +47,7 @@ def run(command: Command) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends
-        except (loop.Diverged, OSError) as error:
+        except (loop.Diverged, NotSaved, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
 
@@ -79,40 +82,61 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     }
     reporter = Reporter(folder, record)
     workdir.check(folder, record, reporter.warn)
+    experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
+    if experiment.init_from is not None:
+        resume.best(Path(experiment.init_from), reporter.warn)
     finished = folder / "result.json"
     if finished.is_file():
         result = json.loads(finished.read_text())
-        if result["step"] >= experiment.steps:
+        if result["step"] > experiment.steps:
+            raise UserError(f"--steps={experiment.steps}, but {folder} has done {result['step']}.")
+        if result["step"] == experiment.steps:
             reporter.say(f"{folder} is finished.")
             reporter.result(result)
             return result
-    with workdir.locked(folder):
+    with workdir.locked(folder), contextlib.closing(reporter):
         loop.fit(experiment, folder, signals, reporter)
     return reporter.finished
 
 
 def checked(experiment: Experiment) -> Experiment:
-    """The experiment, whose shapes fit and whose watched metric exists; nothing is compiled.
+    """The experiment, found possible on these devices and this data; nothing is compiled.
 
     Raises:
-        UserError: the model does not take these batches, or there is no such metric.
+        UserError: the model does not take these batches, a batch does not divide or is larger than
+            the set, or there is no such metric or initial run.
+    """
+    data = experiment.data
+    mesh = meshes.make()
+    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
+    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
+    names = metric_names(experiment)
+    if experiment.best not in names:
+        raise UserError(f"--best={experiment.best} is no metric; there are {', '.join(names)}.")
+    return experiment
+
+
+def metric_names(experiment: Experiment) -> list[str]:
+    """The metrics that an evaluation of the experiment has.
+
+    Raises:
+        UserError: the model does not take batches of these shapes.
     """
     try:
         state = jax.eval_shape(states.make_init(experiment))
-        batch = batch_struct(experiment.data)
         key = jax.eval_shape(lambda: jax.random.key(0))
         _, (_, sums) = jax.eval_shape(
-            lambda p, s, b, k: experiment.task.loss(experiment.model, p, s, b, k, train=False),
-            state.params, state.model_state, batch, key,
-        )  # fmt: skip
+            functools.partial(experiment.task.loss, experiment.model, train=False),
+            state.params,
+            state.model_state,
+            batch_struct(experiment.data),
+            key,
+        )
     except (ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"the model does not take these batches: {reason}") from error
     ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
-    names = list(experiment.task.finish(ones))
-    if experiment.best not in names:
-        raise UserError(f"--best={experiment.best} is no metric; there are {', '.join(names)}.")
-    return experiment
+    return list(experiment.task.finish(ones))
 
 
 def describe(command: Command, signals: Signals) -> int:

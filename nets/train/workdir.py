@@ -70,6 +70,9 @@ def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) ->
             f"{workdir} was trained on other data (digest {held['facts']['digest']}, now "
             f"{record['facts']['digest']}); name another --workdir."
         )
+    steps, now = held["config"]["steps"], record["config"]["steps"]
+    if steps != now and held["config"]["optimizer.schedule"] == "cosine":
+        warn(f"the cosine now spans {now} steps, not {steps}: this is not a run of {now} from the start")
     changed = _differences(held["environment"], record["environment"])
     if changed:
         warn(f"bits may differ from those of an undisturbed run, since this differs: {changed}")

@@ -105,9 +105,11 @@ def test_affine_moves_and_scales_as_far_as_asked():
     moved = augment.affine(images, np.random.default_rng(0), shift=3)[..., 0]
     for offset in (moved.sum(2) @ ij / 81, moved.sum(1) @ ij / 81):
         assert -3.001 < offset.min() < -2.9 and 2.9 < offset.max() < 3.001
-    area = augment.affine(images, np.random.default_rng(0), scale=0.5).sum((1, 2, 3))
-    zoom = np.sqrt(area / 81)
-    assert 0.45 < zoom.min() < 0.53 and 1.47 < zoom.max() < 1.55
+    images = np.zeros((400, 61, 61, 1), np.float32)
+    images[:, 26:35, 38:47] = 1  # 12 pixels right of the middle
+    scaled = augment.affine(images, np.random.default_rng(0), scale=0.5)[..., 0]
+    zoom = scaled.sum(1) @ (np.arange(61) - 30) / scaled.sum((1, 2)) / 12
+    assert 0.48 < zoom.min() < 0.52 and 1.48 < zoom.max() < 1.52
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,15 @@ def test_conditional_counts_its_costliest_branch():
     assert count(branch, (3, 4), (4, 4)) == 2 * 3 * 4 * 4
 
 
+def test_what_depends_on_the_platform_counts_as_its_default():
+    def product(a, b):
+        return jax.lax.platform_dependent(
+            a, b, cpu=lambda a, b: a @ b @ b @ b, default=lambda a, b: a @ b
+        )
+
+    assert count(product, (3, 4), (4, 4)) == 3 * 4 * 4
+
+
 def test_loop_of_unknown_length_is_unbounded_only_if_it_multiplies():
     product = lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c @ b, a)  # noqa: E731
     addition = lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, a @ b)  # noqa: E731
@@ -299,6 +308,26 @@ def test_receptive_field_is_where_the_gradient_of_one_unit_is_not_zero():
     top, bottom, left, right = seen(5, 5)
     assert size == [bottom - top + 1, right - left + 1]
     assert stride == [seen(6, 5)[0] - top, seen(5, 6)[2] - left]
+
+
+class Framed(nn.Module):
+    """An image framed by its own minimum; a convolution that differs from platform to platform."""
+
+    @nn.compact
+    def __call__(self, x):
+        background = x.min((1, 2, 3), keepdims=True)
+        inside = np.pad(np.ones((1, 8, 8, 1), bool), ((0, 0), (2, 2), (2, 2), (0, 0)))
+        x = jnp.where(inside, jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))), background)
+        kernel = self.param("kernel", nn.initializers.ones, (5, 5, 1, 1))
+        layer = lambda x, kernel: jax.lax.conv_general_dilated(  # noqa: E731
+            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        rows = lambda x, kernel: layer(x.reshape(1, 12, 12, 1), kernel)  # noqa: E731
+        return jax.lax.platform_dependent(x, kernel, cpu=rows, default=layer)
+
+
+def test_receptive_field_past_a_frame_and_a_choice_of_platform():
+    assert receptive_field(*of_module(Framed(), 1, 8, 8, 1)) == ([5, 5], [1, 1])
 
 
 def test_receptive_field_is_none_without_a_convolution_or_where_it_cannot_be_told():

@@ -1,0 +1,307 @@
+"""launch.py as a person runs it: in a process of its own, with good and bad arguments."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nets.train import command, metrics
+from nets.train.verbs import differences
+
+ROOT = Path(__file__).parent.parent
+SMALL = (
+    "--experiment=lenet5_digits", "--steps=60", "--eval_every=20", "--save_every=5",
+    "--data.batch_size=32", "--log_every=7",
+)  # fmt: skip
+CHARS = (
+    "--experiment=char_lstm_python", "--steps=60", "--eval_every=30", "--save_every=5",
+    "--model.features=16", "--model.embed=8", "--data.batch_size=8", "--data.length=16",
+    "--data.eval_batch_size=8", "--data.path={text}", "--model.dropout=0.1", "--task.sample_length=20",
+)  # fmt: skip
+
+
+def call(*arguments, cwd, **options):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "launch.py"), *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def launch(*arguments, cwd, code=0):
+    process = call(*arguments, cwd=cwd)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, out + err
+    return out, err
+
+
+def main(*arguments):
+    """The same in this process: for mistakes, which are found before anything runs."""
+    return command.main(["launch.py", *arguments], ROOT / "experiments")
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    """A directory with a text and finished runs of both kinds."""
+    folder = tmp_path_factory.mktemp("room")
+    words = np.random.default_rng(0).choice("the cat sat on a mat and ran".split(), 6000)
+    (folder / "text.txt").write_text(" ".join(words))
+    launch(*SMALL, "--workdir=digits", cwd=folder)
+    launch(*chars(folder), "--workdir=chars", cwd=folder)
+    return folder
+
+
+def chars(folder):
+    return [argument.format(text=folder / "text.txt") for argument in CHARS]
+
+
+def test_list_answers_at_once_and_names_every_experiment(tmp_path):
+    began = time.monotonic()
+    out, _ = launch("list", cwd=tmp_path)
+    assert time.monotonic() - began < 3  # 0.1 s on a free machine: jax is not imported
+    for path in (ROOT / "experiments").glob("*.py"):
+        assert path.stem in out
+
+
+def test_a_run_leaves_what_it_promises(room):
+    run = room / "digits"
+    for name in ("config.json", "metrics.jsonl", "log.txt", "report.html", "result.json"):
+        assert (run / name).is_file(), name
+    assert {p.stem for p in (run / "pictures").glob("*.png")} >= {
+        "curves", "confusion", "filters", "mistakes"
+    }  # fmt: skip
+    assert list((run / "tensorboard").iterdir())
+    page = (run / "report.html").read_text()
+    assert "data:image/png;base64," in page and not re.search(r'(src|href)="http', page)
+    rows = metrics.read(run / "metrics.jsonl")
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    for row in rows:
+        assert {"step", "split", "loss", "accuracy"} <= row.keys()
+    assert (room / "chars" / "pictures" / "cells.html").is_file()
+
+
+def test_the_same_command_again_says_that_it_is_finished(room):
+    before = {p: p.stat().st_mtime_ns for p in (room / "digits").rglob("*") if p.name != ".lock"}
+    out, _ = launch(*SMALL, "--workdir=digits", cwd=room)
+    assert "is finished" in out and "test accuracy" in out and "--steps=120" in out
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_eval_and_sample_need_only_the_work_directory(room):
+    result = json.loads((room / "digits" / "result.json").read_text())
+    out, _ = launch("eval", "--workdir=digits", cwd=room)
+    assert f"loss {result['test']['loss']:.6g}" in out.partition("test:")[2]
+    first, _ = launch("sample", "--workdir=chars", "--prompt=the c", "--length=30", cwd=room)
+    again, _ = launch("sample", "--workdir=chars", "--prompt=the c", "--length=30", cwd=room)
+    assert first == again and first.startswith("the c") and len(first) == 5 + 30 + 1
+
+
+def test_show_tells_the_same_as_json(tmp_path):
+    out, _ = launch("show", "--experiment=lenet5_digits", "--format=json", cwd=tmp_path)
+    shown = json.loads(out)
+    assert shown["parameters"] == 61_706 and shown["config"]["model.num_classes"] == 10
+    assert sum(layer["parameters"] for layer in shown["layers"]) == 61_706
+    assert shown["multiply_adds"] == 416_520  # C1 117,600; C3 240,000; 48,000; 10,080; 840
+    text, _ = launch("show", "--experiment=lenet5_digits", cwd=tmp_path)
+    assert "61,706" in text and "416,520" in text
+
+
+@pytest.mark.parametrize("kind", ["digits", "chars"])
+def test_killed_three_times_it_ends_bit_identical(kind, room, tmp_path):
+    arguments = [*(SMALL if kind == "digits" else chars(room)), f"--workdir={tmp_path / 'run'}"]
+    began = time.monotonic()
+    process = call(*arguments, cwd=tmp_path)
+    for _ in range(3):
+        time.sleep(random.uniform(1, 4))
+        process.kill()
+        process.communicate()
+        process = call(*arguments, cwd=tmp_path)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert differences(room / kind, tmp_path / "run") == [], time.monotonic() - began
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_leaves_with_its_code(signum, code, room, tmp_path):
+    arguments = [*SMALL, "--save_every=60", f"--workdir={tmp_path / 'run'}"]
+    process = call(*arguments, cwd=tmp_path)
+    while not (tmp_path / "run" / "tensorboard").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, out + err
+    launch(*arguments, cwd=tmp_path)
+    assert differences(room / "digits", tmp_path / "run") == []
+
+
+def test_a_signal_while_compiling_leaves_nothing_behind(tmp_path):
+    arguments = [*SMALL, "--compilation_cache=none", "--model.num_classes=10", "--workdir=run"]
+    process = call(*arguments, cwd=tmp_path)
+    while not (tmp_path / "run" / ".lock").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.3)  # the state's first values are being compiled
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_on_one_directory(tmp_path):
+    arguments = [*SMALL, "--steps=100000", "--workdir=run"]
+    first = call(*arguments, cwd=tmp_path)
+    while not (tmp_path / "run" / "metrics.jsonl").exists() and first.poll() is None:
+        time.sleep(0.05)
+    _, err = launch(*arguments, cwd=tmp_path, code=2)
+    assert re.fullmatch(rf".*run is in use by another process \(pid {first.pid}\)\.\n", err)
+    first.kill()
+    first.communicate()
+
+
+def test_a_torn_entry_of_the_compilation_cache_is_replaced(tmp_path):
+    arguments = [*SMALL, "--steps=5", f"--compilation_cache={tmp_path / 'cache'}"]
+    launch(*arguments, "--workdir=a", cwd=tmp_path)
+    entry = max((tmp_path / "cache").glob("*-cache"), key=lambda p: p.stat().st_size)
+    whole = entry.stat().st_size
+    entry.write_bytes(entry.read_bytes()[: whole // 2])
+    launch(*arguments, "--workdir=b", cwd=tmp_path)
+    assert entry.stat().st_size > whole * 0.9
+    _, err = launch(*arguments, "--workdir=c", cwd=tmp_path)
+    assert "persistent" not in err
+    assert differences(tmp_path / "a", tmp_path / "c") == []
+
+
+def test_a_full_disk_is_told_and_harms_no_checkpoint(tmp_path):
+    arguments = [*SMALL, "--steps=40", "--log_every=1000", "--eval_every=1000", "--workdir=run"]
+    launch(*arguments, cwd=tmp_path)
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    longer = [*arguments, "--steps=80", "--compilation_cache=none"]
+    process = call(*longer, cwd=tmp_path, preexec_fn=limit)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 1 and "File too large" in err and "Traceback" not in err, err
+    launch(*arguments, "--steps=80", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--experiment=lenet5_digit"], "no experiment 'lenet5_digit'. Did you mean lenet5_digits?"),
+        (["trian", "--experiment=mlp_digits"], "unknown verb 'trian'"),
+        ([], "--experiment=NAME is needed"),
+        (["--experiment=mlp_digits", "--step=3"], "Unknown command line flag 'step'"),
+        (["--experiment=mlp_digits", "--optimizer.learning_rat=3"], "optimizer.learning_rate"),
+        (["--experiment=mlp_digits", "--steps=many"], "'many' is not an integer"),
+        (["--experiment=mlp_digits", "--steps=-5"], "--steps=-5 is not possible"),
+        (["--experiment=mlp_digits", "--steps", "0"], "--steps=0 is not possible"),
+        (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
+        (["--experiment=mlp_digits", "--data.batch_size=5000"], "has 1257 training images"),
+        (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),
+        (["--experiment=mlp_digits", "--best=f1"], "--best=f1 is no metric; there are"),
+        (["--experiment=mlp_digits", "--model.num_classes=7"], "the data has 10"),
+        (["--experiment=mlp_digits", "--ema=2"], "--ema=2.0 is not possible"),
+        (["--experiment=mlp_digits", "--optimizer.rule=sdg"], "not one of sgd"),
+        (["--experiment=mlp_digits", "--optimizer.momentum=1"], "at least 0 and below 1"),
+        (["--experiment=mlp_digits", "--init_from=nowhere"], "nowhere holds no intact checkpoint"),
+        (["--experiment=lenet5_digits", "--data.image_size=20"], "not [64, 20, 20, 1]"),
+        (["--experiment=lenet5_digits", "--data.path=none.npz"], "none.npz"),
+        (["--experiment=lenet5_mnist", "--data.data_dir=nowhere"], "array_record"),
+        (["--experiment=char_lstm_shakespeare", "--data.data_dir=nowhere"], "array_record"),
+        (["--experiment=char_lstm_python", "--data.path=nowhere.txt"], "nowhere.txt"),
+        (["--experiment=char_lstm_python", "--data.path={tiny}"], "--data.batch_size"),
+        (["eval", "--workdir=nowhere"], "--experiment=NAME is needed"),
+        (["eval", "--experiment=mlp_digits", "--workdir=nowhere"], "nowhere holds no run"),
+        (["sample", "--experiment=mlp_digits"], "nothing to sample"),
+        (["--experiment=mlp_digits", "--workdir={tiny}"], "is a file; a directory is needed"),
+        (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
+        (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny = tmp_path / "full" / "tiny.txt"
+    tiny.parent.mkdir()
+    tiny.write_text("too short")
+    arguments = [a.format(tiny=tiny, folder=tiny.parent) for a in arguments]
+    assert main(*arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert captured.err.startswith("launch.py: ")
+    assert [p.name for p in tmp_path.rglob("*")] == ["full", "tiny.txt"]
+
+
+def test_a_mistake_leaves_with_2(tmp_path):
+    out, err = launch("--experiment=lenet5_digit", cwd=tmp_path, code=2)
+    assert out == "" and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.dropout=0.3"], "differs in: model.dropout (0.2 there, 0.3 now)"),
+        (["--seed=3"], "differs in: seed (0 there, 3 now)"),
+        (["--data.rotate=5"], "differs in: data.rotate"),
+        (["--steps=20"], "--steps=20"),
+        (["--experiment=mlp_digits"], "holds a run of lenet5_digits, not of mlp_digits"),
+    ],
+)
+def test_a_directory_of_another_run_is_refused_untouched(arguments, message, room, capsys):
+    before = {p: p.stat().st_mtime_ns for p in (room / "digits").rglob("*")}
+    assert main(*SMALL, *arguments, f"--workdir={room / 'digits'}") == 2
+    assert message in capsys.readouterr().err
+    assert before == {p: p.stat().st_mtime_ns for p in (room / "digits").rglob("*")}
+
+
+def test_a_run_may_be_extended(room, tmp_path):
+    shutil.copytree(room / "chars", tmp_path / "longer")
+    constant = [*chars(room), "--steps=80", "--workdir=longer"]
+    out, _ = launch(*constant, cwd=tmp_path)
+    assert "cosine" in out  # the schedule now spans more steps, which is said
+    rows = metrics.read(tmp_path / "longer" / "metrics.jsonl")
+    assert [r["step"] for r in rows if r["split"] == "test"] == [80]
+
+
+def test_several_seeds_end_with_mean_and_spread(tmp_path):
+    arguments = [*SMALL, "--steps=20", "--seed=0,1", "--workdir=both"]
+    out, _ = launch(*arguments, cwd=tmp_path)
+    results = [
+        json.loads((tmp_path / "both" / f"seed={s}" / "result.json").read_text()) for s in (0, 1)
+    ]
+    mean = np.mean([r["test"]["accuracy"] for r in results])
+    assert f"test accuracy: {mean:.6g} +-" in out
+
+
+def test_an_experiment_may_lie_anywhere_and_flags_in_a_file(tmp_path):
+    source = (ROOT / "experiments" / "mlp_digits.py").read_text()
+    (tmp_path / "mine.py").write_text(source.replace("(256, 128)", "(32,)"))
+    (tmp_path / "flags.txt").write_text("--experiment=mine.py\n--steps=12\n--eval_every=6\n")
+    launch("--flagfile=flags.txt", "--optimizer.learning_rate=0.01", cwd=tmp_path)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name == "mine-optimizer.learning_rate=0.01-steps=12-eval_every=6"
+    assert json.loads((run / "config.json").read_text())["config"]["model.widths"] == [32]
+
+
+def test_help_lists_the_experiments_flags(capsys):
+    assert main("--experiment=lenet5_digits", "--help") == 0
+    out = capsys.readouterr().out
+    assert "--model.pooling" in out and "how S2 and S4 join 2x2 units" in out
+    assert "--optimizer.clip_norm" in out and "(default: 'cosine')" in out
+
+
+def test_verify_resume(tmp_path):
+    out, _ = launch("verify-resume", *SMALL, cwd=tmp_path)
+    assert "the same, bit for bit" in out and os.listdir(tmp_path) == []

@@ -1,0 +1,221 @@
+import contextlib
+import html
+import itertools
+import re
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from nets.tasks.views import ColouredText, Images, Lines, Matrix
+from nets.train import draw
+
+DIGITS = tuple("0123456789")
+WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CONFUSION = np.diag(np.full(10, 900))
+CONFUSION[3, 8] = 1
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, laid out but not saved."""
+    made, saved = [], draw._saved
+
+    @contextlib.contextmanager
+    def kept(path):
+        with saved(path) as figure:
+            yield figure
+            made.append(figure)
+
+    monkeypatch.setattr(draw, "_saved", kept)
+    return made
+
+
+def letters(figure):
+    """Every text that is seen, laid out as in the file."""
+    figure.draw_without_rendering()
+    found = []
+    for axes in figure.axes:
+        found += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+            found += [label for at, label in ticks if low <= at <= high]
+        found += axes.get_legend().get_texts() if axes.get_legend() else []
+    return [text for text in found if text.get_text().strip()]
+
+
+def noise(*shape):
+    return np.random.default_rng(0).normal(size=shape)
+
+
+def confusion(values, names):
+    return Matrix("Confusion matrix", values, names, names, "true class", "answer")
+
+
+VIEWS = {
+    "mistakes": Images(
+        "The worst mistakes",
+        noise(24, 8, 8, 1),
+        tuple(f"{WORDS[i % 10]} read as {WORDS[(i + 3) % 10]}" for i in range(24)),
+    ),
+    "filters": Images("First-layer filters", noise(64, 5, 5, 3), tuple(map(str, range(64)))),
+    "one": Images("A title longer than the one picture is wide " * 2, noise(1, 4, 4, 1), ("",)),
+    "confusion": confusion(CONFUSION, WORDS),
+    "many": confusion(np.eye(100, dtype=int), tuple(f"class {i}" for i in range(100))),
+    "attention": Matrix("Attention", np.full((3, 7), 1 / 7), tuple("abc"), DIGITS[:7], "to", "of"),
+    "signed": Matrix("Weights", np.eye(3) - 0.5, DIGITS[:3], DIGITS[:3], "to", "from"),
+    "rejection": Lines("Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
+    draw.draw(VIEWS[name], tmp_path / "view.png")
+    assert pixels(tmp_path / "view.png").std() > 0
+    (figure,) = figures
+    found = letters(figure)
+    assert min(t.get_fontsize() for t in found) >= 9
+    straight = [t for t in found if t.get_rotation() % 90 == 0]
+    boxes = [(t.get_text(), t.get_window_extent().padded(-1)) for t in straight]
+    pairs = itertools.combinations(boxes, 2)
+    assert [(a, b) for (a, box), (b, other) in pairs if box.overlaps(other)] == []
+
+
+def test_images_are_drawn_pixel_by_pixel(tmp_path):
+    image = np.array([[0.0, 1.0], [0.5, 0.25]])[None, :, :, None] * 7 - 3  # -3 is black, 4 white
+    draw.draw(Images("", image, ("",)), tmp_path / "x.png")
+    seen = pixels(tmp_path / "x.png").reshape(-1, 3)
+    for value in (0, 63, 127, 255):  # a quarter of the square each, none between them
+        assert 0.1 < (np.abs(seen.astype(int) - value).max(1) <= 1).mean()
+
+
+def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):
+    draw.draw(VIEWS["confusion"], tmp_path / "x.png")
+    axes = figures[0].axes[0]
+    (image,) = axes.images
+    colour = lambda value: np.array(image.cmap(image.norm(value))[:3])  # noqa: E731
+    assert np.abs(colour(1) - colour(0)).max() > 0.05
+    numbers = {(t.get_position()): t.get_text() for t in axes.texts}
+    assert numbers[8, 3] == "1"  # column 8, row 3
+    assert numbers[3, 3] == "900"
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "answer")
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(WORDS)
+
+
+def test_numbers_stand_out_from_their_cells(tmp_path, figures):
+    for name in ("confusion", "signed"):
+        draw.draw(VIEWS[name], tmp_path / "x.png")
+        axes = figures[-1].axes[0]
+        (image,) = axes.images
+        for text in axes.texts:
+            column, row = text.get_position()
+            behind = image.cmap(image.norm(image.get_array()[row, column]))[:3]
+            light = np.dot(behind, [0.299, 0.587, 0.114])
+            assert abs((text.get_color() == "white") - light) > 0.4, (name, row, column)
+
+
+SOURCE = 'def f(x):\n\treturn "<b>" & x  # $a$ and $b$\n' + "z" * 200
+
+
+def coloured(signal):
+    return ColouredText("Cells <1>", SOURCE, np.asarray(signal)[None], ("unit 1 & 2",))
+
+
+def test_coloured_text_fills_its_cells(tmp_path, figures):
+    signal = np.zeros(len(SOURCE))
+    signal[0], signal[1], signal[2] = 1, -1, -7
+    draw.draw(coloured(signal), tmp_path / "x.png")
+    seen = {tuple(c) for c in pixels(tmp_path / "x.png").reshape(-1, 3)}
+    assert (0xE6, 0x9F, 0x00) in seen and (0x56, 0xB4, 0xE9) in seen
+    (axes,) = figures[0].axes
+    canvas = axes.images[0].get_array()
+    texts = axes.texts
+    first = next(i for i, t in enumerate(texts) if t.get_text().startswith("def f"))
+    np.testing.assert_allclose(canvas[first, 0], np.array([0xE6, 0x9F, 0x00]) / 255)
+    np.testing.assert_allclose(canvas[first, 1], np.array([0x56, 0xB4, 0xE9]) / 255)
+    np.testing.assert_allclose(canvas[first, 2], canvas[first, 1])  # beyond -1 is -1
+    assert (canvas[first, 3:] == 1).all()
+    assert "".join(t.get_text() for t in texts[first:]) == SOURCE.replace("\n", "↵").replace(
+        "\t", "→"
+    )
+    assert min(t.get_fontsize() for t in texts) >= 9
+
+
+def test_coloured_letters_stand_in_their_cells(tmp_path):
+    with draw._saved(tmp_path / "x.png") as figure:
+        draw._coloured(figure, coloured(np.ones(len(SOURCE))))
+        figure.dpi = 110
+        (axes,) = figure.axes
+        line = next(t for t in axes.texts if t.get_text() == "z" * 80)
+        cell = axes.get_window_extent().width / 80
+        letter = line.get_window_extent()
+        assert abs(letter.x1 - axes.get_window_extent().x1) < cell / 2
+
+
+def test_letters_that_the_font_lacks_are_no_warning(tmp_path):
+    view = ColouredText("漢字", "漢字\x00", np.zeros((1, 3)), ("漢",))
+    draw.draw(view, tmp_path / "x.png")
+    assert matplotlib.rcParams["text.parse_math"]  # settings are put back
+
+
+def test_coloured_html_holds_the_text_and_its_colours():
+    signal = np.linspace(0, 1, len(SOURCE))
+    signal[:2] = 1, -1
+    page = draw.coloured_html(coloured(signal))
+    assert "Cells &lt;1&gt;" in page and "unit 1 &amp; 2" in page and '<b>"' not in page
+    body = re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1]
+    spans = re.findall(r'<span style="background:(#[0-9a-f]{6})">(.*?)</span>', body, re.DOTALL)
+    assert "".join(f'<span style="background:{c}">{t}</span>' for c, t in spans) == body
+    assert html.unescape("".join(t for _, t in spans)) == SOURCE.replace("\n", "↵\n")
+    assert spans[0] == ("#e69f00", "d") and spans[1] == ("#56b4e9", "e")
+
+
+HISTORY = [
+    {"step": 10, "split": "train", "loss": 2.0, "accuracy": 0.1, "steps_per_s": 9.0},
+    {"step": 20, "split": "train", "loss": 1.0, "accuracy": 0.2, "steps_per_s": 9.0},
+    {"step": 20, "split": "validation", "loss": 1.5, "accuracy": 0.15, "elapsed_s": 3.0},
+    {"step": 30, "split": "train", "loss": 0.01, "accuracy": 0.9},
+    {"step": 30, "split": "validation", "loss": float("nan"), "accuracy": 0.8},
+    {"step": 30, "split": "test", "loss": 0.5, "accuracy": 0.7},
+]
+
+
+def test_curves_show_every_metric_of_every_split(tmp_path, figures):
+    draw.curves(HISTORY, tmp_path / "x.png")
+    loss, accuracy = figures[0].axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    curves = {line.get_label(): line.get_xydata().tolist() for line in accuracy.lines}
+    assert curves == {
+        "train": [[10, 0.1], [20, 0.2], [30, 0.9]],
+        "validation": [[20, 0.15], [30, 0.8]],
+        "test": [[30, 0.7]],
+    }
+    assert accuracy.lines[2].get_marker() == "D"
+    assert {t.get_text() for t in accuracy.get_legend().get_texts()} == set(curves)
+    assert not [t for t in letters(figures[0]) if "$" in t.get_text()]
+
+
+def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, figures):
+    draw.curves(HISTORY[:3], tmp_path / "x.png")
+    assert figures[0].axes[0].get_yscale() == "linear"
+    draw.curves([], tmp_path / "y.png")
+    assert (tmp_path / "y.png").exists()
+
+
+def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from nets.train import draw;"
+        "from nets.tasks.views import Lines; assert 'matplotlib' not in sys.modules;"
+        "draw.draw(Lines('', np.arange(3), {'a': np.arange(3)}, '', ''), Path(sys.argv[1]));"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.png")], check=True)

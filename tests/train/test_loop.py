@@ -1,0 +1,193 @@
+"""Whole runs of toy experiments: what a continuation gives, what is best, when it ends."""
+
+import contextlib
+import dataclasses
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+from tests import toys
+
+from nets.errors import UserError
+from nets.train import checkpoint, loop, metrics, resume
+from nets.train.checkpoint import Checkpoints
+from nets.train.optimizer import Optimizer
+from nets.train.reporter import Reporter
+from nets.train.signals import Signals, Stopped
+from nets.train.verbs import differences
+
+
+class Interrupting(Reporter):
+    """Sets the signal when step `at` has been dispatched, or at the evaluation of that step."""
+
+    def __init__(self, folder, signals, at=None):
+        record = {"experiment": "toy", "config": {}, "facts": {}, "environment": {}}
+        super().__init__(folder, record)
+        self.console.quiet = True
+        self.signals, self.at = signals, at
+
+    def tick(self, step):
+        if step == self.at:
+            self.signals.received = signal.SIGTERM
+
+
+def fit(experiment, folder, at=None):
+    """Trains to the end, or to the interruption at step `at`; the Progress, or None."""
+    folder.mkdir(exist_ok=True)
+    signals = Signals()
+    try:
+        with contextlib.closing(Interrupting(folder, signals, at)) as reporter:
+            return loop.fit(experiment, folder, signals, reporter)
+    except Stopped as stopped:
+        assert stopped.code == 143
+        return None
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    made = {}
+    for kind in ("classifier", "language_model"):
+        made[kind] = folder / kind
+        fit(getattr(toys, kind)(ema=0.9), made[kind])
+    return made
+
+
+@pytest.mark.parametrize("kind", ["classifier", "language_model"])
+def test_interrupted_twice_it_ends_bit_identical(kind, undisturbed, tmp_path):
+    experiment = getattr(toys, kind)(ema=0.9)
+    # 5 is an evaluation (which the signal then forestalls), 13 lies between lines, saves and all
+    for at in (5, 13):
+        assert fit(experiment, tmp_path, at) is None
+        step = resume.newest(tmp_path, print)[0]
+        assert at <= step <= at + 1
+    fit(experiment, tmp_path)
+    assert differences(undisturbed[kind], tmp_path) == []
+    steps = [(r["step"], r["split"]) for r in metrics.read(tmp_path / "metrics.jsonl")]
+    assert len(steps) == len(set(steps))  # nothing twice
+    assert [s for s, split in steps if split == "validation"] == [5, 10, 15, 20]
+    assert [s for s, split in steps if split == "train"] == [3, 6, 9, 12, 15, 18, 20]
+
+
+def test_differences_sees_a_flipped_bit_and_a_changed_line(undisturbed, tmp_path):
+    assert fit(toys.classifier(ema=0.9, seed=1), tmp_path) is not None
+    found = differences(undisturbed["classifier"], tmp_path)
+    assert any("array params/" in line for line in found)
+    assert any("metrics.jsonl" in line for line in found)
+
+
+def test_a_torn_line_and_lines_after_the_checkpoint_are_cut(undisturbed, tmp_path):
+    experiment = toys.classifier(ema=0.9)
+    assert fit(experiment, tmp_path, at=13) is None
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 15, "split": "train", "loss": 9.0}\n{"step": 18, "spl')
+    fit(experiment, tmp_path)
+    assert differences(undisturbed["classifier"], tmp_path) == []
+
+
+def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
+    # a learning rate that ruins the network after its first evaluations
+    bad = Optimizer("sgd", 1e-2, schedule="step", milestones=(11,), factor=1e5)
+    plain = toys.BatchNormNet(normalise=False)
+    experiment = toys.classifier(model=plain, optimizer=bad, steps=24, best="loss")
+    progress = fit(experiment, tmp_path)
+    rows = [r for r in metrics.read(tmp_path / "metrics.jsonl") if r["split"] == "validation"]
+    best = min(rows, key=lambda r: r["loss"])
+    assert progress.best_step == best["step"] < 20
+    assert progress.best_value == best["loss"]
+    checkpoints = Checkpoints(tmp_path / "checkpoints", read_only=True)
+    assert checkpoints.steps() == [progress.best_step, 20, 24]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["best_step"] == progress.best_step
+    step, arrays = resume.best(tmp_path, print)
+    assert step == progress.best_step
+    # the tested parameters are the best's: their own pass over the test split says the same
+    params, model_state = resume.parameters(
+        jax.eval_shape(loop.states.make_init(experiment)), arrays, "best"
+    )
+    wrong = total = 0
+    for batch in experiment.data.evaluate("test"):
+        logits = experiment.model.apply(
+            {"params": params, **model_state}, batch["image"], train=False
+        )
+        wrong += ((logits.argmax(-1) != batch["label"]) * batch["mask"]).sum()
+        total += batch["mask"].sum()
+    assert total == 40
+    np.testing.assert_allclose(result["test"]["accuracy"], 1 - wrong / total, rtol=1e-6)
+
+
+def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
+    experiment = toys.classifier(optimizer=Optimizer("sgd", 1e-9), patience=2, steps=100)
+    progress = fit(experiment, tmp_path)
+    rows = metrics.read(tmp_path / "metrics.jsonl")
+    validation = [r["loss"] for r in rows if r["split"] == "validation"]
+    last = len(validation) * 5
+    assert progress.evaluated == last < 100 and progress.stale == 2
+    assert np.argmin(validation) == len(validation) - 3
+    (tmp_path / "result.json").unlink()  # as if killed just before the end
+    assert fit(experiment, tmp_path).evaluated == last
+
+
+def test_plateau_scales_the_learning_rate(tmp_path):
+    optimizer = Optimizer("sgd", 1e-9, schedule="plateau", plateau_patience=1, factor=0.5)
+    fit(toys.classifier(optimizer=optimizer, steps=30, log_every=5), tmp_path)
+    rows = metrics.read(tmp_path / "metrics.jsonl")
+    loss = {r["step"]: r["loss"] for r in rows if r["split"] == "validation"}
+    rate, want, best = 1e-9, {}, np.inf
+    for step in range(5, 31, 5):
+        want[step] = rate
+        rate, best = (rate, loss[step]) if loss[step] < best else (rate / 2, best)
+    got = {r["step"]: r["learning_rate"] for r in rows if r["split"] == "train"}
+    assert len(set(want.values())) > 1
+    np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=1e-6)
+
+
+def test_init_from_begins_with_the_others_best_parameters(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    fit(toys.classifier(), first)
+    frozen = Optimizer("sgd", 1e-30)
+    fit(toys.classifier(init_from=str(first), optimizer=frozen, steps=1, seed=5), second)
+    _, best = resume.best(first, print)
+    arrays = resume.newest(second, print)[1]
+    for path in best:
+        if path.startswith("params/"):
+            np.testing.assert_array_equal(best[path], arrays[path])
+
+
+def test_init_from_of_another_shape_is_refused_with_a_table(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    fit(toys.classifier(steps=2), first)
+    other = toys.classifier(model=toys.BatchNormNet(normalise=False), init_from=str(first))
+    with pytest.raises(UserError, match="BatchNorm_0/scale.*this experiment needs nothing"):
+        fit(other, second)
+    assert not any(second.iterdir())
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(tmp_path):
+    ruin = Optimizer("sgd", 1e-12, schedule="step", milestones=(9,), factor=1e38, l2=1e10)
+    with pytest.raises(loop.Diverged, match=r"(loss|grad_norm) is (nan|inf) at step 1[0-2]"):
+        fit(toys.classifier(optimizer=ruin, model=toys.BatchNormNet(normalise=False)), tmp_path)
+    assert resume.newest(tmp_path, print)[0] <= 10
+
+
+def test_the_watched_split_may_be_missing(tmp_path):
+    class TestOnly(toys.Blobs):
+        def splits(self):
+            return ("test",)
+
+    progress = fit(toys.classifier(data=TestOnly()), tmp_path)
+    assert progress.best_step is None
+    rows = metrics.read(tmp_path / "metrics.jsonl")
+    assert [r["split"] for r in rows if r["split"] != "train"] == ["test"]
+
+
+def test_saved_arrays_are_those_of_the_state():
+    experiment = toys.classifier()
+    state = loop.states.make_init(experiment)()
+    arrays = checkpoint.flatten(state)
+    again = checkpoint.unflatten(state, arrays, "here")
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    assert "opt_state/0/trace/Dense_0/kernel" in arrays
+    assert dataclasses.is_dataclass(experiment) and arrays["step"].dtype == np.int32
