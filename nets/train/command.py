@@ -33,7 +33,11 @@ class Options:
         temperature: for sample: 0 takes the likeliest, 1 samples as the model says.
         format: for show: text, or json for programs.
         compilation_cache: folder that keeps compiled programs from run to run; none switches it off.
-        distributed: join the other processes of this job (jax.distributed.initialize).
+        distributed: join the other processes of this job (jax.distributed.initialize); SLURM, TPU
+            pods and Open MPI tell it all it needs, elsewhere the next three do.
+        coordinator: host:port of process 0.
+        num_processes: processes in all.
+        process_id: number of this process, from 0.
         help: print the flags and leave.
     """
 
@@ -49,6 +53,9 @@ class Options:
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "nets", "compilation"
     )
     distributed: bool = False
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
     help: bool = False
 
 

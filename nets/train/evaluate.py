@@ -17,7 +17,8 @@ from nets.train.step import STOP, make_eval_step, make_fresh_carry
 
 def read(batches: grain.MapDataset, data: Data, start: int = 0) -> Iterator[dict[str, Any]]:
     """The batches from `start` on, made in threads ahead of their use."""
-    options = grain.ReadOptions(num_threads=data.read_threads, prefetch_buffer_size=4)
+    threads = data.read_threads
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(4, threads))
     return iter(batches[start:].to_iter_dataset(options))
 
 
@@ -41,24 +42,24 @@ class Evaluator:
         Raises:
             Stopped: the processes agreed to stop before the end.
         """
-        signals, task = self._signals, self._experiment.task
-        sums, pending = None, None
-        first = True
+        signals, several = self._signals, jax.process_count() > 1
+        sums, pending, first = None, None, True
         for batch in read(self._experiment.data.evaluate(split), self._experiment.data):
             batch = meshes.put(batch, meshes.rows(self._mesh))
-            if jax.process_count() > 1:
-                batch[STOP] = signals.flags(self._mesh)
             if first and "carry" in model_state:
-                plain = {k: v for k, v in batch.items() if k != STOP}
-                carry = signals.run(functools.partial(self._fresh, plain))
+                carry = signals.run(functools.partial(self._fresh, batch))
                 model_state = {**model_state, "carry": carry}
+            if several:
+                batch[STOP] = signals.flags(self._mesh)
             call = functools.partial(self._step, params, model_state, batch)
             model_state, metrics = signals.run(call) if first else call()
             first = False
             if pending is not None:
                 sums = self._add(sums, pending)
             pending = metrics
-        return task.finish(self._add(sums, pending))
+            if several:  # independent programs in flight could meet in another order elsewhere
+                jax.block_until_ready(metrics)
+        return self._experiment.task.finish(self._add(sums, pending))
 
     def _add(self, sums, metrics):
         metrics = dict(metrics)

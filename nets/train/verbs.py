@@ -34,9 +34,10 @@ from nets.train.signals import Signals, Stopped
 def run(command: Command) -> int:
     """Carries the command out; the exit code."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # what fails is said here
-    if command.options.distributed:
-        jax.distributed.initialize()
-    compilation.use_cache(command.options.compilation_cache)
+    options = command.options
+    if options.distributed:
+        jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
+    compilation.use_cache(options.compilation_cache)
     verb = {"train": train, "show": describe, "eval": evaluate, "sample": sample,
             "verify-resume": verify_resume}[command.verb]  # fmt: skip
     with Signals() as signals:

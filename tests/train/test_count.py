@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -247,6 +249,7 @@ LENET = (conv(6, 5, padding="VALID"), pool(2), conv(16, 5, padding="VALID"), poo
         ((conv(4, 3), conv(4, 3, dilation=2), conv(4, 3, dilation=4)), 32, 15, 1),
         ((conv(64, 7, stride=2), pool(3, 2, "SAME")), 224, 11, 4),  # the stem of a ResNet
         (VGG16, 224, 212, 32),
+        ((conv(4, 3), conv(4, 1, stride=2)), 16, 3, 2),  # of equal sizes the last
         ((conv(4, 3), pool(16)), 16, 3, 1),  # one place is left: a global pooling
     ],
 )
@@ -266,6 +269,7 @@ class Branches(nn.Module):
         y = nn.Conv(8, (3, 3))(nn.BatchNorm(use_running_average=True)(x))  # 7x7
         gate = nn.sigmoid(nn.Dense(8)(y.mean((1, 2))))
         x = jax.jit(nn.relu)(x + y * gate[:, None, None, :])
+        x = x * nn.Conv(8, (1, 1))(nn.avg_pool(x, x.shape[1:3]))
         x = jnp.concatenate([nn.Conv(4, (1, 1))(x), nn.Conv(4, (5, 1))(x)], axis=-1)  # 15x7
         if self.pooling == "window":
             x = nn.avg_pool(x, (2, 2), (2, 2))  # 17x8, jump 4x2
@@ -281,6 +285,18 @@ class Branches(nn.Module):
 @pytest.mark.parametrize("pooling", ["window", "reshape"])
 def test_receptive_field_of_branches_by_hand(pooling):
     assert receptive_field(*of_module(Branches(pooling), 2, 40, 40, 3)) == ([25, 16], [4, 4])
+
+
+class Shifted(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(1, (1, 1))(x)
+        x = x[:, 2:, 1:] + x[:, :-2, :-1]  # 3x2
+        return x + jnp.pad(x, ((0, 0), (3, 0), (4, 0), (0, 0)))[:, :-3, :-4]
+
+
+def test_receptive_field_spans_what_is_shifted():
+    assert receptive_field(*of_module(Shifted(), 1, 16, 16, 1)) == ([6, 6], [1, 1])
 
 
 class Features(nn.Module):
@@ -330,41 +346,66 @@ def test_receptive_field_past_a_frame_and_a_choice_of_platform():
     assert receptive_field(*of_module(Framed(), 1, 8, 8, 1)) == ([5, 5], [1, 1])
 
 
-def test_receptive_field_is_none_without_a_convolution_or_where_it_cannot_be_told():
-    class Resized(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            x = jax.image.resize(nn.Conv(4, (3, 3))(x), (1, 16, 16, 4), "nearest")
-            return nn.Conv(4, (3, 3))(x)
-
-    class Product(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            x = nn.pool(nn.Conv(4, (3, 3))(x), 1.0, jax.lax.mul, (2, 2), (2, 2), "VALID")
-            return nn.Conv(4, (3, 3))(x)
-
-    class Looped(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            kernel = self.param("kernel", nn.initializers.ones, (3, 3, 1, 1))
-            layer = lambda x: jax.lax.conv_general_dilated(  # noqa: E731
-                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
-            return jax.lax.fori_loop(0, 5, lambda i, x: layer(x), layer(x))
-
-    class Turned(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            return nn.Conv(4, (5, 3))(x.swapaxes(1, 2))
-
-    class Global(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            x = nn.Conv(4, (3, 3))(x)
-            tokens = x.reshape(1, -1, 4)
-            x = x + nn.softmax(tokens @ tokens.swapaxes(1, 2)).sum(1).reshape(1, 8, 8, 1)
-            return nn.Conv(4, (3, 3))(x)
-
+def test_receptive_field_is_none_without_a_convolution():
     assert receptive_field(*of_module(Stack((("dense", 10),)), 1, 8, 8, 1)) is None
-    for net in (Resized(), Product(), Looped(), Turned(), Global()):
-        assert receptive_field(*of_module(net, 1, 8, 8, 1)) is None
+    assert receptive_field(*of_module(Stack((pool(2),)), 1, 8, 8, 1)) is None
+
+
+def attend(x):
+    tokens = x.reshape(1, 64, 4)
+    weights = nn.softmax(tokens @ tokens.swapaxes(1, 2))
+    return x + (weights @ tokens).reshape(x.shape)
+
+
+def loop(x):
+    layer = lambda x: jax.lax.conv_general_dilated(  # noqa: E731
+        x, jnp.ones((3, 3, 4, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return jax.lax.fori_loop(0, 5, lambda i, x: layer(x), x)
+
+
+class Between(nn.Module):
+    """Something between two 3x3 convolutions of 8x8 places, 4 channels."""
+
+    mix: Callable
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Conv(4, (3, 3))(self.mix(nn.Conv(4, (3, 3))(x)))
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda x: x[..., np.array([0, 2, 1, 3])],
+        lambda x: x.reshape(1, 8, 8, 2, 2).swapaxes(3, 4).reshape(1, 8, 8, 4),
+        lambda x: jnp.concatenate(jnp.split(x, 2, axis=-1), -1),
+        lambda x: jnp.cumsum(x, -1),
+        lambda x: x - x.mean((0, 1, 2)),
+        lambda x: jnp.where(x > 0, x, jax.checkpoint(jnp.exp)(x)),
+        lambda x: jnp.einsum("bhwc,cd->bhwd", x, jnp.ones((4, 4))),
+    ],
+)
+def test_receptive_field_goes_through_what_keeps_places(mix):
+    with jax.numpy_rank_promotion("allow"):
+        assert receptive_field(*of_module(Between(mix), 1, 8, 8, 1)) == ([5, 5], [1, 1])
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        attend,
+        loop,
+        lambda x: jax.image.resize(x, (1, 16, 16, 4), "nearest"),
+        lambda x: nn.pool(x, 1.0, jax.lax.mul, (2, 2), (2, 2), "VALID"),
+        lambda x: x.swapaxes(1, 2),
+        lambda x: x + jnp.flip(x, 1),
+        lambda x: jnp.cumsum(x, 2),
+        lambda x: jax.lax.dynamic_slice(x, (0, 2, 2, 0), (1, 4, 4, 4)),
+        lambda x: jnp.concatenate([x, x], 1),
+        lambda x: x + nn.max_pool(x, (2, 2), (1, 1), "SAME")[:, ::2, ::2].repeat(2, 1).repeat(2, 2),
+        lambda x: jnp.einsum("bhwc,hk->bkwc", x, jnp.ones((8, 8))),
+    ],
+)
+def test_receptive_field_is_none_where_it_cannot_be_told(mix):
+    assert receptive_field(*of_module(Between(mix), 1, 8, 8, 1)) is None

@@ -16,7 +16,7 @@ from nets.train import draw
 DIGITS = tuple("0123456789")
 WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CONFUSION = np.diag(np.full(10, 900))
-CONFUSION[3, 8] = 1
+CONFUSION[3, 8], CONFUSION[5, 2] = 1, 44
 
 
 def pixels(path):
@@ -83,6 +83,7 @@ def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
     (figure,) = figures
     found = letters(figure)
     assert min(t.get_fontsize() for t in found) >= 9
+    assert max(t.get_window_extent().width for t in found) <= figure.get_window_extent().width
     straight = [t for t in found if t.get_rotation() % 90 == 0]
     boxes = [(t.get_text(), t.get_window_extent().padded(-1)) for t in straight]
     pairs = itertools.combinations(boxes, 2)
@@ -132,6 +133,7 @@ def coloured(signal):
 def test_coloured_text_fills_its_cells(tmp_path, figures):
     signal = np.zeros(len(SOURCE))
     signal[0], signal[1], signal[2] = 1, -1, -7
+    signal[SOURCE.index("return")] = 1
     draw.draw(coloured(signal), tmp_path / "x.png")
     seen = {tuple(c) for c in pixels(tmp_path / "x.png").reshape(-1, 3)}
     assert (0xE6, 0x9F, 0x00) in seen and (0x56, 0xB4, 0xE9) in seen
@@ -143,21 +145,23 @@ def test_coloured_text_fills_its_cells(tmp_path, figures):
     np.testing.assert_allclose(canvas[first, 1], np.array([0x56, 0xB4, 0xE9]) / 255)
     np.testing.assert_allclose(canvas[first, 2], canvas[first, 1])  # beyond -1 is -1
     assert (canvas[first, 3:] == 1).all()
+    np.testing.assert_array_equal(canvas[first + 1, 1], canvas[first, 0])  # after a tab
     assert "".join(t.get_text() for t in texts[first:]) == SOURCE.replace("\n", "↵").replace(
         "\t", "→"
     )
     assert min(t.get_fontsize() for t in texts) >= 9
 
 
-def test_coloured_letters_stand_in_their_cells(tmp_path):
-    with draw._saved(tmp_path / "x.png") as figure:
-        draw._coloured(figure, coloured(np.ones(len(SOURCE))))
-        figure.dpi = 110
-        (axes,) = figure.axes
-        line = next(t for t in axes.texts if t.get_text() == "z" * 80)
+def test_coloured_letters_stand_in_their_cells(tmp_path, figures):
+    draw.draw(coloured(np.ones(len(SOURCE))), tmp_path / "x.png")
+    (axes,) = figures[0].axes
+    with draw._saved(tmp_path / "y.png"):
+        figures[0].set_dpi(110)
         cell = axes.get_window_extent().width / 80
-        letter = line.get_window_extent()
-        assert abs(letter.x1 - axes.get_window_extent().x1) < cell / 2
+        for text in axes.texts:
+            if text.get_text() and text.get_weight() == "normal":
+                right = text.get_window_extent().x1 - axes.get_window_extent().x0
+                assert abs(right - len(text.get_text()) * cell) < cell / 2, text
 
 
 def test_letters_that_the_font_lacks_are_no_warning(tmp_path):

@@ -135,6 +135,22 @@ def test_memory_by_hand():
     assert found["state_bytes"] == 0
 
 
+def test_activations_are_those_of_training():
+    class Dropped(nn.Module):
+        rate: float
+
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.Dense(10)(x.reshape(x.shape[0], -1))
+            return nn.Dropout(self.rate, deterministic=not train)(x)
+
+    kept, dropped = (
+        describe(Dropped(rate), Images(), optax.sgd(1e-3), images(4, 8), {})["activation_bytes"]
+        for rate in (0.0, 0.5)
+    )
+    assert dropped - kept == 4 * 10  # which units were dropped, a byte each
+
+
 def test_batch_statistics_are_state_and_no_parameters():
     class Normed(nn.Module):
         @nn.compact
