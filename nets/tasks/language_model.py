@@ -102,12 +102,13 @@ def text_features(text: str) -> dict[str, np.ndarray]:
     start, level, quote, hashed = 0, 0, "", False
     for i, c in enumerate(text):
         if c == "\n":
-            start, hashed = i + 1, False
+            hashed = False
         if c == "#" and not quote:
             hashed = True
         if c in "([{":
             level += 1
         column[i], depth[i], comment[i] = min(i - start, 80) / 80, min(level, 3) / 3, hashed
+        start = i + 1 if c == "\n" else start
         quoted[i], upper[i] = bool(quote) or c in "\"'", c.isupper()
         if c in ")]}":
             level = max(level - 1, 0)

@@ -205,8 +205,7 @@ def _step(eqn: JaxprEqn, inputs: list[_State]) -> _State:
         layout = kept if inputs[1] is None and not batch else ()
         touched = set(contracted)
     elif name == "gather":
-        whole = p["slice_sizes"][:end] == shapes[0][:end]
-        layout = p["dimension_numbers"].offset_dims if whole else ()
+        layout = p["dimension_numbers"].offset_dims
     if "axes" in p and len(out) < len(shapes[0]) and touched.issuperset(kept[1:]):
         return None  # one number a channel
     if name in _MIXING or layout[:end] != kept or not touched.isdisjoint(kept):

@@ -33,6 +33,8 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         grads, model_state, metrics = gradient(
             loss, experiment.accumulate, state.params, state.model_state, batch, key
         )
+        # flax's running statistics are float32 at first, whatever they become
+        model_state = jax.tree.map(lambda x, y: x.astype(y.dtype), model_state, state.model_state)
         metrics["grad_norm"] = (optax.tree.norm(grads), 1.0)
         metrics["learning_rate"] = (state.scale * learning_rate(state.step), 1.0)
         updates, opt_state = transformation.update(grads, state.opt_state, state.params)

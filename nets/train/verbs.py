@@ -33,7 +33,7 @@ from nets.train.signals import Signals, Stopped
 
 def run(command: Command) -> int:
     """Carries the command out; the exit code."""
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what fails is said here
+    quiet()
     options = command.options
     if options.distributed:
         jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
@@ -51,6 +51,11 @@ def run(command: Command) -> int:
         except (loop.Diverged, NotSaved, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+
+
+def quiet() -> None:
+    """Silences orbax's and grain's logging: what fails is said by the verb."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def train(command: Command, signals: Signals) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
-from nets.train.checkpoint import Checkpoints, Damaged, describe, flatten, unflatten
+from nets.train.checkpoint import Checkpoints, describe, flatten, unflatten
 
 
 def arrays(step):

@@ -405,7 +405,26 @@ def test_receptive_field_goes_through_what_keeps_places(mix):
         lambda x: jnp.concatenate([x, x], 1),
         lambda x: x + nn.max_pool(x, (2, 2), (1, 1), "SAME")[:, ::2, ::2].repeat(2, 1).repeat(2, 2),
         lambda x: jnp.einsum("bhwc,hk->bkwc", x, jnp.ones((8, 8))),
+        lambda x: jnp.einsum("bhwc,bijc->bhwij", x, x).sum(-1)[..., :4],
+        lambda x: jnp.tensordot(x, x, ((3,), (3,))).sum((3, 4))[..., :4],
+        lambda x: jax.lax.conv_transpose(x, jnp.ones((2, 2, 4, 4)), (2, 2), "SAME"),
+        lambda x: x[:, ::2, ::2] + x[:, :4, :4],
+        lambda x: x[:, np.arange(8)[::-1]],
     ],
 )
 def test_receptive_field_is_none_where_it_cannot_be_told(mix):
     assert receptive_field(*of_module(Between(mix), 1, 8, 8, 1)) is None
+
+
+def test_receptive_field_is_none_where_the_mixing_hides_behind_equal_sizes():
+    turned = Between(lambda x: jnp.einsum("bhwc,wk->bhck", x, jnp.ones((4, 4))))
+    assert receptive_field(*of_module(turned, 1, 4, 4, 1)) is None
+
+
+def test_receptive_field_is_none_if_the_last_convolutions_are_in_a_loop():
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return loop(nn.Conv(4, (3, 3))(x))
+
+    assert receptive_field(*of_module(Net(), 1, 8, 8, 1)) is None

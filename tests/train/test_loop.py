@@ -8,7 +8,6 @@ import signal
 import jax
 import numpy as np
 import pytest
-from tests import toys
 
 from nets.errors import UserError
 from nets.train import checkpoint, loop, metrics, resume
@@ -17,6 +16,7 @@ from nets.train.optimizer import Optimizer
 from nets.train.reporter import Reporter
 from nets.train.signals import Signals, Stopped
 from nets.train.verbs import differences
+from tests import toys
 
 
 class Interrupting(Reporter):

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests import toys
 
 from nets.train import state as states
 from nets.train.optimizer import Optimizer
 from nets.train.step import gradient, make_train_step
+from tests import toys
 
 
 def start(experiment):

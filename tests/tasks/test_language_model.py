@@ -1,0 +1,108 @@
+"""The language model's task: what the carry does, what the metrics mean, what cells are shown."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.errors import UserError
+from nets.tasks import language_model
+from nets.tasks.language_model import LanguageModel
+from tests import toys
+
+
+@pytest.fixture(scope="module")
+def trained():
+    experiment = toys.language_model()
+    batch = toys.batch(experiment)
+    params, state = experiment.task.init(experiment.model, jax.random.key(0), batch)
+    return experiment, params, state, batch
+
+
+def test_finish_by_hand():
+    finished = LanguageModel().finish({"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)})
+    assert finished["bits_per_character"] == pytest.approx(3)
+    assert finished["perplexity"] == pytest.approx(8) and finished["accuracy"] == 0.5
+
+
+def test_the_carry_goes_on_unless_reset_and_no_gradient_follows_it(trained):
+    experiment, params, state, batch = trained
+    task, model, key = experiment.task, experiment.model, jax.random.key(0)
+    half = batch["inputs"].shape[1] // 2
+
+    def loss(state, columns, reset):
+        part = {k: v[:, columns] for k, v in batch.items() if k != "reset"}
+        part["reset"] = jnp.full(len(batch["inputs"]), reset)
+        return task.loss(model, params, state, part, key, train=False)
+
+    whole, _ = loss(state, slice(None), True)
+    first, (after, _) = loss(state, slice(0, half), True)
+    second, _ = loss(after, slice(half, None), False)
+    np.testing.assert_allclose((first + second) / 2, whole, rtol=1e-5)
+    forgetful, _ = loss(after, slice(half, None), True)
+    fresh, _ = loss(state, slice(half, None), False)
+    np.testing.assert_allclose(forgetful, fresh, rtol=1e-6)
+    assert abs(forgetful - second) > 1e-4
+
+    # the step differentiates by the parameters alone: the segment is the window of truncated BPTT
+    def by_carry(carry):
+        return loss({"carry": carry}, slice(half, None), False)[0]
+
+    reaches = jax.tree.leaves(jax.grad(by_carry)(after["carry"]))
+    assert all(np.any(g) for g in reaches)
+
+
+def test_masked_targets_count_for_nothing(trained):
+    experiment, params, state, batch = trained
+    mask = jnp.zeros(batch["targets"].shape).at[:, :3].set(1.0)
+    wrong = batch["targets"].at[:, 3:].set(0)
+    key = jax.random.key(0)
+    losses = [
+        experiment.task.loss(
+            experiment.model, params, state, batch | {"mask": mask, "targets": t}, key, train=False
+        )[0]
+        for t in (batch["targets"], wrong)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_an_unknown_character_in_the_prompt_is_named(trained):
+    experiment, params, _, _ = trained
+    facts = experiment.data.facts()
+    with pytest.raises(UserError, match="has 'xy'; the vocabulary is 'abcdef'"):
+        LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "ayxa", 5, 1.0)
+    with pytest.raises(UserError, match="is empty"):
+        LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "", 5, 1.0)
+
+
+def test_features_of_a_text_by_hand():
+    features = language_model.text_features("f(a, 'b')  # (C")
+    assert list(features["inside quotes"]) == [0] * 5 + [1, 1, 1] + [0] * 7
+    assert list(features["inside a comment"]) == [0] * 11 + [1] * 4
+    assert list(np.flatnonzero(features["capital letter"])) == [14]
+    inside = np.flatnonzero(features["inside brackets"])
+    assert list(inside) == [1, 2, 3, 4, 5, 6, 7, 8, 13, 14]
+    position = language_model.text_features("ab\ncd")["position in the line"]
+    np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)  # the end of a line is its 3rd
+
+
+def test_the_unit_that_follows_a_property_is_found():
+    class Planted:
+        """A model of three units; the second follows the capital letters."""
+
+        def initial_carry(self, rows):
+            return ()
+
+        def apply(self, variables, ids, carry, reset, *, train, stages):
+            capital = (ids < 2).astype(jnp.float32)
+            units = [jnp.sin(1.7 * ids + k) * 0.1 for k in range(2)]
+            h = jnp.stack([units[0], -0.9 * capital, units[1]], -1)
+            return None, carry, {"lstm_0": h}
+
+    ids = np.random.default_rng(0).integers(0, 6, (1, 50)).astype(np.int32)
+    batches = toys.grain.MapDataset.range(40).map(lambda i: {"inputs": np.roll(ids, int(i), 1)})
+    view = language_model.cells_view(Planted(), {}, "ABcd(e", batches, length=120, shown=1)
+    assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation -1.00",)
+    assert len(view.text) == 120 and view.signals.shape == (1, 120)

@@ -1,0 +1,110 @@
+"""The dependency rule, what an import loads, and the README's examples."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
+TASK = MODEL | {"optax", "nets.tasks", "nets.errors"}
+DATA = {"numpy", "grain", "tensorflow_datasets", "sklearn", "PIL", "absl", "nets.data", "nets.errors"}
+ENGINE = {"orbax", "absl", "tensorboardX", "matplotlib", "rich", "nets.train"}
+# room -> what it may import beside Python's own library; families may build on families
+RULE = {
+    "nets": MODEL | {"nets.<family>"},
+    "nets/layers": MODEL,
+    "nets/tasks": TASK | {"nets.<family>"},
+    "nets/data": DATA,
+    "nets/train": TASK | DATA | ENGINE,
+    "nets/interop": {"numpy", "nets.<family>", "nets.layers"},
+    "experiments": {"jax", "flax", "nets.<family>", "nets.data", "nets.tasks", "nets.train"},
+}
+FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            if node.module == "nets":
+                yield from (f"nets.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def allowed(module, rule):
+    top = module.split(".")[0]
+    if top in sys.stdlib_module_names:
+        return True
+    if top != "nets":
+        return top in rule
+    room = ".".join(module.split(".")[:2])
+    return room in rule or ("nets.<family>" in rule and room.split(".")[1] in FAMILIES)
+
+
+@pytest.mark.parametrize("room", RULE)
+def test_every_room_imports_what_it_may(room):
+    files = sorted((ROOT / room).glob("*.py"))
+    assert files
+    broken = [f"{p}: {m}" for p in files for m in imports(p) if not allowed(m, RULE[room])]
+    assert broken == []
+
+
+def test_the_rule_is_one_that_can_be_broken():
+    assert not allowed("optax", RULE["nets"]) and not allowed("nets.train.loop", RULE["nets/tasks"])
+    assert not allowed("jax", RULE["nets/data"]) and not allowed("torch", RULE["nets/interop"])
+
+
+_LOADED = """
+import sys
+import flax.linen
+before = set(sys.modules)
+import nets.{family}
+print(*sorted(m for m in set(sys.modules) - before if not m.startswith("nets")))
+"""
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_family_loads_nothing_that_linen_does_not(family, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED.format(family=family)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
+def blocks():
+    """The README's complete Python examples: those that import something."""
+    found = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [block for block in found if "import " in block and "def experiment" not in block]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readmes_examples_run_and_learn(number, tmp_path):
+    code = blocks()[number]
+    assert "nets.train" not in code  # nothing of the engine
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    first, last = (float(line.split()[-1]) for line in done.stdout.splitlines()[:: len(done.stdout.splitlines()) - 1])
+    assert last < 0.7 * first
+
+
+def test_there_are_two_examples():
+    assert len(blocks()) == 2

@@ -1,0 +1,140 @@
+"""One device, eight simulated devices, two processes: the same training."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nets.errors import UserError
+from nets.train import mesh as meshes
+from nets.train import metrics, resume
+from nets.train.verbs import differences
+
+ROOT = Path(__file__).parent.parent.parent
+EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+RUN = (
+    "--experiment=lenet5_digits", "--steps=40", "--eval_every=10", "--save_every=10",
+    "--data.batch_size=32", "--data.eval_batch_size=120", "--log_every=5",
+)  # fmt: skip
+
+
+def start(*command, cwd=ROOT, **environment):
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, code=0):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, (process.returncode, out, err)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "tolerance"),
+    [
+        ("classifier", "float64", 1e-9),  # with batch normalisation and dropout
+        ("language_model", "float64", 1e-9),  # with a recurrent carry
+        ("lenet", "float32", 1e-5),
+    ],
+)
+def test_eight_devices_give_the_curve_of_one(kind, dtype, tolerance):
+    script = Path(__file__).parent / "curve.py"
+    one, eight = (
+        json.loads(finish(start(script, kind, dtype, **environment)))
+        for environment in ({"XLA_FLAGS": ""}, EIGHT)
+    )
+    assert (one["devices"], eight["devices"]) == (1, 8)
+    np.testing.assert_allclose(one["losses"], eight["losses"], rtol=0, atol=tolerance)
+    assert one["losses"][-1] < 0.9 * one["losses"][0]
+
+
+def launch(*arguments, cwd, code=0, **environment):
+    return finish(start(ROOT / "launch.py", *RUN, *arguments, cwd=cwd, **environment), code)
+
+
+def validation(run):
+    rows = metrics.read(run / "metrics.jsonl")
+    return [row["loss"] for row in rows if row["split"] != "train"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    launch("--workdir=run", cwd=folder)
+    return folder / "run"
+
+
+def test_a_checkpoint_moves_between_one_and_eight_devices(alone, tmp_path):
+    for run, first, second in (("a", {}, EIGHT), ("b", EIGHT, {})):
+        launch("--steps=20", f"--workdir={run}", cwd=tmp_path, **first)
+        launch(f"--workdir={run}", cwd=tmp_path, **second)
+        assert resume.newest(tmp_path / run, print)[0] == 40
+        # the first half is that of another schedule, so only the arrays' presence is compared
+        assert len(validation(tmp_path / run)) == len(validation(alone))
+
+
+def two(*arguments, cwd):
+    """Two processes on loopback that train together."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    joined = (f"--coordinator=127.0.0.1:{port}", "--num_processes=2", "--distributed")
+    return [
+        start(ROOT / "launch.py", *RUN, *arguments, *joined, f"--process_id={i}", cwd=cwd)
+        for i in (0, 1)
+    ]
+
+
+def test_two_processes_train_as_one(alone, tmp_path):
+    outs = [finish(process) for process in two("--workdir=run", cwd=tmp_path)]
+    assert "test accuracy" in outs[0] and "step" not in outs[1]  # one of them speaks and writes
+    np.testing.assert_allclose(validation(tmp_path / "run"), validation(alone), atol=1e-5)
+    together, single = (resume.newest(run, print)[1] for run in (tmp_path / "run", alone))
+    assert together.keys() == single.keys()
+    for path, array in single.items():
+        np.testing.assert_allclose(together[path], array, atol=1e-4, err_msg=path)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == len({(row["step"], row["split"]) for row in rows})
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_one_of_two_is_signalled_and_both_stop_at_one_step(signum, code, tmp_path):
+    run = tmp_path / "run"
+    processes = two("--workdir=run", "--save_every=1000", "--steps=60", cwd=tmp_path)
+    while not (run / "tensorboard").exists() and processes[0].poll() is None:
+        time.sleep(0.01)
+    processes[1].send_signal(signum)
+    for process in processes:
+        finish(process, code)
+    stopped = resume.newest(run, print)[0]
+    assert 0 < stopped < 60
+    for process in two("--workdir=run", "--save_every=1000", "--steps=60", cwd=tmp_path):
+        finish(process)
+    for process in two("--workdir=calm", "--save_every=1000", "--steps=60", cwd=tmp_path):
+        finish(process)
+    assert differences(tmp_path / "calm", run) == []
+
+
+def test_a_batch_that_does_not_divide_names_the_nearest(monkeypatch):
+    class Mesh:
+        size = 8
+
+    with pytest.raises(UserError, match=r"=60 does not divide over 8 devices.* 56 or 64\."):
+        meshes.check("data.batch_size", 60, Mesh)
+    with pytest.raises(UserError, match=r"8 devices x 3 micro-batches.* 48 or 72\."):
+        meshes.check("data.batch_size", 64, Mesh, 3)
+    meshes.check("data.batch_size", 64, Mesh, 2)
