@@ -4,7 +4,8 @@
     python launch.py sample --workdir=runs/char_lstm_python --prompt='def '
 
 Two layers of 256 units and truncated back-propagation through 64 characters, the carry going from
-segment to segment (Graves 2013; Karpathy 2015). The text differs a little between versions of Python.
+segment to segment (Graves 2013; Karpathy 2015). The text differs a little between versions of
+Python.
 
 Measured: pending
 """

@@ -23,7 +23,7 @@ def experiment() -> Experiment:
         optimizer=Optimizer(
             rule="adam", learning_rate=4e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
         ),
-        steps=5000,
+        steps=4000,
         eval_every=500,
         save_every=500,
         best="loss",

@@ -28,6 +28,6 @@ def experiment() -> Experiment:
         steps=1500,
         eval_every=150,
         save_every=150,
-        best="accuracy",
+        best="loss",
         ema=0.99,
     )

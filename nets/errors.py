@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """One line that says what was given and what is valid; the launcher prints it and exits with 2."""
+    """Says in one line what was given and what is valid; the launcher prints it and exits 2."""

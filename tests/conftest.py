@@ -1,6 +1,7 @@
 """Strictness for every test: a silent broadcast between ranks is an error (so are warnings).
 
-What tests cache, compiled programs above all, lies in `.pytest_cache`, not in the user's own directory.
+What tests cache, compiled programs above all, lies in `.pytest_cache`, not in the user's own
+directory.
 """
 
 import os

@@ -25,7 +25,8 @@ SMALL = (
 CHARS = (
     "--experiment=char_lstm_python", "--steps=60", "--eval_every=30", "--save_every=5",
     "--model.features=16", "--model.embed=8", "--data.batch_size=8", "--data.length=16",
-    "--data.eval_batch_size=8", "--data.path={text}", "--model.dropout=0.1", "--task.sample_length=20",
+    "--data.eval_batch_size=8", "--data.path={text}", "--model.dropout=0.1",
+    "--task.sample_length=20",
 )  # fmt: skip
 
 
@@ -200,7 +201,7 @@ def test_a_full_disk_is_told_and_harms_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--experiment=lenet5_digit"], "no experiment 'lenet5_digit'. Did you mean lenet5_digits?"),
+        (["--experiment=lenet5_digit"], "no experiment 'lenet5_digit'. Did you mean lenet5_digits"),
         (["trian", "--experiment=mlp_digits"], "unknown verb 'trian'"),
         ([], "--experiment=NAME is needed"),
         (["--experiment=mlp_digits", "--step=3"], "Unknown command line flag 'step'"),
@@ -305,3 +306,14 @@ def test_help_lists_the_experiments_flags(capsys):
 def test_verify_resume(tmp_path):
     out, _ = launch("verify-resume", *SMALL, cwd=tmp_path)
     assert "the same, bit for bit" in out and os.listdir(tmp_path) == []
+
+
+def test_the_readmes_own_experiment_runs(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (source,) = (block for block in blocks if "def experiment" in block)
+    (tmp_path / "mine.py").write_text(source)
+    short = ("--steps=100", "--model.width=8", "--workdir=run")
+    launch("--experiment=mine.py", *short, cwd=tmp_path)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["test"]["accuracy"] > 0.5
+    assert "BatchNorm_0" in launch("show", "--experiment=mine.py", cwd=tmp_path)[0]

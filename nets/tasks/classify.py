@@ -1,4 +1,4 @@
-"""Classification of one label an example: three published criteria, accuracy, rejection, pictures."""
+"""Classification: three published criteria, accuracy, rejection, pictures."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
 
 def squared_error(outputs: jax.Array, labels: jax.Array) -> jax.Array:
-    """Half the mean squared distance [B] of outputs [B, K] to targets of +1 (label) and -1 (others).
+    """Half the mean squared distance [B] of outputs [B, K] to targets of +1 (label) and -1 (rest).
 
     LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition", section 3.3.
     """

@@ -23,8 +23,8 @@ class LanguageModel:
     """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
 
     The recurrent carry goes from segment to segment in the model state and no gradient follows it:
-    truncated BPTT with the segment as its window. Metrics: loss (nats a symbol), bits_per_character,
-    perplexity, accuracy.
+    truncated BPTT with the segment as its window. Metrics: loss (nats a symbol),
+    bits_per_character, perplexity, accuracy.
 
     Attributes:
         sample_length: characters written at each evaluation.
@@ -96,7 +96,7 @@ class LanguageModel:
 
 
 def text_features(text: str) -> dict[str, np.ndarray]:
-    """Readable properties of every character of a text, each [N] in 0..1 or a position scaled to it."""
+    """Readable properties of every character of a text, each [N], from 0 to 1."""
     n = len(text)
     column, depth, quoted, comment, upper = (np.zeros(n) for _ in range(5))
     start, level, quote, hashed = 0, 0, "", False

@@ -1,8 +1,8 @@
 """Checkpoints: orbax writes them atomically and in the background; here they are checked.
 
-A checkpoint holds the state as global numpy arrays by key path, so that it does not depend on the devices
-that saved it, and `meta`: the progress, and of every array its type, shape and a digest, because a
-restore by orbax does not notice a flipped bit.
+A checkpoint holds the state as global numpy arrays by key path, so that it does not depend on the
+devices that saved it, and `meta`: the progress, and of every array its type, shape and a digest,
+because a restore by orbax does not notice a flipped bit.
 """
 
 import contextlib

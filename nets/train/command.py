@@ -32,7 +32,7 @@ class Options:
         length: for sample: characters to write.
         temperature: for sample: 0 takes the likeliest, 1 samples as the model says.
         format: for show: text, or json for programs.
-        compilation_cache: folder that keeps compiled programs from run to run; none switches it off.
+        compilation_cache: folder that keeps compiled programs from run to run; none for no such.
         distributed: join the other processes of this job (jax.distributed.initialize); SLURM, TPU
             pods and Open MPI tell it all it needs, elsewhere the next three do.
         coordinator: host:port of process 0.

@@ -11,8 +11,8 @@ import jax
 def use_cache(folder: str | None) -> None:
     """Keeps every compiled program in `folder`, however short its compilation; None: nowhere.
 
-    jax writes an entry in place and never again, so one torn by a kill would be met, and
-    compiled anew, at every start: it is deleted when jax complains of it, before jax writes it again.
+    jax writes an entry in place and never again, so one torn by a kill would be met, and compiled
+    anew, at every start: it is deleted when jax complains of it, before jax writes it again.
     """
     jax.config.update("jax_enable_compilation_cache", folder is not None)
     if folder is None:

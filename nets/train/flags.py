@@ -1,7 +1,7 @@
 """Every scalar field of an experiment's dataclass tree as an absl flag, and back.
 
-A flag takes its name from the field's path (`model.features`), its type from the hint, its default from
-the object and its help from the `Attributes:` section of the owner's docstring.
+A flag takes its name from the field's path (`model.features`), its type from the hint, its default
+from the object and its help from the `Attributes:` section of the owner's docstring.
 """
 
 import dataclasses

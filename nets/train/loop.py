@@ -1,7 +1,8 @@
 """The loop: restore; then for each step take batch i, update, log, evaluate, save.
 
-The position in the data is the step number and the random keys are those of (seed, step), so the state
-and the `Progress` of a checkpoint are all that a continuation needs to be the same, bit for bit.
+The position in the data is the step number and the random keys are those of (seed, step), so the
+state and the `Progress` of a checkpoint are all that a continuation needs to be the same, bit for
+bit.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Data parallelism: one mesh axis over every device of every process.
 
-A batch is split by rows over the axis, the state is replicated, and XLA inserts the collectives; so a
-mean or a batch statistic is over the global batch, whatever the number of devices.
+A batch is split by rows over the axis, the state is replicated, and XLA inserts the collectives;
+so a mean or a batch statistic is over the global batch, whatever the number of devices.
 """
 
 from typing import Any

@@ -14,11 +14,11 @@ from nets.errors import UserError
 class Optimizer:
     """Penalties, then clipping, then the update rule, then the schedule.
 
-    The objective is `loss + l1 * sum |w| + l2 / 2 * sum w^2`, summed over kernels only (leaves whose
-    name ends in `kernel`: no bias, no normalisation, no embedding). Either alone is L1 or L2
+    The objective is `loss + l1 * sum |w| + l2 / 2 * sum w^2`, summed over kernels only (leaves
+    whose name ends in `kernel`: no bias, no normalisation, no embedding). Either alone is L1 or L2
     (ridge, weight decay as in SGD papers); both together are the elastic net (Zou and Hastie 2005).
-    The penalties enter as gradients, so that the reported loss stays that of the data; clipping sees
-    the gradient of the whole objective.
+    The penalties enter as gradients, so that the reported loss stays that of the data; clipping
+    sees the gradient of the whole objective.
 
     Attributes:
         rule: update rule; momentum is heavy-ball, nesterov its look-ahead form.

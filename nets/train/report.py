@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top }
-td { border-top: 1px solid #ddd } img { max-width: 100% } pre { background: #f5f5f5; padding: .8rem; overflow-x: auto }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse }
+td { border-top: 1px solid #ddd; padding: .15rem .8rem .15rem 0; vertical-align: top }
+img { max-width: 100% }
+pre { background: #f5f5f5; padding: .8rem; overflow-x: auto }
 .number { text-align: right; font-variant-numeric: tabular-nums }
 """
 
@@ -37,7 +40,7 @@ def write(workdir: Path, record: dict[str, Any], result: dict[str, Any]) -> None
 
 
 def _pictures(folder: Path) -> list[str]:
-    """The curves first, then every picture and text by name; coloured text as text, not as image."""
+    """The curves first, then pictures and texts by name; coloured text as text, not as image."""
     found = []
     for path in sorted(folder.iterdir(), key=lambda p: (p.stem != "curves", p.name)):
         name = html.escape(path.stem.replace("_", " ").capitalize())

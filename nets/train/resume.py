@@ -113,7 +113,7 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
 
 
 def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
-    """The parameters that evaluations use, and the model state but for the carry, from a checkpoint.
+    """The parameters that evaluations use, and the model state without the carry.
 
     Raises:
         UserError: they do not fit (with the table).

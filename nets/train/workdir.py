@@ -63,7 +63,8 @@ def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) ->
     differing = _differences(held["config"], record["config"], skip=CHANGEABLE)
     if differing:
         raise UserError(
-            f"{workdir} holds a run that differs in: {differing}. Say the same, or name another --workdir."
+            f"{workdir} holds a run that differs in: {differing}. "
+            "Say the same, or name another --workdir."
         )
     if held["facts"]["digest"] != record["facts"]["digest"]:
         raise UserError(
@@ -72,7 +73,7 @@ def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) ->
         )
     steps, now = held["config"]["steps"], record["config"]["steps"]
     if steps != now and held["config"]["optimizer.schedule"] == "cosine":
-        warn(f"the cosine now spans {now} steps, not {steps}: this is not a run of {now} from the start")
+        warn(f"the cosine now spans {now} steps, not {steps} as it did until here")
     changed = _differences(held["environment"], record["environment"])
     if changed:
         warn(f"bits may differ from those of an undisturbed run, since this differs: {changed}")

@@ -70,7 +70,7 @@ def overhead(name: str, data_dir: str | None, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.closing(Alternating(Path(folder), experiment)) as reporter:
             loop.fit(experiment, Path(folder), Signals(), reporter)
-        bare, looped = (statistics.median(times) / SEGMENT for times in (reporter.bare, reporter.loop))
+        bare, looped = (statistics.median(t) / SEGMENT for t in (reporter.bare, reporter.loop))
     print(
         f"{name}: bare step {1e3 * bare:.2f} ms, loop {1e3 * looped:.2f} ms a step: "
         f"{bare / looped:.3f} of the bare step's speed (goal 0.97), {len(reporter.loop)} segments"

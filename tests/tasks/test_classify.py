@@ -47,7 +47,9 @@ def test_map_criterion_is_equation_9():
     assert abs(slope[0, 2]) < 0.01  # and leaves alone what is far beyond j
 
 
-@pytest.mark.parametrize(("criterion", "answer"), [("cross_entropy", 2), ("squared", 2), ("map", 1)])
+@pytest.mark.parametrize(
+    ("criterion", "answer"), [("cross_entropy", 2), ("squared", 2), ("map", 1)]
+)
 def test_the_answer_is_the_largest_score_or_the_smallest_distance(criterion, answer):
     assert Classify(criterion).scores(np.array([[0.4, 0.1, 0.9]])).argmax() == answer
 

@@ -85,7 +85,7 @@ def test_features_of_a_text_by_hand():
     inside = np.flatnonzero(features["inside brackets"])
     assert list(inside) == [1, 2, 3, 4, 5, 6, 7, 8, 13, 14]
     position = language_model.text_features("ab\ncd")["position in the line"]
-    np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)  # the end of a line is its 3rd
+    np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)
 
 
 def test_the_unit_that_follows_a_property_is_found():

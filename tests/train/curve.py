@@ -23,7 +23,8 @@ from tests import toys  # noqa: E402
 use_cache(Options().compilation_cache)
 kinds = {"dtype": jnp.dtype(sys.argv[2]), "param_dtype": jnp.dtype(sys.argv[2])}
 if sys.argv[1] == "lenet":
-    experiment = toys.classifier(model=LeNet5(), data=Images(image_size=28, batch_size=32, rotate=9))
+    data = Images(image_size=28, batch_size=32, rotate=9)
+    experiment = toys.classifier(model=LeNet5(), data=data)
 else:
     experiment = getattr(toys, sys.argv[1])()
     experiment = toys.dataclasses.replace(experiment, model=experiment.model.clone(**kinds))

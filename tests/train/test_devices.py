@@ -129,6 +129,17 @@ def test_one_of_two_is_signalled_and_both_stop_at_one_step(signum, code, tmp_pat
     assert differences(tmp_path / "calm", run) == []
 
 
+def test_a_signal_while_two_compile_leaves_nothing_behind(tmp_path):
+    processes = two("--workdir=run", "--compilation_cache=none", cwd=tmp_path)
+    while not (tmp_path / "run" / ".lock").exists() and processes[0].poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    processes[1].send_signal(signal.SIGTERM)
+    for process in processes:
+        finish(process, 143)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_batch_that_does_not_divide_names_the_nearest(monkeypatch):
     class Mesh:
         size = 8

@@ -191,3 +191,27 @@ def test_saved_arrays_are_those_of_the_state():
     assert jax.tree.structure(again) == jax.tree.structure(state)
     assert "opt_state/0/trace/Dense_0/kernel" in arrays
     assert dataclasses.is_dataclass(experiment) and arrays["step"].dtype == np.int32
+
+
+def test_a_signal_within_an_evaluation_puts_it_off(undisturbed, tmp_path):
+    experiment = toys.classifier(ema=0.9)
+    signals = Signals()
+
+    class Signalled(toys.Blobs):
+        def evaluate(self, split):
+            def look(batch):
+                signals.received = signal.SIGINT
+                return batch
+
+            return super().evaluate(split).map(look)
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with contextlib.closing(Interrupting(folder, signals)) as reporter:
+        with pytest.raises(Stopped) as stopped:
+            loop.fit(dataclasses.replace(experiment, data=Signalled()), folder, signals, reporter)
+    assert stopped.value.code == 130
+    step, _, progress = resume.newest(folder, print)
+    assert step == 5 and progress["evaluated"] == 0
+    fit(experiment, folder)
+    assert differences(undisturbed["classifier"], folder) == []
