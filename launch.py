@@ -3,7 +3,26 @@
 import sys
 from pathlib import Path
 
-from nets.train import command
+from nets.errors import UserError
+from nets.train import catalogue, command
+
+EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
+
+
+def main(argv: list[str]) -> int:
+    """Runs a command line; the exit code."""
+    try:
+        if argv[1:2] == ["list"]:
+            print(catalogue.render(catalogue.listing(EXPERIMENTS)))
+        elif (parsed := command.parse(argv, EXPERIMENTS)) is not None:
+            from nets.train import verbs  # not before it is known that there is something to do
+
+            return verbs.run(parsed)
+        return 0
+    except UserError as error:
+        print(f"{Path(argv[0]).name}: {error}", file=sys.stderr)
+        return 2
+
 
 if __name__ == "__main__":
-    sys.exit(command.main(sys.argv, Path(__file__).resolve().parent / "experiments"))
+    sys.exit(main(sys.argv))

@@ -25,8 +25,8 @@ def experiment() -> Experiment:
         optimizer=Optimizer(
             rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
         ),
-        steps=2400,
-        eval_every=400,
-        save_every=400,
+        steps=1600,
+        eval_every=200,
+        save_every=200,
         best="loss",
     )

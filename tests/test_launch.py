@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nets.train import command, metrics
+from launch import main as run_launch
+from nets.train import metrics
 from nets.train.verbs import differences
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +51,7 @@ def launch(*arguments, cwd, code=0):
 
 def main(*arguments):
     """The same in this process: for mistakes, which are found before anything runs."""
-    return command.main(["launch.py", *arguments], ROOT / "experiments")
+    return run_launch(["launch.py", *arguments])
 
 
 @pytest.fixture(scope="module")

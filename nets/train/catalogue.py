@@ -46,3 +46,8 @@ def find(name: str, folder: Path) -> Path:
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UserError(f"no experiment '{name}'. {hint}There are: {', '.join(names)}.")
     return path
+
+
+def render(entries: list[Listing]) -> str:
+    """The list as text."""
+    return "\n".join(f"{e.name}\n    {e.summary}\n    measured: {e.measured}" for e in entries)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import sys
 import zlib
 from pathlib import Path
 from typing import Any, Literal
@@ -93,22 +92,6 @@ class Command:
         return Path("runs") / name
 
 
-def main(argv: list[str], folder: Path) -> int:
-    """Runs a command line; the exit code."""
-    try:
-        if argv[1:2] == ["list"]:
-            return _list(folder)
-        command = parse(argv, folder)
-        if command is None:
-            return 0
-        from nets.train import verbs
-
-        return verbs.run(command)
-    except UserError as error:
-        print(f"{Path(argv[0]).name}: {error}", file=sys.stderr)
-        return 2
-
-
 def parse(argv: list[str], folder: Path) -> Command | None:
     """Understands a command line; None where it asked for help, which is then printed.
 
@@ -171,9 +154,3 @@ def _values(flags: Any) -> Any:
 def _saved(workdir: str | None) -> dict[str, Any] | None:
     path = Path(workdir or "") / "config.json"
     return json.loads(path.read_text()) if workdir and path.is_file() else None
-
-
-def _list(folder: Path) -> int:
-    for entry in catalogue.listing(folder):
-        print(f"{entry.name}\n    {entry.summary}\n    measured: {entry.measured}")
-    return 0

@@ -97,7 +97,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
         if result["step"] > experiment.steps:
             raise UserError(f"--steps={experiment.steps}, but {folder} has done {result['step']}.")
         if result["step"] == experiment.steps:
-            reporter.say(f"{folder} is finished.")
+            reporter.say(f"{folder} is finished; another --workdir or --seed starts another run.")
             reporter.result(result)
             return result
     with workdir.locked(folder), contextlib.closing(reporter):
