@@ -31,8 +31,8 @@ def small_image_conv(
     """Convolves x [B, H, W, C] with kernel [h, w, C, F]; for `nn.Conv(conv_general_dilated=...)`.
 
     On a CPU it is one matmul of whole rows, [B H', h W C] by [h W C, W' F], the kernel laid out as
-    a band. That is W / w times the arithmetic, and still faster where W and C are small: a
-    training step of LeNet-5 (28x28, batch 128, two cores) takes half the time. Elsewhere it is
+    a band. That is W / w times the arithmetic, and still faster where W and C are small
+    (`tests/benchmarks/engine.py` times LeNet-5 with both). Elsewhere it is
     `lax.conv_general_dilated`.
 
     Raises:

@@ -153,4 +153,9 @@ def _values(flags: Any) -> Any:
 
 def _saved(workdir: str | None) -> dict[str, Any] | None:
     path = Path(workdir or "") / "config.json"
-    return json.loads(path.read_text()) if workdir and path.is_file() else None
+    if not workdir or not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a run's configuration: {error}.") from None

@@ -49,6 +49,9 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         raise Stopped(signum)
 
     reporter.open(progress.log_size, start, steps)
+    parameters = sum(x.size for x in jax.tree.leaves(state.params))
+    devices = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
+    reporter.say(f"{parameters:,} parameters on {devices}, from step {start}, in {workdir}")
     evaluator = evaluate.Evaluator(experiment, mesh, signals)
     pending, stop, saved = None, None, start
     began = time.monotonic() - progress.elapsed_s

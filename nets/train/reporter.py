@@ -27,13 +27,16 @@ class Reporter:
         self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
         self._bar: Progress | None = None
         self._log: metrics.Log | None = None
+        self._unlogged: list[str] = []
 
     def say(self, text: str) -> None:
         """A line on the terminal and in log.txt."""
         self.console.print(text, markup=False)
+        self._unlogged.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         if self._log is not None:
             with open(self.workdir / "log.txt", "a") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+                file.writelines(self._unlogged)
+            self._unlogged = []
 
     def warn(self, text: str) -> None:
         self.say(f"warning: {text}")
@@ -103,6 +106,7 @@ class Reporter:
         self.finished = result
         if not self.active:
             return
+        self._stop_bar()
         self._log.sync()
         history = metrics.read(self.workdir / "metrics.jsonl")
         path = self.workdir / "pictures" / "curves.png"
@@ -129,12 +133,15 @@ class Reporter:
         self.console.print(table)
 
     def close(self) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+        self._stop_bar()
         if self._log:
             self._log.close()
             self._log = None
+
+    def _stop_bar(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
 
     def _write(self, step: int, split: str, values: dict[str, float]) -> None:
         if self._log:

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 from pathlib import Path
 
 import jax
 
+from nets import lenet
 from nets.errors import UserError
 from nets.train import evaluate, flags, loop, verbs
 from nets.train import mesh as meshes
@@ -95,6 +97,29 @@ def start_up(name: str) -> None:
     print(f"{name}: first step after {found[0]:.1f} s cold, {warm:.1f} s warm (goal 5 for LeNet-5)")
 
 
+def convolution() -> None:
+    """LeNet-5's update, batch 128, with its own form of the small convolutions and with XLA's."""
+    experiment = flags.replace(
+        load("lenet5_digits", ROOT / "experiments"), {"data.batch_size": 128}
+    )
+    experiment = resolve(experiment, experiment.data.facts())
+    batch = meshes.put(experiment.data.train(0)[0], meshes.rows(meshes.make()))
+    updates, times = {}, {"own": [], "XLA's": []}
+    for name, form in (("own", lenet.small_image_conv), ("XLA's", jax.lax.conv_general_dilated)):
+        with unittest.mock.patch.object(lenet, "small_image_conv", form):
+            state = jax.jit(states.make_init(experiment))()
+            updates[name] = [loop.compile_step(experiment, state, meshes.make()), state]
+    for _ in range(20):
+        for name, pair in updates.items():
+            began = time.perf_counter()
+            for _ in range(5):
+                pair[1], metrics = pair[0](pair[1], batch)
+            jax.block_until_ready(metrics)
+            times[name].append(time.perf_counter() - began)
+    own, plain = (1e3 * statistics.median(found) / 5 for found in times.values())
+    print(f"LeNet-5 update, batch 128: {own:.1f} ms; {plain:.1f} ms with XLA's convolution")
+
+
 def import_time() -> None:
     times: dict[str, list[float]] = {"flax.linen": [], "nets.lenet": []}
     for _ in range(9):
@@ -143,6 +168,7 @@ if __name__ == "__main__":
     print(f"device: {device} x {jax.device_count()}, {os.cpu_count()} cores, jax {jax.__version__}")
     import_time()
     start_up("lenet5_digits")
+    convolution()
     overhead("lenet5_mnist", data_dir, 2000)
     overhead("char_lstm_shakespeare", data_dir, 700)
     memory()

@@ -39,7 +39,7 @@ def phase(workdir: Path, output: str) -> str:
     trained = last.startswith("step ") and "/" in last.split()[1]
     if trained and int(last.split()[1].split("/")[0]) % 100 == 0:
         return "evaluating"
-    return "training" if trained or "(best" in last or "validation" in last else "concluding"
+    return "concluding" if "test" in last or "|" in last else "training"
 
 
 def main(kills: int, seed: int) -> int:
