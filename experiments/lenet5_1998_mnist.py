@@ -6,6 +6,7 @@
 distance. The paper trains by stochastic diagonal Levenberg-Marquardt; here Adam takes its place.
 
 Measured: pending
+Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.images import Images

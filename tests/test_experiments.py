@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from pathlib import Path
 
 import jax
@@ -43,7 +44,7 @@ def test_every_experiment_fits_together(name):
 def test_every_experiment_advertises_itself(name):
     entry = next(entry for entry in catalogue.listing(FOLDER) if entry.name == name)
     assert entry.summary and f"--experiment={name}" in (FOLDER / f"{name}.py").read_text()
-    assert entry.measured not in ("not measured", "pending")
+    assert re.search(r"\d", entry.measured) and "pending" not in entry.measured
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def test_the_rule_is_one_that_can_be_broken():
 
 _LOADED = """
 import sys
+import tomllib
 import flax.linen
 before = set(sys.modules)
 import nets.{family}
@@ -108,3 +110,9 @@ def test_the_readmes_examples_run_and_learn(number, tmp_path):
 
 def test_there_are_two_examples():
     assert len(blocks()) == 2
+
+
+def test_the_wheel_holds_every_room_of_nets_and_nothing_else():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    rooms = {p.parent for p in (ROOT / "nets").rglob("__init__.py")}
+    assert set(listed) == {".".join(room.relative_to(ROOT).parts) for room in rooms}

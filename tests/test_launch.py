@@ -184,19 +184,36 @@ def test_a_torn_entry_of_the_compilation_cache_is_replaced(tmp_path):
     assert differences(tmp_path / "a", tmp_path / "c") == []
 
 
-def test_a_full_disk_is_told_and_harms_no_checkpoint(tmp_path):
-    arguments = [*SMALL, "--steps=40", "--log_every=1000", "--eval_every=1000", "--workdir=run"]
-    launch(*arguments, cwd=tmp_path)
-    import resource
+LAST = ("--steps=40", "--log_every=1000", "--eval_every=1000", "--compilation_cache=none")
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
-    longer = [*arguments, "--steps=80", "--compilation_cache=none"]
-    process = call(*longer, cwd=tmp_path, preexec_fn=limit)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 1 and "File too large" in err and "Traceback" not in err, err
-    launch(*arguments, "--steps=80", cwd=tmp_path)
+def test_a_file_that_cannot_grow_is_told_and_harms_no_checkpoint(tmp_path):
+    launch(*SMALL, *LAST, "--workdir=run", cwd=tmp_path)
+    limited = ["bash", "-c", 'ulimit -f 150; exec "$0" "$@"', sys.executable, ROOT / "launch.py"]
+    arguments = [*SMALL, *LAST, "--steps=80", "--workdir=run"]
+    done = subprocess.run([*limited, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and "could not be written" in error[0] and "too large" in error[0]
+    launch(*arguments, cwd=tmp_path)  # goes on from what was there
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        launch(*SMALL, *LAST, "--workdir=run", cwd=disk)
+        (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - 400_000))
+        _, err = launch(*SMALL, *LAST, "--steps=80", "--workdir=run", cwd=disk, code=1)
+        assert re.search(r"error: checkpoint \d+ needs [\d,]+ bytes, the disk has [\d,]+ left", err)
+        assert "Traceback" not in err
+        (disk / "filler").unlink()
+        launch(*SMALL, *LAST, "--steps=80", "--workdir=run", cwd=disk)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize(

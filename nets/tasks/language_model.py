@@ -122,13 +122,13 @@ def text_features(text: str) -> dict[str, np.ndarray]:
 
 
 def cells_view(
-    model, params, vocabulary: str, batches: Iterable[dict], length: int = 1600, shown: int = 4
+    model, params, vocabulary: str, batches: Iterable[dict], length: int = 800, shown: int = 4
 ) -> ColouredText:
     """The recurrent units that follow a readable property of the text most closely.
 
     Interpretability here is the absolute correlation of a unit's output over the text with one of
     `text_features`; for each feature its best unit is taken, and the `shown` best are kept (cf.
-    Karpathy, Johnson and Li 2015, figure 2).
+    Karpathy, Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
     """
     segments = itertools.islice(batches, math.ceil(length / next(iter(batches))["inputs"].shape[1]))
     ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
@@ -148,10 +148,10 @@ def cells_view(
         scale = np.maximum(units.std(1), 1e-3) * values.std() * len(text)
         correlation = centred @ (values - values.mean()) / scale
         best = int(np.abs(correlation).argmax())
-        found.append((abs(correlation[best]), best, feature, correlation[best]))
+        found.append((abs(correlation[best]), best, feature, np.sign(correlation[best])))
     found = sorted(found, reverse=True)[:shown]
     captions = tuple(
-        f"{names[u]}: follows '{feature}', correlation {r:+.2f}" for _, u, feature, r in found
+        f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in found
     )
-    signals = np.stack([units[u] for _, u, _, _ in found])
+    signals = np.stack([sign * units[u] for _, u, _, sign in found])
     return ColouredText("Units that a person can read", text, signals, captions)
