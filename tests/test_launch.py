@@ -184,14 +184,15 @@ def test_a_torn_entry_of_the_compilation_cache_is_replaced(tmp_path):
     assert differences(tmp_path / "a", tmp_path / "c") == []
 
 
-LAST = ("--steps=40", "--log_every=1000", "--eval_every=1000", "--compilation_cache=none")
+LAST = ("--steps=40", "--log_every=1000", "--eval_every=1000")
 
 
 def test_a_file_that_cannot_grow_is_told_and_harms_no_checkpoint(tmp_path):
     launch(*SMALL, *LAST, "--workdir=run", cwd=tmp_path)
     limited = ["bash", "-c", 'ulimit -f 150; exec "$0" "$@"', sys.executable, ROOT / "launch.py"]
     arguments = [*SMALL, *LAST, "--steps=80", "--workdir=run"]
-    done = subprocess.run([*limited, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    limited += [*arguments, "--compilation_cache=none"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(error) == 1 and "could not be written" in error[0] and "too large" in error[0]
@@ -201,7 +202,7 @@ def test_a_file_that_cannot_grow_is_told_and_harms_no_checkpoint(tmp_path):
 def test_a_full_disk_is_told_in_one_line(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small disk can be mounted by root only")
     try:

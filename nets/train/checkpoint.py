@@ -156,7 +156,9 @@ def _telling(what: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0][:300]
+    """The error's first line; of a long one the beginning and the end, where the cause stands."""
+    line = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return line if len(line) < 300 else f"{line[:100]} ... {line[-200:]}"
 
 
 def describe(array: np.ndarray) -> list:
