@@ -195,7 +195,8 @@ def test_a_file_that_cannot_grow_is_told_and_harms_no_checkpoint(tmp_path):
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1 and "could not be written" in error[0] and "too large" in error[0]
+    assert len(error) == 1, done.stderr
+    assert "could not be written" in error[0] and "too large" in error[0]
     launch(*arguments, cwd=tmp_path)  # goes on from what was there
 
 

@@ -17,7 +17,7 @@ from nets.tasks.views import Images, Lines, Matrix, View
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """Softmax cross-entropy [B] in nats of logits [B, K], labels [B] smoothed by `smoothing`."""
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
-    return optax.softmax_cross_entropy(logits.astype(jnp.float32), targets)
+    return optax.softmax_cross_entropy(logits, targets)
 
 
 def squared_error(outputs: jax.Array, labels: jax.Array) -> jax.Array:

@@ -99,7 +99,8 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        self._manager.close()
+        with _telling("the last checkpoint"):
+            self._manager.close()
 
     def steps(self) -> list[int]:
         """The steps that have a finished checkpoint, rising."""
