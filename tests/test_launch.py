@@ -194,9 +194,8 @@ def test_a_file_that_cannot_grow_is_told_and_harms_no_checkpoint(tmp_path):
     limited += [*arguments, "--compilation_cache=none"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1, done.stderr
-    assert "could not be written" in error[0] and "too large" in error[0]
+    # tensorstore's threads write to the terminal at the same time, also within this line
+    assert re.search(r"error: .*checkpoint.* could not be written: .*too large", done.stderr)
     launch(*arguments, cwd=tmp_path)  # goes on from what was there
 
 

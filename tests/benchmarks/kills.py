@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nets.train.verbs import differences
+from nets.train.verbs import differences, quiet
 
 LAUNCH = Path(__file__).parent.parent.parent / "launch.py"
 RUNS = {
@@ -83,5 +83,6 @@ def report(name: str, found: list[str], what: str) -> int:
 
 
 if __name__ == "__main__":
+    quiet()
     numbers = [int(argument) for argument in sys.argv[1:]]
     sys.exit(main(*(numbers + [20, 0][len(numbers) :])))
