@@ -58,7 +58,7 @@ def main(kills: int, seed: int) -> int:
             wall = time.monotonic() - began
             repeat = differences(calm, Path(folder) / "again")
             met = collections.Counter()
-            for _ in range(kills):
+            while met.total() < kills:
                 log = Path(folder) / "log"
                 with open(log, "w") as file:
                     process = subprocess.Popen([*command, f"--workdir={killed}"], stdout=file)
@@ -66,10 +66,11 @@ def main(kills: int, seed: int) -> int:
                     ended = process.poll() is not None
                     process.kill()
                     process.wait()
-                met["already ended" if ended else phase(killed, log.read_text())] += 1
-                if ended:  # it outran the kills: begin another
-                    failed += report(name, differences(calm, killed), "in between")
+                if ended:  # the instant came too late for what was left: begin another run
+                    failed += report(name, differences(calm, killed), "an earlier killed run")
                     subprocess.run(["rm", "-r", killed], check=True)
+                else:
+                    met[phase(killed, log.read_text())] += 1
             subprocess.run([*command, f"--workdir={killed}"], check=True, stdout=subprocess.DEVNULL)
             print(f"{name}: undisturbed {wall:.1f} s; {kills} kills: {dict(met)}")
             failed += report(name, repeat, "two undisturbed runs")
