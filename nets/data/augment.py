@@ -72,25 +72,29 @@ def warp(images: np.ndarray, matrices: np.ndarray, fill: float = 0) -> np.ndarra
     def places(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:  # row [B, 3]
         a, b, c = row.astype(np.float32)[:, :, None].swapaxes(0, 1)  # [B, 1] each
         place = (a * i + (c + np.float32((n + 1) / 2)))[:, :, None] + (b * j)[:, None, :]
-        np.clip(place, 0, n + 1, out=place)
-        whole = place.astype(np.int32)
+        np.maximum(place, 0, out=place)
+        np.minimum(place, n + 1, out=place)
+        whole = np.trunc(place)
         place -= whole
         return whole, place[..., None]  # [B, H, W], [B, H, W, 1]
 
     y, fraction_y = places(matrices[:, 0], h)
     x, fraction_x = places(matrices[:, 1], w)
-    corner = y * wide + x + (np.arange(b, dtype=np.int32) * (h + 3) * wide)[:, None, None]
+    y *= wide
+    y += x
+    corner = y.astype(np.intp)  # the type that take uses: it converts nothing four times over
+    corner += (np.arange(b) * (h + 3) * wide)[:, None, None]
     pixels = padded.reshape(-1) if c == 1 else padded.reshape(-1, c)
 
-    def between(index: np.ndarray) -> np.ndarray:
-        left = np.take(pixels, index, axis=0, mode="clip").reshape(images.shape)
-        right = np.take(pixels, index + 1, axis=0, mode="clip").reshape(images.shape)
+    def between(start: int) -> np.ndarray:
+        left = np.take(pixels[start:], corner, axis=0, mode="clip").reshape(images.shape)
+        right = np.take(pixels[start + 1 :], corner, axis=0, mode="clip").reshape(images.shape)
         right -= left
         right *= fraction_x
         left += right
         return left
 
-    top, bottom = between(corner), between(corner + wide)
+    top, bottom = between(0), between(wide)
     bottom -= top
     bottom *= fraction_y
     top += bottom

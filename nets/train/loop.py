@@ -104,9 +104,9 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 raise Stopped(stop)
             if last or done:
                 break
-            batch = meshes.put(next(batches), rows)
+            batch = next(batches)
             if jax.process_count() > 1:
-                batch[step.STOP] = signals.flags(mesh)
+                batch = meshes.put(batch, rows) | {step.STOP: signals.flags(mesh)}
             state, device_metrics = update(state, batch)
             if pending is not None:
                 stop = absorb(n, pending)

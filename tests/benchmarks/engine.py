@@ -20,7 +20,7 @@ import jax
 
 from nets import lenet
 from nets.errors import UserError
-from nets.train import evaluate, flags, loop, verbs
+from nets.train import allocator, evaluate, flags, loop, verbs
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.experiment import load, resolve
@@ -160,6 +160,7 @@ def memory() -> None:
 
 
 if __name__ == "__main__":
+    allocator.keep_pages()
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_dir", default=os.environ.get("NETS_TFDS_DIR"))
     data_dir = parser.parse_args().data_dir
