@@ -20,10 +20,10 @@ from nets.train.verbs import differences, quiet
 LAUNCH = Path(__file__).parent.parent.parent / "launch.py"
 RUNS = {
     # augmentation, dropout and an average of the parameters
-    "lenet5_digits": ("--steps=1200", "--save_every=25", "--eval_every=100"),
+    "lenet5_digits": ("--steps=1000", "--save_every=4", "--eval_every=100"),
     # the carry goes from segment to segment; every stop is mid-epoch
     "char_lstm_python": (
-        "--steps=600", "--save_every=25", "--eval_every=100", "--model.features=64",
+        "--steps=400", "--save_every=4", "--eval_every=100", "--model.features=64",
         "--model.dropout=0.2", "--task.sample_length=50", "--data.eval_batch_size=512",
     ),
 }  # fmt: skip
