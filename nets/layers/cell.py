@@ -1,0 +1,127 @@
+"""Recurrent cells: what they have in common, and what they are made of."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+Carry = Any
+"""A NamedTuple of arrays [B, ...]; every cell has its own."""
+
+
+class Cell(nn.Module):
+    """What one step of a recurrent layer computes, as pure functions of its weights.
+
+    A cell declares its weights and has no other state. `project` is the input's part and sees the
+    whole sequence at once, in one matmul outside the scan; `update` is what is left for each step.
+    A cell whose step is one matmul with its output h and then arithmetic that keeps the rows of
+    the batch apart defines `combine` instead of `update`; such a cell can be scanned fused
+    (`nets.layers.scan.fused_scan`). Weights whose name begins with "recurrent" are those that the
+    layer's `recurrent_dropout` acts on.
+    """
+
+    features: int
+
+    def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
+        """Declares the weights, of type `dtype`, for inputs of this shape, [B, D].
+
+        A compact method; the layer hands what it returns, cast to what it computes in, to the
+        others.
+        """
+        raise NotImplementedError
+
+    @nn.nowrap
+    def project(self, weights: dict, x: jax.Array) -> jax.Array:
+        """The input's part [..., G] of x [..., D], for any number of steps at once."""
+        return with_bias(x @ weights["kernel"], weights["bias"])
+
+    @nn.nowrap
+    def update(self, weights: dict, carry: Carry, x: jax.Array) -> Carry:
+        """The next carry, from the projected input [B, G]."""
+        z = carry.h.astype(x.dtype) @ weights["recurrent_kernel"]
+        return self.combine(weights, carry, z, x)
+
+    @nn.nowrap
+    def output(self, weights: dict, carry: Carry) -> jax.Array:
+        """What a step hands out, from the carry that it ends with."""
+        return carry.h
+
+    @nn.nowrap
+    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> Carry:
+        """The carry before step 0, zeros of type `dtype`, for inputs of this shape, [B, D]."""
+        raise NotImplementedError
+
+    @property
+    def output_features(self) -> int:
+        """Size of the last axis of an output."""
+        return self.features
+
+    @property
+    def fusable(self) -> bool:
+        """Whether a step is one matmul and `combine`."""
+        return hasattr(self, "combine")
+
+
+def gates(z: jax.Array, squash: str) -> list[jax.Array]:
+    """Splits z [..., n H] into n gates: sigmoid ("s") or tanh ("t") of each, as `squash` says.
+
+    All are one tanh, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
+    """
+    activated = jnp.split(_squash(z, squash), len(squash), axis=-1)
+    return [0.5 * a + 0.5 if s == "s" else a for s, a in zip(squash, activated, strict=True)]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _squash(z, squash):
+    return jnp.tanh(z * _halved(z, squash))
+
+
+@_squash.defjvp
+def _squash_jvp(squash, primals, tangents):
+    a = _squash(primals[0], squash)
+    return a, (_halved(a, squash) * (1 - a * a)) * tangents[0]  # one factor to keep
+
+
+def _halved(z, squash):
+    factors = [0.5 if s == "s" else 1.0 for s in squash]
+    return np.repeat(np.array(factors, z.dtype), z.shape[-1] // len(squash)).reshape(
+        (1,) * (z.ndim - 1) + (-1,)
+    )
+
+
+@jax.custom_jvp
+def tanh(x: jax.Array) -> jax.Array:
+    """tanh, whose derivative is one factor made going forward."""
+    return jnp.tanh(x)
+
+
+@tanh.defjvp
+def _tanh_jvp(primals, tangents):
+    y = jnp.tanh(primals[0])
+    return y, (1 - y * y) * tangents[0]
+
+
+def with_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """x [..., D] + bias [D]."""
+    return x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def orthogonal_gates(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
+    """Initialiser [H, n H]: an orthogonal matrix for each of the n gates (Saxe et al. 2014)."""
+    init, parts = nn.initializers.orthogonal(), shape[1] // shape[0]
+    keys = jax.random.split(key, parts)
+    return jnp.concatenate([init(k, (shape[0], shape[0]), dtype) for k in keys], axis=-1)
+
+
+def glorot_gates(parts: int) -> nn.initializers.Initializer:
+    """Initialiser [D, parts H]: Glorot and Bengio 2010, equation 16, for each gate by itself."""
+
+    def init(key, shape, dtype):
+        limit = np.sqrt(6 / (shape[0] + shape[1] // parts))
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+    return init

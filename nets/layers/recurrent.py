@@ -1,0 +1,291 @@
+"""Recurrent layers: one module that runs any cell over a sequence, and all that goes with it."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+
+from nets.layers import scan
+from nets.layers.cell import Cell
+
+Backend = Literal["auto", "scan", "fused"]
+
+
+class Recurrent(nn.Module):
+    """Layers of a recurrent cell over x [B, T, D], one upon the other.
+
+    Padded steps (from `lengths` on) leave the carry as it is and give zeros, so the last carry is
+    each row's own last. `reset` starts rows afresh before given steps. With `bidirectional` every
+    layer has a second cell that reads from the end; with `lookahead` it sees no more than the next
+    k steps: step t starts it at t + k, so that outputs are late by k steps and no more (its work
+    grows k + 1 times; cf. Amodei et al. 2015, section 3.3).
+
+    In training only: `dropout` on what goes from a layer to the next, never from a step to the
+    next (Zaremba et al. 2014); with `variational`, one mask for all steps (Gal and Ghahramani
+    2016); `recurrent_dropout` on the recurrent weights, one mask a call (Merity et al. 2018);
+    `zoneout`, by which an entry of the carry keeps its value (Krueger et al. 2017), and which in
+    evaluation is replaced by its mean.
+
+    Attributes:
+        cell: the cell, whose weights each layer and direction has its own of.
+        layers: number of layers.
+        bidirectional: whether a second cell reads from the end.
+        merge: what becomes of the two directions' outputs.
+        lookahead: steps ahead that the second direction sees; none is all.
+        residual: whether each layer from the second on adds its input to its output.
+        dropout: probability of dropping a unit between two layers.
+        variational: whether one dropout mask serves all steps.
+        recurrent_dropout: probability of dropping a recurrent weight.
+        zoneout: for each entry of the cell's carry, the probability that a unit keeps it.
+        chunk: steps whose inner values are computed again in the backward pass; none keeps all.
+        backend: "fused" has its own backward pass (reverse-mode only), "scan" leaves it to
+            automatic differentiation, "auto" is "fused" wherever the cell allows it.
+        dtype: what it computes in.
+        param_dtype: what it stores, the carry too: a sum over the whole sequence.
+    """
+
+    cell: Cell
+    layers: int = 1
+    bidirectional: bool = False
+    merge: Literal["concat", "sum", "average", "none"] = "concat"
+    lookahead: int | None = None
+    residual: bool = False
+    dropout: float = 0.0
+    variational: bool = False
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, ...] = ()
+    chunk: int | None = None
+    backend: Backend = "auto"
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        carry: tuple | None = None,
+        *,
+        lengths: jax.Array | None = None,
+        reset: jax.Array | None = None,
+        train: bool = False,
+        stages: bool = False,
+    ) -> tuple:
+        """Outputs [B, T, ...] (a pair with merge="none") and the carry after the last step.
+
+        Args:
+            x: [B, T, D].
+            carry: that before the first step, as returned before or by `initial_carry`; zeros if
+                none. One tuple a layer: (forward,) or (forward, backward).
+            lengths: [B] (int), steps that each row really has, 0 to T; all if none.
+            reset: [B, T] or, for step 0 alone, [B] (bool): rows that begin again from zeros
+                before a step.
+            train: whether dropout and zoneout act; needs the key "dropout" then.
+            stages: whether the outputs of all layers, a tuple, are returned as a third result.
+        """
+        batch, length = x.shape[:2]
+        if carry is None:
+            carry = self.initial_carry((batch, *x.shape[2:]))
+        if reset is not None and reset.ndim == 1:
+            reset = jnp.zeros((batch, length), bool).at[:, 0].set(reset)
+        time_major = lambda a: None if a is None else a.swapaxes(0, 1)  # noqa: E731
+        valid = None
+        if lengths is not None:
+            valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
+        x, reset = time_major(x), time_major(reset)
+        after, outputs = [], []
+        for i, before in zip(range(self.layers), carry, strict=True):
+            given = x
+            if i > 0 and self.dropout:
+                shared = (0,) if self.variational else ()
+                x = nn.Dropout(self.dropout, shared, deterministic=not train)(x)
+            ys, last = [], []
+            for d in range(1 + self.bidirectional):
+                name = f"layer_{i}" + "_reverse" * d
+                if d and self.lookahead is not None:
+                    ys.append(self._ahead(name, x, valid, reset, train))
+                else:
+                    y, c = self._direction(name, x, before[d], valid, reset, train, bool(d))
+                    ys.append(y)
+                    last.append(c)
+            x = ys[0] if len(ys) == 1 else self._merged(ys, i)
+            if self.residual and i > 0:
+                x = x + given
+            after.append(tuple(last))
+            outputs.append(jax.tree.map(time_major, x))
+        found = (outputs[-1], tuple(after))
+        return (*found, tuple(outputs)) if stages else found
+
+    def step(self, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
+        """One step over x [B, D], for streams: the next carry and the output, as in evaluation.
+
+        Raises:
+            ValueError: the layer is bidirectional, so that a step needs those after it.
+        """
+        if self.bidirectional:
+            raise ValueError("a bidirectional layer has no streaming form")
+        outputs, carry = self(x[:, None], carry)
+        return carry, outputs[:, 0]
+
+    @nn.nowrap
+    def initial_carry(self, shape: tuple[int, ...]) -> tuple:
+        """The carry before the first step, zeros, for inputs of this shape a step, [B, D]."""
+        directions = 1 + (self.bidirectional and self.lookahead is None)
+        cell, carry = self.cell.clone(parent=None), []
+        for i in range(self.layers):
+            if i > 0:
+                width = cell.output_features * (1 + (self.bidirectional and self.merge == "concat"))
+                shape = (*shape[:-1], width)
+            carry.append((cell.initial_carry(shape, self.param_dtype),) * directions)
+        return tuple(carry)
+
+    def _weights(self, name: str, shape: tuple[int, ...], train: bool) -> tuple[Cell, dict]:
+        """A cell of this layer's, and its weights as they are computed with."""
+        cell = self.cell.clone(parent=self, name=name)
+        weights = {
+            k: a.astype(self.dtype) for k, a in cell.weights(shape, self.param_dtype).items()
+        }
+        if train and self.recurrent_dropout:
+            drop = nn.Dropout(self.recurrent_dropout, deterministic=False)
+            weights |= {k: drop(a) for k, a in weights.items() if k.startswith("recurrent")}
+        return cell.clone(parent=None), weights
+
+    def _direction(self, name, x, carry, valid, reset, train, backward):
+        """One cell over x [T, B, ...], from either end."""
+        cell, weights = self._weights(name, x.shape[1:], train)
+        if backward:  # a row that begins before step t ends, from behind, after it
+            x, valid = jnp.flip(x, 0), None if valid is None else jnp.flip(valid, 0)
+            after = None if reset is None else jnp.flip(reset, 0)
+        elif reset is None:
+            after = None
+        else:
+            carry = jax.tree.map(lambda a: jnp.where(_rows(reset[0], a), 0, a), carry)
+            after = jnp.concatenate([reset[1:], jnp.zeros_like(reset[:1])])
+        carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
+        xw = cell.project(weights, x.astype(self.dtype))
+        last, ys = self._run(cell, weights, xw, carry, valid, after, train)
+        return jnp.flip(ys, 0) if backward else ys, last
+
+    def _ahead(self, name, x, valid, reset, train):
+        """The second direction, for each step from zeros over the `lookahead` steps after it.
+
+        All T windows of k + 1 steps go side by side, as rows of one batch.
+        """
+        length, batch = x.shape[:2]
+        cell, weights = self._weights(name, x.shape[1:], train)
+        steps = np.arange(length)[None] + np.arange(self.lookahead, -1, -1)[:, None]  # [k + 1, T]
+        rows = lambda a: a[np.minimum(steps, length - 1)].reshape(len(steps), -1, *a.shape[2:])  # noqa: E731
+        inside = np.repeat(steps < length, batch, axis=1)  # [k + 1, T B]
+        seen = inside if valid is None else inside & rows(valid)
+        after = None if reset is None else rows(reset).at[-1].set(False)
+        carry = cell.initial_carry((length * batch, *x.shape[2:]), self.param_dtype)
+        xw = rows(cell.project(weights, x.astype(self.dtype)))
+        last, _ = self._run(cell, weights, xw, carry, jnp.asarray(seen), after, train)
+        ys = cell.output(weights, last).astype(self.dtype)
+        ys = ys.reshape(length, batch, *ys.shape[1:])
+        return ys if valid is None else jnp.where(_rows(valid, ys), ys, 0)
+
+    def _run(self, cell, weights, xw, carry, valid, after, train):
+        """Scans xw [T, B, G]; rows where `after` [T, B] begin from zeros in the step after."""
+        kept = None
+        if self.zoneout and train:
+            keys = jax.random.split(self.make_rng("dropout"), len(carry))
+            kept = tuple(
+                jax.random.bernoulli(key, p, (len(xw), *a.shape))
+                for key, p, a in zip(keys, self.zoneout, carry, strict=True)
+            )
+        end = functools.partial(_end_of_step, cell, self.zoneout, self.dtype)
+        masks = (valid, after, kept)
+        if self._fused(cell):
+            outside = ("kernel", "bias", "recurrent_kernel")
+            local = {k: a for k, a in weights.items() if k not in outside}
+
+            def combine(local, carry, z, x, mask):
+                return end(local, mask, carry, cell.combine(local, carry, z, x))
+
+            def run(carry, xs):
+                return scan.fused_scan(combine, weights["recurrent_kernel"], local, carry, *xs)
+        else:
+
+            def run(carry, xs):
+                def step(carry, inputs):
+                    x, mask = inputs
+                    return end(weights, mask, carry, cell.update(weights, carry, x))
+
+                return lax.scan(step, carry, xs)
+
+        if self.chunk is None:
+            return run(carry, (xw, masks))
+        return scan.chunked(run, carry, (xw, masks), self.chunk)
+
+    def _fused(self, cell: Cell) -> bool:
+        if self.backend == "fused" and not cell.fusable:
+            raise ValueError(
+                f"{type(cell).__name__} cannot be fused: its step is more than one matmul with h "
+                "and arithmetic; backend='scan' and 'auto' are valid"
+            )
+        return self.backend != "scan" and cell.fusable
+
+    def _merged(self, ys: Sequence[jax.Array], layer: int) -> Any:
+        if self.merge == "none":
+            if self.layers > 1:
+                raise ValueError(f"merge='none' is for one layer, not for layers={self.layers}")
+            return tuple(ys)
+        if self.merge == "concat":
+            return jnp.concatenate(ys, axis=-1)
+        return sum(ys) / (2 if self.merge == "average" else 1)
+
+
+def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
+    """(carry, output) of a step, with what is done to every cell's carry."""
+    valid, after, kept = mask
+    if kept is not None:
+        new = type(new)(*(jnp.where(k, o, n) for k, o, n in zip(kept, old, new, strict=True)))
+    elif zoneout:
+        new = type(new)(*(p * o + (1 - p) * n for p, o, n in zip(zoneout, old, new, strict=True)))
+    new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, old)
+    y = cell.output(weights, new).astype(dtype)
+    if valid is not None:
+        new = jax.tree.map(lambda n, o: jnp.where(_rows(valid, n), n, o), new, old)
+        y = jnp.where(_rows(valid, y), y, 0)
+    if after is not None:
+        new = jax.tree.map(lambda a: jnp.where(_rows(after, a), 0, a), new)
+    return new, y
+
+
+def _rows(mask: jax.Array, a: jax.Array) -> jax.Array:
+    """A mask [B], or [T, B], in the rank of a."""
+    return mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim))
+
+
+class RowConvolution(nn.Module):
+    """Each unit's weighted sum over this step and the next ones (Amodei et al. 2015, section 3.7).
+
+        y_{t,d} = sum_{j=0}^{context} W_{j,d} x_{t+j,d}
+
+    Steps past the end count as zeros. Outputs are late by `context` steps.
+
+    Attributes:
+        context: number of steps ahead.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    context: int
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, T, D] to [B, T, D]."""
+        taps = self.context + 1
+        init = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=0, out_axis=())
+        kernel = self.param("kernel", init, (taps, x.shape[-1]), self.param_dtype)
+        kernel, length = kernel.astype(self.dtype), x.shape[1]
+        x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, self.context), (0, 0)))
+        return sum(x[:, j : j + length] * kernel[j][None, None] for j in range(taps))
