@@ -11,6 +11,7 @@ Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 
 from nets.char_lm import CharLM
 from nets.data.text import Text
+from nets.lstm import LSTM
 from nets.tasks.language_model import LanguageModel
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
@@ -18,7 +19,7 @@ from nets.train.optimizer import Optimizer
 
 def experiment() -> Experiment:
     return Experiment(
-        model=CharLM(vocab_size=65, features=256, layers=2, dropout=0.2),
+        model=CharLM(vocab_size=65, cell=LSTM(256), layers=2, dropout=0.2),
         task=LanguageModel(),
         data=Text(name="tiny_shakespeare", batch_size=32, length=64, eval_batch_size=32),
         optimizer=Optimizer(

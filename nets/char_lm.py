@@ -6,32 +6,35 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.lstm import LSTM, LSTMCarry
+from nets.elman import Elman
+from nets.gru import GRU
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
 
-Carry = tuple[LSTMCarry, ...]
+Carry = tuple
 
 
 class CharLM(nn.Module):
-    """Stacked LSTMs that predict the next character (Graves 2013, Karpathy et al. 2015).
+    """Stacked recurrent layers that predict the next character (Graves 2013, Karpathy et al. 2015).
 
-    Dropout acts on what enters each LSTM and the output layer, never on the way from one step to
-    the next (Zaremba et al. 2014). Embeddings start from N(0, 1).
+    Dropout acts on what enters each layer and the output, never on the way from one step to the
+    next (Zaremba et al. 2014). Embeddings start from N(0, 1).
 
-    Stages: lstm_0, lstm_1, ... [B, T, features], before dropout.
+    Stages: layer_0, layer_1, ... [B, T, cell.features], before dropout.
 
     Attributes:
         vocab_size: number of different characters V.
+        cell: the recurrent cell.
         embed: size of a character's embedding.
-        features: number of units of each LSTM.
-        layers: number of LSTMs.
+        layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
         dtype: what it computes in.
         param_dtype: what it stores, the carry too.
     """
 
     vocab_size: int | None
+    cell: LSTM | GRU | Elman = LSTM(256)
     embed: int = 64
-    features: int = 256
     layers: int = 2
     dropout: float = 0.0
     dtype: DTypeLike = jnp.float32
@@ -49,34 +52,40 @@ class CharLM(nn.Module):
     ) -> tuple[jax.Array, Carry] | tuple[jax.Array, Carry, dict[str, jax.Array]]:
         """Reads inputs [B, T] (int): logits [B, T, V] of the next characters, and the carry.
 
-        `carry` is that before the first character, zeros if none; rows where `reset` [B] (bool)
-        holds start from zeros. Logits are float32 at least. Needs the key `dropout` while
-        training, if there is any.
+        `carry` is that before the first character, zeros if none; rows start from zeros where
+        `reset` holds, [B, T] or, for the first step alone, [B] (bool). Logits are float32 at
+        least. Needs the key `dropout` while training, if there is any.
         """
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         drop = nn.Dropout(self.dropout, deterministic=not train)
-        if carry is None:
-            carry = self.initial_carry(inputs.shape[0])
         unit = nn.initializers.normal(1.0)
         embedding = nn.Embed(
             self.vocab_size, self.embed, embedding_init=unit, **dtypes, name="embedding"
         )
-        x = embedding(inputs)
-        outputs, after = {}, []
-        for i, before in zip(range(self.layers), carry, strict=True):
-            name = f"lstm_{i}"
-            x, last = LSTM(self.features, **dtypes, name=name)(drop(x), before, reset)
-            outputs[name] = x
-            after.append(last)
+        x, carry, outputs = self._recurrent(name="recurrent")(
+            drop(embedding(inputs)), carry, reset=reset, train=train, stages=True
+        )
         dtypes["dtype"] = jnp.promote_types(self.dtype, jnp.float32)
         logits = nn.Dense(self.vocab_size, **dtypes, name="output")(drop(x))
-        return (logits, tuple(after), outputs) if stages else (logits, tuple(after))
+        if not stages:
+            return logits, carry
+        return logits, carry, {f"layer_{i}": x for i, x in enumerate(outputs)}
 
     @nn.nowrap
     def initial_carry(self, batch_size: int) -> Carry:
-        """Zeros for each LSTM, [batch_size, features]."""
-        layer = LSTM(self.features, param_dtype=self.param_dtype, parent=None)
-        return tuple(layer.initial_carry(batch_size) for _ in range(self.layers))
+        """The carry before the first character, zeros, [batch_size, ...] for each layer."""
+        return self._recurrent(parent=None).initial_carry((batch_size, self.embed))
+
+    @nn.nowrap
+    def _recurrent(self, **where) -> Recurrent:
+        return Recurrent(
+            self.cell,
+            self.layers,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            **where,
+        )
 
 
 def generate(

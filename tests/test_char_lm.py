@@ -4,12 +4,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_lstm import numpy_lstm
 
 from nets.char_lm import CharLM, generate
+from nets.lstm import LSTM, LSTMCarry
 
 VOCABULARY, EMBED, UNITS = 5, 3, 4
-MODEL = CharLM(VOCABULARY, embed=EMBED, features=UNITS, layers=2)
+MODEL = CharLM(VOCABULARY, LSTM(UNITS), embed=EMBED, layers=2)
+
+
+def numpy_lstm(params, x, c, h):
+    """Gate by gate, row by row: outputs [B, T, H] and the last c and h."""
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    units = h.shape[1]
+    c, h, outputs = np.array(c), np.array(h), np.zeros((*x.shape[:2], units))
+    w, r, b = params["kernel"], params["recurrent_kernel"], params["bias"]
+    for row, step in np.ndindex(x.shape[:2]):
+        i, f, g, o = (
+            x[row, step] @ w[:, gate : gate + units]
+            + h[row] @ r[:, gate : gate + units]
+            + b[gate : gate + units]
+            for gate in range(0, 4 * units, units)
+        )
+        c[row] = sigmoid(f) * c[row] + sigmoid(i) * np.tanh(g)
+        h[row] = sigmoid(o) * np.tanh(c[row])
+        outputs[row, step] = h[row]
+    return outputs, c, h
 
 
 def random_params(model=MODEL, scale=1.0):
@@ -31,16 +53,14 @@ def apply(params, *args, model=MODEL, train=False, **kwargs):
 def test_equals_numpy():
     params, ids = random_params(), some_text()
     carry = [(np.full((2, UNITS), 0.3 * i), np.full((2, UNITS), 0.1 * i)) for i in (1, 2)]
-    before = tuple(
-        type(zero)(*given) for zero, given in zip(MODEL.initial_carry(2), carry, strict=True)
-    )
+    before = tuple((LSTMCarry(*given),) for given in carry)
     logits, after, stages = apply(params, ids, before, stages=True)
     x = params["embedding"]["embedding"][ids]
     for i, (c, h) in enumerate(carry):
-        x, c, h = numpy_lstm(params[f"lstm_{i}"], x, c, h)
-        np.testing.assert_allclose(stages[f"lstm_{i}"], x, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(after[i].c, c, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(after[i].h, h, rtol=1e-4, atol=1e-5)
+        x, c, h = numpy_lstm(params["recurrent"][f"layer_{i}"], x, c, h)
+        np.testing.assert_allclose(stages[f"layer_{i}"], x, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(after[i][0].c, c, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(after[i][0].h, h, rtol=1e-4, atol=1e-5)
     expected = x @ params["output"]["kernel"] + params["output"]["bias"]
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
     assert logits.dtype == jnp.float32
@@ -55,11 +75,11 @@ def test_parameters():
     # embedding, two LSTMs of four gates, softmax layer
     first, second = 4 * 128 * (64 + 128 + 1), 4 * 128 * (128 + 128 + 1)
     by_hand = 65 * 64 + first + second + 128 * 65 + 65
-    assert count(CharLM(65, embed=64, features=128, layers=2)) == by_hand == 242945
+    assert count(CharLM(65, LSTM(128), embed=64)) == by_hand == 242945
     # char-rnn's 240,321 has one-hot inputs instead of an embedding and a second bias each
     embedding, second_biases = 65 * 65, 2 * 4 * 128
     same_net = 240321 + embedding - second_biases
-    assert count(CharLM(65, embed=65, features=128, layers=2)) == same_net
+    assert count(CharLM(65, LSTM(128), embed=65)) == same_net
 
 
 def test_carry_and_reset():
@@ -90,7 +110,7 @@ def test_carry_has_no_buffer_twice():
 
 
 def test_dropout_spares_the_recurrent_edges():
-    model = CharLM(VOCABULARY, embed=16, features=16, layers=2, dropout=0.5)
+    model = CharLM(VOCABULARY, LSTM(16), embed=16, dropout=0.5)
     params, ids = random_params(model, 0.5), some_text()
     noise = {"dropout": jax.random.key(0)}
 
@@ -99,17 +119,17 @@ def test_dropout_spares_the_recurrent_edges():
         return quiet, apply(params, ids, model=model, stages=True, train=True, rngs=noise)
 
     quiet, noisy = both(params)
-    assert not np.allclose(quiet[2]["lstm_0"], noisy[2]["lstm_0"])  # what enters the first LSTM
+    assert not np.allclose(quiet[2]["layer_0"], noisy[2]["layer_0"])  # what enters the first LSTM
     # Without input the first LSTM runs on its recurrent edges alone.
     params["embedding"]["embedding"] *= 0
     quiet, noisy = both(params)
-    np.testing.assert_array_equal(quiet[2]["lstm_0"], noisy[2]["lstm_0"])
-    assert np.any(quiet[2]["lstm_0"])
-    assert not np.allclose(quiet[2]["lstm_1"], noisy[2]["lstm_1"])  # between the two
+    np.testing.assert_array_equal(quiet[2]["layer_0"], noisy[2]["layer_0"])
+    assert np.any(quiet[2]["layer_0"])
+    assert not np.allclose(quiet[2]["layer_1"], noisy[2]["layer_1"])  # between the two
     # The second LSTM on its recurrent edges alone: what is left is before the output layer.
-    params["lstm_1"]["kernel"] *= 0
+    params["recurrent"]["layer_1"]["kernel"] *= 0
     quiet, noisy = both(params)
-    np.testing.assert_array_equal(quiet[2]["lstm_1"], noisy[2]["lstm_1"])
+    np.testing.assert_array_equal(quiet[2]["layer_1"], noisy[2]["layer_1"])
     assert not np.allclose(quiet[0], noisy[0])
 
 

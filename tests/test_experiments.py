@@ -56,7 +56,7 @@ REDUCED = {
     "mlp_digits": {"model.widths": (16,)},
     "lenet5_digits": {},
     "zipnet_digits": {},
-    "char_lstm_python": {"model.features": 16, "data.length": 8, "data.batch_size": 4},
+    "char_lstm_python": {"model.cell.features": 16, "data.length": 8, "data.batch_size": 4},
 }
 
 

@@ -25,7 +25,7 @@ SMALL = (
 )  # fmt: skip
 CHARS = (
     "--experiment=char_lstm_python", "--steps=60", "--eval_every=30", "--save_every=5",
-    "--model.features=16", "--model.embed=8", "--data.batch_size=8", "--data.length=16",
+    "--model.cell.features=16", "--model.embed=8", "--data.batch_size=8", "--data.length=16",
     "--data.eval_batch_size=8", "--data.path={text}", "--model.dropout=0.1",
     "--task.sample_length=20",
 )  # fmt: skip

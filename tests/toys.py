@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nets.char_lm import CharLM
+from nets.lstm import LSTM
 from nets.tasks.classify import Classify
 from nets.tasks.language_model import LanguageModel
 from nets.train.experiment import Experiment
@@ -137,7 +138,7 @@ def classifier(**changes) -> Experiment:
 def language_model(**changes) -> Experiment:
     """The cycle through a small LSTM whose carry goes from segment to segment."""
     base = Experiment(
-        model=CharLM(vocab_size=6, embed=8, features=16, layers=1, dropout=0.1),
+        model=CharLM(vocab_size=6, cell=LSTM(16), embed=8, layers=1, dropout=0.1),
         task=LanguageModel(sample_length=20),
         data=Cycle(),
         optimizer=Optimizer(learning_rate=1e-2, clip_norm=1.0),

@@ -142,7 +142,7 @@ class Recurrent(nn.Module):
                 width = cell.output_features * (1 + (self.bidirectional and self.merge == "concat"))
                 shape = (*shape[:-1], width)
             carry.append((cell.initial_carry(shape, self.param_dtype),) * directions)
-        return tuple(carry)
+        return jax.tree.map(jnp.copy, tuple(carry))  # no buffer twice: it may be donated
 
     def _weights(self, name: str, shape: tuple[int, ...], train: bool) -> tuple[Cell, dict]:
         """A cell of this layer's, and its weights as they are computed with."""

@@ -147,7 +147,7 @@ class Weighing(Reporter):
 
 def memory() -> None:
     changes = {
-        "steps": 10_000, "eval_every": 10**9, "save_every": 1000, "model.features": 64,
+        "steps": 10_000, "eval_every": 10**9, "save_every": 1000, "model.cell.features": 64,
         "data.batch_size": 16, "data.length": 32,
     }  # fmt: skip
     experiment = flags.replace(load("char_lstm_python", ROOT / "experiments"), changes)

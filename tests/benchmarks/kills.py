@@ -23,7 +23,7 @@ RUNS = {
     "lenet5_digits": ("--steps=1000", "--save_every=4", "--eval_every=100"),
     # the carry goes from segment to segment; every stop is mid-epoch
     "char_lstm_python": (
-        "--steps=400", "--save_every=4", "--eval_every=100", "--model.features=64",
+        "--steps=400", "--save_every=4", "--eval_every=100", "--model.cell.features=64",
         "--model.dropout=0.2", "--task.sample_length=50", "--data.eval_batch_size=512",
     ),
 }  # fmt: skip

@@ -1,0 +1,253 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.elman import Elman
+from nets.gru import GRU
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
+from tests.layers import plain_recurrent as plain
+from tests.layers.accumulator import Accumulator
+
+BATCH, TIME, INPUTS, UNITS = 4, 6, 3, 2
+LENGTHS = np.array([6, 3, 0, 5])
+RESET = np.zeros((BATCH, TIME), bool)
+RESET[0, [0, 2, 3]] = RESET[1, [1, 4]] = RESET[3, [0, 4, 5]] = True  # of row 1 and 3 one is padding
+CELLS = {"lstm": LSTM(UNITS), "gru": GRU(UNITS), "elman": Elman(UNITS)}
+MEAN = {"lstm": (0.3, 0.1), "gru": (0.2,), "elman": (0.4,)}
+EVERY = [(cell, backend) for cell in CELLS for backend in ("scan", "fused")]
+DOUBLE = {"dtype": jnp.float64, "param_dtype": jnp.float64}
+
+
+def given(model, seed=0, inputs=INPUTS):
+    """Random (params, x, carry) for a model."""
+    rng = np.random.default_rng(seed)
+    params = plain.random_params(rng, model, inputs)
+    carry = jax.eval_shape(lambda: model.initial_carry((BATCH, inputs)))
+    carry = jax.tree.map(lambda a: np.tanh(rng.normal(size=a.shape)), carry)
+    return params, rng.normal(size=(BATCH, TIME, inputs)), carry
+
+
+def assert_close(got, want, tolerance=1e-12):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def assert_equals_plain(model, lengths=None, reset=None, padding=None):
+    """Outputs, carry and gradients in float64 against NumPy and its finite differences.
+
+    `padding` is put into the padded steps of what the model reads, and not of what NumPy reads.
+    """
+    rng, arguments = np.random.default_rng(1), given(model)
+    expected = plain.run(model, *arguments, lengths, reset)
+    weights = jax.tree.map(lambda a: rng.normal(size=a.shape), expected)
+
+    def value(result):
+        parts = zip(jax.tree.leaves(weights), jax.tree.leaves(result), strict=True)
+        return sum((w * a).sum() for w, a in parts)
+
+    @functools.partial(jax.jit, static_argnums=3)
+    @functools.partial(jax.grad, argnums=(0, 1, 2), has_aux=True)
+    def gradients(params, x, carry, model):
+        options = {"lengths": lengths, "reset": reset}
+        result = model.apply({"params": params}, x, carry, **options)
+        return value(result), result
+
+    params, x, carry = arguments
+    if padding is not None:
+        x = np.where(np.arange(TIME)[:, None] < lengths[:, None, None], x, padding)
+    with jax.enable_x64(True):
+        gradient, result = gradients(params, x, carry, model.clone(**DOUBLE))
+    assert_close(result, expected)
+
+    slopes, leaves = [], jax.tree.leaves(gradient)
+    arrays, structure = jax.tree.flatten(arguments)
+    for i, a in enumerate(arrays):
+        towards = rng.normal(size=a.shape)
+        ends = []
+        for size in (1e-5, -1e-5):
+            moved = jax.tree.unflatten(
+                structure, [*arrays[:i], a + size * towards, *arrays[i + 1 :]]
+            )
+            ends.append(value(plain.run(model, *moved, lengths, reset)))
+        slopes.append(((ends[0] - ends[1]) / 2e-5, (leaves[i] * towards).sum()))
+    difference, slope = np.transpose(slopes)
+    np.testing.assert_allclose(slope, difference, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("cell, backend", EVERY)
+def test_lengths(cell, backend):
+    assert_equals_plain(Recurrent(CELLS[cell], 2, backend=backend), LENGTHS, padding=np.nan)
+
+
+@pytest.mark.parametrize("cell, backend", EVERY)
+def test_both_directions_with_lengths_and_resets(cell, backend):
+    model = Recurrent(CELLS[cell], 2, bidirectional=True, backend=backend, zoneout=MEAN[cell])
+    assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
+
+
+@pytest.mark.parametrize("cell, backend", EVERY)
+def test_lookahead_with_lengths_and_resets(cell, backend):
+    model = Recurrent(CELLS[cell], bidirectional=True, lookahead=2, backend=backend)
+    assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layers": 3, "residual": True, "chunk": 4},
+        {"layers": 2, "residual": True, "bidirectional": True, "merge": "sum", "chunk": 2},
+        {"layers": 2, "bidirectional": True, "merge": "average", "lookahead": 0, "chunk": 1},
+        {"bidirectional": True, "merge": "none"},
+        {"layers": 3, "residual": True, "bidirectional": True, "lookahead": 2, "zoneout": (0.2,)},
+    ],
+    ids=str,
+)
+def test_stacks(options):
+    assert_equals_plain(Recurrent(GRU(UNITS), **options), reset=RESET)
+
+
+def test_reset_of_the_first_step():
+    first = np.array([True, False, True, False])
+    model = Recurrent(LSTM(UNITS), bidirectional=True)
+    params, x, carry = given(model)
+    alone = np.zeros((BATCH, TIME), bool)
+    alone[:, 0] = first
+    got = model.apply({"params": params}, x, carry, reset=first)
+    assert_close(got, plain.run(model, params, x, carry, reset=alone), 1e-5)
+
+
+@pytest.mark.parametrize("cell, backend", EVERY)
+def test_padding_leaves_the_carry_and_gives_zeros(cell, backend):
+    """Exactly, and with lengths known only to the compiled program."""
+    model = Recurrent(CELLS[cell], bidirectional=True, backend=backend)
+    params, x, carry = given(model)
+
+    @jax.jit
+    def apply(x, lengths):
+        return model.apply({"params": params}, x, carry, lengths=lengths, reset=RESET)
+
+    outputs, last = apply(x, LENGTHS)
+    assert not np.any(outputs[1, 3:]) and not np.any(outputs[2]) and np.all(outputs[1, :3])
+    for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(carry), strict=True):
+        np.testing.assert_array_equal(a[2], np.float32(b[2]))
+    other = np.where(np.arange(TIME)[:, None] < LENGTHS[:, None, None], x, 1e30)
+    assert_close(apply(other, LENGTHS), (outputs, last), 0)
+
+
+def test_lengths_out_of_range():
+    model = Recurrent(GRU(UNITS))
+    params, x, _ = given(model)
+    for lengths, wrong in (([6, 7, 0, 1], "7"), ([6, -2, 0, 1], "-2")):
+        with pytest.raises(ValueError, match=f"length {wrong} .* 0 to 6"):
+            model.apply({"params": params}, x, lengths=jnp.array(lengths))
+
+
+@pytest.mark.parametrize("options", [{}, {"lookahead": 2}])
+@pytest.mark.parametrize("backend", ["scan", "fused"])
+def test_what_an_output_depends_on(options, backend):
+    """The first half on the steps from its reset on, the second on those up to the next reset."""
+    model = Recurrent(LSTM(UNITS), bidirectional=True, backend=backend, **options)
+    params, x, carry = given(model)
+
+    @jax.jit
+    @functools.partial(jax.jacobian, argnums=(0, 1))
+    def jacobian(x, carry):
+        return model.apply({"params": params}, x, carry, lengths=LENGTHS, reset=RESET)[0]
+
+    of_x, of_carry = jacobian(np.float32(x), jax.tree.map(np.float32, carry))
+    depends = np.stack([np.any(a != 0, (2, 5)) for a in np.split(np.asarray(of_x), 2, axis=2)])
+    b, t, c, s = np.ogrid[:BATCH, :TIME, :BATCH, :TIME]
+    piece = np.cumsum(RESET, axis=1)
+    same = (b == c) & (piece[b, t] == piece[c, s]) & (np.maximum(s, t) < LENGTHS[b])
+    ahead = (s >= t) & (s <= t + options.get("lookahead", TIME))
+    np.testing.assert_array_equal(depends, [same & (s <= t), same & ahead])
+
+    of_h = np.any(np.asarray(of_carry[0][0].h)[..., :UNITS, :, :] != 0, axis=(2, 4))
+    b, t, c = np.ogrid[:BATCH, :TIME, :BATCH]
+    np.testing.assert_array_equal(of_h, (b == c) & (piece[b, t] == 0) & (t < LENGTHS[b]))
+
+
+@pytest.mark.parametrize("lookahead", [TIME - 1, TIME, 3 * TIME])
+def test_looking_ahead_past_the_end_is_looking_at_all(lookahead):
+    model = Recurrent(LSTM(UNITS), bidirectional=True)
+    params, x, carry = given(model)
+    carry = jax.tree.map(np.zeros_like, carry)
+    limited = model.clone(lookahead=lookahead)
+    start = tuple((forward,) for forward, _ in carry)
+    outputs, last = limited.apply({"params": params}, x, start, lengths=LENGTHS)
+    whole, expected = plain.run(model, params, x, carry, LENGTHS)
+    assert_close((outputs, last[0]), (whole, expected[0][:1]), 1e-5)
+
+
+@pytest.mark.parametrize("cell, backend", EVERY)
+def test_halves_and_steps_equal_the_whole(cell, backend):
+    options = {"residual": True, "zoneout": MEAN[cell], "dropout": 0.5, "recurrent_dropout": 0.5}
+    model = Recurrent(CELLS[cell], 2, backend=backend, **options)
+    params, x, carry = given(model)
+    expected = plain.run(model, params, x, carry)
+    apply, step = (
+        jax.jit(functools.partial(model.apply, {"params": params}, method=method))
+        for method in ("__call__", "step")
+    )
+    first, middle = apply(x[:, :3], carry)
+    second, last = apply(x[:, 3:], middle)
+    assert_close((jnp.concatenate([first, second], 1), last), expected, 1e-5)
+    outputs = []
+    for t in range(TIME):
+        carry, y = step(carry, x[:, t])
+        outputs.append(y)
+    assert_close((jnp.stack(outputs, 1), carry), expected, 1e-5)
+
+
+def test_stages_are_the_layers_outputs():
+    model = Recurrent(Elman(UNITS), 3, residual=True)
+    params, x, carry = given(model)
+    outputs, last, stages = model.apply({"params": params}, x, carry, stages=True)
+    assert len(stages) == 3
+    for i, stage in enumerate(stages):
+        expected, _ = plain.run(model.clone(layers=i + 1), params, x, carry[: i + 1])
+        assert_close(stage, expected, 1e-5)
+    assert_close(outputs, stages[-1], 0)
+
+
+def test_initial_carry():
+    model = Recurrent(Accumulator(3), 2, bidirectional=True, param_dtype=jnp.bfloat16)
+    carry = model.initial_carry((BATCH, 3))
+    assert jax.tree.map(jnp.shape, carry) == (((BATCH, 3),) * 2, ((BATCH, 6),) * 2)
+    assert not any(np.any(a) or a.dtype != jnp.bfloat16 for a in jax.tree.leaves(carry))
+    summed = model.clone(merge="sum", lookahead=1).initial_carry((BATCH, 3))
+    assert jax.tree.map(jnp.shape, summed) == (((BATCH, 3),),) * 2
+    x = jnp.arange(BATCH * 5 * 3.0).reshape(BATCH, 5, 3)  # summed by the carry that begins at zero
+    np.testing.assert_array_equal(
+        Recurrent(Accumulator(3)).apply({}, x)[0], np.cumsum(x, axis=1, dtype=np.float32)
+    )
+
+
+def test_errors():
+    x = jnp.zeros((BATCH, TIME, INPUTS))
+
+    def init(model, method="__call__", *arguments):
+        return jax.eval_shape(
+            functools.partial(model.init, method=method), jax.random.key(0), *arguments
+        )
+
+    both = Recurrent(Elman(UNITS), bidirectional=True)
+    with pytest.raises(ValueError, match="bidirectional layer has no streaming form"):
+        init(both, "step", both.initial_carry((BATCH, INPUTS)), x[:, 0])
+    with pytest.raises(ValueError, match="merge='none' is for one layer, not for layers=2"):
+        init(both.clone(layers=2, merge="none"), "__call__", x)
+    with pytest.raises(ValueError, match="Accumulator cannot be fused"):
+        init(Recurrent(Accumulator(INPUTS), backend="fused"), "__call__", x)
+
+
+@pytest.mark.parametrize("backend", ["scan", "fused", "auto"])
+def test_backends(backend):
+    """The fused one is a scan whose backward pass is not made by automatic differentiation."""
+    model = Recurrent(Elman(UNITS), backend=backend)
+    params, x, carry = given(model)
+    jaxpr = str(jax.make_jaxpr(lambda x: model.apply({"params": params}, x, carry))(x))
+    assert ("custom_vjp" in jaxpr) == (backend != "scan")
