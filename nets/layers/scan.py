@@ -5,7 +5,7 @@ Everything here is time-major: sequences are [T, B, ...].
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -174,3 +174,46 @@ def truncated_scan(
     if back:
         carry, _ = run(carry, jax.tree.map(lambda a: a[length - back :], xs))
     return lax.stop_gradient(carry), ys
+
+
+class Window(NamedTuple):
+    """What truncated back-propagation keeps of a stream between updates.
+
+    Attributes:
+        carry: that before the steps of `xs`.
+        xs: the inputs of the k2 - k1 steps before the next update, [k2 - k1, ...] each; () if
+            there are none.
+    """
+
+    carry: Tree
+    xs: Tree
+
+
+def truncated_window(
+    run: Callable[[Tree, Tree], tuple[Tree, Tree]], window: Window, xs: Tree
+) -> tuple[Window, Tree]:
+    """The next k1 steps of a stream, for an update whose gradient passes k2 steps back.
+
+    The steps that the window holds are run again, from a carry that no gradient passes, so that
+    results are those of one long run (as long as `run` draws nothing at random).
+
+    Args:
+        run: a scan over xs: (carry, xs of any length) to the last carry and [length, ...] results.
+        window: what the update before returned; before the first, zeros, and a `run` that begins
+            afresh at the first of xs.
+        xs: [k1, ...] each.
+
+    Returns:
+        window for the next update, and results [k1, ...].
+    """
+    given = xs
+    if jax.tree.leaves(window.xs):
+        given = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), window.xs, xs)
+    k1 = len(jax.tree.leaves(xs)[0])
+    first = jax.tree.map(lambda a: a[:k1], given)
+    rest = jax.tree.map(lambda a: a[k1:], given) if given is not xs else ()
+    carry, ys = run(lax.stop_gradient(window.carry), first)
+    if jax.tree.leaves(rest):
+        _, more = run(carry, rest)
+        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], ys, more)
+    return Window(lax.stop_gradient(carry), rest), ys

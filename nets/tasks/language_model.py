@@ -15,6 +15,7 @@ import optax
 
 from nets.char_lm import generate
 from nets.errors import UserError
+from nets.layers.scan import Window, truncated_window
 from nets.tasks.views import ColouredText, Text, View
 
 
@@ -22,34 +23,51 @@ from nets.tasks.views import ColouredText, Text, View
 class LanguageModel:
     """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
 
-    The recurrent carry goes from segment to segment in the model state and no gradient follows it:
-    truncated BPTT with the segment as its window. Metrics: loss (nats a symbol),
-    bits_per_character, perplexity, accuracy.
+    The recurrent carry goes from segment to segment in the model state, and no gradient follows it
+    from one update to the next: truncated BPTT(k2; k1) (Williams and Peng 1990), where k1 is the
+    length of a segment and `k2` how many steps back a gradient passes. Beyond k1, the k2 - k1
+    steps before a segment are run again for it; with dropout they then draw other masks. Metrics:
+    loss (nats a symbol), bits_per_character, perplexity, accuracy.
 
     Attributes:
+        k2: steps that gradients pass back through time, at least a segment's; none is a segment's.
         sample_length: characters written at each evaluation.
         temperature: of those samples; 0 takes the likeliest character.
     """
 
+    k2: int | None = None
     sample_length: int = 400
     temperature: float = 0.8
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        carry = model.initial_carry(batch["inputs"].shape[0])
+        rows, k1 = batch["inputs"].shape
+        if self.k2 is not None and self.k2 < k1:
+            raise UserError(f"--task.k2={self.k2} is less than a segment, --data.length={k1}.")
+        carry = model.initial_carry(rows)
         variables = model.init(key, batch["inputs"], carry, batch["reset"], train=False)
-        return variables["params"], {"carry": carry}
+        back = (self.k2 or k1) - k1
+        past = (jnp.zeros((rows, back), jnp.int32), jnp.zeros((rows, back), bool)) if back else ()
+        return variables["params"], {"carry": Window(carry, past)}
 
     def loss(self, model, params, model_state, batch, key, train):
-        logits, carry = model.apply(
-            {"params": params},
-            batch["inputs"],
-            model_state["carry"],
-            batch["reset"],
-            train=train,
-            rngs={"dropout": key},
-        )
+        keys = iter(jax.random.split(key))  # run once or twice
+
+        def run(carry, steps):  # time first
+            inputs, reset = (a.swapaxes(0, 1) for a in steps)
+            noise = {"dropout": next(keys)}
+            variables = {"params": params}
+            logits, carry = model.apply(variables, inputs, carry, reset, train=train, rngs=noise)
+            return carry, logits.swapaxes(0, 1)
+
+        reset = jnp.zeros(batch["inputs"].shape, bool).at[:, 0].set(batch["reset"])
+        steps = batch["inputs"].T, reset.T
+        window = model_state["carry"]
+        window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
+        window, logits = truncated_window(run, window, steps)
+        window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
+        logits = logits.swapaxes(0, 1)
         each = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])  # [B, T]
         mask = batch["mask"] if "mask" in batch else jnp.ones_like(each)
         right = logits.argmax(-1) == batch["targets"]
@@ -57,7 +75,7 @@ class LanguageModel:
             "loss": (jnp.sum(each * mask), mask.sum()),
             "accuracy": (jnp.sum(right * mask), mask.sum()),
         }
-        return metrics["loss"][0] / mask.sum(), ({"carry": carry}, metrics)
+        return metrics["loss"][0] / mask.sum(), ({"carry": window}, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
         means = {k: float(s / w) for k, (s, w) in sums.items()}

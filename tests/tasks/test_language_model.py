@@ -1,10 +1,12 @@
 """The language model's task: what the carry does, what the metrics mean, what cells are shown."""
 
+import dataclasses
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from nets.errors import UserError
@@ -46,12 +48,56 @@ def test_the_carry_goes_on_unless_reset_and_no_gradient_follows_it(trained):
     np.testing.assert_allclose(forgetful, fresh, rtol=1e-6)
     assert abs(forgetful - second) > 1e-4
 
-    # the step differentiates by the parameters alone: the segment is the window of truncated BPTT
     def by_carry(carry):
-        return loss({"carry": carry}, slice(half, None), False)[0]
+        return loss({"carry": after["carry"]._replace(carry=carry)}, slice(half, None), False)[0]
 
-    reaches = jax.tree.leaves(jax.grad(by_carry)(after["carry"]))
-    assert all(np.any(g) for g in reaches)
+    assert not any(np.any(g) for g in jax.tree.leaves(jax.grad(by_carry)(after["carry"].carry)))
+
+
+@pytest.mark.parametrize("k2", [None, 4, 6, 8])
+def test_k2_is_how_far_gradients_pass(trained, k2):
+    """Against one long run whose carry is cut k2 steps before the end of each segment of 4."""
+    experiment, params, _, batch = trained
+    model, key, k1 = experiment.model, jax.random.key(0), 4
+    task = dataclasses.replace(experiment.task, k2=k2)
+    segments = [
+        {k: v if k == "reset" else v[:, i : i + k1] for k, v in batch.items()}
+        for i in (0, k1, 2 * k1)
+    ]
+    _, state = task.init(model, key, segments[0])
+
+    def by_task(params):
+        losses, carried = [], state
+        for i, segment in enumerate(segments):
+            segment = segment | {"reset": jnp.full(len(batch["inputs"]), i == 0)}
+            value, (carried, _) = task.loss(model, params, carried, segment, key, train=False)
+            losses.append(value)
+        return jnp.stack(losses)
+
+    def by_hand(params):
+        losses = []
+        for end in (k1, 2 * k1, 3 * k1):
+            cut, carry = max(end - (k2 or k1), 0), None
+            if cut:
+                _, carry = model.apply({"params": params}, batch["inputs"][:, :cut], train=False)
+                carry = jax.lax.stop_gradient(carry)
+            given = batch["inputs"][:, cut:end]
+            logits, _ = model.apply({"params": params}, given, carry, train=False)
+            targets = batch["targets"][:, end - k1 : end]
+            each = optax.softmax_cross_entropy_with_integer_labels(logits[:, -k1:], targets)
+            losses.append(each.mean())
+        return jnp.stack(losses)
+
+    np.testing.assert_allclose(by_task(params), by_hand(params), rtol=1e-5)
+    found, expected = jax.jacrev(by_task)(params), jax.jacrev(by_hand)(params)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_k2_less_than_a_segment_is_refused(trained):
+    experiment, _, _, batch = trained
+    with pytest.raises(UserError, match=r"--task.k2=3 .* --data.length=\d+"):
+        LanguageModel(k2=3).init(experiment.model, jax.random.key(0), batch)
 
 
 def test_masked_targets_count_for_nothing(trained):
