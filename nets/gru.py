@@ -7,11 +7,20 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.cell import Cell, gates, glorot_gates, orthogonal_gates, tanh, with_bias
+from nets.layers.cell import (
+    Cell,
+    gates,
+    glorot_gates,
+    norm_weights,
+    normalised,
+    orthogonal_gates,
+    tanh,
+    with_bias,
+)
 
 
 class GRUCarry(NamedTuple):
-    """What a GRU remembers: its output h [B, H]."""
+    """What a gated recurrent unit remembers: its output h [B, H]."""
 
     h: jax.Array
 
@@ -23,36 +32,133 @@ class GRU(Cell):
         n = tanh(x_t W_n + b_n + r * (h_{t-1} R_n + a))
         h_t = z * h_{t-1} + (1 - z) * n
 
-    (Cho et al. 2014 let r act before it, on h_{t-1}: `GRUBefore`.) W is `kernel` [D, 3H], R
-    `recurrent_kernel` [H, 3H], b `bias` [3H], a `recurrent_bias` [H]; their columns are the gates
-    in the order r z n.
+    W is `kernel` [D, 3H], R `recurrent_kernel` [H, 3H], b `bias` [3H], a `recurrent_bias` [H];
+    their columns are the gates in the order r z n. The gates of W start as Glorot and Bengio 2010,
+    those of R orthogonal, b and a at zero.
+
+    With `reset="before"` r acts on h_{t-1}, as Cho et al. 2014 published it:
+
+        n = tanh(x_t W_n + b_n + (r * h_{t-1}) R_n)
+
+    R_rz is `recurrent_kernel` [H, 2H] then, R_n `recurrent_candidate_kernel` [H, H], and there is
+    no a. A step is two matmuls.
+
+    `layer_norm` is that of Ba et al. 2016, appendix: x_t W_rz, x_t W_n, h_{t-1} R_rz and what R_n
+    gives are normalised, each over its whole row and with a scale and a bias of its own
+    (`norm_x_gates`, `norm_x_candidate`, `norm_h_gates`, `norm_h_candidate`). There is no b or a.
 
     Attributes:
         features: number of units H.
-        update_gate: what z = 1 does: "keep" is as above (Cho et al. 2014), "replace" swaps z and 1 - z
-            (Chung et al. 2014).
+        update_gate: what z = 1 does: "keep" is as above (Cho et al. 2014), "replace" swaps z and
+            1 - z (Chung et al. 2014).
+        reset: whether r acts after the matmul or before it.
+        layer_norm: whether what enters the gates is normalised.
     """
 
     update_gate: Literal["keep", "replace"] = "keep"
+    reset: Literal["after", "before"] = "after"
+    layer_norm: bool = False
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        h, zeros = self.features, nn.initializers.zeros
-        return {
+        h, after, zeros = self.features, self.reset == "after", nn.initializers.zeros
+        gates_of_r = (3 if after else 2) * h
+        weights = {
             "kernel": self.param("kernel", glorot_gates(3), (shape[-1], 3 * h), dtype),
-            "recurrent_kernel": self.param("recurrent_kernel", orthogonal_gates, (h, 3 * h), dtype),
-            "bias": self.param("bias", zeros, (3 * h,), dtype),
-            "recurrent_bias": self.param("recurrent_bias", zeros, (h,), dtype),
+            "recurrent_kernel": self.param(
+                "recurrent_kernel", orthogonal_gates, (h, gates_of_r), dtype
+            ),
         }
+        if not after:
+            name = "recurrent_candidate_kernel"
+            weights[name] = self.param(name, orthogonal_gates, (h, h), dtype)
+        if self.layer_norm:
+            for side in "x", "h":
+                weights |= norm_weights(self, f"norm_{side}_gates", 2 * h, dtype)
+                weights |= norm_weights(self, f"norm_{side}_candidate", h, dtype)
+            return weights
+        weights["bias"] = self.param("bias", zeros, (3 * h,), dtype)
+        if after:
+            weights["recurrent_bias"] = self.param("recurrent_bias", zeros, (h,), dtype)
+        return weights
+
+    @nn.nowrap
+    def project(self, weights: dict, x: jax.Array) -> jax.Array:
+        if not self.layer_norm:
+            return super().project(weights, x)
+        xw, at = x @ weights["kernel"], 2 * self.features
+        past = normalised(weights, "norm_x_gates", xw[..., :at])
+        candidate = normalised(weights, "norm_x_candidate", xw[..., at:])
+        return jnp.concatenate([past, candidate], axis=-1)
 
     @nn.nowrap
     def combine(self, weights: dict, carry: GRUCarry, z: jax.Array, x: jax.Array) -> GRUCarry:
         """The next carry, from z = h_{t-1} R and the projected input, each [B, 3H]."""
         at = 2 * self.features
-        r, u = gates(x[..., :at] + z[..., :at], "ss")
-        n = tanh(x[..., at:] + r * with_bias(z[..., at:], weights["recurrent_bias"]))
+        r, u = gates(x[..., :at] + normalised(weights, "norm_h_gates", z[..., :at]), "ss")
+        if self.layer_norm:
+            candidate = normalised(weights, "norm_h_candidate", z[..., at:])
+        else:
+            candidate = with_bias(z[..., at:], weights["recurrent_bias"])
+        return self._mixed(carry, u, tanh(x[..., at:] + r * candidate))
+
+    @nn.nowrap
+    def update(self, weights: dict, carry: GRUCarry, x: jax.Array) -> GRUCarry:
+        if self.reset == "after":
+            return super().update(weights, carry, x)
+        at, h = 2 * self.features, carry.h.astype(x.dtype)
+        z = normalised(weights, "norm_h_gates", h @ weights["recurrent_kernel"])
+        r, u = gates(x[..., :at] + z, "ss")
+        candidate = (r * h) @ weights["recurrent_candidate_kernel"]
+        candidate = normalised(weights, "norm_h_candidate", candidate)
+        return self._mixed(carry, u, tanh(x[..., at:] + candidate))
+
+    @nn.nowrap
+    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> GRUCarry:
+        return GRUCarry(jnp.zeros((*shape[:-1], self.features), dtype))
+
+    @property
+    def fusable(self) -> bool:
+        return self.reset == "after"
+
+    @nn.nowrap
+    def _mixed(self, carry, u, n):
         old, new = (carry.h, n) if self.update_gate == "keep" else (n, carry.h)
         return GRUCarry(new + u * (old - new))
+
+
+class MGU(Cell):
+    """Minimal gated unit: a GRU whose one gate forgets and resets (Zhou et al. 2016).
+
+        f = sigmoid(x_t W_f + h_{t-1} R_f + b_f)
+        n = tanh(x_t W_n + (f * h_{t-1}) R_n + b_n)
+        h_t = (1 - f) * h_{t-1} + f * n
+
+    W is `kernel` [D, 2H], R_f `recurrent_kernel` [H, H], R_n `recurrent_candidate_kernel` [H, H],
+    b `bias` [2H]; the columns of W and b are in the order f n. The gates of W start as Glorot and
+    Bengio 2010, R_f and R_n orthogonal, b at zero. A step is two matmuls.
+
+    Attributes:
+        features: number of units H.
+    """
+
+    @nn.compact
+    def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
+        h = self.features
+        names = "recurrent_kernel", "recurrent_candidate_kernel"
+        return {
+            "kernel": self.param("kernel", glorot_gates(2), (shape[-1], 2 * h), dtype),
+            **{name: self.param(name, orthogonal_gates, (h, h), dtype) for name in names},
+            "bias": self.param("bias", nn.initializers.zeros, (2 * h,), dtype),
+        }
+
+    @nn.nowrap
+    def update(self, weights: dict, carry: GRUCarry, x: jax.Array) -> GRUCarry:
+        h = carry.h.astype(x.dtype)
+        (f,) = gates(x[..., : self.features] + h @ weights["recurrent_kernel"], "s")
+        candidate = (f * h) @ weights["recurrent_candidate_kernel"]
+        n = tanh(x[..., self.features :] + candidate)
+        return GRUCarry(carry.h + f * (n - carry.h))
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> GRUCarry:

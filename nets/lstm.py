@@ -1,5 +1,6 @@
 """Long short-term memory."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -7,11 +8,21 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.cell import Cell, gates, glorot_gates, orthogonal_gates, tanh
+from nets.layers.cell import (
+    Cell,
+    gates,
+    glorot_gates,
+    norm_weights,
+    normalised,
+    orthogonal_gates,
+    scaled,
+    tanh,
+    with_bias,
+)
 
 
 class LSTMCarry(NamedTuple):
-    """What an LSTM remembers: the cell state c and the output h, each [B, H]."""
+    """What an LSTM remembers: the cell state c [B, H] and the output h [B, H or P]."""
 
     c: jax.Array
     h: jax.Array
@@ -24,41 +35,125 @@ class LSTM(Cell):
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(c_t)
 
-    The variant without peepholes, as in Zaremba et al. 2014. W is `kernel` [D, 4H], R
-    `recurrent_kernel` [H, 4H], b `bias` [4H], one only (cuDNN and torch add two); their columns
-    are the gates in the order i f g o. The gates of W start as Glorot and Bengio 2010, those of R
-    orthogonal, b at zero but for the forget gate.
+    As it stands it is that of Zaremba et al. 2014. W is `kernel` [D, 4H], R `recurrent_kernel`
+    [H, 4H], b `bias` [4H], one only (cuDNN and torch add two); their columns are the gates in the
+    order i f g o. The gates of W start as Glorot and Bengio 2010, those of R orthogonal, b at zero
+    but for the forget gate. Its variants combine freely:
+
+    `peepholes` adds V_i * c_{t-1} to i, V_f * c_{t-1} to f and V_o * c_t to o (Graves 2013,
+    equations 7 to 11); V is `peephole` [3, H], zero at first.
+
+    `coupled` has 1 - sigmoid(f) for sigmoid(i) (Greff et al. 2017, CIFG): the columns are f g o, V
+    is [2, H].
+
+    `projection` has h_t = (sigmoid(o) * tanh(c_t)) P (Sak et al. 2014), so that R is [P, 4H]; P is
+    `projection` [H, P], Glorot uniform at first. A step is two matmuls then.
+
+    `layer_norm` is that of Ba et al. 2016, equations 20 to 22, each LN over the whole row and with
+    a scale and a bias of its own, `norm_x`, `norm_h` [4H] and `norm_c` [H]:
+
+        i, f, g, o = LN(x_t W) + LN(h_{t-1} R) + b
+        h_t = sigmoid(o) * tanh(LN(c_t))
+
+    Peepholes see c as it is, and add to what is normalised.
 
     Attributes:
         features: number of units H.
         forget_bias: initial bias of the forget gate (Jozefowicz et al. 2015); it is part of b,
             nothing is added later.
+        peepholes: whether the gates see the cell state.
+        coupled: whether the input gate is one minus the forget gate.
+        projection: size P of the output; none is H, without a projection.
+        layer_norm: whether what enters the gates, and c_t, is normalised.
+        chrono: greatest time lag T_max in steps, by which b starts instead of `forget_bias`:
+            b_f = log u, b_i = -b_f, with u uniform in [1, T_max - 1] (Tallec and Ollivier 2018).
     """
 
     forget_bias: float = 1.0
+    peepholes: bool = False
+    coupled: bool = False
+    projection: int | None = None
+    layer_norm: bool = False
+    chrono: int | None = None
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        h = self.features
-        return {
-            "kernel": self.param("kernel", glorot_gates(4), (shape[-1], 4 * h), dtype),
-            "recurrent_kernel": self.param("recurrent_kernel", orthogonal_gates, (h, 4 * h), dtype),
-            "bias": self.param("bias", self._initial_bias, (4 * h,), dtype),
+        """The weights.
+
+        Raises:
+            ValueError: `chrono` is below 2.
+        """
+        if self.chrono is not None and self.chrono < 2:
+            raise ValueError(f"chrono={self.chrono}: the greatest time lag is at least 2 steps")
+        h, size, parts = self.features, self.output_features, 3 if self.coupled else 4
+        orthogonal = functools.partial(orthogonal_gates, parts=parts)
+        weights = {
+            "kernel": self.param("kernel", glorot_gates(parts), (shape[-1], parts * h), dtype),
+            "recurrent_kernel": self.param(
+                "recurrent_kernel", orthogonal, (size, parts * h), dtype
+            ),
+            "bias": self.param("bias", self.initial_bias, (parts * h,), dtype),
         }
+        if self.peepholes:
+            zeros = nn.initializers.zeros
+            weights["peephole"] = self.param("peephole", zeros, (parts - 1, h), dtype)
+        if self.projection is not None:
+            glorot = nn.initializers.glorot_uniform()
+            weights["projection"] = self.param("projection", glorot, (h, size), dtype)
+        if self.layer_norm:
+            weights |= norm_weights(self, "norm_x", parts * h, dtype)
+            weights |= norm_weights(self, "norm_h", parts * h, dtype)
+            weights |= norm_weights(self, "norm_c", h, dtype)
+        return weights
+
+    @nn.nowrap
+    def project(self, weights: dict, x: jax.Array) -> jax.Array:
+        return with_bias(normalised(weights, "norm_x", x @ weights["kernel"]), weights["bias"])
 
     @nn.nowrap
     def combine(self, weights: dict, carry: LSTMCarry, z: jax.Array, x: jax.Array) -> LSTMCarry:
-        """The next carry, from z = h_{t-1} R and the projected input, each [B, 4H]."""
-        i, f, g, o = gates(x + z, "ssts")
-        c = f * carry.c + i * g
-        return LSTMCarry(c, o * tanh(c))
+        """The next carry, before any projection, from z = h_{t-1} R and the projected input."""
+        h, sigmoids = self.features, "s" if self.coupled else "ss"
+        a = x + normalised(weights, "norm_h", z)
+        if self.peepholes:
+            *early, late = weights["peephole"]  # [H] each
+            seen = jnp.concatenate([scaled(carry.c.astype(a.dtype), v) for v in early], axis=-1)
+            *i, f = gates(a[..., : -2 * h] + seen, sigmoids)
+            g = tanh(a[..., -2 * h : -h])
+        else:
+            *i, f, g, o = gates(a, sigmoids + "ts")
+        c = f * carry.c + (i[0] if i else 1 - f) * g
+        if self.peepholes:
+            (o,) = gates(a[..., -h:] + scaled(c.astype(a.dtype), late), "s")
+        return LSTMCarry(c, o * tanh(normalised(weights, "norm_c", c)))
+
+    @nn.nowrap
+    def update(self, weights: dict, carry: LSTMCarry, x: jax.Array) -> LSTMCarry:
+        new = super().update(weights, carry, x)
+        if self.projection is None:
+            return new
+        return new._replace(h=new.h.astype(x.dtype) @ weights["projection"])
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> LSTMCarry:
-        zeros = jnp.zeros((*shape[:-1], self.features), dtype)
-        return LSTMCarry(zeros, zeros)
+        sizes = self.features, self.output_features
+        return LSTMCarry(*(jnp.zeros((*shape[:-1], size), dtype) for size in sizes))
+
+    @property
+    def output_features(self) -> int:
+        return self.features if self.projection is None else self.projection
+
+    @property
+    def fusable(self) -> bool:
+        return self.projection is None
 
     @nn.nowrap
-    def _initial_bias(self, key, shape, dtype):
-        gate = slice(self.features, 2 * self.features)
-        return jnp.zeros(shape, dtype).at[gate].set(self.forget_bias)
+    def initial_bias(self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
+        """Initialiser of b, its gates in the order [i] f g o."""
+        h, zeros = self.features, jnp.zeros(shape, dtype)
+        forget = slice(shape[0] - 3 * h, shape[0] - 2 * h)
+        if self.chrono is None:
+            return zeros.at[forget].set(self.forget_bias)
+        lags = jax.random.uniform(key, (h,), dtype, 1, self.chrono - 1)
+        bias = zeros.at[forget].set(jnp.log(lags))
+        return bias if self.coupled else bias.at[:h].set(-jnp.log(lags))

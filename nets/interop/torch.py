@@ -16,50 +16,235 @@ Arrays = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int | None, ...]]  # None: any size
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}
-_FREE = {"features", "activation", "identity", "forget_bias", "chrono", "parent", "name"}
-"""Fields whose value does not matter here: what weights start from, and what they do not show."""
+_FREE = {"features", "activation", "identity", "forget_bias", "chrono", "projection"}
+"""Fields of these cells that may have any value; all others only their default."""
 
 
 def recurrent_from_torch(
     state_dict: Mapping[str, Any], cell: Cell, *, prefix: str = ""
 ) -> dict[str, Arrays]:
-    """The parameters with which `Recurrent(cell, layers, bidirectional)` computes what torch does.
+    """Parameters with which `Recurrent(cell, layers, bidirectional)` computes what torch does.
 
-    torch.nn.RNN is `Elman` (the state dict does not hold its nonlinearity), torch.nn.LSTM `LSTM`,
-    torch.nn.GRU `GRU`; gates are in torch's order, i f g o and r z n. Torch adds two biases:
+    `Elman` is torch.nn.RNN (whose nonlinearity is not in a state dict), `LSTM` torch.nn.LSTM
+    (`projection` its proj_size), `GRU` torch.nn.GRU. Gates are in torch's order, i f g o and
+    r z n. Where torch adds two biases there is one,
 
         bias = bias_ih + bias_hh
 
-    but in the gate n of a GRU, where bias = bias_ih and recurrent_bias = bias_hh. Biases that are
-    not there (bias=False) become zeros. There are as many layers and directions as in the state
-    dict; Flax leaves parameters unread that a smaller `Recurrent` does not ask for.
+    but for the gate n of a GRU, where bias = bias_ih and recurrent_bias = bias_hh. Of a module
+    with bias=False they are zeros.
+
+    There are as many layers and directions as in the state dict. `Recurrent` leaves those unread
+    that it has not, as Flax does.
 
     Args:
-        state_dict: tensors or arrays; what is returned are copies, of the same types.
+        state_dict: tensors or arrays by name. What is returned are copies, of the same types.
         cell: the cell of each layer and direction.
-        prefix: what the names of the recurrent module begin with, as "encoder.rnn."; all other
+        prefix: what the recurrent module's names begin with, as in "encoder.rnn."; all other
             names are passed over.
 
     Returns:
-        The weights of the cell by layer: layer_0, layer_0_reverse, layer_1, ...
+        The cell's weights by layer: "layer_0", "layer_0_reverse", "layer_1" and so on.
 
     Raises:
-        ValueError: torch has no such cell; or a name is missing or unexpected or a shape wrong,
-            with a table of all that are.
+        ValueError: torch has no such cell; or names are missing or unexpected, or shapes wrong: a
+            table of all of them.
     """
     _refuse_unknown(cell)
-    found = {k.removeprefix(prefix): _array(a) for k, a in state_dict.items() if k.startswith(prefix)}
-    places = _places(r"\w+_l(\d+)(_reverse)?", found)
-    parts = ["weight_ih", "weight_hh"]
-    if any(name.startswith("bias") for name in found):
-        parts += ["bias_ih", "bias_hh"]
-    expected = {}
-    for place, width in _widths(cell, places, found.get("weight_ih_l0"), axis=1).items():
-        rows = _GATES[type(cell)] * cell.features
-        shapes = [(rows, width), (rows, cell.output_features), (rows,), (rows,)]
-        expected |= {f"{part}_l{place}": shape for part, shape in zip(parts, shapes)}
+    found = {
+        name.removeprefix(prefix): _array(tensor)
+        for name, tensor in state_dict.items()
+        if name.startswith(prefix)
+    }
+    bias = any(name.startswith("bias_") for name in found)
+    widths = _widths(cell, r"\w+_l(\d+)(_reverse)?", found, found.get("weight_ih_l0"), axis=1)
+    expected = {
+        f"{part}_l{place}": shape
+        for place, width in widths.items()
+        for part, shape in _torch_shapes(cell, width, bias).items()
+    }
     _check(cell, prefix, expected, found)
     return {
-        f"layer_{place}": _layer(cell, {part: found[f"{part}_l{place}"] for part in parts})
-        for place in places
+        f"layer_{place}": _layer_from_torch(
+            cell, {part: found[f"{part}_l{place}"] for part in _torch_shapes(cell, None, bias)}
+        )
+        for place in widths
     }
+
+
+def recurrent_to_torch(
+    params: Mapping[str, Any], cell: Cell, *, prefix: str = "", bias: bool = True
+) -> Arrays:
+    """The state dict with which torch computes what `Recurrent` does: `recurrent_from_torch` back.
+
+    bias_ih is `bias` and bias_hh zero, but in the gate n of a GRU, where it is `recurrent_bias`.
+    Torch has no counterpart of `Recurrent`'s residual layers and lookahead, which parameters do
+    not show, and joins its directions as merge="concat" does.
+
+    Args:
+        params: the parameters of `Recurrent`.
+        cell: its cell.
+        prefix: what the names are to begin with.
+        bias: whether the module has biases; if not, they have to be zeros here.
+
+    Returns:
+        Copies, of the same types, by torch's names.
+
+    Raises:
+        ValueError: torch has no such cell; or names are missing or unexpected, or shapes wrong: a
+            table of all of them; or with bias=False there are biases.
+    """
+    _refuse_unknown(cell)
+    found = _flat(params)
+    first = found.get("layer_0/kernel")
+    widths = _widths(cell, r"layer_(\d+)(_reverse)?/.*", found, first, axis=0)
+    expected = {
+        f"layer_{place}/{part}": shape
+        for place, width in widths.items()
+        for part, shape in _shapes(cell, width).items()
+    }
+    _check(cell, "", expected, found)
+    biases = [name for name in found if name.endswith("bias") and found[name].any()]
+    if biases and not bias:
+        raise ValueError(f"bias=False, but there are biases: {', '.join(biases)}")
+    parts = _torch_shapes(cell, None, bias)
+    state_dict = {}
+    for place in widths:
+        layer = {part: found[f"layer_{place}/{part}"] for part in _shapes(cell, None)}
+        theirs = _layer_to_torch(cell, layer)
+        state_dict |= {f"{prefix}{part}_l{place}": theirs[part] for part in parts}
+    return state_dict
+
+
+def _torch_shapes(cell: Cell, width: int | None, bias: bool) -> Shapes:
+    """What torch has for one layer and direction with inputs of this width, in its order."""
+    rows, size = _GATES[type(cell)] * cell.features, cell.output_features
+    shapes = {"weight_ih": (rows, width), "weight_hh": (rows, size)}
+    if bias:
+        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    if _projected(cell):
+        shapes["weight_hr"] = (size, cell.features)
+    return shapes
+
+
+def _shapes(cell: Cell, width: int | None) -> Shapes:
+    """What the cell has for the same."""
+    columns, size = _GATES[type(cell)] * cell.features, cell.output_features
+    shapes = {"kernel": (width, columns), "recurrent_kernel": (size, columns), "bias": (columns,)}
+    if isinstance(cell, GRU):
+        shapes["recurrent_bias"] = (cell.features,)
+    if _projected(cell):
+        shapes["projection"] = (cell.features, size)
+    return shapes
+
+
+def _layer_from_torch(cell: Cell, theirs: Arrays) -> Arrays:
+    layer = {
+        "kernel": theirs["weight_ih"].T.copy(),
+        "recurrent_kernel": theirs["weight_hh"].T.copy(),
+    }
+    rows, dtype = layer["kernel"].shape[1], layer["kernel"].dtype
+    ih, hh = (theirs.get(part, np.zeros(rows, dtype)) for part in ("bias_ih", "bias_hh"))
+    layer["bias"] = ih + hh
+    if isinstance(cell, GRU):
+        at = 2 * cell.features
+        layer["bias"][at:] = ih[at:]
+        layer["recurrent_bias"] = hh[at:].copy()
+    if _projected(cell):
+        layer["projection"] = theirs["weight_hr"].T.copy()
+    return layer
+
+
+def _layer_to_torch(cell: Cell, layer: Arrays) -> Arrays:
+    theirs = {
+        "weight_ih": layer["kernel"].T.copy(),
+        "weight_hh": layer["recurrent_kernel"].T.copy(),
+        "bias_ih": layer["bias"].copy(),
+        "bias_hh": np.zeros_like(layer["bias"]),
+    }
+    if isinstance(cell, GRU):
+        theirs["bias_hh"][2 * cell.features :] = layer["recurrent_bias"]
+    if _projected(cell):
+        theirs["weight_hr"] = layer["projection"].T.copy()
+    return theirs
+
+
+def _projected(cell: Cell) -> bool:
+    return isinstance(cell, LSTM) and cell.projection is not None
+
+
+def _refuse_unknown(cell: Cell) -> None:
+    """Raises ValueError for a cell that torch has no module of."""
+    kind = type(cell).__name__
+    if type(cell) not in _GATES:
+        raise ValueError(f"torch has no {kind}: Elman, LSTM and GRU are valid")
+    own = {field.name for field in dataclasses.fields(Cell)}
+    for field in dataclasses.fields(cell):
+        value = getattr(cell, field.name)
+        if field.name not in own | _FREE and value != field.default:
+            raise ValueError(
+                f"torch has no {kind} with {field.name}={value!r}: {field.default!r} is valid"
+            )
+
+
+def _widths(
+    cell: Cell, pattern: str, names: Iterable[str], first: np.ndarray | None, axis: int
+) -> dict[str, int | None]:
+    """Width of the inputs by place ("0", "0_reverse", "1"), from the `names` that fit `pattern`.
+
+    `first` is the first layer's kernel, whose `axis` goes over the inputs.
+    """
+    places = [match.groups() for match in (re.fullmatch(pattern, name) for name in names) if match]
+    layers = 1 + max((int(layer) for layer, _ in places), default=0)
+    ends = ("", "_reverse") if any(reverse for _, reverse in places) else ("",)
+    width = first.shape[axis] if first is not None and first.ndim == 2 else None
+    widths = {}
+    for layer in range(layers):
+        widths |= {f"{layer}{end}": width for end in ends}
+        width = cell.output_features * len(ends)
+    return widths
+
+
+def _check(cell: Cell, prefix: str, expected: Shapes, found: Arrays) -> None:
+    """Raises ValueError with a table of the names whose shapes are not as expected."""
+    table = [("name", "expected", "found")]
+    for name in {**expected, **found}:
+        want, got = expected.get(name), found[name].shape if name in found else None
+        if want is None or got is None or not _fits(want, got):
+            table.append((prefix + name, _text(want), _text(got)))
+    if len(table) > 1:
+        long, middle = (max(len(row[i]) for row in table) for i in (0, 1))
+        lines = [f"{name:{long}}  {want:{middle}}  {got}" for name, want, got in table]
+        heading = f"these are not the weights of {type(cell).__name__}({cell.features}):"
+        raise ValueError("\n".join([heading, *lines]))
+
+
+def _fits(want: tuple[int | None, ...], got: tuple[int, ...]) -> bool:
+    return len(want) == len(got) and all(w in (None, g) for w, g in zip(want, got, strict=True))
+
+
+def _text(shape: tuple[int | None, ...] | None) -> str:
+    if shape is None:
+        return "nothing"
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+def _flat(tree: Any, name: str = "") -> Arrays:
+    """A tree's leaves as arrays, by names like "layer_0/kernel"."""
+    if not isinstance(tree, Mapping):
+        return {name: _array(tree)}
+    leaves = {}
+    for key, part in tree.items():
+        leaves |= _flat(part, f"{name}/{key}" if name else key)
+    return leaves
+
+
+def _array(a: Any) -> np.ndarray:
+    """A tensor or an array as a NumPy array of the same type."""
+    if not hasattr(a, "detach"):
+        return np.asarray(a)
+    a = a.detach().cpu()
+    try:
+        return a.numpy()
+    except TypeError:  # a type that only ml_dtypes gives NumPy, such as bfloat16
+        return a.float().numpy().astype(str(a.dtype).removeprefix("torch."))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax import lax
 from jax.typing import DTypeLike
 
 Carry = Any
@@ -110,18 +111,66 @@ def with_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
     return x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def orthogonal_gates(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
-    """Initialiser [H, n H]: an orthogonal matrix for each of the n gates (Saxe et al. 2014)."""
-    init, parts = nn.initializers.orthogonal(), shape[1] // shape[0]
-    keys = jax.random.split(key, parts)
-    return jnp.concatenate([init(k, (shape[0], shape[0]), dtype) for k in keys], axis=-1)
+def scaled(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """x [..., *S] * scale [*S], each unit by its own weight."""
+    return x * scale.reshape((1,) * (x.ndim - scale.ndim) + scale.shape)
+
+
+def norm_weights(cell: Cell, name: str, size: int, dtype: DTypeLike) -> dict[str, jax.Array]:
+    """Declares scale (ones) and bias (zeros), each [size], for the cell's `normalised`."""
+    ones, zeros = nn.initializers.ones, nn.initializers.zeros
+    return {
+        f"{name}_scale": cell.param(f"{name}_scale", ones, (size,), dtype),
+        f"{name}_bias": cell.param(f"{name}_bias", zeros, (size,), dtype),
+    }
+
+
+def normalised(weights: dict, name: str, x: jax.Array) -> jax.Array:
+    """Layer normalisation of x [..., D] over its last axis (Ba et al. 2016).
+
+        (x - mean) / sqrt(variance + 1e-6) * scale + bias
+
+    by the scale and bias that `norm_weights` declared under this name; x itself where it declared
+    none. Mean and variance are float32 at least.
+    """
+    if f"{name}_scale" not in weights:
+        return x
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centred = wide - wide.mean(-1, keepdims=True)
+    inverse = lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6)
+    y = scaled(centred * inverse, weights[f"{name}_scale"])
+    return with_bias(y, weights[f"{name}_bias"]).astype(x.dtype)
+
+
+def orthogonal_gates(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike, parts: int | None = None
+) -> jax.Array:
+    """Initialiser [..., n H]: an orthogonal matrix for each of the n gates (Saxe et al. 2014).
+
+    Each is [P, H], P being all axes but the last; square unless n is given, as `parts`.
+    """
+    init, parts = nn.initializers.orthogonal(), parts or shape[-1] // shape[0]
+    keys, shape = jax.random.split(key, parts), (*shape[:-1], shape[-1] // parts)
+    return jnp.concatenate([init(k, shape, dtype) for k in keys], axis=-1)
+
+
+def scaled_identity(scale: float) -> nn.initializers.Initializer:
+    """Initialiser [H, H]: `scale` times the identity."""
+
+    def init(key, shape, dtype):
+        return scale * jnp.eye(*shape, dtype=dtype)
+
+    return init
 
 
 def glorot_gates(parts: int) -> nn.initializers.Initializer:
-    """Initialiser [D, parts H]: Glorot and Bengio 2010, equation 16, for each gate by itself."""
+    """Initialiser [..., D, parts H]: Glorot and Bengio 2010, equation 16, for each gate by itself.
+
+    The axes before are those of a convolution's window, whose positions both fans count.
+    """
 
     def init(key, shape, dtype):
-        limit = np.sqrt(6 / (shape[0] + shape[1] // parts))
+        limit = np.sqrt(6 / (np.prod(shape[:-2]) * (shape[-2] + shape[-1] // parts)))
         return jax.random.uniform(key, shape, dtype, -limit, limit)
 
     return init

@@ -84,20 +84,28 @@ class Recurrent(nn.Module):
                 none. One tuple a layer: (forward,) or (forward, backward).
             lengths: [B] (int), steps that each row really has, 0 to T; all if none.
             reset: [B, T] or, for step 0 alone, [B] (bool): rows that begin again from zeros
-                before a step.
+                before a step. In padding it counts for nothing.
             train: whether dropout and zoneout act; needs the key "dropout" then.
             stages: whether the outputs of all layers, a tuple, are returned as a third result.
+
+        Raises:
+            ValueError: a length is not in 0 to T (unless it is traced, as inside `jax.jit`),
+                merge="none" with several layers, or backend="fused" of a cell that has no such form.
         """
         batch, length = x.shape[:2]
         if carry is None:
             carry = self.initial_carry((batch, *x.shape[2:]))
-        if reset is not None and reset.ndim == 1:
-            reset = jnp.zeros((batch, length), bool).at[:, 0].set(reset)
+        if reset is not None:
+            reset = jnp.asarray(reset)
+            if reset.ndim == 1:
+                reset = jnp.zeros((batch, length), bool).at[:, 0].set(reset)
         time_major = lambda a: None if a is None else a.swapaxes(0, 1)  # noqa: E731
-        valid = None
+        valid, x, reset = None, time_major(x), time_major(reset)
         if lengths is not None:
+            _check_lengths(lengths, length)
             valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
-        x, reset = time_major(x), time_major(reset)
+            x = jnp.where(_rows(valid, x), x, 0)  # NaN times a gradient of zero is NaN
+            reset = None if reset is None else reset & valid
         after, outputs = [], []
         for i, before in zip(range(self.layers), carry, strict=True):
             given = x
@@ -160,7 +168,7 @@ class Recurrent(nn.Module):
         cell, weights = self._weights(name, x.shape[1:], train)
         if backward:  # a row that begins before step t ends, from behind, after it
             x, valid = jnp.flip(x, 0), None if valid is None else jnp.flip(valid, 0)
-            after = None if reset is None else jnp.flip(reset, 0)
+            after = None if reset is None else jnp.flip(reset, 0).at[-1].set(False)
         elif reset is None:
             after = None
         else:
@@ -256,6 +264,15 @@ def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
     if after is not None:
         new = jax.tree.map(lambda a: jnp.where(_rows(after, a), 0, a), new)
     return new, y
+
+
+def _check_lengths(lengths, steps):
+    if isinstance(lengths, jax.core.Tracer):
+        return
+    lengths = np.asarray(lengths)
+    wrong = lengths[(lengths < 0) | (lengths > steps)]
+    if wrong.size:
+        raise ValueError(f"a length {wrong[0]} for x of {steps} steps: 0 to {steps} are valid")
 
 
 def _rows(mask: jax.Array, a: jax.Array) -> jax.Array:

@@ -19,6 +19,14 @@ RESET[0, [0, 2, 3]] = RESET[1, [1, 4]] = RESET[3, [0, 4, 5]] = True  # of row 1 
 CELLS = {"lstm": LSTM(UNITS), "gru": GRU(UNITS), "elman": Elman(UNITS)}
 MEAN = {"lstm": (0.3, 0.1), "gru": (0.2,), "elman": (0.4,)}
 EVERY = [(cell, backend) for cell in CELLS for backend in ("scan", "fused")]
+# these programs are compiled far longer than they run
+jit = functools.partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
 DOUBLE = {"dtype": jnp.float64, "param_dtype": jnp.float64}
 
 
@@ -49,7 +57,7 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
         parts = zip(jax.tree.leaves(weights), jax.tree.leaves(result), strict=True)
         return sum((w * a).sum() for w, a in parts)
 
-    @functools.partial(jax.jit, static_argnums=3)
+    @functools.partial(jit, static_argnums=3)
     @functools.partial(jax.grad, argnums=(0, 1, 2), has_aux=True)
     def gradients(params, x, carry, model):
         options = {"lengths": lengths, "reset": reset}
@@ -60,7 +68,8 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
     if padding is not None:
         x = np.where(np.arange(TIME)[:, None] < lengths[:, None, None], x, padding)
     with jax.enable_x64(True):
-        gradient, result = gradients(params, x, carry, model.clone(**DOUBLE))
+        found = gradients(params, x, carry, model.clone(**DOUBLE))
+    gradient, result = jax.tree.map(np.asarray, found)
     assert_close(result, expected)
 
     slopes, leaves = [], jax.tree.leaves(gradient)
@@ -85,7 +94,7 @@ def test_lengths(cell, backend):
 
 @pytest.mark.parametrize("cell, backend", EVERY)
 def test_both_directions_with_lengths_and_resets(cell, backend):
-    model = Recurrent(CELLS[cell], 2, bidirectional=True, backend=backend, zoneout=MEAN[cell])
+    model = Recurrent(CELLS[cell], bidirectional=True, backend=backend, zoneout=MEAN[cell])
     assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
 
 
@@ -100,9 +109,9 @@ def test_lookahead_with_lengths_and_resets(cell, backend):
     [
         {"layers": 3, "residual": True, "chunk": 4},
         {"layers": 2, "residual": True, "bidirectional": True, "merge": "sum", "chunk": 2},
-        {"layers": 2, "bidirectional": True, "merge": "average", "lookahead": 0, "chunk": 1},
-        {"bidirectional": True, "merge": "none"},
-        {"layers": 3, "residual": True, "bidirectional": True, "lookahead": 2, "zoneout": (0.2,)},
+        {"layers": 2, "bidirectional": True, "merge": "average", "zoneout": (0.2,), "chunk": 9},
+        {"layers": 2, "residual": True, "bidirectional": True, "lookahead": 2, "chunk": 1},
+        {"bidirectional": True, "merge": "none", "lookahead": 0},
     ],
     ids=str,
 )
@@ -116,7 +125,7 @@ def test_reset_of_the_first_step():
     params, x, carry = given(model)
     alone = np.zeros((BATCH, TIME), bool)
     alone[:, 0] = first
-    got = model.apply({"params": params}, x, carry, reset=first)
+    got = jit(lambda x: model.apply({"params": params}, x, carry, reset=first))(x)
     assert_close(got, plain.run(model, params, x, carry, reset=alone), 1e-5)
 
 
@@ -126,7 +135,7 @@ def test_padding_leaves_the_carry_and_gives_zeros(cell, backend):
     model = Recurrent(CELLS[cell], bidirectional=True, backend=backend)
     params, x, carry = given(model)
 
-    @jax.jit
+    @jit
     def apply(x, lengths):
         return model.apply({"params": params}, x, carry, lengths=lengths, reset=RESET)
 
@@ -142,7 +151,7 @@ def test_lengths_out_of_range():
     model = Recurrent(GRU(UNITS))
     params, x, _ = given(model)
     for lengths, wrong in (([6, 7, 0, 1], "7"), ([6, -2, 0, 1], "-2")):
-        with pytest.raises(ValueError, match=f"length {wrong} .* 0 to 6"):
+        with pytest.raises(ValueError, match=f"length {wrong} .*0 to 6 are valid"):
             model.apply({"params": params}, x, lengths=jnp.array(lengths))
 
 
@@ -153,7 +162,7 @@ def test_what_an_output_depends_on(options, backend):
     model = Recurrent(LSTM(UNITS), bidirectional=True, backend=backend, **options)
     params, x, carry = given(model)
 
-    @jax.jit
+    @jit
     @functools.partial(jax.jacobian, argnums=(0, 1))
     def jacobian(x, carry):
         return model.apply({"params": params}, x, carry, lengths=LENGTHS, reset=RESET)[0]
@@ -171,14 +180,14 @@ def test_what_an_output_depends_on(options, backend):
     np.testing.assert_array_equal(of_h, (b == c) & (piece[b, t] == 0) & (t < LENGTHS[b]))
 
 
-@pytest.mark.parametrize("lookahead", [TIME - 1, TIME, 3 * TIME])
+@pytest.mark.parametrize("lookahead", [TIME - 1, 2 * TIME])
 def test_looking_ahead_past_the_end_is_looking_at_all(lookahead):
-    model = Recurrent(LSTM(UNITS), bidirectional=True)
+    model = Recurrent(Elman(UNITS), bidirectional=True)
     params, x, carry = given(model)
     carry = jax.tree.map(np.zeros_like, carry)
     limited = model.clone(lookahead=lookahead)
     start = tuple((forward,) for forward, _ in carry)
-    outputs, last = limited.apply({"params": params}, x, start, lengths=LENGTHS)
+    outputs, last = jit(lambda x: limited.apply({"params": params}, x, start, lengths=LENGTHS))(x)
     whole, expected = plain.run(model, params, x, carry, LENGTHS)
     assert_close((outputs, last[0]), (whole, expected[0][:1]), 1e-5)
 
@@ -190,7 +199,7 @@ def test_halves_and_steps_equal_the_whole(cell, backend):
     params, x, carry = given(model)
     expected = plain.run(model, params, x, carry)
     apply, step = (
-        jax.jit(functools.partial(model.apply, {"params": params}, method=method))
+        jit(functools.partial(model.apply, {"params": params}, method=method))
         for method in ("__call__", "step")
     )
     first, middle = apply(x[:, :3], carry)
@@ -217,10 +226,10 @@ def test_stages_are_the_layers_outputs():
 def test_initial_carry():
     model = Recurrent(Accumulator(3), 2, bidirectional=True, param_dtype=jnp.bfloat16)
     carry = model.initial_carry((BATCH, 3))
-    assert jax.tree.map(jnp.shape, carry) == (((BATCH, 3),) * 2, ((BATCH, 6),) * 2)
+    assert [a.shape for a in jax.tree.leaves(carry)] == [(BATCH, 3)] * 2 + [(BATCH, 6)] * 2
     assert not any(np.any(a) or a.dtype != jnp.bfloat16 for a in jax.tree.leaves(carry))
     summed = model.clone(merge="sum", lookahead=1).initial_carry((BATCH, 3))
-    assert jax.tree.map(jnp.shape, summed) == (((BATCH, 3),),) * 2
+    assert [a.shape for a in jax.tree.leaves(summed)] == [(BATCH, 3)] * 2
     x = jnp.arange(BATCH * 5 * 3.0).reshape(BATCH, 5, 3)  # summed by the carry that begins at zero
     np.testing.assert_array_equal(
         Recurrent(Accumulator(3)).apply({}, x)[0], np.cumsum(x, axis=1, dtype=np.float32)
