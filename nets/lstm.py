@@ -147,6 +147,10 @@ class LSTM(Cell):
     def fusable(self) -> bool:
         return self.projection is None
 
+    @property
+    def cudnn(self) -> bool:
+        return not (self.peepholes or self.coupled or self.projection or self.layer_norm)
+
     @nn.nowrap
     def initial_bias(self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
         """Initialiser of b, its gates in the order [i] f g o."""

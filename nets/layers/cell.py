@@ -66,6 +66,11 @@ class Cell(nn.Module):
         """Whether a step is one matmul and `combine`."""
         return hasattr(self, "combine")
 
+    @property
+    def cudnn(self) -> bool:
+        """Whether cuDNN computes the same (`nets.layers.cudnn`)."""
+        return False
+
 
 def gates(z: jax.Array, squash: str) -> list[jax.Array]:
     """Splits z [..., n H] into n gates: sigmoid ("s") or tanh ("t") of each, as `squash` says.

@@ -11,10 +11,10 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
-from nets.layers import scan
+from nets.layers import cudnn, scan
 from nets.layers.cell import Cell
 
-Backend = Literal["auto", "scan", "fused"]
+Backend = Literal["auto", "scan", "fused", "cudnn"]
 
 
 class Recurrent(nn.Module):
@@ -45,7 +45,8 @@ class Recurrent(nn.Module):
         zoneout: for each entry of the cell's carry, the probability that a unit keeps it.
         chunk: steps whose inner values are computed again in the backward pass; none keeps all.
         backend: "fused" has its own backward pass (reverse-mode only), "scan" leaves it to
-            automatic differentiation, "auto" is "fused" wherever the cell allows it.
+            automatic differentiation, "cudnn" is a GPU's own (a plain LSTM in float32); "auto" is
+            the fastest of them that can run this layer (`refusals` tells why others cannot).
         dtype: what it computes in.
         param_dtype: what it stores, the carry too: a sum over the whole sequence.
     """
@@ -84,20 +85,23 @@ class Recurrent(nn.Module):
                 none. One tuple a layer: (forward,) or (forward, backward).
             lengths: [B] (int), steps that each row really has, 0 to T; all if none.
             reset: [B, T] or, for step 0 alone, [B] (bool): rows that begin again from zeros
-                before a step. In padding it counts for nothing.
+                before a step; it counts for nothing in padding but for step 0.
             train: whether dropout and zoneout act; needs the key "dropout" then.
             stages: whether the outputs of all layers, a tuple, are returned as a third result.
 
         Raises:
             ValueError: a length is not in 0 to T (unless it is traced, as inside `jax.jit`),
-                merge="none" with several layers, or backend="fused" of a cell that has no such form.
+                merge="none" with several layers, or backend="fused" of a cell without that form.
         """
         batch, length = x.shape[:2]
         if carry is None:
             carry = self.initial_carry((batch, *x.shape[2:]))
         if reset is not None:
             reset = jnp.asarray(reset)
-            if reset.ndim == 1:
+            if reset.ndim == 1 and not self.bidirectional:  # nothing is left for each step to do
+                carry = jax.tree.map(lambda a: jnp.where(_rows(reset, a), 0, a), carry)
+                reset = None
+            elif reset.ndim == 1:
                 reset = jnp.zeros((batch, length), bool).at[:, 0].set(reset)
         time_major = lambda a: None if a is None else a.swapaxes(0, 1)  # noqa: E731
         valid, x, reset = None, time_major(x), time_major(reset)
@@ -105,7 +109,7 @@ class Recurrent(nn.Module):
             _check_lengths(lengths, length)
             valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
             x = jnp.where(_rows(valid, x), x, 0)  # NaN times a gradient of zero is NaN
-            reset = None if reset is None else reset & valid
+            reset = None if reset is None else reset & valid.at[0].set(True)
         after, outputs = [], []
         for i, before in zip(range(self.layers), carry, strict=True):
             given = x
@@ -175,8 +179,13 @@ class Recurrent(nn.Module):
             carry = jax.tree.map(lambda a: jnp.where(_rows(reset[0], a), 0, a), carry)
             after = jnp.concatenate([reset[1:], jnp.zeros_like(reset[:1])])
         carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
-        xw = cell.project(weights, x.astype(self.dtype))
-        last, ys = self._run(cell, weights, xw, carry, valid, after, train)
+        x = x.astype(self.dtype)
+        if self._chosen(after is not None) == "cudnn":
+            c, h, ys = cudnn.lstm(weights, *carry, x, valid)
+            last = type(carry)(c, h)
+        else:
+            xw = cell.project(weights, x)
+            last, ys = self._run(cell, weights, xw, carry, valid, after, train)
         return jnp.flip(ys, 0) if backward else ys, last
 
     def _ahead(self, name, x, valid, reset, train):
@@ -209,7 +218,7 @@ class Recurrent(nn.Module):
             )
         end = functools.partial(_end_of_step, cell, self.zoneout, self.dtype)
         masks = (valid, after, kept)
-        if self._fused(cell):
+        if self._chosen(after is not None) == "fused":
             outside = ("kernel", "bias", "recurrent_kernel")
             local = {k: a for k, a in weights.items() if k not in outside}
 
@@ -231,13 +240,36 @@ class Recurrent(nn.Module):
             return run(carry, (xw, masks))
         return scan.chunked(run, carry, (xw, masks), self.chunk)
 
-    def _fused(self, cell: Cell) -> bool:
-        if self.backend == "fused" and not cell.fusable:
-            raise ValueError(
-                f"{type(cell).__name__} cannot be fused: its step is more than one matmul with h "
-                "and arithmetic; backend='scan' and 'auto' are valid"
-            )
-        return self.backend != "scan" and cell.fusable
+    @nn.nowrap
+    def refusals(self, resets: bool = False) -> dict[str, str | None]:
+        """For each backend, why it cannot run this layer, or None; `auto` takes the first it can.
+
+        Args:
+            resets: whether rows begin again within the sequence.
+        """
+        name = type(self.cell).__name__
+        whole = "a step is more than one matmul with h and arithmetic"
+        reasons = (
+            (jax.default_backend() != "gpu", "there is no GPU"),
+            (not self.cell.cudnn, f"cuDNN has no such {name}"),
+            (jnp.dtype(self.dtype) != jnp.float32, "jax has it for float32 only"),
+            (bool(self.zoneout), "it has no zoneout"),
+            (self.chunk is not None, "it cannot compute chunks again"),
+            (resets, "rows begin again within the sequence"),
+        )
+        return {
+            "cudnn": next((reason for holds, reason in reasons if holds), None),
+            "fused": None if self.cell.fusable else f"{name}: {whole}",
+            "scan": None,
+        }
+
+    def _chosen(self, resets: bool) -> str:
+        refusals = self.refusals(resets)
+        if self.backend == "auto":
+            return next(name for name, reason in refusals.items() if reason is None)
+        if reason := refusals[self.backend]:
+            raise ValueError(f"backend={self.backend!r} cannot run this layer: {reason}")
+        return self.backend
 
     def _merged(self, ys: Sequence[jax.Array], layer: int) -> Any:
         if self.merge == "none":
@@ -285,7 +317,8 @@ class RowConvolution(nn.Module):
 
         y_{t,d} = sum_{j=0}^{context} W_{j,d} x_{t+j,d}
 
-    Steps past the end count as zeros. Outputs are late by `context` steps.
+    Steps past the end count as zeros. Outputs are late by `context` steps. W starts normal, of
+    variance 1 / (context + 1).
 
     Attributes:
         context: number of steps ahead.
@@ -301,7 +334,7 @@ class RowConvolution(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x [B, T, D] to [B, T, D]."""
         taps = self.context + 1
-        init = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=0, out_axis=())
+        init = nn.initializers.normal(taps**-0.5)
         kernel = self.param("kernel", init, (taps, x.shape[-1]), self.param_dtype)
         kernel, length = kernel.astype(self.dtype), x.shape[1]
         x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, self.context), (0, 0)))

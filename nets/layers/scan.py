@@ -124,8 +124,9 @@ def truncated_scan(
     k1. What a loss on the results of the window that ends at step n sends back passes through
     steps n - k2 + 1 .. n and no further, so that no result is reached from more than k2 steps
     (Williams and Peng 1990, "An efficient gradient-based algorithm for on-line training of
-    recurrent network trajectories", with h' = k1 and h = k2). With k2 >= T nothing is cut. The
-    k2 - k1 steps before a window are run again for it: k2 / k1 times the forward work.
+    recurrent network trajectories", with h' = k1 and h = k2). The given carry is reached from
+    windows with n <= k2. With k2 >= T nothing is cut. The k2 - k1 steps before a window are run
+    again for it: k2 / k1 times the forward work.
 
     Args:
         run: a scan over xs: (carry, xs of any length) to the last carry and [length, ...] results.
@@ -135,7 +136,7 @@ def truncated_scan(
         k2: steps back through time, at least k1.
 
     Returns:
-        carry after step T - 1, which no gradient passes, and results [T, ...].
+        carry after step T - 1, which a gradient passes only with k2 >= T, and results [T, ...].
 
     Raises:
         ValueError: k1 < 1, k2 < k1, or T is not a multiple of k1.
@@ -156,21 +157,21 @@ def truncated_scan(
     start = lead * k1 - back  # where the past of the next window begins
     if start:
         carry, _ = run(carry, jax.tree.map(lambda a: a[:start], xs))
+        carry = lax.stop_gradient(carry)
 
     def window(carry, i):
-        carry = lax.stop_gradient(carry)
         given = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start + i * k1, k2), xs)
         carry, first = run(carry, jax.tree.map(lambda a: a[:k1], given))
         if not back:
-            return carry, first
+            return lax.stop_gradient(carry), first
         _, rest = run(carry, jax.tree.map(lambda a: a[k1:], given))
-        return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], first, rest)
+        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], first, rest)
+        return lax.stop_gradient(carry), ys
 
     carry, ys = lax.scan(window, carry, jnp.arange(length // k1 - lead))
     ys = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
     if heads:
         ys = jax.tree.map(lambda *parts: jnp.concatenate(parts), *heads, ys)
-    carry = lax.stop_gradient(carry)
     if back:
         carry, _ = run(carry, jax.tree.map(lambda a: a[length - back :], xs))
     return lax.stop_gradient(carry), ys

@@ -1,9 +1,9 @@
 """Language modelling: the next symbol, by truncated back-propagation through time."""
 
 import dataclasses
-import functools
 import itertools
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -26,13 +26,15 @@ class LanguageModel:
     The recurrent carry goes from segment to segment in the model state, and no gradient follows it
     from one update to the next: truncated BPTT(k2; k1) (Williams and Peng 1990), where k1 is the
     length of a segment and `k2` how many steps back a gradient passes. Beyond k1, the k2 - k1
-    steps before a segment are run again for it; with dropout they then draw other masks. Metrics:
-    loss (nats a symbol), bits_per_character, perplexity, accuracy.
+    steps before a segment are run again for it; with dropout they then draw other masks.
+
+    A symbol is a character or a word, as the data has it. Metrics: loss (nats a symbol),
+    bits_per_symbol, perplexity (a symbol), accuracy.
 
     Attributes:
         k2: steps that gradients pass back through time, at least a segment's; none is a segment's.
-        sample_length: characters written at each evaluation.
-        temperature: of those samples; 0 takes the likeliest character.
+        sample_length: symbols written at each evaluation.
+        temperature: of those samples; 0 takes the likeliest symbol.
     """
 
     k2: int | None = None
@@ -53,9 +55,11 @@ class LanguageModel:
 
     def loss(self, model, params, model_state, batch, key, train):
         keys = iter(jax.random.split(key))  # run once or twice
+        window = model_state["carry"]
 
         def run(carry, steps):  # time first
             inputs, reset = (a.swapaxes(0, 1) for a in steps)
+            reset = reset if window.xs else batch["reset"]  # then no step has to look for one
             noise = {"dropout": next(keys)}
             variables = {"params": params}
             logits, carry = model.apply(variables, inputs, carry, reset, train=train, rngs=noise)
@@ -63,7 +67,6 @@ class LanguageModel:
 
         reset = jnp.zeros(batch["inputs"].shape, bool).at[:, 0].set(batch["reset"])
         steps = batch["inputs"].T, reset.T
-        window = model_state["carry"]
         window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
         window, logits = truncated_window(run, window, steps)
         window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
@@ -80,37 +83,91 @@ class LanguageModel:
     def finish(self, sums: dict) -> dict[str, float]:
         means = {k: float(s / w) for k, (s, w) in sums.items()}
         if "loss" in means:
-            means["bits_per_character"] = means["loss"] / math.log(2)
+            means["bits_per_symbol"] = means["loss"] / math.log(2)
             means["perplexity"] = math.exp(min(means["loss"], 700.0))
         return means
 
     def sample(
-        self, model, params, facts, key, prompt: str, length: int, temperature: float
+        self,
+        model,
+        params,
+        facts,
+        key,
+        prompt: str,
+        length: int,
+        temperature: float,
+        top_k: int | None = None,
     ) -> str:
-        """`length` characters that follow the prompt.
+        """What follows the prompt: `length` symbols, drawn from the `top_k` likeliest (none: all).
 
         Raises:
-            UserError: the prompt is empty or has characters that the vocabulary lacks.
+            UserError: the prompt is empty or has symbols that the vocabulary lacks, or there are
+                no k symbols.
         """
-        vocabulary = facts["vocabulary"]
-        if not prompt or (unknown := sorted(set(prompt) - set(vocabulary))):
-            lacking = f"has {''.join(unknown)!r}" if prompt else "is empty"
-            raise UserError(f"the prompt {lacking}; the vocabulary is {vocabulary!r}.")
-        ids = jnp.array([[vocabulary.index(c) for c in prompt]])
-        write = jax.jit(functools.partial(generate, model), static_argnames="length")
-        written = write(params, key, ids, length=length, temperature=temperature)
-        return "".join(vocabulary[i] for i in np.asarray(written))
+        symbols = Symbols(facts)
+        if top_k is not None and not 1 <= top_k <= len(symbols.vocabulary):
+            raise UserError(
+                f"--top_k={top_k} is not possible; it is from 1 to {len(symbols.vocabulary)}, the "
+                "size of the vocabulary."
+            )
+        ids = jnp.array([symbols.encode(prompt)])
+        written = _write(model, params, key, ids, length, temperature, top_k)
+        return symbols.decode(np.asarray(written))
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         vocabulary = facts["vocabulary"]
-        prompt = "\n" if "\n" in vocabulary else vocabulary[0]
+        prompt = "\n" if "\n" in vocabulary or "words" in facts else vocabulary[0]
         text = self.sample(model, params, facts, key, prompt, self.sample_length, self.temperature)
         found: dict[str, View] = {
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
-        if final:
+        if final and "words" not in facts:
             found["cells"] = cells_view(model, params, vocabulary, batches)
         return found
+
+
+_write = jax.jit(generate, static_argnames=("model", "length", "top_k"))
+
+
+class Symbols:
+    """The characters or words of a vocabulary, as the facts of a text have it.
+
+    Where these have "words", the pattern of a word, the vocabulary is a list, in which the end of a
+    line is <eos>; otherwise it is a string of characters.
+    """
+
+    def __init__(self, facts: dict[str, Any]):
+        self.vocabulary, self._word = facts["vocabulary"], facts.get("words")
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text's symbols.
+
+        Raises:
+            UserError: it has none, or some that the vocabulary lacks.
+        """
+        found = list(text)
+        if self._word is not None:
+            found = ["<eos>" if w == "\n" else w for w in re.findall(self._word, text)]
+        if not found:
+            raise UserError(f"the prompt is empty; {self._valid()}.")
+        ids = {symbol: i for i, symbol in enumerate(self.vocabulary)}
+        if unknown := sorted(set(found) - set(ids)):
+            between = "" if self._word is None else " "
+            raise UserError(f"the prompt has {between.join(unknown)!r}; {self._valid()}.")
+        return [ids[symbol] for symbol in found]
+
+    def decode(self, ids: np.ndarray) -> str:
+        """The text; a word has a space before it, but at the beginning of a line."""
+        found = [self.vocabulary[i] for i in ids]
+        if self._word is None:
+            return "".join(found)
+        return re.sub(" <eos> ?", "\n", "".join(f" {word}" for word in found))
+
+    def _valid(self) -> str:
+        if self._word is None:
+            return f"the vocabulary is {self.vocabulary!r}"
+        some = " ".join(self.vocabulary[:20])
+        return f"the vocabulary is of {len(self.vocabulary)} words: {some} ..."
 
 
 def text_features(text: str) -> dict[str, np.ndarray]:
