@@ -122,7 +122,7 @@ class Recurrent(nn.Module):
                 if d and self.lookahead is not None:
                     ys.append(self._ahead(name, x, valid, reset, train))
                 else:
-                    y, c = self._direction(name, x, before[d], valid, reset, train, bool(d))
+                    y, c = self.direction(name, x, before[d], valid, reset, train, bool(d))
                     ys.append(y)
                     last.append(c)
             x = ys[0] if len(ys) == 1 else self._merged(ys, i)
@@ -167,7 +167,7 @@ class Recurrent(nn.Module):
             weights |= {k: drop(a) for k, a in weights.items() if k.startswith("recurrent")}
         return cell.clone(parent=None), weights
 
-    def _direction(self, name, x, carry, valid, reset, train, backward):
+    def direction(self, name, x, carry, valid, reset, train, backward):
         """One cell over x [T, B, ...], from either end."""
         cell, weights = self._weights(name, x.shape[1:], train)
         if backward:  # a row that begins before step t ends, from behind, after it

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from nets.train import checkpoint, evaluate, metrics, resume, step
+from nets.train import checkpoint, evaluate, metrics, nans, resume, step
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.checkpoint import Checkpoints
@@ -54,6 +54,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     reporter.say(f"{parameters:,} parameters on {devices}, from step {start}, in {workdir}")
     evaluator = evaluate.Evaluator(experiment, mesh, signals)
     pending, stop, saved = None, None, start
+    before: dict[int, tuple] = {}  # the state and batch of the last updates, to explain them by
     began = time.monotonic() - progress.elapsed_s
 
     def absorb(n: int, device_metrics: dict) -> int | None:
@@ -62,7 +63,10 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         asked = host.pop(step.STOP, None)
         for name, (s, w) in host.items():
             if not math.isfinite(s):
-                raise Diverged(f"{name} is {float(s)} at step {n}")
+                hint = "--debug_nans tells where it began"
+                if n in before:
+                    hint = nans.explain(experiment, *meshes.fetch(before[n]), workdir)
+                raise Diverged(f"{name} is {float(s)} at step {n}; {hint}")
             total = progress.window.get(name, [0.0, 0.0])
             progress.window[name] = [total[0] + float(s), total[1] + float(w)]
         return int(asked[0]) or None if asked is not None else signals.received
@@ -107,6 +111,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             batch = next(batches)
             if jax.process_count() > 1:
                 batch = meshes.put(batch, rows) | {step.STOP: signals.flags(mesh)}
+            if experiment.debug_nans and jax.process_count() == 1:
+                before = {n: before.get(n), n + 1: (state, batch)}
             state, device_metrics = update(state, batch)
             if pending is not None:
                 stop = absorb(n, pending)
@@ -118,7 +124,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
 
 
 def compile_step(experiment: Experiment, state: states.State, mesh):
-    """The update, compiled for these shapes; the state given to it is donated."""
+    """The update, compiled for these shapes; the state given to it is donated (but to debug)."""
     rows = meshes.rows(mesh)
     batch = {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows)
@@ -127,7 +133,8 @@ def compile_step(experiment: Experiment, state: states.State, mesh):
     if jax.process_count() > 1:
         batch[step.STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
     where = (states.shardings(state, mesh), meshes.replicated(mesh))
-    update = jax.jit(step.make_train_step(experiment), donate_argnums=0, out_shardings=where)
+    donated = () if experiment.debug_nans else 0
+    update = jax.jit(step.make_train_step(experiment), donate_argnums=donated, out_shardings=where)
     return update.lower(state, batch).compile()
 
 
