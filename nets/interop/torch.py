@@ -16,8 +16,8 @@ Arrays = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int | None, ...]]  # None: any size
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}
-_FREE = {"features", "activation", "identity", "forget_bias", "chrono", "projection"}
-"""Fields of these cells that may have any value; all others only their default."""
+_FREE = {"activation", "identity", "forget_bias", "chrono", "projection"}
+"""Fields that may have any value; those that are not here or `Cell`'s need their default."""
 
 
 def recurrent_from_torch(
@@ -34,8 +34,8 @@ def recurrent_from_torch(
     but for the gate n of a GRU, where bias = bias_ih and recurrent_bias = bias_hh. Of a module
     with bias=False they are zeros.
 
-    There are as many layers and directions as in the state dict. `Recurrent` leaves those unread
-    that it has not, as Flax does.
+    There are as many layers and directions as in the state dict; a `Recurrent` that has fewer
+    takes no notice of the rest, because Flax does not complain of parameters that are not used.
 
     Args:
         state_dict: tensors or arrays by name. What is returned are copies, of the same types.
@@ -77,9 +77,9 @@ def recurrent_to_torch(
 ) -> Arrays:
     """The state dict with which torch computes what `Recurrent` does: `recurrent_from_torch` back.
 
-    bias_ih is `bias` and bias_hh zero, but in the gate n of a GRU, where it is `recurrent_bias`.
-    Torch has no counterpart of `Recurrent`'s residual layers and lookahead, which parameters do
-    not show, and joins its directions as merge="concat" does.
+    bias_ih is `bias`; bias_hh is zero, but in the gate n of a GRU, where it is `recurrent_bias`.
+    Torch joins its directions as merge="concat" does, and has nothing like `residual` and
+    `lookahead`, of which parameters show nothing.
 
     Args:
         params: the parameters of `Recurrent`.
@@ -178,10 +178,10 @@ def _refuse_unknown(cell: Cell) -> None:
     kind = type(cell).__name__
     if type(cell) not in _GATES:
         raise ValueError(f"torch has no {kind}: Elman, LSTM and GRU are valid")
-    own = {field.name for field in dataclasses.fields(Cell)}
+    free = _FREE | {field.name for field in dataclasses.fields(Cell)}
     for field in dataclasses.fields(cell):
         value = getattr(cell, field.name)
-        if field.name not in own | _FREE and value != field.default:
+        if field.name not in free and value != field.default:
             raise ValueError(
                 f"torch has no {kind} with {field.name}={value!r}: {field.default!r} is valid"
             )
