@@ -1,4 +1,4 @@
-"""Language model over characters."""
+"""Language model over characters or words."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from nets.elman import Elman
-from nets.gru import GRU
+from nets.gru import GRU, MGU
+from nets.layers.cell import with_bias
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
 
@@ -17,26 +18,44 @@ Carry = tuple
 class CharLM(nn.Module):
     """Stacked recurrent layers that predict the next character (Graves 2013, Karpathy et al. 2015).
 
-    Dropout acts on what enters each layer and the output, never on the way from one step to the
-    next (Zaremba et al. 2014). Embeddings start from N(0, 1).
+    Characters are any symbols that have ids from 0 to V - 1; words, too. Embeddings start from
+    N(0, 1). With `tie` they are also the columns of the output layer (Press and Wolf 2017, section
+    2), beside which it has a bias alone, and start from N(0, 1 / embed).
 
-    Stages: layer_0, layer_1, ... [B, T, cell.features], before dropout.
+    Dropout acts on what enters each layer and the output, never on the way from one step to the
+    next (Zaremba et al. 2014); with `variational` it has one mask for all steps (Gal and Ghahramani
+    2016). These, `embed_dropout`, `recurrent_dropout` and `tie` are the AWD-LSTM (Merity et al.
+    2018, section 4), which has a probability for each place where there is one `dropout` here.
+
+    Stages: layer_0, layer_1, ... [B, T, cell.output_features], before dropout.
 
     Attributes:
         vocab_size: number of different characters V.
         cell: the recurrent cell.
         embed: size of a character's embedding.
         layers: number of recurrent layers.
+        tie: whether the output layer's kernel is the embedding.
         dropout: probability of dropping a unit while training.
+        variational: whether one mask of `dropout` serves all steps.
+        embed_dropout: probability of dropping a character's embedding, all of it, at every place
+            where it stands.
+        recurrent_dropout: probability of dropping a recurrent weight, one mask a call.
+        zoneout: for each entry of the cell's carry, the probability that a unit keeps it (Krueger
+            et al. 2017).
         dtype: what it computes in.
         param_dtype: what it stores, the carry too.
     """
 
     vocab_size: int | None
-    cell: LSTM | GRU | Elman = LSTM(256)
+    cell: LSTM | GRU | MGU | Elman = LSTM(256)
     embed: int = 64
     layers: int = 2
+    tie: bool = False
     dropout: float = 0.0
+    variational: bool = False
+    embed_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, ...] = ()
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -54,22 +73,45 @@ class CharLM(nn.Module):
 
         `carry` is that before the first character, zeros if none; rows start from zeros where
         `reset` holds, [B, T] or, for the first step alone, [B] (bool). Logits are float32 at
-        least. Needs the key `dropout` while training, if there is any.
+        least. Needs the key `dropout` while training, if anything is drawn.
+
+        Raises:
+            ValueError: `tie`, and `embed` is not the size of an output of the cell.
         """
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        drop = nn.Dropout(self.dropout, deterministic=not train)
-        unit = nn.initializers.normal(1.0)
+        wide = jnp.promote_types(self.dtype, jnp.float32)
+        shared = (1,) if self.variational else ()
+        drop = nn.Dropout(self.dropout, shared, deterministic=not train)
+        init = nn.initializers.normal(self.embed**-0.5 if self.tie else 1.0)
         embedding = nn.Embed(
-            self.vocab_size, self.embed, embedding_init=unit, **dtypes, name="embedding"
+            self.vocab_size, self.embed, embedding_init=init, **dtypes, name="embedding"
         )
+        x = embedding(inputs)
+        if train and self.embed_dropout:
+            kept = jnp.ones((self.vocab_size, 1), x.dtype)
+            x = x * nn.Dropout(self.embed_dropout, deterministic=False)(kept)[inputs]
         x, carry, outputs = self._recurrent(name="recurrent")(
-            drop(embedding(inputs)), carry, reset=reset, train=train, stages=True
+            drop(x), carry, reset=reset, train=train, stages=True
         )
-        dtypes["dtype"] = jnp.promote_types(self.dtype, jnp.float32)
-        logits = nn.Dense(self.vocab_size, **dtypes, name="output")(drop(x))
+        x = drop(x)
+        if self.tie:
+            logits = self._tied(x.astype(wide), embedding.embedding.astype(wide))
+        else:
+            dtypes["dtype"] = wide
+            logits = nn.Dense(self.vocab_size, **dtypes, name="output")(x)
         if not stages:
             return logits, carry
         return logits, carry, {f"layer_{i}": x for i, x in enumerate(outputs)}
+
+    def _tied(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
+        if self.embed != self.cell.output_features:
+            raise ValueError(
+                f"tie needs embed={self.embed} to be the size of the last layer's output, "
+                f"{self.cell.output_features}"
+            )
+        zeros = nn.initializers.zeros
+        bias = self.param("output_bias", zeros, (self.vocab_size,), self.param_dtype)
+        return with_bias(x @ embedding.T, bias.astype(x.dtype))
 
     @nn.nowrap
     def initial_carry(self, batch_size: int) -> Carry:
@@ -82,6 +124,9 @@ class CharLM(nn.Module):
             self.cell,
             self.layers,
             dropout=self.dropout,
+            variational=self.variational,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout=self.zoneout,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
             **where,
@@ -95,16 +140,21 @@ def generate(
     prompt: jax.Array,
     length: int,
     temperature: ArrayLike,
+    top_k: int | None = None,
 ) -> jax.Array:
     """Continues prompt [1, P] (int, P > 0) by `length` characters drawn one by one: ids [length].
 
     Characters are drawn from softmax(logits / temperature); temperature 0 takes the likeliest.
+    With `top_k` they are drawn from the k likeliest alone (Fan et al. 2018).
     """
 
     def draw(key, logits):  # [1, V]
+        if top_k is not None:
+            logits, ids = lax.top_k(logits, top_k)
         scaled = logits / jnp.where(temperature == 0, 1, temperature)
         drawn = jax.random.categorical(key, scaled)
-        return jnp.where(temperature == 0, jnp.argmax(logits, -1), drawn).astype(jnp.int32)
+        drawn = jnp.where(temperature == 0, jnp.argmax(logits, -1), drawn).astype(jnp.int32)
+        return drawn if top_k is None else ids[:, drawn[0]]
 
     def step(state, key):
         carry, logits = state

@@ -40,8 +40,7 @@ class GRU(Cell):
 
         n = tanh(x_t W_n + b_n + (r * h_{t-1}) R_n)
 
-    R_rz is `recurrent_kernel` [H, 2H] then, R_n `recurrent_candidate_kernel` [H, H], and there is
-    no a. A step is two matmuls.
+    There is no a then, and a step is two matmuls.
 
     `layer_norm` is that of Ba et al. 2016, appendix: x_t W_rz, x_t W_n, h_{t-1} R_rz and what R_n
     gives are normalised, each over its whole row and with a scale and a bias of its own
@@ -61,24 +60,18 @@ class GRU(Cell):
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        h, after, zeros = self.features, self.reset == "after", nn.initializers.zeros
-        gates_of_r = (3 if after else 2) * h
+        h, zeros = self.features, nn.initializers.zeros
         weights = {
             "kernel": self.param("kernel", glorot_gates(3), (shape[-1], 3 * h), dtype),
-            "recurrent_kernel": self.param(
-                "recurrent_kernel", orthogonal_gates, (h, gates_of_r), dtype
-            ),
+            "recurrent_kernel": self.param("recurrent_kernel", orthogonal_gates, (h, 3 * h), dtype),
         }
-        if not after:
-            name = "recurrent_candidate_kernel"
-            weights[name] = self.param(name, orthogonal_gates, (h, h), dtype)
         if self.layer_norm:
             for side in "x", "h":
                 weights |= norm_weights(self, f"norm_{side}_gates", 2 * h, dtype)
                 weights |= norm_weights(self, f"norm_{side}_candidate", h, dtype)
             return weights
         weights["bias"] = self.param("bias", zeros, (3 * h,), dtype)
-        if after:
+        if self.reset == "after":
             weights["recurrent_bias"] = self.param("recurrent_bias", zeros, (h,), dtype)
         return weights
 
@@ -87,9 +80,9 @@ class GRU(Cell):
         if not self.layer_norm:
             return super().project(weights, x)
         xw, at = x @ weights["kernel"], 2 * self.features
-        past = normalised(weights, "norm_x_gates", xw[..., :at])
-        candidate = normalised(weights, "norm_x_candidate", xw[..., at:])
-        return jnp.concatenate([past, candidate], axis=-1)
+        rz = normalised(weights, "norm_x_gates", xw[..., :at])
+        n = normalised(weights, "norm_x_candidate", xw[..., at:])
+        return jnp.concatenate([rz, n], axis=-1)
 
     @nn.nowrap
     def combine(self, weights: dict, carry: GRUCarry, z: jax.Array, x: jax.Array) -> GRUCarry:
@@ -106,10 +99,9 @@ class GRU(Cell):
     def update(self, weights: dict, carry: GRUCarry, x: jax.Array) -> GRUCarry:
         if self.reset == "after":
             return super().update(weights, carry, x)
-        at, h = 2 * self.features, carry.h.astype(x.dtype)
-        z = normalised(weights, "norm_h_gates", h @ weights["recurrent_kernel"])
-        r, u = gates(x[..., :at] + z, "ss")
-        candidate = (r * h) @ weights["recurrent_candidate_kernel"]
+        at, h, kernel = 2 * self.features, carry.h.astype(x.dtype), weights["recurrent_kernel"]
+        r, u = gates(x[..., :at] + normalised(weights, "norm_h_gates", h @ kernel[:, :at]), "ss")
+        candidate = (r * h) @ kernel[:, at:]
         candidate = normalised(weights, "norm_h_candidate", candidate)
         return self._mixed(carry, u, tanh(x[..., at:] + candidate))
 
@@ -134,9 +126,9 @@ class MGU(Cell):
         n = tanh(x_t W_n + (f * h_{t-1}) R_n + b_n)
         h_t = (1 - f) * h_{t-1} + f * n
 
-    W is `kernel` [D, 2H], R_f `recurrent_kernel` [H, H], R_n `recurrent_candidate_kernel` [H, H],
-    b `bias` [2H]; the columns of W and b are in the order f n. The gates of W start as Glorot and
-    Bengio 2010, R_f and R_n orthogonal, b at zero. A step is two matmuls.
+    W is `kernel` [D, 2H], R `recurrent_kernel` [H, 2H], b `bias` [2H]; their columns are in the
+    order f n. The gates of W start as Glorot and Bengio 2010, those of R orthogonal, b at zero. A
+    step is two matmuls.
 
     Attributes:
         features: number of units H.
@@ -145,19 +137,17 @@ class MGU(Cell):
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
         h = self.features
-        names = "recurrent_kernel", "recurrent_candidate_kernel"
         return {
             "kernel": self.param("kernel", glorot_gates(2), (shape[-1], 2 * h), dtype),
-            **{name: self.param(name, orthogonal_gates, (h, h), dtype) for name in names},
+            "recurrent_kernel": self.param("recurrent_kernel", orthogonal_gates, (h, 2 * h), dtype),
             "bias": self.param("bias", nn.initializers.zeros, (2 * h,), dtype),
         }
 
     @nn.nowrap
     def update(self, weights: dict, carry: GRUCarry, x: jax.Array) -> GRUCarry:
-        h = carry.h.astype(x.dtype)
-        (f,) = gates(x[..., : self.features] + h @ weights["recurrent_kernel"], "s")
-        candidate = (f * h) @ weights["recurrent_candidate_kernel"]
-        n = tanh(x[..., self.features :] + candidate)
+        at, h, kernel = self.features, carry.h.astype(x.dtype), weights["recurrent_kernel"]
+        (f,) = gates(x[..., :at] + h @ kernel[:, :at], "s")
+        n = tanh(x[..., at:] + (f * h) @ kernel[:, at:])
         return GRUCarry(carry.h + f * (n - carry.h))
 
     @nn.nowrap

@@ -3,9 +3,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from nets.char_lm import CharLM, generate
+from nets.elman import Elman
+from nets.gru import GRU, MGU
 from nets.lstm import LSTM, LSTMCarry
 
 VOCABULARY, EMBED, UNITS = 5, 3, 4
@@ -133,25 +136,127 @@ def test_dropout_spares_the_recurrent_edges():
     assert not np.allclose(quiet[0], noisy[0])
 
 
-def test_generate_takes_the_likeliest():
-    params, prompt = random_params(), some_text(1, 4)
-    got = jax.jit(generate, static_argnums=(0, 4))(MODEL, params, jax.random.key(0), prompt, 6, 0)
+def test_tied_output_is_the_embedding():
+    model = CharLM(VOCABULARY, LSTM(EMBED), embed=EMBED, layers=1, tie=True)
+    params, ids = random_params(model), some_text()
+    assert set(params) == {"embedding", "recurrent", "output_bias"}
+    logits, _, stages = apply(params, ids, model=model, stages=True)
+    table = params["embedding"]["embedding"]
+    expected = np.einsum("bth,vh->btv", stages["layer_0"], table) + params["output_bias"]
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+
+    wide = CharLM(1000, LSTM(64), embed=64, layers=1, tie=True)
+    begun = jax.jit(functools.partial(wide.init, train=False))(jax.random.key(0), ids)
+    table = begun["params"]["embedding"]["embedding"]
+    assert np.std(table) == pytest.approx(64**-0.5, rel=0.02)
+
+
+def test_tied_sizes_that_differ_are_named():
+    for cell, size in (LSTM(16), 16), (LSTM(8, projection=5), 5):
+        model = CharLM(VOCABULARY, cell, embed=8, tie=True)
+        with pytest.raises(ValueError, match=f"embed=8 .* {size}\n"):
+            jax.eval_shape(lambda m=model: m.init(jax.random.key(0), some_text(), train=False))
+
+
+def linear(vocab_size=60, features=60, **fields):
+    """A model that hands ones through: h_t = h_{t-1} R + x_t, where R is zero as yet."""
+    model = CharLM(vocab_size, Elman(features, activation=lambda x: x), embed=features, **fields)
+    params = jax.tree.map(np.zeros_like, random_params(model))
+    params["embedding"]["embedding"][:] = 1
+    for layer in params["recurrent"].values():
+        layer["kernel"][:] = np.eye(features)
+    params["output"]["kernel"][:] = np.eye(features, vocab_size)
+    return model, params
+
+
+def trained(model, params, ids, carry=None, key=0):
+    """Logits and stages of a call while training."""
+    noise = {"dropout": jax.random.key(key)}
+    logits, _, stages = apply(params, ids, carry, model=model, train=True, stages=True, rngs=noise)
+    return np.asarray(logits), {name: np.asarray(h) for name, h in stages.items()}
+
+
+@pytest.mark.parametrize("variational", [False, True])
+def test_dropout_has_one_mask_for_all_steps_if_variational(variational):
+    model, params = linear(dropout=0.4, variational=variational)
+    logits, stages = trained(model, params, np.zeros((40, 3), int))
+    given = np.ones_like(logits)
+    for found in (stages["layer_0"], stages["layer_1"], logits):
+        kept = found > 0
+        np.testing.assert_allclose(found[kept], given[kept] / 0.6, rtol=1e-5)
+        assert kept[given > 0].mean() == pytest.approx(0.6, abs=0.05)
+        differs = (kept[:, 0] != kept[:, 1])[(given[:, 0] > 0) & (given[:, 1] > 0)]
+        assert differs.mean() == pytest.approx(0 if variational else 2 * 0.6 * 0.4, abs=0.05)
+        alike = (kept[0, 0] == kept[1, 0])[(given[0, 0] > 0) & (given[1, 0] > 0)]
+        assert not alike.all()  # rows have masks of their own
+        given = found
+
+
+def test_embed_dropout_drops_characters_everywhere():
+    model, params = linear(2000, 3, layers=1, embed_dropout=0.3)
+    ids = np.random.default_rng(0).integers(0, 2000, (50, 100))
+    seen = trained(model, params, ids)[1]["layer_0"]
+    values = np.full(2000, np.nan)
+    values[ids.ravel()] = seen[..., 0].ravel()  # the last of the character's
+    np.testing.assert_array_equal(seen, np.broadcast_to(values[ids][..., None], seen.shape))
+    kept = values[np.unique(ids)] > 0
+    np.testing.assert_allclose(values[np.unique(ids)], kept / 0.7, rtol=1e-5)
+    assert kept.mean() == pytest.approx(0.7, abs=0.05)
+    assert np.any(seen != trained(model, params, ids, key=1)[1]["layer_0"])
+    _, _, quiet = apply(params, ids, model=model, stages=True)
+    assert np.all(quiet["layer_0"] == 1)
+
+
+def test_recurrent_dropout_drops_weights_once_a_call():
+    model, params = linear(2, 400, layers=1, recurrent_dropout=0.2)
+    params["embedding"]["embedding"][:] = 0
+    params["recurrent"]["layer_0"]["recurrent_kernel"][:] = np.eye(400)
+    carry = jax.tree.map(np.ones_like, model.initial_carry(3))
+    seen = trained(model, params, np.zeros((3, 4), int), carry)[1]["layer_0"]
+    kept = seen[0, 0] > 0
+    expected = [kept * 0.8**-t for t in (1, 2, 3, 4)]
+    np.testing.assert_allclose(seen, np.broadcast_to(expected, seen.shape), rtol=1e-5)
+    assert kept.mean() == pytest.approx(0.8, abs=0.08)
+
+
+def test_zoneout_is_of_each_entry_of_the_carry():
+    model = CharLM(VOCABULARY, LSTM(3), embed=3, layers=1, zoneout=(0.25, 0.5))
+    params = jax.tree.map(np.zeros_like, random_params(model))
+    carry = jax.tree.map(np.ones_like, model.initial_carry(1))
+    _, ((after,),) = apply(params, np.zeros((1, 1), int), carry, model=model)
+    # all gates are 1/2 and g is 0: c = 1/2 and h = tanh(c) / 2, without zoneout
+    np.testing.assert_allclose(after.c, np.full((1, 3), 0.25 + 0.75 * 0.5), rtol=1e-5)
+    np.testing.assert_allclose(after.h, np.full((1, 3), 0.5 + 0.25 * np.tanh(0.5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "cell", [LSTM(4), GRU(4), MGU(4), Elman(4)], ids=lambda c: type(c).__name__
+)
+def test_generate_takes_the_likeliest(cell):
+    model = MODEL.clone(cell=cell)
+    params, prompt = random_params(model), some_text(1, 4)
+    got = jax.jit(generate, static_argnums=(0, 4))(model, params, jax.random.key(0), prompt, 6, 0)
     assert got.shape == (6,) and got.dtype == jnp.int32
     text = np.concatenate([prompt[0], got])
-    logits, _ = apply(params, text[None])  # at once: no character is fed back
+    logits, _ = apply(params, text[None], model=model)  # at once: no character is fed back
     np.testing.assert_array_equal(np.argmax(logits[0, 3:-1], -1), got)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.4])
-def test_generate_draws_from_the_model(temperature):
+@pytest.mark.parametrize("temperature, top_k", [(1.0, None), (0.4, None), (1.5, 2)])
+def test_generate_draws_from_the_model(temperature, top_k):
     params, prompt, draws = random_params(scale=0.7), some_text(1, 3), 20000
 
     # every first character, then the distribution of the first and of the second
     texts = np.stack([[*prompt[0], i] for i in range(VOCABULARY)])
     logits, _ = apply(params, texts)
-    both = np.asarray(jax.nn.softmax(logits[:, -2:] / temperature))
+    logits = np.asarray(logits[:, -2:])
+    least = np.sort(logits)[..., [-(top_k or VOCABULARY)]]
+    both = np.exp(logits / temperature) * (logits >= least)
+    both /= both.sum(-1, keepdims=True)
     expected = both[0, 0][:, None] * both[:, 1]
-    draw = jax.jit(functools.partial(generate, MODEL, length=2))  # temperature is traced
+    draw = jax.jit(
+        functools.partial(generate, MODEL, length=2, top_k=top_k)
+    )  # temperature is traced
     keys = jax.random.split(jax.random.key(0), draws)
     pairs = jax.vmap(lambda key: draw(params, key, prompt, temperature=temperature))(keys)
     counts = np.zeros_like(expected)
@@ -159,3 +264,29 @@ def test_generate_draws_from_the_model(temperature):
     error = np.abs(counts / draws - expected)
     assert np.all(error < 5 * np.sqrt(expected / draws) + 1e-4)
     np.testing.assert_array_equal(draw(params, keys[0], prompt, temperature=temperature), pairs[0])
+
+
+def test_hello():
+    """Karpathy 2015's first example: after "l" comes "l" once, then "o"."""
+    text = "hello"
+    vocabulary = sorted(set(text))
+    ids = np.array([[vocabulary.index(c) for c in text]])
+    model = CharLM(len(vocabulary), Elman(16), embed=4, layers=1)
+    optimizer = optax.adam(0.05)
+
+    def loss(params):
+        logits, _ = model.apply({"params": params}, ids[:, :-1], train=True)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:]).mean()
+
+    @jax.jit
+    def written(key):
+        def step(_, state):
+            params, moments = state
+            updates, moments = optimizer.update(jax.grad(loss)(params), moments)
+            return optax.apply_updates(params, updates), moments
+
+        params = model.init(key, ids, train=False)["params"]
+        params, _ = jax.lax.fori_loop(0, 100, step, (params, optimizer.init(params)))
+        return generate(model, params, key, ids[:, :1], 4, 0.5)
+
+    assert "".join(vocabulary[i] for i in written(jax.random.key(0))) == "ello"

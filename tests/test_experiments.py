@@ -57,6 +57,11 @@ REDUCED = {
     "lenet5_digits": {},
     "zipnet_digits": {},
     "char_lstm_python": {"model.cell.features": 16, "data.length": 8, "data.batch_size": 4},
+    "adding": {"data.length": 5, "data.eval_size": 20},
+    "permuted_mnist": {"data.name": "digits", "data.image_size": 4, "model.cell.features": 8},
+    "one_to_many": {"model.cell.features": 8},
+    "many_to_many": {"data.length": 6, "data.eval_size": 20, "task.k1": 2, "task.k2": 3},
+    "seq_to_seq": {"data.greatest": 40, "data.eval_size": 10, "model.cell.features": 8},
 }
 
 

@@ -76,7 +76,7 @@ print(*sorted(m for m in set(sys.modules) - before if not m.startswith("nets")))
 def test_a_family_loads_nothing_that_linen_does_not(family, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _LOADED.format(family=family)],
-        cwd=tmp_path,
+        cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
         text=True,
@@ -91,25 +91,35 @@ def blocks():
     return [block for block in found if "import " in block and "def experiment" not in block]
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_readmes_examples_run_and_learn(number, tmp_path):
+def run_example(number, folder):
+    """The numbers that end the lines it prints."""
     code = blocks()[number]
     assert "nets.train" not in code  # nothing of the engine
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path,
+        cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "", "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    return [float(line.split()[-1]) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readmes_examples_run_and_learn(number, tmp_path):
+    losses = run_example(number, tmp_path)
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_there_are_two_examples():
-    assert len(blocks()) == 2
+def test_the_readmes_stream_equals_the_whole(tmp_path):
+    (difference,) = run_example(2, tmp_path)
+    assert difference < 1e-6
+
+
+def test_there_are_three_examples():
+    assert len(blocks()) == 3
 
 
 def test_the_wheel_holds_every_room_of_nets_and_nothing_else():

@@ -1,9 +1,12 @@
-"""Texts by split: Python's own documentation and source, Tiny Shakespeare, or a person's file."""
+"""Texts by split: Python's own documentation and source, Tiny Shakespeare, a person's files."""
 
+import hashlib
+import os
 import re
 import sys
 import sysconfig
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nets.data import tfds
@@ -13,6 +16,7 @@ _PLAIN = str.maketrans(
     {"“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "--", "…": "...", "\xa0": " "}
 )
 _GOLDEN = 0.6180339887498949
+_STDLIB = Path(sysconfig.get_path("stdlib"))
 
 
 def python(validation: float, test: float) -> dict[str, str]:
@@ -27,17 +31,45 @@ def python(validation: float, test: float) -> dict[str, str]:
     and about its share of the characters. Within a split they follow each other in the order of a
     hash of their names.
     """
+    return _spread((_topics(), _source()), validation, test)
+
+
+def prose(validation: float, test: float) -> dict[str, str]:
+    """`pydoc_data.topics`, and the docstrings of a top-level module as one document, as `python`.
+
+    Docstrings are without their indentation, with an empty line between two.
+    """
+    from ast import AsyncFunctionDef, ClassDef, FunctionDef, Module, get_docstring, parse, walk
+
+    documented = Module | ClassDef | FunctionDef | AsyncFunctionDef
+    docstrings = {}
+    for name, text in _source().items():
+        found = (get_docstring(node) for node in walk(parse(text)) if isinstance(node, documented))
+        docstrings[name] = "\n\n".join(filter(None, found))
+    return _spread((_topics(), docstrings), validation, test)
+
+
+def _topics() -> dict[str, str]:
     from pydoc_data.topics import topics
 
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    prose = {f"topic {name}": _clean(text) for name, text in topics.items()}
-    source = {
+    return {f"topic {name}": _clean(text) for name, text in topics.items()}
+
+
+def _source() -> dict[str, str]:
+    found = {
         path.name: _clean(path.read_text(encoding="utf-8", errors="replace"))
-        for path in stdlib.glob("*.py")
+        for path in _STDLIB.glob("*.py")
         if path.stem in sys.stdlib_module_names
     }
+    if not found:
+        raise UserError(f"the standard library's source is not at {_STDLIB}; give --data.path.")
+    return found
+
+
+def _spread(kinds: Iterable[dict[str, str]], validation: float, test: float) -> dict[str, str]:
+    """Documents of several kinds, as `python` spreads them."""
     texts: dict[str, list[tuple[int, str, str]]] = {"train": [], "validation": [], "test": []}
-    for documents in (prose, source):
+    for documents in kinds:
         kept = [(name, text) for name, text in documents.items() if text]
         for rank, (name, text) in enumerate(sorted(kept, key=lambda d: (-len(d[1]), d[0]))):
             place = (0.5 + rank * _GOLDEN) % 1
@@ -45,8 +77,6 @@ def python(validation: float, test: float) -> dict[str, str]:
                 "test" if place < test else "validation" if place < test + validation else "train"
             )
             texts[split].append((zlib.crc32(name.encode()), name, text))
-    if not texts["train"]:
-        raise UserError(f"the standard library's source is not at {stdlib}; give --data.path.")
     return {split: "\n".join(t for _, _, t in sorted(found)) for split, found in texts.items()}
 
 
@@ -67,24 +97,61 @@ def tiny_shakespeare(data_dir: str | None) -> dict[str, str]:
     return {"train": train, "validation": validation + test}
 
 
-def file(path: str, validation: float, test: float) -> dict[str, str]:
-    """A UTF-8 file: its beginning to train, then the validation share, then the test share.
+def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) -> dict[str, str]:
+    """A UTF-8 file, or a folder of them: its beginning to train, then validation, then test.
+
+    Those of a folder, in its subfolders too, whose names end in one of `suffixes` are taken one
+    after the other in the order of a hash of their names, so that each split has files of all
+    places, and a file at most is cut where two splits meet. Names that begin with a dot, of files
+    or folders, are passed over.
 
     Raises:
-        UserError: it cannot be read, or is not UTF-8.
+        UserError: a file cannot be read or is not UTF-8, or the folder has none.
     """
-    try:
-        text = Path(path).expanduser().read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"--data.path={path} is not UTF-8: byte {error.object[error.start]:#04x} at offset "
-            f"{error.start}."
-        ) from None
-    except OSError as error:
-        raise UserError(f"--data.path={path} cannot be read: {error.strerror}.") from None
+    root = Path(path).expanduser()
+    if root.is_dir():
+        names = sorted(_below(root, suffixes), key=_digest)
+        if not names:
+            raise UserError(
+                f"--data.path={path} has no file whose name ends in {', '.join(suffixes)}; say "
+                "--data.suffixes=SUFFIX,SUFFIX,..."
+            )
+        texts = (_read(root / name, f"{path}: {name}") for name in names)
+        text = "\n".join(text for text in texts if text)
+    else:
+        text = _read(root, path)
     ends = [round(len(text) * (1 - validation - test)), round(len(text) * (1 - test))]
     return {
         "train": text[: ends[0]],
         "validation": text[ends[0] : ends[1]],
         "test": text[ends[1] :],
     }
+
+
+def _below(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """The files of a folder, by their path in it."""
+
+    def refuse(error):
+        raise UserError(f"--data.path={error.filename} cannot be read: {error.strerror}.")
+
+    for folder, folders, files in os.walk(root, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.endswith(suffixes) and not name.startswith("."):
+                yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(os.fsencode(name)).digest()
+
+
+def _read(path: Path, shown: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"--data.path={shown} is not UTF-8: byte {error.object[error.start]:#04x} at offset "
+            f"{error.start}."
+        ) from None
+    except OSError as error:
+        raise UserError(f"--data.path={shown} cannot be read: {error.strerror}.") from None

@@ -1,14 +1,18 @@
-"""Text as characters: contiguous streams, cut into segments for truncated backpropagation."""
+"""Text as characters or words: contiguous streams, cut into segments.
+
+Truncated back-propagation goes through a segment, and the carry from one to the next.
+"""
 
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import grain
 import numpy as np
 
-from nets.data import corpora
+from nets.data import corpora, words
 from nets.errors import UserError
 
 ENDLESS = 1 << 40
@@ -17,29 +21,39 @@ _CODES = 0x110000  # Unicode code points
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A text for a character language model.
+    """A text for a language model over characters or words.
 
-    Batches hold "inputs" and "targets" [B, T] int32, the targets being the characters that follow,
+    Batches hold "inputs" and "targets" [B, T] int32, the targets being the symbols that follow,
     and "reset" [B] bool: True where a row begins its stream, so that no carry goes into it. Row b
     of batch i goes on where row b of batch i - 1 ended. Those of an evaluation also hold "mask"
     [B, T] float32.
 
+    Characters have ids in their own order. Words are the most frequent of the training text; all
+    others are one symbol, <unk>, and the end of a line is one, <eos>.
+
     Attributes:
         name: "python" (embedded: prose documentation and source of Python's standard library,
-            about 5 MB), or "tiny_shakespeare" (TFDS, prepared as array_record; without a test
-            split).
+            about 5 MB), "prose" (embedded: its documentation and docstrings, about 1.3 MB), or
+            "tiny_shakespeare" (TFDS, prepared as array_record; without a test split).
         data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
-        path: any UTF-8 file; is taken instead of `name`.
+        path: any UTF-8 file, or a folder of such files; is taken instead of `name`.
+        suffixes: how the names of a folder's files end that are read, in its subfolders too.
+        level: what a symbol is: a character; a word or a punctuation mark; or whatever stands
+            between two spaces, for text that others have split (Penn Treebank, WikiText).
+        max_words: words at most that have an id of their own, <unk> and <eos> included.
         batch_size: streams that the training text is cut into, side by side.
-        length: characters in a segment.
+        length: symbols in a segment.
         eval_batch_size: streams that the text of an evaluation is cut into.
         validation: share of the text for validation, where the set has no split of its own.
         test: share of the text for the test, where the set has no split of its own.
     """
 
-    name: Literal["python", "tiny_shakespeare"] = "python"
+    name: Literal["python", "prose", "tiny_shakespeare"] = "python"
     data_dir: str | None = None
     path: str | None = None
+    suffixes: tuple[str, ...] = (".py", ".c", ".h", ".txt", ".md")
+    level: Literal["character", "word", "token"] = "character"
+    max_words: int = 10_000
     batch_size: int = 32
     length: int = 64
     eval_batch_size: int = 32
@@ -57,13 +71,19 @@ class Text:
                 f"--data.validation={self.validation} and --data.test={self.test} are not "
                 "possible; they are shares from 0 on that leave some text to train on."
             )
-        if self.name not in ("python", "tiny_shakespeare"):
-            raise UserError(f"--data.name={self.name}: valid are python, tiny_shakespeare.")
+        for field, valid in (
+            ("name", ("python", "prose", "tiny_shakespeare")),
+            ("level", ("character", *words.PATTERNS)),
+        ):
+            if (given := getattr(self, field)) not in valid:
+                raise UserError(f"--data.{field}={given}: valid are {', '.join(valid)}.")
+        if self.max_words < 3:
+            raise UserError(f"--data.max_words={self.max_words} is not possible; 3 is the least.")
 
     def train(self, seed: int) -> grain.MapDataset:
         """The training batches; element i is segment i modulo the segments of an epoch.
 
-        The order is the text's own, whatever the seed. The last characters, fewer than a segment
+        The order is the text's own, whatever the seed. The last symbols, fewer than a segment
         for each row, are left out.
 
         Raises:
@@ -78,7 +98,7 @@ class Text:
             fits = [f"--data.batch_size={targets // t}"] * (targets >= t)
             fits += [f"--data.length={stream}"] * (targets >= b)
             raise UserError(
-                f"the training text has {len(ids)} characters, and --data.batch_size={b} times "
+                f"the training text has {len(ids)} {self.level}s, and --data.batch_size={b} times "
                 f"--data.length={t} needs {b * t + 1}; "
                 f"{' or '.join(fits) or 'neither alone'} would fit."
             )
@@ -96,7 +116,7 @@ class Text:
         return grain.MapDataset.range(ENDLESS).map(batch)
 
     def evaluate(self, split: str) -> grain.MapDataset:
-        """The text of a split, every character but its first once a target."""
+        """The text of a split, every symbol but its first once a target."""
         if split not in self.splits():
             raise UserError(
                 f"the text has no split {split}; it has {', '.join(self.splits()) or 'train only'}."
@@ -104,7 +124,7 @@ class Text:
         ids, b, t = self._corpus().ids[split], self.eval_batch_size, self.length
         targets = len(ids) - 1
         if targets < 1:
-            raise UserError(f"the {split} text has {len(ids)} characters; 2 is the least.")
+            raise UserError(f"the {split} text has {len(ids)} {self.level}s; 2 is the least.")
         stream = -(-targets // b)
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -132,11 +152,17 @@ class Text:
         return {"inputs": segment, "targets": segment, "reset": reset}
 
     def facts(self) -> dict[str, Any]:
-        """vocab_size, vocabulary (character k of it has the id k), digest, sizes in characters."""
+        """vocab_size, vocabulary (symbol k of it has the id k), digest, sizes in symbols.
+
+        The vocabulary of characters is a string. That of words is a list, and "words" is the
+        regular expression by which a text falls into them.
+        """
         corpus = self._corpus()
+        pattern = words.PATTERNS.get(self.level)
         return {
             "vocab_size": len(corpus.vocabulary),
             "vocabulary": corpus.vocabulary,
+            **({} if pattern is None else {"words": pattern}),
             "digest": corpus.digest,
             "sizes": {split: len(corpus.ids[split]) for split in ("train", *self.splits())},
         }
@@ -147,13 +173,18 @@ class Text:
         return 1
 
     def _corpus(self) -> "Corpus":
-        return _corpus(self.name, self.data_dir, self.path, self.validation, self.test)
+        where = self.name, self.data_dir, self.path, self.suffixes, self.validation, self.test
+        return _corpus(self.level, self.max_words, *where)
 
 
 class Corpus(NamedTuple):
-    """An encoded text; the vocabulary is the sorted set of the characters of all splits."""
+    """An encoded text.
 
-    vocabulary: str
+    Its vocabulary is the sorted set of the characters of all splits, or the most frequent words of
+    the training text.
+    """
+
+    vocabulary: str | list[str]
     ids: dict[str, np.ndarray]  # of the smallest type that holds them
     digest: str
 
@@ -179,28 +210,38 @@ def decode(vocabulary: str, ids: np.ndarray) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _corpus(
-    name: str, data_dir: str | None, path: str | None, validation: float, test: float
-) -> Corpus:
-    if path is not None:
-        texts = corpora.file(path, validation, test)
-    elif name == "tiny_shakespeare":
-        texts = corpora.tiny_shakespeare(data_dir)
+def _corpus(level: str, max_words: int, *where) -> Corpus:
+    texts = _texts(*where)
+    if level == "character":
+        vocabulary = _characters(texts.values())
+        ids = {split: encode(vocabulary, text) for split, text in texts.items()}
     else:
-        texts = corpora.python(validation, test)
-    present = np.zeros(_CODES, bool)
-    for text in texts.values():
-        present[_codes(text)] = True
-    codes = np.flatnonzero(present)
-    vocabulary = "".join(map(chr, codes))
+        found = {split: words.split(text, words.PATTERNS[level]) for split, text in texts.items()}
+        vocabulary = words.most_frequent(found["train"], max_words)
+        ids = {split: words.encode(vocabulary, part) for split, part in found.items()}
     small = np.min_scalar_type(max(len(vocabulary) - 1, 0))
-    digest = hashlib.blake2b(vocabulary.encode(), digest_size=16)
-    ids = {}
-    for split, text in texts.items():
-        ids[split] = encode(vocabulary, text).astype(small)
-        digest.update(f"\0{split} {len(text)}\0".encode())
+    between = "" if level == "character" else "\n"
+    digest = hashlib.blake2b(between.join(vocabulary).encode(), digest_size=16)
+    for split, part in ids.items():
+        ids[split] = part.astype(small)
+        digest.update(f"\0{split} {len(part)}\0".encode())
         digest.update(ids[split])
     return Corpus(vocabulary, ids, digest.hexdigest())
+
+
+def _texts(name, data_dir, path, suffixes, validation, test) -> dict[str, str]:
+    if path is not None:
+        return corpora.own(path, suffixes, validation, test)
+    if name == "tiny_shakespeare":
+        return corpora.tiny_shakespeare(data_dir)
+    return (corpora.prose if name == "prose" else corpora.python)(validation, test)
+
+
+def _characters(texts: Iterable[str]) -> str:
+    present = np.zeros(_CODES, bool)
+    for text in texts:
+        present[_codes(text)] = True
+    return "".join(map(chr, np.flatnonzero(present)))
 
 
 def _codes(text: str) -> np.ndarray:

@@ -184,8 +184,8 @@ class Recurrent(nn.Module):
             c, h, ys = cudnn.lstm(weights, *carry, x, valid)
             last = type(carry)(c, h)
         else:
-            xw = cell.project(weights, x)
-            last, ys = self._run(cell, weights, xw, carry, valid, after, train)
+            project = functools.partial(cell.project, weights)
+            last, ys = self._run(cell, weights, x, carry, valid, after, train, project)
         return jnp.flip(ys, 0) if backward else ys, last
 
     def _ahead(self, name, x, valid, reset, train):
@@ -202,18 +202,22 @@ class Recurrent(nn.Module):
         after = None if reset is None else rows(reset).at[-1].set(False)
         carry = cell.initial_carry((length * batch, *x.shape[2:]), self.param_dtype)
         xw = rows(cell.project(weights, x.astype(self.dtype)))
-        last, _ = self._run(cell, weights, xw, carry, jnp.asarray(seen), after, train)
+        given = lambda xw: xw  # noqa: E731
+        last, _ = self._run(cell, weights, xw, carry, jnp.asarray(seen), after, train, given)
         ys = cell.output(weights, last).astype(self.dtype)
         ys = ys.reshape(length, batch, *ys.shape[1:])
         return ys if valid is None else jnp.where(_rows(valid, ys), ys, 0)
 
-    def _run(self, cell, weights, xw, carry, valid, after, train):
-        """Scans xw [T, B, G]; rows where `after` [T, B] begin from zeros in the step after."""
+    def _run(self, cell, weights, x, carry, valid, after, train, project):
+        """Scans x [T, B, ...]; rows where `after` [T, B] begin from zeros in the step after.
+
+        `project` belongs to what a chunk computes again: its result is the largest of all.
+        """
         kept = None
         if self.zoneout and train:
             keys = jax.random.split(self.make_rng("dropout"), len(carry))
             kept = tuple(
-                jax.random.bernoulli(key, p, (len(xw), *a.shape))
+                jax.random.bernoulli(key, p, (len(x), *a.shape))
                 for key, p, a in zip(keys, self.zoneout, carry, strict=True)
             )
         end = functools.partial(_end_of_step, cell, self.zoneout, self.dtype)
@@ -221,12 +225,14 @@ class Recurrent(nn.Module):
         if self._chosen(after is not None) == "fused":
             outside = ("kernel", "bias", "recurrent_kernel")
             local = {k: a for k, a in weights.items() if k not in outside}
+            recurrent = weights["recurrent_kernel"]
 
             def combine(local, carry, z, x, mask):
                 return end(local, mask, carry, cell.combine(local, carry, z, x))
 
             def run(carry, xs):
-                return scan.fused_scan(combine, weights["recurrent_kernel"], local, carry, *xs)
+                x, masks = xs
+                return scan.fused_scan(combine, recurrent, local, carry, project(x), masks)
         else:
 
             def run(carry, xs):
@@ -234,11 +240,12 @@ class Recurrent(nn.Module):
                     x, mask = inputs
                     return end(weights, mask, carry, cell.update(weights, carry, x))
 
-                return lax.scan(step, carry, xs)
+                x, masks = xs
+                return lax.scan(step, carry, (project(x), masks))
 
         if self.chunk is None:
-            return run(carry, (xw, masks))
-        return scan.chunked(run, carry, (xw, masks), self.chunk)
+            return run(carry, (x, masks))
+        return scan.chunked(run, carry, (x, masks), self.chunk)
 
     @nn.nowrap
     def refusals(self, resets: bool = False) -> dict[str, str | None]:

@@ -126,7 +126,8 @@ def truncated_scan(
     (Williams and Peng 1990, "An efficient gradient-based algorithm for on-line training of
     recurrent network trajectories", with h' = k1 and h = k2). The given carry is reached from
     windows with n <= k2. With k2 >= T nothing is cut. The k2 - k1 steps before a window are run
-    again for it: k2 / k1 times the forward work.
+    again for it: k2 / k1 times the forward work, and once more going back, so that the inner
+    values of one window are kept at a time.
 
     Args:
         run: a scan over xs: (carry, xs of any length) to the last carry and [length, ...] results.
@@ -168,7 +169,7 @@ def truncated_scan(
         ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], first, rest)
         return lax.stop_gradient(carry), ys
 
-    carry, ys = lax.scan(window, carry, jnp.arange(length // k1 - lead))
+    carry, ys = lax.scan(jax.checkpoint(window), carry, jnp.arange(length // k1 - lead))
     ys = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
     if heads:
         ys = jax.tree.map(lambda *parts: jnp.concatenate(parts), *heads, ys)

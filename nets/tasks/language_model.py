@@ -161,7 +161,8 @@ class Symbols:
         found = [self.vocabulary[i] for i in ids]
         if self._word is None:
             return "".join(found)
-        return re.sub(" <eos> ?", "\n", "".join(f" {word}" for word in found))
+        text = "".join("\n" if word == "<eos>" else f" {word}" for word in found)
+        return text.replace("\n ", "\n")
 
     def _valid(self) -> str:
         if self._word is None:

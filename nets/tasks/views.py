@@ -28,13 +28,24 @@ class Matrix(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Curves over one horizontal axis [N]; each curve [N] by its name in the legend."""
+    """Curves over one horizontal axis [N]; each curve [N] by its name in the legend.
+
+    `log` gives the vertical axis a logarithmic scale.
+    """
 
     title: str
     x: np.ndarray
     curves: dict[str, np.ndarray]
     x_label: str
     y_label: str
+    log: bool = False
+
+
+class Panels(NamedTuple):
+    """Several charts in one picture."""
+
+    title: str
+    panels: tuple[Lines, ...]
 
 
 class Text(NamedTuple):
@@ -53,4 +64,4 @@ class ColouredText(NamedTuple):
     captions: tuple[str, ...]
 
 
-View = Images | Matrix | Lines | Text | ColouredText
+View = Images | Matrix | Lines | Panels | Text | ColouredText

@@ -28,8 +28,9 @@ class Options:
         seed: seed of the run; several, with commas, run in turn and end with mean and spread.
         checkpoint: for eval and sample: best, latest, or a step.
         prompt: for sample: the text to go on from.
-        length: for sample: characters to write.
+        length: for sample: characters (or words) to write.
         temperature: for sample: 0 takes the likeliest, 1 samples as the model says.
+        top_k: for sample: the number of likeliest symbols that are drawn from; none is all.
         format: for show: text, or json for programs.
         compilation_cache: folder that keeps compiled programs from run to run; none for no such.
         distributed: join the other processes of this job (jax.distributed.initialize); SLURM, TPU
@@ -47,6 +48,7 @@ class Options:
     prompt: str = "\n"
     length: int = 1000
     temperature: float = 0.8
+    top_k: int | None = None
     format: Literal["text", "json"] = "text"
     compilation_cache: str | None = os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "nets", "compilation"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.tasks.views import ColouredText, Images, Lines, Matrix
+from nets.tasks.views import ColouredText, Images, Lines, Matrix, Panels
 
 # Okabe and Ito 2008: told apart by colour-blind readers too
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
@@ -21,9 +21,10 @@ _POINT = 9  # size of the smallest letters
 _COLUMNS = 80  # characters in a line of coloured text
 
 
-def draw(view: Images | Matrix | Lines | ColouredText, path: Path) -> None:
+def draw(view: Images | Matrix | Lines | Panels | ColouredText, path: Path) -> None:
     """Writes the view as a PNG file."""
-    kinds = {Images: _images, Matrix: _matrix, Lines: _lines, ColouredText: _coloured}
+    kinds = {Images: _images, Matrix: _matrix, Lines: _lines}
+    kinds |= {Panels: _panels, ColouredText: _coloured}
     with _saved(path) as figure:
         kinds[type(view)](figure, view)
 
@@ -127,8 +128,21 @@ def _matrix(figure, view: Matrix) -> None:
 
 def _lines(figure, view: Lines) -> None:
     figure.set_size_inches(7, 4.2)
-    ax = figure.add_subplot()
+    _chart(figure.add_subplot(), view)
+
+
+def _panels(figure, view: Panels) -> None:
+    figure.set_size_inches(5.6 * len(view.panels), 4.6)
+    figure.suptitle(view.title)
+    for i, panel in enumerate(view.panels):
+        _chart(figure.add_subplot(1, len(view.panels), i + 1), panel)
+
+
+def _chart(ax, view: Lines) -> None:
     _plot(ax, {k: (view.x, y) for k, y in view.curves.items()}, view.x_label, view.y_label)
+    if view.log:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
     _title(ax, view.title)
 
 

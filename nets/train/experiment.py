@@ -78,8 +78,12 @@ class Experiment:
         best: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
         ema: decay of an exponential moving average of the parameters, which is then evaluated.
+        average_from: step from which on the plain mean of the parameters is kept instead, and
+            evaluated (Polyak and Juditsky 1992): with sgd, the ASGD of Merity et al. 2018.
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.
+        debug_nans: whether, when a loss or gradient is not finite, the layer and time step where
+            it began are named and the batch is kept (the states of two steps are held for it).
     """
 
     model: nn.Module
@@ -94,8 +98,10 @@ class Experiment:
     best: str = "loss"
     patience: int | None = None
     ema: float | None = None
+    average_from: int | None = None
     accumulate: int = 1
     init_from: str | None = None
+    debug_nans: bool = False
 
     def __post_init__(self):
         for name in ("steps", "eval_every", "save_every", "log_every", "accumulate"):
@@ -105,9 +111,18 @@ class Experiment:
             raise UserError(f"--patience={self.patience} is not possible; 1 is the least, or none.")
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"--ema={self.ema} is not possible; it lies between 0 and 1, or none.")
+        if self.average_from is not None and self.average_from < 1:
+            raise UserError(
+                f"--average_from={self.average_from} is not possible; 1 is the least, or none."
+            )
+        if self.average_from is not None and self.ema is not None:
+            raise UserError(
+                f"--average_from={self.average_from} and --ema={self.ema} are two averages; "
+                "one of them is evaluated: say none for the other."
+            )
 
 
-SILENT = ("save_every", "log_every")  # fields that change no result
+SILENT = ("save_every", "log_every", "debug_nans")  # fields that change no result
 CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its continuation
 
 

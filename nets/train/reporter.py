@@ -18,10 +18,14 @@ from nets.train.experiment import Experiment
 
 
 class Reporter:
-    """Writes for one work directory; silent on every process but the first."""
+    """Writes for one work directory; silent on every process but the first.
 
-    def __init__(self, workdir: Path, record: dict[str, Any]):
-        self.workdir, self.record = workdir, record
+    Args:
+        samples: whether what is trained can be sampled from.
+    """
+
+    def __init__(self, workdir: Path, record: dict[str, Any], samples: bool = False):
+        self.workdir, self.record, self.samples = workdir, record, samples
         self.finished: dict[str, Any] = {}
         self.active = jax.process_index() == 0
         self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
@@ -127,7 +131,7 @@ class Reporter:
         table.add_row("report", str(self.workdir / "report.html"))
         launch, where = "python launch.py", f"--workdir={self.workdir}"
         table.add_row("evaluate it", f"{launch} eval {where}")
-        if "vocabulary" in self.record["facts"]:
+        if self.samples:
             table.add_row("sample it", f"{launch} sample {where} --prompt='...'")
         table.add_row("extend it", f"{launch} {where} --steps={2 * result['step']}")
         self.console.print(table)

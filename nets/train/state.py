@@ -18,12 +18,12 @@ class State(NamedTuple):
     params: Any
     model_state: dict[str, Any]
     opt_state: optax.OptState
-    ema: Any  # None without --ema
+    ema: Any  # None without --ema and --average_from
     scale: jax.Array
 
 
 def evaluated(state: State) -> Any:
-    """The parameters that evaluations use: the moving average where there is one."""
+    """The parameters that evaluations use: the average where there is one."""
     return state.params if state.ema is None else state.ema
 
 
@@ -31,6 +31,7 @@ def make_init(experiment: Experiment):
     """The function of no argument that builds the state of step 0."""
     batch = batch_struct(experiment.data)
     transformation = experiment.optimizer.build(experiment.steps)
+    averaged = experiment.ema is not None or experiment.average_from is not None
 
     def init() -> State:
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batch)
@@ -41,7 +42,7 @@ def make_init(experiment: Experiment):
             params=params,
             model_state=model_state,
             opt_state=transformation.init(params),
-            ema=None if experiment.ema is None else jax.tree.map(jnp.copy, params),
+            ema=jax.tree.map(jnp.copy, params) if averaged else None,
             scale=jnp.ones(()),
         )
 

@@ -22,14 +22,19 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
     transformation = experiment.optimizer.build(experiment.steps)
     learning_rate = experiment.optimizer.learning_rates(experiment.steps)
 
+    def weight(n):
+        """What the parameters after n updates count in their average."""
+        if experiment.average_from is None:
+            return 1 - experiment.ema
+        return 1 / jnp.maximum(n - experiment.average_from + 1, 1)
+
     def loss(params, model_state, batch, key):
         return task.loss(model, params, model_state, batch, key, train=True)
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         batch = dict(batch)
         stop = batch.pop(STOP, None)
-        _, key = jax.random.split(jax.random.key(experiment.seed))
-        key = jax.random.fold_in(key, state.step)
+        key = step_key(experiment.seed, state.step)
         grads, model_state, metrics = gradient(
             loss, experiment.accumulate, state.params, state.model_state, batch, key
         )
@@ -42,12 +47,19 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:
-            ema = optax.incremental_update(params, ema, 1 - experiment.ema)
+            mean = optax.incremental_update(params, ema, weight(state.step + 1))
+            ema = jax.tree.map(lambda m, e: m.astype(e.dtype), mean, ema)
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
         return State(state.step + 1, params, model_state, opt_state, ema, state.scale), metrics
 
     return step
+
+
+def step_key(seed: int, step: jax.Array) -> jax.Array:
+    """The random key of the update after `step` updates."""
+    _, key = jax.random.split(jax.random.key(seed))
+    return jax.random.fold_in(key, step)
 
 
 def gradient(

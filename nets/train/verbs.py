@@ -86,7 +86,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
         "facts": facts,
         "environment": workdir.environment(),
     }
-    reporter = Reporter(folder, record)
+    reporter = Reporter(folder, record, samples=hasattr(experiment.task, "sample"))
     workdir.check(folder, record, reporter.warn)
     experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
     if experiment.init_from is not None:
@@ -187,7 +187,13 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
 
 def evaluate(command: Command, signals: Signals) -> int:
     """Evaluates a checkpoint on every evaluation split and prints the metrics."""
-    experiment, params, model_state, step, _ = loaded(command)
+    experiment, params, model_state, step, facts = loaded(command)
+    read, known = (list(f.get("vocabulary", ())) for f in (experiment.data.facts(), facts))
+    if read != known:
+        raise UserError(
+            f"the data's vocabulary, of {len(read)} symbols, is not that of the run, of "
+            f"{len(known)}: its ids would mean something else."
+        )
     mesh = meshes.make()
     meshes.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
     params, model_state = meshes.put((params, model_state), meshes.replicated(mesh))
@@ -212,7 +218,14 @@ def sample(command: Command, signals: Signals) -> int:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
     text = experiment.task.sample(
-        experiment.model, params, facts, key, options.prompt, options.length, options.temperature
+        experiment.model,
+        params,
+        facts,
+        key,
+        options.prompt,
+        options.length,
+        options.temperature,
+        options.top_k,
     )
     print(options.prompt + text)
     return 0

@@ -139,8 +139,6 @@ def test_bad_files_and_values_are_refused(tmp_path):
         Text(path=str(bad)).facts()
     with pytest.raises(UserError, match="No such file"):
         Text(path=str(tmp_path / "none.txt")).facts()
-    with pytest.raises(UserError, match="directory"):
-        Text(path=str(tmp_path)).facts()
     empty = tmp_path / "empty.txt"
     empty.write_text("")
     with pytest.raises(UserError, match="0 characters"):
@@ -150,9 +148,52 @@ def test_bad_files_and_values_are_refused(tmp_path):
     with pytest.raises(UserError, match="no split train; it has validation, test"):
         Text(path=str(empty)).evaluate("train")
     for fields in ({"batch_size": 0}, {"length": -1}, {"validation": 0.5, "test": 0.5},
-                   {"test": -0.1}, {"validation": float("nan")}, {"name": "java"}):  # fmt: skip
+                   {"test": -0.1}, {"validation": float("nan")}, {"name": "java"},
+                   {"level": "line"}, {"max_words": 2}):  # fmt: skip
         with pytest.raises(UserError, match=f"data.{next(iter(fields))}="):
             Text(**fields)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty files of ten different characters each, a newline with it, and some to pass over."""
+    for k in range(60):
+        path = tmp_path / "own" / "abc"[k % 3] / f"{k}{('.py', '.c', '.md')[k % 3]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(chr(0x4E00 + 10 * k + i) for i in range(9)))
+    root = tmp_path / "own"
+    for name in ("photo.png", ".hidden.py", ".git/x.py", "empty.py"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"" if name == "empty.py" else b"\xff")
+    return root
+
+
+def test_a_folder_is_one_text(folder):
+    texts = corpora.own(str(folder), Text().suffixes, 0.1, 0.2)
+    parts = "".join(texts.values()).split("\n")
+    expected = ["".join(chr(0x4E00 + 10 * k + i) for i in range(9)) for k in range(60)]
+    assert sorted(parts) == expected and parts != expected
+    assert [len(texts[split]) for split in ("train", "validation", "test")] == [419, 60, 120]
+    subfolders = {(ord(part[0]) - 0x4E00) // 10 % 3 for part in texts["test"].split("\n")[1:]}
+    assert subfolders == {0, 1, 2}
+    data = Text(path=str(folder), suffixes=(".c",))
+    assert sum(data.facts()["sizes"].values()) == 20 * 10 - 1
+    moved = folder.rename(folder.parent / "elsewhere")
+    assert Text(path=str(moved), suffixes=(".c",)).facts()["digest"] == data.facts()["digest"]
+
+
+def test_a_folders_bad_files_are_named(folder):
+    with pytest.raises(UserError, match=r"own has no file whose name ends in .txt, .rst; say"):
+        Text(path=str(folder), suffixes=(".txt", ".rst")).facts()
+    (folder / "a" / "latin.py").write_bytes(b"caf\xe9")
+    with pytest.raises(UserError, match="own: a/latin.py is not UTF-8: byte 0xe9 at offset 3"):
+        Text(path=str(folder)).facts()
+    (folder / "a" / "latin.py").unlink()
+    (folder / "b" / "gone.py").symlink_to(folder / "nowhere")
+    with pytest.raises(UserError, match="own: b/gone.py cannot be read: No such file"):
+        Text(path=str(folder)).facts()
+    with pytest.raises(UserError, match="0 characters"):
+        Text(path=str(folder), suffixes=("empty.py",)).train(0)
 
 
 def test_the_embedded_text_is_whole_documents_of_prose_and_source():

@@ -50,16 +50,16 @@ def random_params(rng, model, inputs):
 
 def forward(step, x, carry, resets):
     """Outputs, and the last carry, of one row x [T, D]."""
-    outputs = []
+    outputs, zeros = [], tuple(np.zeros_like(a) for a in carry)
+    carry = zeros if resets[0] else carry  # even if the row has no step
     for t in range(len(x)):
-        if resets[t]:
-            carry = tuple(np.zeros_like(a) for a in carry)
-        carry = step(x[t], carry)
+        carry = step(x[t], zeros if t and resets[t] else carry)
         outputs.append(carry[-1])
     return outputs, carry
 
 
 def backward(step, x, carry, resets):
+    """The same, from the last step to the first."""
     outputs = []
     for t in reversed(range(len(x))):
         if t + 1 < len(x) and resets[t + 1]:  # step t ends its piece: nothing comes from behind
@@ -97,7 +97,7 @@ def run(model, params, x, carry, lengths=None, reset=None):
             seen_only = d == 1 and model.lookahead is not None
             end = [np.array(a) for a in carry[i][0 if seen_only else d]]
             for b, n in enumerate(lengths):
-                row = x[b, :n], tuple(a[b] for a in end), reset[b, :n]
+                row = x[b, :n], tuple(a[b] for a in end), reset[b]
                 if seen_only:
                     ys[b, :n] = np.reshape(ahead(step, *row, model.lookahead), ys[b, :n].shape)
                     continue

@@ -7,41 +7,30 @@ import pytest
 
 from nets.elman import Elman
 from nets.gru import GRU
-from nets.layers.recurrent import Recurrent
+from nets.layers.recurrent import Recurrent, RowConvolution
 from nets.lstm import LSTM
 from tests.layers import plain_recurrent as plain
 from tests.layers.accumulator import Accumulator
+from tests.layers.checks import assert_close, assert_gradient, jit, temporary_bytes
 
-BATCH, TIME, INPUTS, UNITS = 4, 6, 3, 2
-LENGTHS = np.array([6, 3, 0, 5])
+BATCH, TIME, INPUTS, UNITS = 5, 6, 3, 2
+LENGTHS = np.array([6, 3, 0, 5, 0])
 RESET = np.zeros((BATCH, TIME), bool)
-RESET[0, [0, 2, 3]] = RESET[1, [1, 4]] = RESET[3, [0, 4, 5]] = True  # of row 1 and 3 one is padding
+RESET[0, [0, 2, 3]] = RESET[3, [0, 4]] = RESET[4, 0] = True
+RESET[1, [1, 3]] = RESET[2, 3] = RESET[3, 5] = True  # all but the first of these in padding
 CELLS = {"lstm": LSTM(UNITS), "gru": GRU(UNITS), "elman": Elman(UNITS)}
 MEAN = {"lstm": (0.3, 0.1), "gru": (0.2,), "elman": (0.4,)}
 EVERY = [(cell, backend) for cell in CELLS for backend in ("scan", "fused")]
-# these programs are compiled far longer than they run
-jit = functools.partial(
-    jax.jit,
-    compiler_options={
-        "xla_backend_optimization_level": 0,
-        "xla_llvm_disable_expensive_passes": True,
-    },
-)
-DOUBLE = {"dtype": jnp.float64, "param_dtype": jnp.float64}
+SOME = [("lstm", "fused"), ("gru", "scan"), ("elman", "fused")]
 
 
-def given(model, seed=0, inputs=INPUTS):
+def given(model):
     """Random (params, x, carry) for a model."""
-    rng = np.random.default_rng(seed)
-    params = plain.random_params(rng, model, inputs)
-    carry = jax.eval_shape(lambda: model.initial_carry((BATCH, inputs)))
+    rng = np.random.default_rng(0)
+    params = plain.random_params(rng, model, INPUTS)
+    carry = jax.eval_shape(lambda: model.initial_carry((BATCH, INPUTS)))
     carry = jax.tree.map(lambda a: np.tanh(rng.normal(size=a.shape)), carry)
-    return params, rng.normal(size=(BATCH, TIME, inputs)), carry
-
-
-def assert_close(got, want, tolerance=1e-12):
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    return params, rng.normal(size=(BATCH, TIME, INPUTS)), carry
 
 
 def assert_equals_plain(model, lengths=None, reset=None, padding=None):
@@ -57,39 +46,29 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
         parts = zip(jax.tree.leaves(weights), jax.tree.leaves(result), strict=True)
         return sum((w * a).sum() for w, a in parts)
 
-    @functools.partial(jit, static_argnums=3)
+    double = model.clone(dtype=jnp.float64, param_dtype=jnp.float64)
+
+    @jit
     @functools.partial(jax.grad, argnums=(0, 1, 2), has_aux=True)
-    def gradients(params, x, carry, model):
-        options = {"lengths": lengths, "reset": reset}
-        result = model.apply({"params": params}, x, carry, **options)
+    def gradients(params, x, carry):
+        result = double.apply({"params": params}, x, carry, lengths=lengths, reset=reset)
         return value(result), result
 
     params, x, carry = arguments
     if padding is not None:
         x = np.where(np.arange(TIME)[:, None] < lengths[:, None, None], x, padding)
     with jax.enable_x64(True):
-        found = gradients(params, x, carry, model.clone(**DOUBLE))
+        found = gradients(params, x, carry)
     gradient, result = jax.tree.map(np.asarray, found)
     assert_close(result, expected)
 
-    slopes, leaves = [], jax.tree.leaves(gradient)
-    arrays, structure = jax.tree.flatten(arguments)
-    for i, a in enumerate(arrays):
-        towards = rng.normal(size=a.shape)
-        ends = []
-        for size in (1e-5, -1e-5):
-            moved = jax.tree.unflatten(
-                structure, [*arrays[:i], a + size * towards, *arrays[i + 1 :]]
-            )
-            ends.append(value(plain.run(model, *moved, lengths, reset)))
-        slopes.append(((ends[0] - ends[1]) / 2e-5, (leaves[i] * towards).sum()))
-    difference, slope = np.transpose(slopes)
-    np.testing.assert_allclose(slope, difference, rtol=1e-7, atol=1e-8)
+    numpy_value = lambda *moved: value(plain.run(model, *moved, lengths, reset))  # noqa: E731
+    assert_gradient(gradient, numpy_value, arguments)
 
 
 @pytest.mark.parametrize("cell, backend", EVERY)
 def test_lengths(cell, backend):
-    assert_equals_plain(Recurrent(CELLS[cell], 2, backend=backend), LENGTHS, padding=np.nan)
+    assert_equals_plain(Recurrent(CELLS[cell], backend=backend), LENGTHS, padding=np.nan)
 
 
 @pytest.mark.parametrize("cell, backend", EVERY)
@@ -98,7 +77,7 @@ def test_both_directions_with_lengths_and_resets(cell, backend):
     assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
 
 
-@pytest.mark.parametrize("cell, backend", EVERY)
+@pytest.mark.parametrize("cell, backend", SOME)
 def test_lookahead_with_lengths_and_resets(cell, backend):
     model = Recurrent(CELLS[cell], bidirectional=True, lookahead=2, backend=backend)
     assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
@@ -107,7 +86,7 @@ def test_lookahead_with_lengths_and_resets(cell, backend):
 @pytest.mark.parametrize(
     "options",
     [
-        {"layers": 3, "residual": True, "chunk": 4},
+        {"layers": 2, "residual": True, "chunk": 4},
         {"layers": 2, "residual": True, "bidirectional": True, "merge": "sum", "chunk": 2},
         {"layers": 2, "bidirectional": True, "merge": "average", "zoneout": (0.2,), "chunk": 9},
         {"layers": 2, "residual": True, "bidirectional": True, "lookahead": 2, "chunk": 1},
@@ -116,20 +95,21 @@ def test_lookahead_with_lengths_and_resets(cell, backend):
     ids=str,
 )
 def test_stacks(options):
-    assert_equals_plain(Recurrent(GRU(UNITS), **options), reset=RESET)
+    assert_equals_plain(Recurrent(GRU(UNITS), **options), LENGTHS, RESET, padding=np.nan)
 
 
-def test_reset_of_the_first_step():
-    first = np.array([True, False, True, False])
-    model = Recurrent(LSTM(UNITS), bidirectional=True)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_reset_of_the_first_step(bidirectional):
+    model = Recurrent(LSTM(UNITS), bidirectional=bidirectional)
     params, x, carry = given(model)
-    alone = np.zeros((BATCH, TIME), bool)
-    alone[:, 0] = first
-    got = jit(lambda x: model.apply({"params": params}, x, carry, reset=first))(x)
-    assert_close(got, plain.run(model, params, x, carry, reset=alone), 1e-5)
+    whole = np.zeros((BATCH, TIME), bool)
+    whole[:, 0] = first = np.array([True, False, False, True, True])
+    options = {"lengths": LENGTHS, "reset": first}
+    got = jit(lambda x: model.apply({"params": params}, x, carry, **options))(x)
+    assert_close(got, plain.run(model, params, x, carry, LENGTHS, whole), 1e-5)
 
 
-@pytest.mark.parametrize("cell, backend", EVERY)
+@pytest.mark.parametrize("cell, backend", SOME)
 def test_padding_leaves_the_carry_and_gives_zeros(cell, backend):
     """Exactly, and with lengths known only to the compiled program."""
     model = Recurrent(CELLS[cell], bidirectional=True, backend=backend)
@@ -150,14 +130,13 @@ def test_padding_leaves_the_carry_and_gives_zeros(cell, backend):
 def test_lengths_out_of_range():
     model = Recurrent(GRU(UNITS))
     params, x, _ = given(model)
-    for lengths, wrong in (([6, 7, 0, 1], "7"), ([6, -2, 0, 1], "-2")):
+    for lengths, wrong in (([6, 7, 0, 1, 8], "7"), ([6, -2, 0, 1, 6], "-2")):
         with pytest.raises(ValueError, match=f"length {wrong} .*0 to 6 are valid"):
             model.apply({"params": params}, x, lengths=jnp.array(lengths))
 
 
-@pytest.mark.parametrize("options", [{}, {"lookahead": 2}])
-@pytest.mark.parametrize("backend", ["scan", "fused"])
-def test_what_an_output_depends_on(options, backend):
+@pytest.mark.parametrize("backend, options", [("scan", {}), ("fused", {"lookahead": 2})])
+def test_what_an_output_depends_on(backend, options):
     """The first half on the steps from its reset on, the second on those up to the next reset."""
     model = Recurrent(LSTM(UNITS), bidirectional=True, backend=backend, **options)
     params, x, carry = given(model)
@@ -236,6 +215,23 @@ def test_initial_carry():
     )
 
 
+def test_a_chunk_keeps_little():
+    """Not even the projected inputs, of which LSTMs have four times their units."""
+    x = jax.ShapeDtypeStruct((8, 4096, 1), "float32")
+
+    def room(chunk):
+        model = Recurrent(LSTM(16), chunk=chunk)
+        params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((8, 1, 1))))
+
+        def value(params, x):
+            _, ((carry,),) = model.apply(params, x)
+            return carry.h.sum()
+
+        return temporary_bytes(jax.grad(value), params, x)
+
+    assert 20 * room(64) < room(None)
+
+
 def test_errors():
     x = jnp.zeros((BATCH, TIME, INPUTS))
 
@@ -249,7 +245,7 @@ def test_errors():
         init(both, "step", both.initial_carry((BATCH, INPUTS)), x[:, 0])
     with pytest.raises(ValueError, match="merge='none' is for one layer, not for layers=2"):
         init(both.clone(layers=2, merge="none"), "__call__", x)
-    with pytest.raises(ValueError, match="Accumulator cannot be fused"):
+    with pytest.raises(ValueError, match="'fused' cannot run this layer: Accumulator"):
         init(Recurrent(Accumulator(INPUTS), backend="fused"), "__call__", x)
 
 
@@ -260,3 +256,30 @@ def test_backends(backend):
     params, x, carry = given(model)
     jaxpr = str(jax.make_jaxpr(lambda x: model.apply({"params": params}, x, carry))(x))
     assert ("custom_vjp" in jaxpr) == (backend != "scan")
+
+
+@pytest.mark.parametrize("context", [0, 2, 9])
+def test_row_convolution(context):
+    """A weighted sum over the steps t to t + context, unit by unit, and no other step."""
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, TIME, 3)), rng.normal(size=(context + 1, 3))
+    expected = np.zeros_like(x)
+    for b, t, d in np.ndindex(*x.shape):
+        for j in range(min(context, TIME - 1 - t) + 1):
+            expected[b, t, d] += kernel[j, d] * x[b, t + j, d]
+    model = RowConvolution(context)
+    apply = jax.jit(lambda x: model.apply({"params": {"kernel": kernel}}, x))
+    assert_close(apply(x), expected, 1e-5)
+    depends = np.asarray(jax.jit(jax.jacobian(apply))(np.float32(x))) != 0
+    b, t, d, a, s, e = np.ogrid[:2, :TIME, :3, :2, :TIME, :3]
+    np.testing.assert_array_equal(depends, (b == a) & (d == e) & (s >= t) & (s <= t + context))
+
+
+def test_row_convolution_at_first():
+    """Weights whose sum over the steps has the variance of one input."""
+    model = RowConvolution(15, param_dtype=jnp.bfloat16)
+    y, params = model.init_with_output(jax.random.key(0), jnp.ones((1, 16, 4000)))
+    kernel = params["params"]["kernel"]
+    assert kernel.shape == (16, 4000) and kernel.dtype == jnp.bfloat16 and y.dtype == jnp.float32
+    np.testing.assert_allclose(np.var(np.float32(kernel), axis=1), np.full(16, 1 / 16), rtol=0.2)
+    np.testing.assert_allclose(np.var(y[0, 0]), 1, rtol=0.1)

@@ -9,9 +9,14 @@ import numpy as np
 import optax
 import pytest
 
+from launch import main
+from nets.char_lm import CharLM
+from nets.data import words
+from nets.data.text import _corpus
 from nets.errors import UserError
+from nets.gru import GRU
 from nets.tasks import language_model
-from nets.tasks.language_model import LanguageModel
+from nets.tasks.language_model import LanguageModel, Symbols
 from tests import toys
 
 
@@ -25,7 +30,7 @@ def trained():
 
 def test_finish_by_hand():
     finished = LanguageModel().finish({"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)})
-    assert finished["bits_per_character"] == pytest.approx(3)
+    assert finished["bits_per_symbol"] == pytest.approx(3)
     assert finished["perplexity"] == pytest.approx(8) and finished["accuracy"] == 0.5
 
 
@@ -123,6 +128,40 @@ def test_an_unknown_character_in_the_prompt_is_named(trained):
         LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "", 5, 1.0)
 
 
+@pytest.mark.parametrize("top_k", [0, -1, 7])
+def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
+    experiment, params, _, _ = trained
+    given = experiment.model, params, experiment.data.facts(), jax.random.key(0), "a", 2, 1.0
+    assert len(LanguageModel().sample(*given, top_k=6)) == 2
+    with pytest.raises(UserError, match=f"--top_k={top_k} is not possible; it is from 1 to 6, "):
+        LanguageModel().sample(*given, top_k=top_k)
+
+
+WORDS = {
+    "vocabulary": ["<unk>", "<eos>", "the", "cat", "sat", "."],
+    "words": words.PATTERNS["word"],
+}
+
+
+def test_a_prompt_of_words_and_their_text():
+    symbols = Symbols(WORDS)
+    assert symbols.encode("the cat.\nthe  <unk>\n") == [2, 3, 5, 1, 2, 0, 1]
+    assert symbols.decode(np.array([2, 3, 5, 1, 2, 0, 1])) == " the cat .\nthe <unk>\n"
+    assert symbols.decode(np.array([1, 1, 4])) == "\n\nsat"
+    with pytest.raises(UserError, match="has 'Cat dog'; the vocabulary is of 6 words: <unk> <eos>"):
+        symbols.encode("the Cat dog sat")
+    with pytest.raises(UserError, match="is empty; the vocabulary is of 6 words"):
+        symbols.encode("  ")
+
+
+def test_words_are_sampled_and_have_no_cells(trained):
+    experiment, params, state, batch = trained
+    given = experiment.model, params, state, [batch], WORDS, jax.random.key(0), True
+    found = LanguageModel(sample_length=30).views(*given)
+    assert list(found) == ["sample"]
+    assert set(found["sample"].text.split()) <= set(WORDS["vocabulary"])
+
+
 def test_features_of_a_text_by_hand():
     features = language_model.text_features("f(a, 'b')  # (C")
     assert list(features["inside quotes"]) == [0] * 5 + [1, 1, 1] + [0] * 7
@@ -132,6 +171,27 @@ def test_features_of_a_text_by_hand():
     assert list(inside) == [1, 2, 3, 4, 5, 6, 7, 8, 13, 14]
     position = language_model.text_features("ab\ncd")["position in the line"]
     np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)
+
+
+def test_a_unit_of_a_gru_is_found():
+    """Unit 2 of the second layer is made to follow the capital letters, all others to be flat."""
+    vocabulary = "ABcd(e"
+    model = CharLM(len(vocabulary), GRU(4), embed=4, layers=2)
+    ids = np.random.default_rng(0).integers(0, 6, (1, 90)).astype(np.int32)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), ids, train=False))["params"]
+    params = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)
+    params["embedding"]["embedding"][:2, 0] = -1.0
+    for layer, source, target in (("layer_0", 0, 1), ("layer_1", 1, 2)):
+        weights = params["recurrent"][layer]
+        weights["bias"][4:8] = -20.0  # z = 0: the unit takes the candidate
+        weights["kernel"][source, 8 + target] = 1.0
+    view = language_model.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, shown=1)
+    assert view.text == "".join(vocabulary[i] for i in ids[0])
+    capital = [c.isupper() for c in view.text]
+    unit = np.where(capital, np.tanh(np.tanh(1.0)), 0)  # shown with the sign that it has not
+    np.testing.assert_allclose(view.signals, unit[None], atol=1e-5)
+    # the first layer's unit 1 follows them as well; the two have one correlation, to rounding
+    assert view.captions[0].endswith("follows 'capital letter', correlation 1.00")
 
 
 def test_the_unit_that_follows_a_property_is_found():
@@ -153,3 +213,39 @@ def test_the_unit_that_follows_a_property_is_found():
     assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation 1.00",)
     assert view.signals.min() >= 0  # the unit itself is negative on capitals
     assert len(view.text) == 120 and view.signals.shape == (1, 120)
+
+
+def test_a_run_of_words_from_the_command_line(tmp_path, capsys):
+    """Trains, samples, and refuses another text, both to go on with and to be evaluated on."""
+    text, other, run = tmp_path / "text.txt", tmp_path / "other.txt", tmp_path / "run"
+    text.write_text("The cat sat on the mat.\n" * 50)
+    other.write_text("A dog lay on the rug.\n" * 50)
+
+    def launch(verb, *arguments):
+        _corpus.cache_clear()  # as in a process of its own
+        return main(["launch.py", verb, *arguments, f"--workdir={run}"]), capsys.readouterr()
+
+    train = (
+        "--experiment=word_lstm", f"--data.path={text}", "--model.cell.features=8", "--steps=2",
+        "--model.embed=8", "--data.batch_size=2", "--data.length=4", "--data.eval_batch_size=2",
+        "--task.sample_length=3", "--model.layers=1",
+    )  # fmt: skip
+    assert launch("train", *train)[0] == 0
+    sample = ("sample", "--prompt=the cat", "--length=4", "--top_k=1")
+    code, first = launch(*sample)
+    assert code == 0 and first.out.startswith("the cat")
+    assert launch(*sample)[1].out == first.out
+    for given, message in (
+        (("sample", "--prompt=the cow"), "has 'cow'"),
+        (("sample", "--prompt="), "the prompt is empty"),
+        (("sample", "--prompt=the", "--top_k=99"), "--top_k=99 is not possible"),
+        (("eval", f"--data.path={other}"), "the data's vocabulary"),
+        (("train", *train, f"--data.path={other}"), "differs in: data.path"),
+    ):
+        code, said = launch(*given)
+        assert code == 2 and message in said.err, said.err
+    assert launch("eval")[0] == 0
+    text.write_text(text.read_text().replace("cat", "cow"))
+    code, said = launch("train", *train)
+    assert code == 2 and "was trained on other data" in said.err
+    assert launch("eval")[0] == 2

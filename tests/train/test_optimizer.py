@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
+from nets.train import state as states
 from nets.train.optimizer import Optimizer, kernels
+from nets.train.step import make_train_step
+from tests import toys
 
 PARAMS = {"layer": {"kernel": jnp.array([2.0, -0.5]), "bias": jnp.array([1.0])}}
 GRADS = {"layer": {"kernel": jnp.array([0.3, -0.4]), "bias": jnp.array([0.2])}}
@@ -147,3 +150,36 @@ def test_kernels_are_told_by_name():
     assert kernels(tree)["a"] == {
         "kernel": True, "recurrent_kernel": True, "bias": False, "scale": False, "embedding": False
     }  # fmt: skip
+
+
+def test_the_mean_of_the_parameters_from_a_step_on():
+    """Polyak and Juditsky 1992: against the mean of what each step left."""
+    experiment = toys.classifier(average_from=3, optimizer=Optimizer("sgd", 0.1))
+    step, state = jax.jit(make_train_step(experiment)), states.make_init(experiment)()
+    left = []
+    for i in range(6):
+        state, _ = step(state, toys.batch(experiment, i))
+        left.append(state.params)
+        counted = left[2:] or left[-1:]
+        mean = jax.tree.map(lambda *a: np.mean(np.asarray(a, float), 0), *counted)
+        for a, b in zip(
+            jax.tree.leaves(states.evaluated(state)), jax.tree.leaves(mean), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_mean_is_stored_as_the_parameters_are():
+    model = toys.BatchNormNet(param_dtype=jnp.bfloat16)
+    experiment = toys.classifier(model=model, average_from=3, optimizer=Optimizer("sgd", 0.1))
+    before = jax.eval_shape(states.make_init(experiment))
+    after, _ = jax.eval_shape(make_train_step(experiment), before, toys.batch(experiment))
+    assert jax.tree.map(lambda a: a.dtype, after.ema) == jax.tree.map(
+        lambda a: a.dtype, before.params
+    )
+
+
+def test_averages_that_are_impossible_are_refused():
+    with pytest.raises(UserError, match="--average_from=0 is not possible"):
+        toys.classifier(average_from=0)
+    with pytest.raises(UserError, match="--average_from=3 and --ema=0.9 are two averages"):
+        toys.classifier(average_from=3, ema=0.9)

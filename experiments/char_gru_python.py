@@ -1,0 +1,30 @@
+"""A character GRU that writes Python, trained on the standard library of the Python that runs it.
+
+    python launch.py --experiment=char_gru_python
+    python launch.py sample --workdir=runs/char_gru_python --prompt='def ' --top_k=20
+
+Two layers of 300 units, about as many weights as the LSTM of `char_lstm_python` has, and all else
+as there, so that the two can be compared (Chung et al. 2014).
+"""
+
+from nets.char_lm import CharLM
+from nets.data.text import Text
+from nets.gru import GRU
+from nets.tasks.language_model import LanguageModel
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=CharLM(vocab_size=None, cell=GRU(300), layers=2),
+        task=LanguageModel(),
+        data=Text(name="python", batch_size=32, length=64, eval_batch_size=128),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
+        ),
+        steps=1600,
+        eval_every=400,
+        save_every=400,
+        best="loss",
+    )

@@ -1,0 +1,29 @@
+"""Ten symbols to be said again after a thousand blanks: the task that gated cells fail.
+
+    python launch.py --experiment=copy_memory
+    python launch.py --experiment=copy_memory --data.delay=50
+
+In the form of Bai et al. 2018 (after Arjovsky et al. 2016). A network without memory has a loss of
+10 ln(8) / 1020 = 0.0204 nats a step; `exact` is the share of sequences without a mistake. Bai et
+al. 2018, Table 1: 0.0204 (LSTM), 0.0197 (GRU).
+"""
+
+from nets.data.sequences import CopyMemory
+from nets.lstm import LSTM
+from nets.sequence import ManyToMany
+from nets.tasks.sequence import Label
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ManyToMany(cell=LSTM(128, chrono=1500)),
+        task=Label(),
+        data=CopyMemory(delay=1000, batch_size=32, eval_size=200, eval_batch_size=100),
+        optimizer=Optimizer(rule="rmsprop", learning_rate=1e-3, clip_norm=1.0),
+        steps=3000,
+        eval_every=500,
+        save_every=500,
+        best="loss",
+    )

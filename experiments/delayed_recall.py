@@ -1,0 +1,31 @@
+"""A symbol to be remembered for 200 steps of distraction: how far a memory reaches.
+
+    python launch.py --experiment=delayed_recall
+    python launch.py --experiment=delayed_recall --data.distance=2000 --model.cell.chrono=2000
+    python launch.py --experiment=delayed_recall --model.cell=elman
+
+By guessing, one of eight is right and the loss is ln(8) = 2.08. The forget gates start with lags of
+up to the distance (Tallec and Ollivier 2018).
+"""
+
+from nets.data.sequences import Recall
+from nets.lstm import LSTM
+from nets.sequence import ManyToMany
+from nets.tasks.sequence import Label
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ManyToMany(cell=LSTM(64, chrono=200)),
+        task=Label(),
+        data=Recall(distance=200, batch_size=64),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
+        ),
+        steps=500,
+        eval_every=100,
+        save_every=500,
+        best="loss",
+    )

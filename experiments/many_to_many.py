@@ -1,0 +1,30 @@
+"""Many to many: how many brackets are open, said after every symbol.
+
+    python launch.py --experiment=many_to_many
+    python launch.py --experiment=many_to_many --task.k1=10 --task.k2=20
+
+Truncated back-propagation through time, as in the second line, is enough to learn it: what counts
+is carried on, whatever the gradient sees. `exact` is the share of sequences without a mistake.
+"""
+
+from nets.data.sequences import Brackets
+from nets.lstm import LSTM
+from nets.sequence import ManyToMany
+from nets.tasks.sequence import Label
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ManyToMany(cell=LSTM(32)),
+        task=Label(),
+        data=Brackets(length=60, depth=5, batch_size=64),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=1e-2, schedule="cosine", warmup_steps=50, clip_norm=1.0
+        ),
+        steps=600,
+        eval_every=100,
+        save_every=500,
+        best="loss",
+    )

@@ -1,0 +1,29 @@
+"""Many to one: a handwritten digit read row by row, and its class at the end.
+
+    python launch.py --experiment=many_to_one
+
+The embedded 8x8 digits, eight steps of eight pixels. The picture `reading` shows after how many
+rows the network knows.
+"""
+
+from nets.data.pixels import Pixels
+from nets.lstm import LSTM
+from nets.sequence import ManyToOne
+from nets.tasks.sequence import Label
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ManyToOne(cell=LSTM(64), dropout=0.2),
+        task=Label(),
+        data=Pixels(name="digits", by="row", batch_size=64, eval_batch_size=180),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
+        ),
+        steps=1000,
+        eval_every=100,
+        save_every=500,
+        best="loss",
+    )

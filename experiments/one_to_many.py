@@ -1,0 +1,30 @@
+"""One to many: from a class to a digit drawn row by row, each row made from the one before.
+
+    python launch.py --experiment=one_to_many
+
+The network sees the class and its own last row, and is told nothing else. The best drawing by
+squared error is the mean of all images of the class; the picture `drawn` shows the two side by
+side.
+"""
+
+from nets.data.pixels import Pixels
+from nets.gru import GRU
+from nets.sequence import OneToMany
+from nets.tasks.sequence import Regress
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=OneToMany(length=8, outputs=8, cell=GRU(64)),
+        task=Regress(),
+        data=Pixels(name="digits", by="row", draw=True, batch_size=64, eval_batch_size=180),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
+        ),
+        steps=600,
+        eval_every=100,
+        save_every=500,
+        best="loss",
+    )

@@ -1,0 +1,30 @@
+"""Sequence to sequence: "two thousand and forty-one" is 2041, letter by letter.
+
+    python launch.py --experiment=seq_to_seq
+
+One network reads the words, its carry starts another that writes the figures (Sutskever et al.
+2014); there is no attention. The numbers that it is tested on are never met in training; `exact`
+is the share of those that it writes without a mistake.
+"""
+
+from nets.data.sequences import NumberWords
+from nets.gru import GRU
+from nets.sequence import Seq2Seq
+from nets.tasks.sequence import Translate
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Seq2Seq(cell=GRU(128)),
+        task=Translate(),
+        data=NumberWords(greatest=9999, batch_size=64),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
+        ),
+        steps=1200,
+        eval_every=200,
+        save_every=600,
+        best="loss",
+    )

@@ -1,0 +1,44 @@
+"""A word LSTM with tied embeddings and AWD-LSTM's dropouts, on Python's own documentation.
+
+    python launch.py --experiment=word_lstm
+    python launch.py sample --workdir=runs/word_lstm --prompt='the function' --length=100
+    python launch.py --experiment=word_lstm --data.path=novel.txt
+    python launch.py --experiment=word_lstm --data.path=ptb --data.level=token
+
+Two layers of 256 units read and write the 5,000 most frequent words and punctuation marks
+(Zaremba et al. 2014; Press and Wolf 2017; Merity et al. 2018, which is larger, trains far longer,
+and averages: `--optimizer.rule=sgd --average_from=STEP`). The text differs a little between
+versions of Python.
+"""
+
+from nets.char_lm import CharLM
+from nets.data.text import Text
+from nets.lstm import LSTM
+from nets.tasks.language_model import LanguageModel
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=CharLM(
+            vocab_size=None,
+            cell=LSTM(256),
+            embed=256,
+            layers=2,
+            tie=True,
+            dropout=0.2,
+            variational=True,
+            embed_dropout=0.1,
+            recurrent_dropout=0.2,
+        ),
+        task=LanguageModel(sample_length=100),
+        data=Text(name="prose", level="word", max_words=5000, batch_size=32, length=35),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
+        ),
+        steps=1200,
+        eval_every=200,
+        save_every=400,
+        best="loss",
+    )

@@ -1,0 +1,89 @@
+"""Convolutional long short-term memory."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+
+from nets.layers.cell import Cell, glorot_gates, orthogonal_gates, with_bias
+from nets.layers.convolution import NHWC
+from nets.lstm import LSTM, LSTMCarry
+
+
+class ConvLSTM(Cell):
+    """LSTM cell over images, with convolutions for its matmuls (Shi et al. 2015, equation 3).
+
+        i, f, g, o = x_t * W + h_{t-1} * R + b
+        c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g)
+        h_t = sigmoid(o) tanh(c_t)
+
+    where * is a convolution, padded with zeros to keep the size. x_t is [B, H, W, C], c_t and h_t
+    [B, H, W, F]. W is `kernel` [h, w, C, 4F], R `recurrent_kernel` [h, w, F, 4F], b `bias` [4F];
+    their last axis holds the gates in the order i f g o. The gates of W start as Glorot and Bengio
+    2010, those of R orthogonal, as [h w F, F], b at zero but for the forget gate.
+
+    `peepholes` adds V_i c_{t-1} to i, V_f c_{t-1} to f and V_o c_t to o, as published; V is
+    `peephole` [3, H, W, F], zero at first, so that the weights fit images of one size only.
+
+    Attributes:
+        features: number of maps F.
+        kernel_size: height and width of the convolutions.
+        forget_bias: initial bias of the forget gate.
+        peepholes: whether the gates see the cell state.
+    """
+
+    kernel_size: tuple[int, int] = (3, 3)
+    forget_bias: float = 1.0
+    peepholes: bool = False
+
+    @nn.compact
+    def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
+        f, orthogonal = self.features, functools.partial(orthogonal_gates, parts=4)
+        kernel, recurrent = ((*self.kernel_size, d, 4 * f) for d in (shape[-1], f))
+        weights = {
+            "kernel": self.param("kernel", glorot_gates(4), kernel, dtype),
+            "recurrent_kernel": self.param("recurrent_kernel", orthogonal, recurrent, dtype),
+            "bias": self.param("bias", self._gates.initial_bias, (4 * f,), dtype),
+        }
+        if self.peepholes:
+            zeros, size = nn.initializers.zeros, (3, *shape[1:-1], f)
+            weights["peephole"] = self.param("peephole", zeros, size, dtype)
+        return weights
+
+    @nn.nowrap
+    def project(self, weights: dict, x: jax.Array) -> jax.Array:
+        """The input's part [..., H, W, 4F] of x [..., H, W, C], for any number of steps at once."""
+        y = _conv(x.reshape(-1, *x.shape[-3:]), weights["kernel"])
+        return with_bias(y.reshape(*x.shape[:-1], -1), weights["bias"])
+
+    @nn.nowrap
+    def update(self, weights: dict, carry: LSTMCarry, x: jax.Array) -> LSTMCarry:
+        h, kernel = carry.h.astype(x.dtype), weights["recurrent_kernel"]
+        z = lax.platform_dependent(h, kernel, cpu=_shifted, default=_conv)
+        return self._gates.combine(weights, carry, z, x)
+
+    @nn.nowrap
+    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> LSTMCarry:
+        zeros = jnp.zeros((*shape[:-1], self.features), dtype)
+        return LSTMCarry(zeros, zeros)
+
+    @property
+    def _gates(self) -> LSTM:
+        return LSTM(self.features, self.forget_bias, self.peepholes, parent=None)
+
+
+def _conv(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=NHWC)
+
+
+def _shifted(x, kernel):
+    """`_conv` as one matmul: XLA's gradient of a convolution in a scan is slow on a CPU."""
+    height, width = kernel.shape[:2]
+    rows, columns = x.shape[1:3]
+    padding = [((size - 1) // 2, size // 2) for size in (height, width)]
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    shifts = [x[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)]
+    return jnp.concatenate(shifts, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])

@@ -1,0 +1,48 @@
+"""Numbers in English words and in figures."""
+
+import functools
+
+import numpy as np
+
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+def in_words(n: int) -> str:
+    """The number n, 0 to 999,999, as the British write it: "two thousand and forty-one".
+
+    Raises:
+        ValueError: n is not in 0 to 999,999.
+    """
+    if not 0 <= n <= 999_999:
+        raise ValueError(f"{n}: 0 to 999,999 are valid")
+    if n < 20:
+        return _SMALL[n]
+    if n < 100:
+        return _TENS[n // 10 - 2] + (f"-{_SMALL[n % 10]}" if n % 10 else "")
+    size, name = (1000, "thousand") if n >= 1000 else (100, "hundred")
+    head, rest = f"{in_words(n // size)} {name}", n % size
+    if not rest:
+        return head
+    return f"{head} {'and ' * (rest < 100)}{in_words(rest)}"
+
+
+@functools.lru_cache(maxsize=2)
+def numbers(greatest: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Words [N, S] and figures [N, U] of the numbers from 0 on, as ids; the letters of 1, 2, ..."""
+    words = [in_words(n) for n in range(greatest + 1)]
+    letters = "".join(sorted(set("".join(words))))
+    figures = [str(n) for n in range(greatest + 1)]
+    return _encoded(words, letters, 0), _encoded(figures, "0123456789", 1), letters
+
+
+def _encoded(texts: list[str], symbols: str, ends: int) -> np.ndarray:
+    """Ids [N, ...] int32, symbol k as k + 1, then zeros: in the longest text, `ends` of them."""
+    ids = np.zeros((len(texts), max(map(len, texts)) + ends), np.int32)
+    of = {symbol: k + 1 for k, symbol in enumerate(symbols)}
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = [of[c] for c in text]
+    return ids

@@ -1,0 +1,117 @@
+"""Images as sequences: read step by step, or to be drawn so."""
+
+import dataclasses
+from typing import Any, Literal
+
+import grain
+import numpy as np
+
+from nets.data.images import Images
+from nets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """Any set of labelled images (`nets.data.images.Images`), pixel by pixel or row by row.
+
+    Batches hold "inputs" [B, T, D] float32, T = H W pixels of D = C channels or T = H rows of
+    D = W C, and "targets" [B] int32, the class (Le et al. 2015, "pixel-by-pixel MNIST"); with
+    `draw` the two are exchanged. Those of an evaluation also hold "mask" [B].
+
+    Attributes:
+        name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
+            of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
+        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        path: an .npz file or a folder of class subfolders; is taken instead of `name`.
+        batch_size: sequences in a training batch.
+        eval_batch_size: sequences in a batch of an evaluation.
+        image_size: side in pixels that images are resized to; none leaves them as they are.
+        validation: share of the training images that is held out where the set has no validation
+            split of its own.
+        normalise: "standard" makes mean 0 and standard deviation 1; the others map black and
+            white to 0 and 1 ("unit"), -1 and 1 ("signed").
+        by: what a step is.
+        permuted: whether the steps come in a random order, the same for all images.
+        permutation_seed: seed of that order.
+        draw: whether the class is the input and the image the target.
+    """
+
+    name: str = "mnist"
+    data_dir: str | None = None
+    path: str | None = None
+    batch_size: int = 64
+    eval_batch_size: int = 250
+    image_size: int | None = None
+    validation: float = 0.1
+    normalise: Literal["standard", "unit", "signed"] = "unit"
+    by: Literal["pixel", "row"] = "pixel"
+    permuted: bool = False
+    permutation_seed: int = 0
+    draw: bool = False
+
+    def __post_init__(self):
+        if self.by not in ("pixel", "row"):
+            raise UserError(f"--data.by={self.by}: valid are pixel, row.")
+        if self.permutation_seed < 0:
+            raise UserError(
+                f"--data.permutation_seed={self.permutation_seed} is not possible; 0 is the least."
+            )
+        self._images()  # which checks the rest
+
+    def train(self, seed: int) -> grain.MapDataset:
+        """The training batches; element i is the batch of step i."""
+        return self._images().train(seed).map(self._steps)
+
+    def evaluate(self, split: str) -> grain.MapDataset:
+        """All images of a split in their stored order; the last batch is padded."""
+        return self._images().evaluate(split).map(self._steps)
+
+    def splits(self) -> tuple[str, ...]:
+        return self._images().splits()
+
+    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        found = self._images().spec()
+        (rows, height, width, channels), pixels = found["image"]
+        if self.by == "pixel":
+            image = (rows, height * width, channels), pixels
+        else:
+            image = (rows, height, width * channels), pixels
+        return self._exchanged({"inputs": image, "targets": found["label"]})
+
+    def facts(self) -> dict[str, Any]:
+        """Those of the images, their shape, and `order`: which of an image's steps comes when, none
+        where they come as they are."""
+        facts = self._images().facts()
+        if self.draw:
+            facts["vocab_size"] = facts.pop("num_classes")
+        shape = self._images().spec()["image"][0][1:]
+        order = self._order(self._length(shape)).tolist() if self.permuted else None
+        return {**facts, "shape": list(shape), "order": order}
+
+    @property
+    def read_threads(self) -> int:
+        """Threads that making batches keeps busy."""
+        return self._images().read_threads
+
+    def _images(self) -> Images:
+        shared = [field.name for field in dataclasses.fields(Images)]
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Images(**{name: value for name, value in own.items() if name in shared})
+
+    def _length(self, shape: tuple[int, ...]) -> int:
+        return shape[0] * shape[1] if self.by == "pixel" else shape[0]
+
+    def _order(self, steps: int) -> np.ndarray:
+        return np.random.default_rng(self.permutation_seed).permutation(steps)
+
+    def _steps(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        image, steps = batch["image"], self._length(batch["image"].shape[1:])
+        rows = image.reshape(len(image), steps, -1)
+        rows = rows[:, self._order(steps)] if self.permuted else rows
+        mask = {"mask": batch["mask"]} if "mask" in batch else {}
+        return self._exchanged({"inputs": rows, "targets": batch["label"]}) | mask
+
+    def _exchanged(self, pair: dict[str, Any]) -> dict[str, Any]:
+        if not self.draw:
+            return pair
+        return {"inputs": pair["targets"], "targets": pair["inputs"]}

@@ -1,0 +1,293 @@
+"""Recurrent networks by the shape of what goes in and what comes out: one or many.
+
+Inputs are numbers [..., D], or symbols (int), which are read as one-hot vectors [..., vocab_size].
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.elman import Elman, Jordan, Trace
+from nets.gru import GRU, MGU
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
+
+Carry = tuple
+
+
+class ManyToOne(nn.Module):
+    """Reads a sequence and answers at its end.
+
+        h_1 .. h_T = recurrent(x_1 .. x_T)
+        y = h_T V + c
+
+    Dropout acts between layers and on h_T. Stages: layer_0, layer_1, ... [B, T, features], and
+    "answers" [B, T, num_classes], what it would answer after each step.
+
+    Attributes:
+        num_classes: number of outputs.
+        cell: the recurrent cell.
+        vocab_size: number of different symbols, where the inputs are symbols.
+        layers: number of recurrent layers.
+        dropout: probability of dropping a unit while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    cell: LSTM | GRU | Elman | MGU | Jordan | Trace = LSTM(128)
+    vocab_size: int | None = None
+    layers: int = 1
+    dropout: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs: jax.Array,
+        *,
+        lengths: jax.Array | None = None,
+        train: bool,
+        stages: bool = False,
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps inputs [B, T, D] or [B, T] (int) to [B, num_classes], float32 at least.
+
+        `lengths` [B] (int) are the steps that each row really has, 1 to T. Needs the key `dropout`
+        while training, if there is any.
+        """
+        x = read(inputs, self.vocab_size, self.dtype)
+        _, _, hidden = recurrent(self, name="recurrent")(
+            x, lengths=lengths, train=train, stages=True
+        )
+        h, head = hidden[-1], output(self, self.num_classes, name="output")
+        if lengths is None:
+            last = h[:, -1]
+        else:
+            last = jnp.take_along_axis(h, lengths[:, None, None] - 1, axis=1)[:, 0]
+        y = head(nn.Dropout(self.dropout, deterministic=not train)(last))
+        if not stages:
+            return y
+        return y, {f"layer_{i}": a for i, a in enumerate(hidden)} | {"answers": head(h)}
+
+
+class ManyToMany(nn.Module):
+    """Reads a sequence and answers at every step.
+
+        h_1 .. h_T = recurrent(x_1 .. x_T)
+        y_t = h_t V + c
+
+    Dropout acts between layers and on h_t. Stages: layer_0, layer_1, ... [B, T, features].
+
+    Attributes:
+        num_classes: number of outputs.
+        cell: the recurrent cell.
+        vocab_size: number of different symbols, where the inputs are symbols.
+        layers: number of recurrent layers.
+        dropout: probability of dropping a unit while training.
+        dtype: what it computes in.
+        param_dtype: what it stores, the carry too.
+    """
+
+    num_classes: int | None = None
+    cell: LSTM | GRU | Elman | MGU | Jordan | Trace = LSTM(128)
+    vocab_size: int | None = None
+    layers: int = 1
+    dropout: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs: jax.Array,
+        carry: Carry | None = None,
+        *,
+        train: bool,
+        stages: bool = False,
+    ) -> tuple[jax.Array, Carry] | tuple[jax.Array, Carry, dict[str, jax.Array]]:
+        """Maps inputs [B, T, D] or [B, T] (int) to [B, T, num_classes], and the last carry.
+
+        `carry` is that before the first step, zeros if none. Outputs are float32 at least. Needs
+        the key `dropout` while training, if there is any.
+        """
+        x = read(inputs, self.vocab_size, self.dtype)
+        h, carry, hidden = recurrent(self, name="recurrent")(x, carry, train=train, stages=True)
+        h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        y = output(self, self.num_classes, name="output")(h)
+        if not stages:
+            return y, carry
+        return y, carry, {f"layer_{i}": a for i, a in enumerate(hidden)}
+
+    @nn.nowrap
+    def initial_carry(self, inputs: jax.Array) -> Carry:
+        """The carry before the first step of such inputs, zeros."""
+        x = jax.eval_shape(lambda a: read(a, self.vocab_size, self.dtype), inputs)
+        return recurrent(self, parent=None).initial_carry((x.shape[0], *x.shape[2:]))
+
+
+class OneToMany(nn.Module):
+    """Unfolds one vector or symbol x into a sequence, and is fed its own outputs.
+
+        h_t = recurrent([x, y_{t-1}])    y_0 = 0
+        y_t = h_t V + c
+
+    Dropout acts between layers and on h_t.
+
+    Attributes:
+        length: steps T of the sequence.
+        outputs: numbers in each step of it.
+        cell: the recurrent cell.
+        vocab_size: number of different symbols, where the input is a symbol.
+        layers: number of recurrent layers.
+        dropout: probability of dropping a unit while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    length: int
+    outputs: int
+    cell: LSTM | GRU | Elman | MGU | Jordan | Trace = LSTM(128)
+    vocab_size: int | None = None
+    layers: int = 1
+    dropout: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        self.recurrent = recurrent(self)
+        self.output = output(self, self.outputs)
+        self.drop = nn.Dropout(self.dropout)
+
+    def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
+        """Maps inputs [B, D] or [B] (int) to [B, length, outputs], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+        """
+        x = read(inputs, self.vocab_size, self.dtype)
+
+        def step(model, state, _):
+            carry, y = state
+            given = jnp.concatenate([x, y.astype(x.dtype)], axis=-1)[:, None]
+            h, carry = model.recurrent(given, carry, train=train)
+            y = model.output(model.drop(h[:, 0], deterministic=not train))
+            return (carry, y), y
+
+        carry = recurrent(self, parent=None).initial_carry((len(x), x.shape[-1] + self.outputs))
+        y = jnp.zeros((len(x), self.outputs), jnp.promote_types(self.dtype, jnp.float32))
+        return unrolled(step, self.length)(self, (carry, y), None)[1]
+
+
+class Seq2Seq(nn.Module):
+    """Reads one sequence of symbols, then writes another (Sutskever et al. 2014).
+
+        c = encoder(x_1 .. x_S), its last carry
+        h_t = decoder(y_{t-1}) from c    y_0 = 0
+        logits of y_t = h_t V + b
+
+    Symbol 0 is none: it fills inputs up to S, which are read up to their first 0, and it ends
+    targets. Dropout acts between layers and on h_t.
+
+    Attributes:
+        num_classes: number of different symbols of the targets.
+        vocab_size: number of different symbols of the inputs.
+        cell: the recurrent cell of both.
+        layers: number of recurrent layers of each.
+        dropout: probability of dropping a unit while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    vocab_size: int | None = None
+    cell: LSTM | GRU | Elman | MGU | Jordan = LSTM(128)
+    layers: int = 1
+    dropout: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        self.encoder = recurrent(self)
+        self.decoder = recurrent(self)
+        self.output = output(self, self.num_classes)
+        self.drop = nn.Dropout(self.dropout)
+
+    def __call__(self, inputs: jax.Array, targets: jax.Array, *, train: bool) -> jax.Array:
+        """Logits [B, U, num_classes], float32 at least, of targets [B, U] after inputs [B, S].
+
+        Those of step t are given the targets before t (teacher forcing). Needs the key `dropout`
+        while training, if there is any.
+        """
+        before = jnp.pad(targets[:, :-1], ((0, 0), (1, 0)))
+        x = read(before, self.num_classes, self.dtype)
+        h, _ = self.decoder(x, self.encode(inputs, train=train), train=train)
+        return self.output(self.drop(h, deterministic=not train))
+
+    def encode(self, inputs: jax.Array, *, train: bool = False) -> Carry:
+        """The encoder's carry after inputs [B, S]."""
+        lengths = (jnp.cumsum(inputs == 0, axis=1) == 0).sum(1)
+        x = read(inputs, self.vocab_size, self.dtype)
+        return self.encoder(x, lengths=lengths, train=train)[1]
+
+    def decode(self, inputs: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
+        """What it writes by itself, the likeliest symbol at each step, zeros after the first 0.
+
+        Returns:
+            symbols [B, length] and the logits [B, length, num_classes] they are the greatest of.
+        """
+
+        def step(model, state, _):
+            carry, last = state
+            carry, h = model.decoder.step(carry, read(last, self.num_classes, self.dtype))
+            logits = model.output(h)
+            symbol = logits.argmax(-1).astype(jnp.int32)
+            return (carry, symbol), (symbol, logits)
+
+        state = self.encode(inputs), jnp.zeros(len(inputs), jnp.int32)
+        symbols, logits = unrolled(step, length)(self, state, None)[1]
+        return jnp.where(jnp.cumsum(symbols == 0, axis=1) == 0, symbols, 0), logits
+
+
+def read(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Array:
+    """Numbers as they are, symbols as one-hot vectors.
+
+    Raises:
+        ValueError: inputs are symbols, but it is not known how many there are.
+    """
+    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+        return inputs.astype(dtype)
+    if vocab_size is None:
+        raise ValueError(f"inputs are {inputs.dtype}, symbols, and vocab_size is not given")
+    return jax.nn.one_hot(inputs, vocab_size, dtype=dtype)
+
+
+def recurrent(model: Any, **where) -> Recurrent:
+    """The recurrent layers that a model's fields describe."""
+    return Recurrent(
+        model.cell,
+        model.layers,
+        dropout=model.dropout,
+        dtype=model.dtype,
+        param_dtype=model.param_dtype,
+        **where,
+    )
+
+
+def output(model: Any, features: int, **where) -> nn.Dense:
+    """The matmul after the recurrent layers."""
+    dtype = jnp.promote_types(model.dtype, jnp.float32)
+    return nn.Dense(features, dtype=dtype, param_dtype=model.param_dtype, **where)
+
+
+def unrolled(step, length: int):
+    """A scan of step(model, state, _) whose weights are the same at every step."""
+    return nn.scan(
+        step,
+        variable_broadcast="params",
+        split_rngs={"params": False, "dropout": True},
+        out_axes=1,
+        length=length,
+    )

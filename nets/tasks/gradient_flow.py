@@ -1,0 +1,180 @@
+"""Why recurrent networks are hard to train: gradients over time, gates, clipping, in pictures."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nets.gru import GRU
+from nets.layers.cell import Cell, gates
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
+from nets.sequence import read
+from nets.tasks.sequence import Label
+from nets.tasks.views import Lines, Panels, Text, View
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientFlow(Label):
+    """`Label`, which shows how gradients flow back through the recurrent cell.
+
+    (Hochreiter 1991; Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013.)
+
+    Attributes:
+        radii: spectral radii that the recurrent weights are drawn with.
+        clip_updates: updates of the comparison of clippings.
+        clip_radius: spectral radius of the cell in that comparison.
+        clip_rate: learning rate of it, plain gradient descent.
+        clip_norm: norm at which its gradients are clipped.
+        clip_value: absolute value at which their entries are.
+    """
+
+    radii: tuple[float, ...] = (0.5, 0.9, 1.0, 1.1, 1.5)
+    clip_updates: int = 300
+    clip_radius: float = 1.5
+    clip_rate: float = 0.1
+    clip_norm: float = 1.0
+    clip_value: float = 0.01
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        if not final:
+            return {}
+        batches = list(batches)
+        x = read(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
+        x = x.swapaxes(0, 1)  # [T, B, D]
+        drawn = {f"radius {r:g}": drawn_weights(model.cell, x, key, r) for r in self.radii}
+        drawn["trained"] = params["recurrent"]["layer_0"]
+        flows = {name: np.asarray(flow(model.cell, w, x)) for name, w in drawn.items()}
+        levels = {}
+        for name in drawn.keys() & ("radius 1", "trained"):
+            levels |= gate_histograms(model.cell, drawn[name], x, name)
+        losses = self.clippings(model, batches, key)
+        lags, bins = np.arange(len(x)), (np.arange(_BINS) + 0.5) / _BINS
+        kind = type(model.cell).__name__
+        panels = (
+            Lines(
+                "Gradient of the last output by the state before",
+                lags, flows, "steps back", "norm, relative to the last step", True,
+            ),
+            Lines("How far gates are open", bins, levels, "activation", "share of all"),
+            Lines(
+                f"Clipping, radius {self.clip_radius:g}, learning rate {self.clip_rate:g}",
+                np.arange(1, self.clip_updates + 1), losses, "update", "loss (nats)",
+            ),
+        )  # fmt: skip
+        found: dict[str, View] = {
+            "gradient_flow": Panels(f"{kind}: how gradients flow back through time", panels),
+            "memory": Text(f"{kind}: how far a gradient reaches", table(flows)),
+        }
+        return found
+
+    def clippings(self, model, batches: list[dict], key: jax.Array) -> dict[str, np.ndarray]:
+        """The loss [clip_updates] of plain gradient descent from one start, by kind of clipping."""
+        clips = {
+            "not clipped": optax.identity(),
+            f"norm at most {self.clip_norm:g}": optax.clip_by_global_norm(self.clip_norm),
+            f"each entry at most {self.clip_value:g}": optax.clip(self.clip_value),
+        }
+        params, state = self.init(model, key, batches[0])
+        inputs = read(jnp.asarray(batches[0]["inputs"]), model.vocab_size, jnp.float32)
+        start = drawn_weights(model.cell, inputs.swapaxes(0, 1), key, self.clip_radius)
+        params["recurrent"]["layer_0"] = start
+        losses = {}
+        for name, clip in clips.items():
+            optimizer = optax.chain(clip, optax.sgd(self.clip_rate))
+
+            @jax.jit
+            def update(params, opt_state, batch, optimizer=optimizer):
+                loss = lambda p: self.loss(model, p, state, batch, key, False)[0]  # noqa: E731
+                value, grads = jax.value_and_grad(loss)(params)
+                updates, opt_state = optimizer.update(grads, opt_state)
+                return optax.apply_updates(params, updates), opt_state, value
+
+            at, found = (params, optimizer.init(params)), []
+            for i in range(self.clip_updates):
+                *at, value = update(*at, batches[i % len(batches)])
+                found.append(float(value))
+            losses[name] = np.array(found)
+        return losses
+
+
+_BINS = 20
+
+
+def drawn_weights(cell: Cell, x: jax.Array, key: jax.Array, radius: float) -> dict:
+    """Initial weights whose recurrent kernel, gate by gate, has this spectral radius.
+
+    Args:
+        x: [T, B, D].
+    """
+    layer = Recurrent(cell.clone(parent=None))
+    weights = dict(layer.init(key, x.swapaxes(0, 1))["params"]["layer_0"])
+    kernel = np.asarray(weights["recurrent_kernel"], np.float64)
+    blocks = np.split(kernel, max(kernel.shape[1] // kernel.shape[0], 1), axis=1)
+    largest = [np.abs(np.linalg.eigvals(b)).max() for b in blocks]
+    kernel = np.concatenate([b * radius / r for b, r in zip(blocks, largest, strict=True)], 1)
+    weights["recurrent_kernel"] = jnp.asarray(kernel, x.dtype)
+    return weights
+
+
+def flow(cell: Cell, weights: dict, x: jax.Array) -> jax.Array:
+    """Norm of dL/ds_t by the lag T - 1 - t, relative to the last step's: [T].
+
+    s_t is the state, all that the cell carries after step t, and L a random projection of the last
+    output; norms are means over the rows of x [T, B, D].
+    """
+    cell = cell.clone(parent=None)
+    before = cell.initial_carry(x.shape[1:], x.dtype)
+
+    def last(nudges):  # what would be added to each state, [T, B, ...]
+        def step(carry, inputs):
+            x, nudge = inputs
+            carry = cell.update(weights, carry, x)
+            return jax.tree.map(jnp.add, carry, nudge), None
+
+        carry, _ = jax.lax.scan(step, before, (cell.project(weights, x), nudges))
+        y = cell.output(weights, carry)
+        return jnp.sum(y * jax.random.normal(jax.random.key(0), y.shape))
+
+    none = jax.tree.map(lambda a: jnp.zeros((len(x), *a.shape)), before)
+    squares = [jnp.square(g).sum(-1) for g in jax.tree.leaves(jax.jit(jax.grad(last))(none))]
+    norms = jnp.sqrt(sum(squares)).mean(1)[::-1]  # [T]
+    return norms / norms[0]
+
+
+def gate_histograms(cell: Cell, weights: dict, x: jax.Array, name: str) -> dict[str, np.ndarray]:
+    """Share of each gate's activations in 20 bins from 0 to 1; without gates, of |output|."""
+    cell = cell.clone(parent=None)
+
+    def step(carry, x):
+        values = {"|output|": jnp.abs(cell.output(weights, carry))}
+        if isinstance(cell, LSTM) and cell.cudnn:
+            i, f, _, o = gates(x + carry.h @ weights["recurrent_kernel"], "ssts")
+            values = {"input gate": i, "forget gate": f, "output gate": o}
+        elif isinstance(cell, GRU) and cell.fusable and not cell.layer_norm:
+            at = 2 * cell.features
+            z = carry.h @ weights["recurrent_kernel"]
+            r, u = gates((x + z)[:, :at], "ss")
+            values = {"reset gate": r, "update gate": u}
+        return cell.update(weights, carry, x), values
+
+    before = cell.initial_carry(x.shape[1:], x.dtype)
+    _, values = jax.lax.scan(step, before, cell.project(weights, x))
+    return {
+        f"{gate}, {name}": np.histogram(np.asarray(v), _BINS, (0, 1))[0] / v.size
+        for gate, v in values.items()
+    }
+
+
+def table(flows: dict[str, np.ndarray]) -> str:
+    """For each flow [T] the lag at which less than 1% is left, and what is left at the longest."""
+    longest = f"left after {len(next(iter(flows.values()))) - 1}"
+    lines = [f"{'recurrent weights':>18}  {'1% left after':>13}  {longest:>14}"]
+    for name, norms in flows.items():
+        short = np.flatnonzero(norms < 0.01)
+        reach = f"{short[0]} steps" if len(short) else "never"
+        lines.append(f"{name:>18}  {reach:>13}  {norms[-1]:>14.2g}")
+    return "\n".join(lines)

@@ -1,0 +1,201 @@
+"""Sequences: numbers or classes, at the end or at every step, and sequences into sequences."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nets.errors import UserError
+from nets.layers.scan import truncated_scan
+from nets.tasks import sequence_views as look
+
+
+@dataclasses.dataclass(frozen=True)
+class Regress:
+    """Joins `model(inputs, train=...) -> [B, ...]` to the squared distance from targets [B, ...].
+
+    A row's loss is the mean over all of its numbers. Metrics: loss; with a tolerance, accuracy.
+
+    Attributes:
+        tolerance: an answer is right where all of its numbers are nearer than this to the targets
+            (0.04 in Hochreiter and Schmidhuber 1997); none has no accuracy.
+    """
+
+    tolerance: float | None = None
+
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        outputs, variables = model.init_with_output(key, batch["inputs"], train=False)
+        given, valid = outputs.shape[1:], batch["targets"].shape[1:]
+        if given != valid:
+            raise UserError(f"the model's outputs are {given} a row, and the targets are {valid}.")
+        return variables["params"], {}
+
+    def loss(self, model, params, model_state, batch, key, train):
+        noise = {"dropout": key}
+        outputs = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
+        distance = (outputs - batch["targets"]).reshape(len(outputs), -1)
+        metrics = {"loss": weighed(jnp.square(distance).mean(1), batch)}
+        if self.tolerance is not None:
+            metrics["accuracy"] = weighed(jnp.abs(distance).max(1) < self.tolerance, batch)
+        return quotient(metrics["loss"]), (model_state, metrics)
+
+    def finish(self, sums: dict) -> dict[str, float]:
+        return {k: float(s / w) for k, (s, w) in sums.items()}
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        apply = jax.jit(lambda x: model.apply({"params": params}, x, train=False))
+        rows = look.real(next(iter(batches)))
+        outputs = np.asarray(apply(rows["inputs"]))
+        if outputs.ndim == 2:
+            return look.prediction(rows["targets"][:, 0], outputs[:, 0])
+        return look.drawn(rows, outputs, facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """Joins a model's logits to the cross-entropy of classes, one a sequence or one a step.
+
+    Of a sequence, targets [B], the model is `model(inputs, train=...) -> logits [B, K]`. Of each
+    step, targets [B, T], it is `model(inputs, carry, train=...) -> logits [B, T, K], carry`, and
+    back-propagation through time may be truncated (`nets.layers.scan.truncated_scan`), which
+    changes gradients only; where k2 > k1, dropout draws other masks for the steps that are run
+    again. Metrics: loss (nats), accuracy; of steps also exact, the sequences without a mistake.
+
+    Attributes:
+        k1: steps forward between two losses' ways back; must divide T. None truncates nothing.
+        k2: steps that gradients pass back through time; none is k1.
+    """
+
+    k1: int | None = None
+    k2: int | None = None
+
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact")
+
+    def __post_init__(self):
+        if self.k1 is None and self.k2 is not None:
+            raise UserError(f"--task.k2={self.k2} needs --task.k1, at most as great.")
+        if self.k1 is not None and not 1 <= self.k1 <= (self.k2 or self.k1):
+            k2 = "" if self.k2 is None else f" with --task.k2={self.k2}"
+            raise UserError(f"--task.k1={self.k1}{k2} is not possible; 1 <= k1 <= k2 is valid.")
+
+    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        shape = batch["targets"].shape
+        if self.k1 is not None and (len(shape) == 1 or shape[1] % self.k1):
+            steps = "one answer a sequence" if len(shape) == 1 else f"{shape[1]} steps"
+            raise UserError(f"--task.k1={self.k1} does not fit: the data has {steps}.")
+        return model.init(key, batch["inputs"], train=False)["params"], {}
+
+    def loss(self, model, params, model_state, batch, key, train):
+        targets = batch["targets"]
+        if targets.ndim == 1:
+            noise = {"dropout": key}
+            logits = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
+        else:
+            logits = self.steps(model, params, batch["inputs"], key, train)
+        each = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        right = logits.argmax(-1) == targets
+        metrics = {"loss": weighed(each, batch), "accuracy": weighed(right, batch)}
+        if targets.ndim == 2:
+            metrics["exact"] = faultless(right, batch)
+        return quotient(metrics["loss"]), (model_state, metrics)
+
+    def steps(self, model, params, inputs: jax.Array, key: jax.Array, train: bool) -> jax.Array:
+        """Logits [B, T, K] of every step."""
+
+        def run(carry, xs):
+            inputs, keys = xs
+            given = {"train": train, "rngs": {"dropout": keys[0]}}
+            logits, carry = model.apply({"params": params}, inputs.swapaxes(0, 1), carry, **given)
+            return carry, logits.swapaxes(0, 1)
+
+        length = inputs.shape[1]
+        xs = inputs.swapaxes(0, 1), jax.random.split(key, length)
+        k1 = (self.k1 if train else None) or length
+        k2 = (self.k2 if train else None) or k1
+        return truncated_scan(run, model.initial_carry(inputs), xs, k1, k2)[1].swapaxes(0, 1)
+
+    def finish(self, sums: dict) -> dict[str, float]:
+        return {k: float(s / w) for k, (s, w) in sums.items()}
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        if not final:
+            return {}
+        if next(iter(batches))["targets"].ndim == 1:
+            answers = jax.jit(
+                lambda x: model.apply({"params": params}, x, train=False, stages=True)[1]["answers"]
+            )
+            return look.reading(map(look.real, batches), answers, facts)
+        rows = look.real(next(iter(batches)))
+        logits = jax.jit(lambda x: self.steps(model, params, x, key, False))(rows["inputs"])
+        return look.stepwise(rows, np.asarray(jax.nn.softmax(logits)), facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Translate:
+    """Joins `nets.sequence.Seq2Seq` to the cross-entropy of the target symbols.
+
+    The loss is that of the targets, each given those before it. In evaluation the model also
+    writes by itself: accuracy is the share of right symbols then, exact that of right sequences.
+    """
+
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact")
+
+    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        return model.init(key, batch["inputs"], batch["targets"], train=False)["params"], {}
+
+    def loss(self, model, params, model_state, batch, key, train):
+        inputs, targets = batch["inputs"], batch["targets"]
+        noise = {"dropout": key}
+        logits = model.apply({"params": params}, inputs, targets, train=train, rngs=noise)
+        each = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        metrics = {"loss": weighed(each, batch)}
+        if not train:
+            right = self.written(model, params, inputs, targets.shape[1]) == targets
+            metrics |= {"accuracy": weighed(right, batch), "exact": faultless(right, batch)}
+        return quotient(metrics["loss"]), (model_state, metrics)
+
+    def written(self, model, params, inputs: jax.Array, length: int) -> jax.Array:
+        """What the model writes by itself, symbols [B, length]."""
+        return model.apply({"params": params}, inputs, length, method="decode")[0]
+
+    def finish(self, sums: dict) -> dict[str, float]:
+        return {k: float(s / w) for k, (s, w) in sums.items()}
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        rows = look.real(next(iter(batches)))
+        length = rows["targets"].shape[1]
+        written = jax.jit(lambda x: self.written(model, params, x, length))(rows["inputs"])
+        return look.translations(rows, np.asarray(written), facts)
+
+
+def weights(each: jax.Array, batch: dict) -> jax.Array:
+    """The batch's mask, [B] or [B, T], in the shape of `each`; ones where there is none."""
+    if "mask" not in batch:
+        return jnp.ones(each.shape)
+    mask = batch["mask"]
+    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (each.ndim - mask.ndim)), each.shape)
+
+
+def weighed(each: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
+    """Sum and weight of what each row [B] or step [B, T] has, by the batch's mask."""
+    mask = weights(each, batch)
+    return jnp.sum(each * mask), mask.sum()
+
+
+def faultless(right: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
+    """Sum and weight of the rows [B, T] that are right at every step that counts."""
+    mask = weights(right, batch) > 0
+    counts = mask.any(1).astype(jnp.float32)
+    return jnp.sum((right | ~mask).all(1) * counts), counts.sum()
+
+
+def quotient(metric: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The mean, from its sum and weight."""
+    return metric[0] / metric[1]

@@ -1,0 +1,203 @@
+"""Generated problems and pixel sequences: what they ask, and that they are fixed by (seed, i)."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from nets.data.numerals import in_words
+from nets.data.pixels import Pixels
+from nets.data.sequences import Adding, Brackets, CopyMemory, NumberWords, Recall
+from nets.errors import UserError
+
+SMALL = {"batch_size": 5, "eval_size": 7, "eval_batch_size": 3}
+PROBLEMS = [
+    Adding(length=9, **SMALL),
+    CopyMemory(delay=4, symbols=3, span=2, **SMALL),
+    Recall(distance=6, symbols=4, **SMALL),
+    Brackets(length=30, depth=2, **SMALL),
+    NumberWords(greatest=120, **SMALL),
+]
+of_all = pytest.mark.parametrize("data", PROBLEMS, ids=lambda data: type(data).__name__)
+
+
+def whole(data, split):
+    """The rows of an evaluation set that are not padding."""
+    batches = [data.evaluate(split)[i] for i in range(len(data.evaluate(split)))]
+    rows = {k: np.concatenate([batch[k] for batch in batches]) for k in batches[0]}
+    kept = rows["mask"].reshape(len(rows["mask"]), -1).any(1)
+    return {k: a[kept] for k, a in rows.items()}
+
+
+@of_all
+def test_batches_are_functions_of_seed_and_step(data):
+    def same(a, b):
+        return all(np.array_equal(a[k], b[k]) for k in a)
+
+    first = data.train(3)[10]
+    assert same(first, data.train(3)[10])
+    assert not same(first, data.train(3)[11]) and not same(first, data.train(4)[10])
+    assert {k: (a.shape, a.dtype) for k, a in first.items()} == data.spec()
+    assert len(data.train(0)) > 10**9
+
+
+@of_all
+def test_evaluation_sets_are_fixed_and_padded(data):
+    kept = whole(data, "validation")
+    assert len(kept["inputs"]) == 7 and len(data.evaluate("validation")) == 3
+    other = type(data)(**{**vars(data), "eval_batch_size": 7})
+    for name, rows in whole(other, "validation").items():
+        np.testing.assert_array_equal(rows, kept[name])
+    assert not np.array_equal(kept["inputs"], whole(data, "test")["inputs"])
+    assert not np.array_equal(kept["inputs"][:5], data.train(1)[0]["inputs"])
+    assert data.facts()["digest"] == other.facts()["digest"]
+    with pytest.raises(UserError, match="no split train; there are validation, test"):
+        data.evaluate("train")
+
+
+def test_adding():
+    data = Adding(length=7, eval_size=20_000, eval_batch_size=20_000)
+    batch = data.evaluate("test")[0]
+    for x, target in zip(batch["inputs"][:200], batch["targets"], strict=False):
+        marked = [t for t in range(7) if x[t, 1] == 1]
+        assert len(marked) == 2 and marked[0] < 3 <= marked[1] and x[:, 1].sum() == 2
+        assert target == pytest.approx(x[marked[0], 0] + x[marked[1], 0])
+    assert set(np.nonzero(batch["inputs"][..., 1])[1]) == set(range(7))
+    values = batch["inputs"][..., 0]
+    assert values.min() >= 0 and values.max() <= 1 and values.std() == pytest.approx(12**-0.5, 0.01)
+    assert np.mean((batch["targets"] - 1) ** 2) == pytest.approx(1 / 6, rel=0.03)  # 2 / 12
+
+
+def test_copy_memory():
+    data = CopyMemory(delay=3, symbols=4, span=2, batch_size=500)
+    batch = data.train(0)[0]
+    for x, y in zip(batch["inputs"], batch["targets"], strict=True):
+        assert list(x[2:]) == [0, 0, 5, 5, 5]  # 3 steps from the last symbol to its target's first
+        assert list(y) == [0, 0, 0, 0, 0, *x[:2]]
+    assert set(batch["inputs"][:, :2].ravel()) == {1, 2, 3, 4}
+    facts = data.facts()
+    assert (facts["vocab_size"], facts["num_classes"]) == (6, 5)
+    # without memory: nothing is lost on blanks, and log 4 on each of 2 of the 7 steps
+    assert facts["memoryless_loss"] == pytest.approx(2 * 1.3862944 / 7)
+    published = CopyMemory(eval_size=1).facts()["memoryless_loss"]
+    assert published == pytest.approx(10 * math.log(8) / 1020) == pytest.approx(0.0204, abs=5e-5)
+
+
+def test_recall():
+    data = Recall(distance=4, symbols=3, distractors=2, batch_size=500)
+    batch = data.train(0)[0]
+    assert batch["inputs"].shape == (500, 5)
+    first, between, last = np.split(batch["inputs"], (1, 4), axis=1)
+    assert (set(first.flat), set(between.flat), set(last.flat)) == ({0, 1, 2}, {3, 4}, {5})
+    for x, y, mask in zip(*(batch[k] for k in ("inputs", "targets", "mask")), strict=True):
+        assert list(y) == [x[0]] * 5 and list(mask) == [0, 0, 0, 0, 1]
+    facts = data.facts()
+    assert facts["num_classes"] == 3 and facts["vocab_size"] == 6
+    assert facts["input_symbols"] == [*"ABCab?"] and facts["output_symbols"] == [*"ABC"]
+
+
+def test_brackets():
+    data = Brackets(length=50, depth=3, batch_size=100)
+    batch, symbols, reached = data.train(0)[0], data.facts()["input_symbols"], set()
+    for x, y in zip(batch["inputs"], batch["targets"], strict=True):
+        depth = 0
+        for symbol, given in zip(x, y, strict=True):
+            depth += {"x": 0, "(": 1, ")": -1}[symbols[symbol]]
+            assert given == depth
+            reached.add(depth)
+    assert reached == {0, 1, 2, 3} and data.facts()["num_classes"] == 4
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "zero"),
+        (13, "thirteen"),
+        (40, "forty"),
+        (99, "ninety-nine"),
+        (100, "one hundred"),
+        (407, "four hundred and seven"),
+        (1000, "one thousand"),
+        (2041, "two thousand and forty-one"),
+        (3512, "three thousand five hundred and twelve"),
+        (700_020, "seven hundred thousand and twenty"),
+    ],
+)
+def test_numbers_in_words(n, words):
+    assert in_words(n) == words
+
+
+def test_number_words_hold_numbers_out():
+    data = NumberWords(greatest=120, batch_size=400, eval_size=10, eval_batch_size=10)
+    facts, met = data.facts(), {}
+    for split in ("train", "validation", "test"):
+        batch = data.train(0)[0] if split == "train" else data.evaluate(split)[0]
+        met[split] = set()
+        for x, y, mask in zip(*(batch[k] for k in ("inputs", "targets", "mask")), strict=True):
+            figures = "".join(facts["output_symbols"][i] for i in y)
+            assert "".join(facts["input_symbols"][i] for i in x) == in_words(int(figures))
+            assert len(x) == len("one hundred and seventeen")
+            assert list(mask) == [1] * (len(figures) + 1) + [0] * (3 - len(figures))
+            met[split].add(int(figures))
+    assert len(met["validation"]) == len(met["test"]) == 10
+    assert not met["validation"] & met["test"]
+    assert not met["train"] & (met["validation"] | met["test"])
+    assert len(met["train"]) > 90  # of 101
+
+
+@pytest.mark.parametrize("by", ["pixel", "row"])
+@pytest.mark.parametrize("permuted", [False, True])
+def test_pixels_are_those_of_the_images(by, permuted):
+    data = Pixels(name="digits", by=by, permuted=permuted, permutation_seed=3, eval_batch_size=50)
+    stored = {
+        image.tobytes(): label for image, label in zip(*load_digits(return_X_y=True), strict=True)
+    }
+    steps, size = (64, 1) if by == "pixel" else (8, 8)
+    order = data.facts()["order"]
+    assert (order is not None) == permuted
+    for batch in (data.train(0)[0], data.evaluate("test")[0]):
+        assert batch["inputs"].shape[1:] == (steps, size)
+        for x, label in zip(batch["inputs"], batch["targets"], strict=True):
+            back = np.empty_like(x)
+            back[order if permuted else slice(None)] = x
+            assert stored[np.rint(back.ravel() * 16).astype(np.float64).tobytes()] == label
+    batch = data.train(0)[0]
+    assert {k: (a.shape, a.dtype) for k, a in batch.items()} == data.spec()
+    if permuted:
+        assert sorted(order) == list(range(steps)) != order
+        assert order == data.facts()["order"]
+        assert order != Pixels(name="digits", by=by, permuted=True).facts()["order"]
+
+
+def test_pixels_to_draw():
+    drawn, read = (Pixels(name="digits", by="row", draw=draw) for draw in (True, False))
+    a, b = drawn.train(0)[0], read.train(0)[0]
+    np.testing.assert_array_equal(a["inputs"], b["targets"])
+    np.testing.assert_array_equal(a["targets"], b["inputs"])
+    assert drawn.spec()["targets"] == read.spec()["inputs"]
+    assert "mask" in drawn.evaluate("test")[0]
+    assert drawn.facts()["vocab_size"] == 10 == read.facts()["num_classes"]
+    assert "num_classes" not in drawn.facts() and drawn.facts()["shape"] == [8, 8, 1]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Adding(length=1), r"--data.length=1 .* 2 is the least"),
+        (lambda: Adding(eval_size=0), r"--data.eval_size=0 .* 1 is the least"),
+        (lambda: CopyMemory(delay=0), r"--data.delay=0 .* 1 is the least"),
+        (lambda: Recall(symbols=1), r"--data.symbols=1 .* 2 is the least"),
+        (lambda: Recall(distractors=0), r"--data.distractors=0 .* 1 is the least"),
+        (lambda: Recall(distance=0), r"--data.distance=0 .* 1 is the least"),
+        (lambda: Brackets(depth=0), r"--data.depth=0 .* 1 is the least"),
+        (lambda: NumberWords(greatest=99), r"--data.greatest=99 .* from 2000"),
+        (lambda: NumberWords(greatest=10**6), r"--data.greatest=1000000 .* to 999999"),
+        (lambda: Pixels(by="column"), r"--data.by=column: valid are pixel, row"),
+        (lambda: Pixels(permutation_seed=-1), r"--data.permutation_seed=-1 .* 0 is the least"),
+        (lambda: Pixels(batch_size=0), r"--data.batch_size=0 .* 1 is the least"),
+    ],
+)
+def test_impossible_values_are_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()

@@ -1,0 +1,45 @@
+"""What tests of scans over time share."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+jit = functools.partial(  # for programs that are compiled far longer than they run
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
+
+
+def temporary_bytes(function: Callable, *shapes: jax.ShapeDtypeStruct) -> int:
+    """What the compiled function needs beside its arguments and results."""
+    compiled = jax.jit(function).lower(*shapes).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def assert_close(got: Any, want: Any, tolerance: float = 1e-12) -> None:
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def assert_gradient(gradient: Any, value: Callable[..., float], arguments: tuple) -> None:
+    """The gradient of value(*arguments), array by array along a random direction.
+
+    `value` is NumPy's, in float64; what it is held against is its central difference.
+    """
+    rng, (leaves, structure) = np.random.default_rng(9), jax.tree.flatten(arguments)
+    slopes, differences = [], []
+    for i, (a, slope) in enumerate(zip(leaves, jax.tree.leaves(gradient), strict=True)):
+        towards = rng.normal(size=a.shape)
+        up, down = (
+            value(*structure.unflatten([*leaves[:i], a + size * towards, *leaves[i + 1 :]]))
+            for size in (1e-5, -1e-5)
+        )
+        slopes.append((slope * towards).sum())
+        differences.append((up - down) / 2e-5)
+    np.testing.assert_allclose(slopes, differences, rtol=1e-7, atol=1e-8)

@@ -1,0 +1,76 @@
+"""What the pictures of gradients over time show is what it is by hand."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.data.sequences import Recall
+from nets.elman import Elman
+from nets.gru import GRU
+from nets.lstm import LSTM
+from nets.sequence import ManyToMany
+from nets.tasks import gradient_flow
+from nets.tasks.gradient_flow import GradientFlow
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(12, 4, 3)), jnp.float32)  # [T, B, D]
+
+
+@pytest.mark.parametrize("radius", [0.5, 1.0, 1.5])
+def test_a_linear_cell_with_an_orthogonal_kernel_scales_the_gradient_at_each_step(radius):
+    cell = Elman(6, activation=lambda x: x)
+    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), radius)
+    norms = gradient_flow.flow(cell, weights, X)
+    np.testing.assert_allclose(norms, radius ** np.arange(12), rtol=1e-4)
+
+
+def test_an_lstm_whose_gates_are_all_open_keeps_the_gradient_of_its_state():
+    cell = LSTM(5)
+    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), 1.0)
+    weights["recurrent_kernel"] *= 0
+    weights["bias"] = jnp.full(20, 50.0).at[10:15].set(0)  # i, f and o at 1
+    weights["kernel"] *= 0.01
+    norms = gradient_flow.flow(cell, weights, X)
+    np.testing.assert_allclose(norms[1:], norms[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("cell", [Elman(6), LSTM(6), GRU(6)])
+def test_each_gate_has_the_spectral_radius(cell):
+    kernel = gradient_flow.drawn_weights(cell, X, jax.random.key(1), 0.8)["recurrent_kernel"]
+    for block in np.split(np.asarray(kernel), kernel.shape[1] // 6, axis=1):
+        assert np.abs(np.linalg.eigvals(block)).max() == pytest.approx(0.8, rel=1e-4)
+
+
+def test_histograms_of_gates():
+    cell = LSTM(5)
+    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), 1.0)
+    weights["kernel"], weights["recurrent_kernel"] = (
+        0 * weights[k] for k in ("kernel", "recurrent_kernel")
+    )
+    bias = {"input gate": 0.26, "forget gate": 0.91, "output gate": 0.02}
+    logit = [math.log(p / (1 - p)) for p in bias.values()]
+    weights["bias"] = jnp.repeat(jnp.array([logit[0], logit[1], 0, logit[2]]), 5)
+    found = gradient_flow.gate_histograms(cell, weights, X, "x")
+    for gate, level in bias.items():
+        assert found[f"{gate}, x"].tolist() == [float(b == int(level * 20)) for b in range(20)]
+
+
+def test_the_table_says_when_less_than_a_hundredth_is_left():
+    flows = {"fades": 0.5 ** np.arange(20), "stays": np.ones(20)}
+    fades, stays = gradient_flow.table(flows).splitlines()[1:]
+    assert "7 steps" in fades and "1.9e-06" in fades  # 2 ** -7 < 0.01, 2 ** -19
+    assert "never" in stays
+
+
+def test_clipping_rescues_a_run_that_learns_nothing_without():
+    model, data = ManyToMany(cell=Elman(64)), Recall(distance=50, batch_size=32)
+    facts = data.facts()
+    model = model.clone(num_classes=facts["num_classes"], vocab_size=facts["vocab_size"])
+    batches = [data.train(0)[i] for i in range(10)]
+    task = dataclasses.replace(GradientFlow(), clip_updates=250)
+    losses = task.clippings(model, batches, jax.random.key(0))
+    plain, *clipped = (found[-30:].mean() for found in losses.values())
+    assert plain > 0.9 * math.log(8) > 1.5 * max(clipped)
