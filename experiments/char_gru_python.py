@@ -5,6 +5,8 @@
 
 Two layers of 300 units, about as many weights as the LSTM of `char_lstm_python` has, and all else
 as there, so that the two can be compared (Chung et al. 2014).
+
+Measured: not yet to its end.
 """
 
 from nets.char_lm import CharLM

@@ -6,6 +6,8 @@
 
 By guessing, one of eight is right and the loss is ln(8) = 2.08. The forget gates start with lags of
 up to the distance (Tallec and Ollivier 2018).
+
+Measured: not yet to its end.
 """
 
 from nets.data.sequences import Recall

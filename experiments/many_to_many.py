@@ -5,6 +5,8 @@
 
 Truncated back-propagation through time, as in the second line, is enough to learn it: what counts
 is carried on, whatever the gradient sees. `exact` is the share of sequences without a mistake.
+
+Measured: not yet to its end.
 """
 
 from nets.data.sequences import Brackets

@@ -76,7 +76,7 @@ print(*sorted(m for m in set(sys.modules) - before if not m.startswith("nets")))
 def test_a_family_loads_nothing_that_linen_does_not(family, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _LOADED.format(family=family)],
-        cwd=folder,
+        cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
         text=True,

@@ -21,8 +21,8 @@ class Cell(nn.Module):
     whole sequence at once, in one matmul outside the scan; `update` is what is left for each step.
     A cell whose step is one matmul with its output h and then arithmetic that keeps the rows of
     the batch apart defines `combine` instead of `update`; such a cell can be scanned fused
-    (`nets.layers.scan.fused_scan`). Weights whose name begins with "recurrent" are those that the
-    layer's `recurrent_dropout` acts on.
+    (`nets.layers.scan.fused_scan`). Weights whose name begins with "recurrent_kernel" are those
+    that the layer's `recurrent_dropout` acts on.
     """
 
     features: int

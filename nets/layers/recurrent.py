@@ -164,7 +164,7 @@ class Recurrent(nn.Module):
         }
         if train and self.recurrent_dropout:
             drop = nn.Dropout(self.recurrent_dropout, deterministic=False)
-            weights |= {k: drop(a) for k, a in weights.items() if k.startswith("recurrent")}
+            weights |= {k: drop(a) for k, a in weights.items() if k.startswith("recurrent_kernel")}
         return cell.clone(parent=None), weights
 
     def direction(self, name, x, carry, valid, reset, train, backward):

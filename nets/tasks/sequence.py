@@ -8,11 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from nets.errors import UserError
 from nets.layers.scan import truncated_scan
 from nets.tasks import sequence_views as look
+from nets.tasks.classify import cross_entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Label:
             logits = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
         else:
             logits = self.steps(model, params, batch["inputs"], key, train)
-        each = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        each = cross_entropy(logits, targets)
         right = logits.argmax(-1) == targets
         metrics = {"loss": weighed(each, batch), "accuracy": weighed(right, batch)}
         if targets.ndim == 2:
@@ -154,7 +154,7 @@ class Translate:
         inputs, targets = batch["inputs"], batch["targets"]
         noise = {"dropout": key}
         logits = model.apply({"params": params}, inputs, targets, train=train, rngs=noise)
-        each = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        each = cross_entropy(logits, targets)
         metrics = {"loss": weighed(each, batch)}
         if not train:
             right = self.written(model, params, inputs, targets.shape[1]) == targets

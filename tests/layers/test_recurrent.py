@@ -127,6 +127,20 @@ def test_padding_leaves_the_carry_and_gives_zeros(cell, backend):
     assert_close(apply(other, LENGTHS), (outputs, last), 0)
 
 
+class Counter(Accumulator):
+    """Its output is not zero where its carry is."""
+
+    def output(self, weights, carry):
+        return carry.h + 10
+
+
+def test_padding_gives_zeros_whatever_the_cell():
+    model = Recurrent(Counter(1), bidirectional=True, lookahead=2)
+    outputs, _ = model.apply({}, jnp.ones((2, 5, 1)), lengths=jnp.array([4, 1]))
+    np.testing.assert_array_equal(outputs[0], [[11, 13], [12, 13], [13, 12], [14, 11], [0, 0]])
+    np.testing.assert_array_equal(outputs[1], [[11, 11], [0, 0], [0, 0], [0, 0], [0, 0]])
+
+
 def test_lengths_out_of_range():
     model = Recurrent(GRU(UNITS))
     params, x, _ = given(model)
