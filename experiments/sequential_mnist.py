@@ -7,7 +7,8 @@ Le et al. 2015. A gated recurrent unit, read from the top left corner to the bot
 embedded digits have 64 steps and need nothing downloaded. Bai et al. 2018, Table 1, test accuracy:
 87.2% (LSTM), 96.2% (GRU).
 
-Measured: not yet to its end.
+Measured: not yet to its end: 175 steps, at 1.5 a second, took the loss from 2.30 to 2.21.
+Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.pixels import Pixels
