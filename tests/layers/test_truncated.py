@@ -159,6 +159,19 @@ def test_windows_of_a_stream(k1, k2):
         assert_close(total, brute_force(run, params, zeros, xs, k1, k2)[0])
 
 
+def test_no_gradient_passes_further_in_one_function_of_two_windows():
+    def second(x):
+        window = Window(jnp.float32(1), jnp.zeros(2))
+        window, _ = truncated_window(functools.partial(scalar_run, 0.5), window, x[:4])
+        return truncated_window(functools.partial(scalar_run, 0.5), window, x[4:])[1].sum()
+
+    of_x = jax.jit(jax.grad(second))(jnp.ones(8))
+    sums = np.cumsum(0.5 ** np.arange(6))  # of what a step adds to itself and those after it
+    np.testing.assert_array_equal(
+        of_x, [0, 0, *(sums[5:1:-1] - [sums[1], sums[0], 0, 0]), *sums[1::-1]]
+    )
+
+
 def test_keeps_one_window():
     def room(length):
         def value(w, h0, x):
