@@ -91,7 +91,8 @@ class Recurrent(nn.Module):
 
         Raises:
             ValueError: a length is not in 0 to T (unless it is traced, as inside `jax.jit`),
-                merge="none" with several layers, or backend="fused" of a cell without that form.
+                merge="none" with several layers, a backend that cannot run the cell, or zoneout of
+                another length than the cell's carry.
         """
         batch, length = x.shape[:2]
         if carry is None:
@@ -213,6 +214,11 @@ class Recurrent(nn.Module):
 
         `project` belongs to what a chunk computes again: its result is the largest of all.
         """
+        if self.zoneout and len(self.zoneout) != len(carry):
+            raise ValueError(
+                f"zoneout={self.zoneout} is not one probability for each of "
+                f"{', '.join(carry._fields)}, what {type(cell).__name__} carries"
+            )
         kept = None
         if self.zoneout and train:
             keys = jax.random.split(self.make_rng("dropout"), len(carry))

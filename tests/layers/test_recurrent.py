@@ -259,6 +259,8 @@ def test_errors():
         init(both, "step", both.initial_carry((BATCH, INPUTS)), x[:, 0])
     with pytest.raises(ValueError, match="merge='none' is for one layer, not for layers=2"):
         init(both.clone(layers=2, merge="none"), "__call__", x)
+    with pytest.raises(ValueError, match=r"zoneout=\(0.1,\) .* each of c, h, what LSTM carries"):
+        init(Recurrent(LSTM(UNITS), zoneout=(0.1,)), "__call__", x)
     with pytest.raises(ValueError, match="'fused' cannot run this layer: Accumulator"):
         init(Recurrent(Accumulator(INPUTS), backend="fused"), "__call__", x)
 
