@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from nets.layers import cudnn, scan
 from nets.layers.cell import Cell
 
+Merge = Literal["concat", "sum", "average", "none"]
 Backend = Literal["auto", "scan", "fused", "cudnn"]
 
 
@@ -54,7 +55,7 @@ class Recurrent(nn.Module):
     cell: Cell
     layers: int = 1
     bidirectional: bool = False
-    merge: Literal["concat", "sum", "average", "none"] = "concat"
+    merge: Merge = "concat"
     lookahead: int | None = None
     residual: bool = False
     dropout: float = 0.0
@@ -94,6 +95,7 @@ class Recurrent(nn.Module):
                 merge="none" with several layers, a backend that cannot run the cell, or zoneout of
                 another length than the cell's carry.
         """
+        self._check()
         batch, length = x.shape[:2]
         if carry is None:
             carry = self.initial_carry((batch, *x.shape[2:]))
@@ -156,6 +158,16 @@ class Recurrent(nn.Module):
                 shape = (*shape[:-1], width)
             carry.append((cell.initial_carry(shape, self.param_dtype),) * directions)
         return jax.tree.map(jnp.copy, tuple(carry))  # no buffer twice: it may be donated
+
+    def _check(self) -> None:
+        for field, least in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
+            value = getattr(self, field)
+            if value is not None and value < least:
+                raise ValueError(f"{field}={value} is not possible; {least} is the least")
+        if self.lookahead is not None and not self.bidirectional:
+            raise ValueError(f"lookahead={self.lookahead} is for bidirectional=True")
+        if self.merge not in get_args(Merge):
+            raise ValueError(f"merge={self.merge!r}: valid are {', '.join(get_args(Merge))}")
 
     def _weights(self, name: str, shape: tuple[int, ...], train: bool) -> tuple[Cell, dict]:
         """A cell of this layer's, and its weights as they are computed with."""
@@ -268,6 +280,7 @@ class Recurrent(nn.Module):
             (jnp.dtype(self.dtype) != jnp.float32, "jax has it for float32 only"),
             (bool(self.zoneout), "it has no zoneout"),
             (self.chunk is not None, "it cannot compute chunks again"),
+            (self.lookahead is not None, "it cannot look ahead"),
             (resets, "rows begin again within the sequence"),
         )
         return {
@@ -323,32 +336,3 @@ def _check_lengths(lengths, steps):
 def _rows(mask: jax.Array, a: jax.Array) -> jax.Array:
     """A mask [B], or [T, B], in the rank of a."""
     return mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim))
-
-
-class RowConvolution(nn.Module):
-    """Each unit's weighted sum over this step and the next ones (Amodei et al. 2015, section 3.7).
-
-        y_{t,d} = sum_{j=0}^{context} W_{j,d} x_{t+j,d}
-
-    Steps past the end count as zeros. Outputs are late by `context` steps. W starts normal, of
-    variance 1 / (context + 1).
-
-    Attributes:
-        context: number of steps ahead.
-        dtype: what it computes in.
-        param_dtype: what it stores.
-    """
-
-    context: int
-    dtype: DTypeLike = jnp.float32
-    param_dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, T, D] to [B, T, D]."""
-        taps = self.context + 1
-        init = nn.initializers.normal(taps**-0.5)
-        kernel = self.param("kernel", init, (taps, x.shape[-1]), self.param_dtype)
-        kernel, length = kernel.astype(self.dtype), x.shape[1]
-        x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, self.context), (0, 0)))
-        return sum(x[:, j : j + length] * kernel[j][None, None] for j in range(taps))

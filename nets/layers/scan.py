@@ -150,11 +150,9 @@ def truncated_scan(
     if k2 >= length:
         return run(carry, xs)
     back = k2 - k1  # steps before the window that gradients still pass
-    lead = -(-back // k1)  # windows whose past begins before step 0: run from the given carry
-    heads = []
-    for end in range(k1, lead * k1 + 1, k1):  # the first windows, each with all its past
-        _, ys = run(carry, jax.tree.map(lambda a, end=end: a[:end], xs))
-        heads.append(jax.tree.map(lambda a: a[-k1:], ys))
+    lead = -(-back // k1)
+    # these windows' past begins before step 0: all of it is theirs, and one run gives them all
+    heads = [run(carry, jax.tree.map(lambda a: a[: lead * k1], xs))[1]] if lead else []
     start = lead * k1 - back  # where the past of the next window begins
     if start:
         carry, _ = run(carry, jax.tree.map(lambda a: a[:start], xs))

@@ -7,7 +7,8 @@ import pytest
 
 from nets.elman import Elman
 from nets.gru import GRU
-from nets.layers.recurrent import Recurrent, RowConvolution
+from nets.layers.recurrent import Recurrent
+from nets.layers.row_convolution import RowConvolution
 from nets.lstm import LSTM
 from tests.layers import plain_recurrent as plain
 from tests.layers.accumulator import Accumulator
@@ -259,6 +260,14 @@ def test_errors():
         init(both, "step", both.initial_carry((BATCH, INPUTS)), x[:, 0])
     with pytest.raises(ValueError, match="merge='none' is for one layer, not for layers=2"):
         init(both.clone(layers=2, merge="none"), "__call__", x)
+    for options, message in (
+        ({"lookahead": 2}, "lookahead=2 is for bidirectional=True"),
+        ({"lookahead": -1, "bidirectional": True}, "lookahead=-1 .* 0 is the least"),
+        ({"chunk": 0}, "chunk=0 .* 1 is the least"),
+        ({"merge": "mean"}, "merge='mean': valid are concat, sum"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            init(Recurrent(Elman(UNITS), **options), "__call__", x)
     with pytest.raises(ValueError, match=r"zoneout=\(0.1,\) .* each of c, h, what LSTM carries"):
         init(Recurrent(LSTM(UNITS), zoneout=(0.1,)), "__call__", x)
     with pytest.raises(ValueError, match="'fused' cannot run this layer: Accumulator"):
