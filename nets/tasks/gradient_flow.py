@@ -24,6 +24,8 @@ class GradientFlow(Label):
     (Hochreiter 1991; Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013.)
 
     Attributes:
+        k1: steps forward between two losses' ways back; none truncates nothing.
+        k2: steps that gradients pass back through time; none is k1.
         radii: spectral radii that the recurrent weights are drawn with.
         clip_updates: updates of the comparison of clippings.
         clip_radius: spectral radius of the cell in that comparison.
