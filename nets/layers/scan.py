@@ -160,12 +160,7 @@ def truncated_scan(
 
     def window(carry, i):
         given = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start + i * k1, k2), xs)
-        carry, first = run(carry, jax.tree.map(lambda a: a[:k1], given))
-        if not back:
-            return lax.stop_gradient(carry), first
-        _, rest = run(carry, jax.tree.map(lambda a: a[k1:], given))
-        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], first, rest)
-        return lax.stop_gradient(carry), ys
+        return _last(run, carry, given, k1)
 
     carry, ys = lax.scan(jax.checkpoint(window), carry, jnp.arange(length // k1 - lead))
     ys = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
@@ -206,14 +201,18 @@ def truncated_window(
     Returns:
         window for the next update, and results [k1, ...].
     """
-    given = xs
+    given, k1 = xs, len(jax.tree.leaves(xs)[0])
     if jax.tree.leaves(window.xs):
         given = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), window.xs, xs)
-    k1 = len(jax.tree.leaves(xs)[0])
-    first = jax.tree.map(lambda a: a[:k1], given)
-    rest = jax.tree.map(lambda a: a[k1:], given) if given is not xs else ()
-    carry, ys = run(lax.stop_gradient(window.carry), first)
-    if jax.tree.leaves(rest):
-        _, more = run(carry, rest)
+    carry, ys = _last(run, lax.stop_gradient(window.carry), given, k1)
+    rest = () if given is xs else jax.tree.map(lambda a: a[k1:], given)
+    return Window(carry, rest), ys
+
+
+def _last(run, carry, given, k1):
+    """The carry after the first k1 of the steps, which no gradient passes, and the last results."""
+    carry, ys = run(carry, jax.tree.map(lambda a: a[:k1], given))
+    if len(jax.tree.leaves(given)[0]) > k1:
+        _, more = run(carry, jax.tree.map(lambda a: a[k1:], given))
         ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], ys, more)
-    return Window(lax.stop_gradient(carry), rest), ys
+    return lax.stop_gradient(carry), ys

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from nets.errors import UserError
 from nets.gru import GRU
 from nets.layers.cell import Cell, gates
 from nets.layers.recurrent import Recurrent
@@ -41,6 +42,16 @@ class GradientFlow(Label):
     clip_norm: float = 1.0
     clip_value: float = 0.01
 
+    def init(self, model, key, batch):
+        params, state = super().init(model, key, batch)
+        kernel = params["recurrent"]["layer_0"].get("recurrent_kernel")
+        if kernel is None or kernel.shape[1] % kernel.shape[0]:
+            raise UserError(
+                f"--model.cell={type(model.cell).__name__.lower()} has no square recurrent "
+                "weights, which have a spectral radius; elman, lstm without projection, gru, mgu are valid."
+            )
+        return params, state
+
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:
             return {}
@@ -51,8 +62,9 @@ class GradientFlow(Label):
         drawn["trained"] = params["recurrent"]["layer_0"]
         flows = {name: np.asarray(flow(model.cell, w, x)) for name, w in drawn.items()}
         levels = {}
-        for name in drawn.keys() & ("radius 1", "trained"):
-            levels |= gate_histograms(model.cell, drawn[name], x, name)
+        for name in ("radius 1", "trained"):
+            if name in drawn:
+                levels |= gate_histograms(model.cell, drawn[name], x, name)
         losses = self.clippings(model, batches, key)
         lags, bins = np.arange(len(x)), (np.arange(_BINS) + 0.5) / _BINS
         kind = type(model.cell).__name__

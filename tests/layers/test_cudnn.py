@@ -67,6 +67,7 @@ def test_equals_the_scan(monkeypatch, lengths, bidirectional):
         (Recurrent(LSTM(4), dtype=jnp.bfloat16), "gpu", "fused", "float32"),
         (Recurrent(LSTM(4), zoneout=(0.1, 0.1)), "gpu", "fused", "zoneout"),
         (Recurrent(LSTM(4), chunk=2), "gpu", "fused", "chunks"),
+        (Recurrent(LSTM(4), bidirectional=True, lookahead=1), "gpu", "fused", "look ahead"),
     ],
 )
 def test_auto_takes_the_first_that_can(monkeypatch, layer, platform, backend, reason):

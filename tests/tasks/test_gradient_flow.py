@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nets.data.sequences import Recall
-from nets.elman import Elman
+from nets.elman import Elman, Trace
+from nets.errors import UserError
 from nets.gru import GRU
 from nets.lstm import LSTM
 from nets.sequence import ManyToMany
@@ -63,6 +64,15 @@ def test_the_table_says_when_less_than_a_hundredth_is_left():
     fades, stays = gradient_flow.table(flows).splitlines()[1:]
     assert "7 steps" in fades and "1.9e-06" in fades  # 2 ** -7 < 0.01, 2 ** -19
     assert "never" in stays
+
+
+@pytest.mark.parametrize("cell", [Trace(6), LSTM(6, projection=5)])
+def test_a_cell_without_a_spectral_radius_is_refused(cell):
+    data = Recall(distance=3, batch_size=2)
+    facts = data.facts()
+    model = ManyToMany(facts["num_classes"], cell, facts["vocab_size"])
+    with pytest.raises(UserError, match="no square recurrent weights"):
+        GradientFlow().init(model, jax.random.key(0), data.train(0)[0])
 
 
 def test_clipping_rescues_a_run_that_learns_nothing_without():

@@ -61,9 +61,10 @@ def test_the_layer_and_time_step_are_named(tmp_path, layer):
     assert nans.first(experiment, state, batch) == expected
 
 
-def test_a_parameter_or_the_backward_pass():
+def test_a_parameter_or_the_backward_pass(tmp_path):
     experiment = toys.language_model()
     batch, state = toys.batch(experiment), states.make_init(experiment)()
     assert nans.first(experiment, state, batch) is None
+    assert nans.explain(experiment, state, batch, tmp_path).startswith("first in the backward pass")
     state.params["output"]["bias"] = jnp.full(6, jnp.inf)
     assert nans.first(experiment, state, batch) == "the parameter output/bias"
