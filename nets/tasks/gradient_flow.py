@@ -48,7 +48,8 @@ class GradientFlow(Label):
         if kernel is None or kernel.shape[1] % kernel.shape[0]:
             raise UserError(
                 f"--model.cell={type(model.cell).__name__.lower()} has no square recurrent "
-                "weights, which have a spectral radius; elman, lstm without projection, gru, mgu are valid."
+                "weights, which have a spectral radius; elman, lstm without projection, gru, mgu "
+                "are valid."
             )
         return params, state
 
