@@ -8,7 +8,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from nets.elman import Elman
 from nets.gru import GRU, MGU
-from nets.layers.cell import with_bias
+from nets.layers.cell import matmul, with_bias
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
 
@@ -98,7 +98,9 @@ class CharLM(nn.Module):
             logits = self._tied(x.astype(wide), embedding.embedding.astype(wide))
         else:
             dtypes["dtype"] = wide
-            logits = nn.Dense(self.vocab_size, **dtypes, name="output")(x)
+            rows = x.reshape(-1, x.shape[-1])  # over more axes the kernel's gradient takes longer
+            logits = nn.Dense(self.vocab_size, **dtypes, name="output")(rows)
+            logits = logits.reshape(*x.shape[:-1], -1)
         if not stages:
             return logits, carry
         return logits, carry, {f"layer_{i}": x for i, x in enumerate(outputs)}
@@ -111,7 +113,7 @@ class CharLM(nn.Module):
             )
         zeros = nn.initializers.zeros
         bias = self.param("output_bias", zeros, (self.vocab_size,), self.param_dtype)
-        return with_bias(x @ embedding.T, bias.astype(x.dtype))
+        return with_bias(matmul(x, embedding.T), bias.astype(x.dtype))
 
     @nn.nowrap
     def initial_carry(self, batch_size: int) -> Carry:

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.cell import (
     Cell,
+    matmul,
     norm_weights,
     normalised,
     orthogonal_gates,
@@ -76,7 +77,7 @@ class Elman(Cell):
 
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
-        return x @ weights["kernel"] if self.layer_norm else super().project(weights, x)
+        return matmul(x, weights["kernel"]) if self.layer_norm else super().project(weights, x)
 
     @nn.nowrap
     def combine(self, weights: dict, carry: ElmanCarry, z: jax.Array, x: jax.Array) -> ElmanCarry:

@@ -9,8 +9,10 @@ from jax.typing import DTypeLike
 
 from nets.layers.cell import (
     Cell,
+    chrono_bias,
     gates,
     glorot_gates,
+    matmul,
     norm_weights,
     normalised,
     orthogonal_gates,
@@ -34,7 +36,7 @@ class GRU(Cell):
 
     W is `kernel` [D, 3H], R `recurrent_kernel` [H, 3H], b `bias` [3H], a `recurrent_bias` [H];
     their columns are the gates in the order r z n. The gates of W start as Glorot and Bengio 2010,
-    those of R orthogonal, b and a at zero.
+    those of R orthogonal, b and a at zero (but see `chrono`).
 
     With `reset="before"` r acts on h_{t-1}, as Cho et al. 2014 published it:
 
@@ -52,14 +54,25 @@ class GRU(Cell):
             1 - z (Chung et al. 2014).
         reset: whether r acts after the matmul or before it.
         layer_norm: whether what enters the gates is normalised.
+        chrono: greatest time lag T_max in steps, by which b_z starts so that units keep what they
+            have: b_z = log u, with u uniform in [1, T_max - 1], and its negative where z = 1
+            replaces (Tallec and Ollivier 2018); none is zero.
     """
 
     update_gate: Literal["keep", "replace"] = "keep"
     reset: Literal["after", "before"] = "after"
     layer_norm: bool = False
+    chrono: int | None = None
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
+        """The weights.
+
+        Raises:
+            ValueError: `chrono` is below 2, or there is none of the biases that it is for.
+        """
+        if self.layer_norm and self.chrono is not None:
+            raise ValueError(f"chrono={self.chrono}: with layer_norm there are no biases")
         h, zeros = self.features, nn.initializers.zeros
         weights = {
             "kernel": self.param("kernel", glorot_gates(3), (shape[-1], 3 * h), dtype),
@@ -70,7 +83,7 @@ class GRU(Cell):
                 weights |= norm_weights(self, f"norm_{side}_gates", 2 * h, dtype)
                 weights |= norm_weights(self, f"norm_{side}_candidate", h, dtype)
             return weights
-        weights["bias"] = self.param("bias", zeros, (3 * h,), dtype)
+        weights["bias"] = self.param("bias", self.initial_bias, (3 * h,), dtype)
         if self.reset == "after":
             weights["recurrent_bias"] = self.param("recurrent_bias", zeros, (h,), dtype)
         return weights
@@ -79,31 +92,31 @@ class GRU(Cell):
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
         if not self.layer_norm:
             return super().project(weights, x)
-        xw, at = x @ weights["kernel"], 2 * self.features
-        rz = normalised(weights, "norm_x_gates", xw[..., :at])
-        n = normalised(weights, "norm_x_candidate", xw[..., at:])
+        rz, n = self._split(matmul(x, weights["kernel"]))
+        rz = normalised(weights, "norm_x_gates", rz)
+        n = normalised(weights, "norm_x_candidate", n)
         return jnp.concatenate([rz, n], axis=-1)
 
     @nn.nowrap
     def combine(self, weights: dict, carry: GRUCarry, z: jax.Array, x: jax.Array) -> GRUCarry:
         """The next carry, from z = h_{t-1} R and the projected input, each [B, 3H]."""
-        at = 2 * self.features
-        r, u = gates(x[..., :at] + normalised(weights, "norm_h_gates", z[..., :at]), "ss")
+        (x_rz, x_n), (z_rz, z_n) = self._split(x), self._split(z)
+        r, u = gates(x_rz + normalised(weights, "norm_h_gates", z_rz), "ss")
         if self.layer_norm:
-            candidate = normalised(weights, "norm_h_candidate", z[..., at:])
+            candidate = normalised(weights, "norm_h_candidate", z_n)
         else:
-            candidate = with_bias(z[..., at:], weights["recurrent_bias"])
-        return self._mixed(carry, u, tanh(x[..., at:] + r * candidate))
+            candidate = with_bias(z_n, weights["recurrent_bias"])
+        return self._mixed(carry, u, tanh(x_n + r * candidate))
 
     @nn.nowrap
     def update(self, weights: dict, carry: GRUCarry, x: jax.Array) -> GRUCarry:
         if self.reset == "after":
             return super().update(weights, carry, x)
-        at, h, kernel = 2 * self.features, carry.h.astype(x.dtype), weights["recurrent_kernel"]
-        r, u = gates(x[..., :at] + normalised(weights, "norm_h_gates", h @ kernel[:, :at]), "ss")
-        candidate = (r * h) @ kernel[:, at:]
-        candidate = normalised(weights, "norm_h_candidate", candidate)
-        return self._mixed(carry, u, tanh(x[..., at:] + candidate))
+        h, (x_rz, x_n) = carry.h.astype(x.dtype), self._split(x)
+        kernel_rz, kernel_n = self._split(weights["recurrent_kernel"])
+        r, u = gates(x_rz + normalised(weights, "norm_h_gates", h @ kernel_rz), "ss")
+        candidate = normalised(weights, "norm_h_candidate", (r * h) @ kernel_n)
+        return self._mixed(carry, u, tanh(x_n + candidate))
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> GRUCarry:
@@ -112,6 +125,19 @@ class GRU(Cell):
     @property
     def fusable(self) -> bool:
         return self.reset == "after"
+
+    @nn.nowrap
+    def initial_bias(self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
+        """Initialiser of b, its gates in the order r z n."""
+        bias, h = jnp.zeros(shape, dtype), self.features
+        if self.chrono is None:
+            return bias
+        kept = chrono_bias(key, (h,), dtype, self.chrono)
+        return bias.at[h : 2 * h].set(kept if self.update_gate == "keep" else -kept)
+
+    @nn.nowrap
+    def _split(self, a):
+        return jnp.split(a, [2 * self.features], axis=-1)  # slices have a slower gradient
 
     @nn.nowrap
     def _mixed(self, carry, u, n):

@@ -10,8 +10,10 @@ from jax.typing import DTypeLike
 
 from nets.layers.cell import (
     Cell,
+    chrono_bias,
     gates,
     glorot_gates,
+    matmul,
     norm_weights,
     normalised,
     orthogonal_gates,
@@ -83,8 +85,6 @@ class LSTM(Cell):
         Raises:
             ValueError: `chrono` is below 2.
         """
-        if self.chrono is not None and self.chrono < 2:
-            raise ValueError(f"chrono={self.chrono}: the greatest time lag is at least 2 steps")
         h, size, parts = self.features, self.output_features, 3 if self.coupled else 4
         orthogonal = functools.partial(orthogonal_gates, parts=parts)
         weights = {
@@ -108,7 +108,9 @@ class LSTM(Cell):
 
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
-        return with_bias(normalised(weights, "norm_x", x @ weights["kernel"]), weights["bias"])
+        return with_bias(
+            normalised(weights, "norm_x", matmul(x, weights["kernel"])), weights["bias"]
+        )
 
     @nn.nowrap
     def combine(self, weights: dict, carry: LSTMCarry, z: jax.Array, x: jax.Array) -> LSTMCarry:
@@ -158,6 +160,6 @@ class LSTM(Cell):
         forget = slice(shape[0] - 3 * h, shape[0] - 2 * h)
         if self.chrono is None:
             return zeros.at[forget].set(self.forget_bias)
-        lags = jax.random.uniform(key, (h,), dtype, 1, self.chrono - 1)
-        bias = zeros.at[forget].set(jnp.log(lags))
-        return bias if self.coupled else bias.at[:h].set(-jnp.log(lags))
+        lags = chrono_bias(key, (h,), dtype, self.chrono)
+        bias = zeros.at[forget].set(lags)
+        return bias if self.coupled else bias.at[:h].set(-lags)

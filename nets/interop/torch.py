@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int | None, ...]]  # None: any size
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}
-_FREE = {"activation", "identity", "forget_bias", "chrono", "projection"}
+_FREE = {"activation", "identity", "forget_bias", "chrono", "projection", "update_gate"}
 """Fields that may have any value; those that are not here or `Cell`'s need their default."""
 
 
@@ -26,8 +26,9 @@ def recurrent_from_torch(
     """Parameters with which `Recurrent(cell, layers, bidirectional)` computes what torch does.
 
     `Elman` is torch.nn.RNN (whose nonlinearity is not in a state dict), `LSTM` torch.nn.LSTM
-    (`projection` its proj_size), `GRU` torch.nn.GRU. Gates are in torch's order, i f g o and
-    r z n. Where torch adds two biases there is one,
+    (`projection` its proj_size), `GRU` torch.nn.GRU (whose z keeps: with update_gate="replace" the
+    signs of its weights are turned). Gates are in torch's order, i f g o and r z n. Where torch
+    adds two biases there is one,
 
         bias = bias_ih + bias_hh
 
@@ -152,14 +153,15 @@ def _layer_from_torch(cell: Cell, theirs: Arrays) -> Arrays:
         layer["recurrent_bias"] = hh[at:].copy()
     if _projected(cell):
         layer["projection"] = theirs["weight_hr"].T.copy()
-    return layer
+    return _update_gate(cell, layer)
 
 
 def _layer_to_torch(cell: Cell, layer: Arrays) -> Arrays:
+    layer = _update_gate(cell, {part: a.copy() for part, a in layer.items()})
     theirs = {
         "weight_ih": layer["kernel"].T.copy(),
         "weight_hh": layer["recurrent_kernel"].T.copy(),
-        "bias_ih": layer["bias"].copy(),
+        "bias_ih": layer["bias"],
         "bias_hh": np.zeros_like(layer["bias"]),
     }
     if isinstance(cell, GRU):
@@ -167,6 +169,17 @@ def _layer_to_torch(cell: Cell, layer: Arrays) -> Arrays:
     if _projected(cell):
         theirs["weight_hr"] = layer["projection"].T.copy()
     return theirs
+
+
+def _update_gate(cell: Cell, layer: Arrays) -> Arrays:
+    """The layer's arrays with z in the cell's convention, or in torch's, changed in place.
+
+    One's z is the other's 1 - z where update_gate="replace", and sigmoid(-a) = 1 - sigmoid(a).
+    """
+    if isinstance(cell, GRU) and cell.update_gate == "replace":
+        for part in "kernel", "recurrent_kernel", "bias":
+            layer[part][..., cell.features : 2 * cell.features] *= -1
+    return layer
 
 
 def _projected(cell: Cell) -> bool:

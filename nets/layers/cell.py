@@ -38,7 +38,7 @@ class Cell(nn.Module):
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
         """The input's part [..., G] of x [..., D], for any number of steps at once."""
-        return with_bias(x @ weights["kernel"], weights["bias"])
+        return with_bias(matmul(x, weights["kernel"]), weights["bias"])
 
     @nn.nowrap
     def update(self, weights: dict, carry: Carry, x: jax.Array) -> Carry:
@@ -70,6 +70,16 @@ class Cell(nn.Module):
     def cudnn(self) -> bool:
         """Whether cuDNN computes the same (`nets.layers.cudnn`)."""
         return False
+
+
+def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x [..., D] @ kernel [D, G], whose gradient by the kernel takes XLA half the time on CPU.
+
+    It comes out as [G, D] and is transposed then. Without the barrier XLA would swap the factors,
+    and copy the larger one into another layout for it.
+    """
+    transposed = lax.optimization_barrier(kernel.T)
+    return lax.dot_general(x, transposed, (((x.ndim - 1,), (1,)), ((), ())))
 
 
 def gates(z: jax.Array, squash: str) -> list[jax.Array]:
@@ -166,6 +176,21 @@ def scaled_identity(scale: float) -> nn.initializers.Initializer:
         return scale * jnp.eye(*shape, dtype=dtype)
 
     return init
+
+
+def chrono_bias(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike, longest: int
+) -> jax.Array:
+    """Biases by which gates keep what they have for a time (Tallec and Ollivier 2018).
+
+        log u,    u uniform in [1, longest - 1] steps
+
+    Raises:
+        ValueError: `longest` is below 2.
+    """
+    if longest < 2:
+        raise ValueError(f"chrono={longest}: the greatest time lag is at least 2 steps")
+    return jnp.log(jax.random.uniform(key, shape, dtype, 1, longest - 1))
 
 
 def glorot_gates(parts: int) -> nn.initializers.Initializer:

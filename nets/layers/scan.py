@@ -78,8 +78,7 @@ def _backward(combine, saved, cotangents):
     (d_carry, d_local), (d_zs, d_xs) = lax.scan(
         step, (d_last, zeros), (d_ys, pullbacks), reverse=True
     )
-    rows = functools.partial(jnp.reshape, shape=(-1, recurrent.shape[0]))
-    d_recurrent = rows(hs.astype(d_zs.dtype)).T @ d_zs.reshape(-1, recurrent.shape[1])
+    d_recurrent = jnp.einsum("tbh,tbg->hg", hs.astype(d_zs.dtype), d_zs)
     return d_recurrent.astype(recurrent.dtype), d_local, d_carry, d_xs, None
 
 

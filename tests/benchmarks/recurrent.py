@@ -68,7 +68,8 @@ class Model(nn.Module):
     @nn.compact
     def __call__(self, ids):
         x = nn.Embed(self.vocabulary, self.hidden)(ids)
-        return nn.Dense(self.vocabulary)(self.recur(x))
+        h = self.recur(x).reshape(-1, self.hidden)
+        return nn.Dense(self.vocabulary)(h).reshape(*ids.shape, -1)
 
     @nn.compact
     def recur(self, x):

@@ -133,6 +133,22 @@ def test_round_trips(kind):
     jax.tree.map(np.testing.assert_array_equal, recurrent_from_torch(back, cell), params)
 
 
+def test_a_gru_of_the_other_convention():
+    data, cell = golden("gru"), GRU(3, update_gate="replace")
+    params = recurrent_from_torch(part(data, "state"), cell)
+    with jax.enable_x64(True):
+        model = Recurrent(cell, 2, True, dtype=jnp.float64, param_dtype=jnp.float64)
+        carry = carry_of(model, data["input"], data)
+        output, _ = model.apply({"params": params}, data["input"], carry, lengths=data["lengths"])
+    np.testing.assert_allclose(output, data["output"], rtol=1e-12, atol=1e-14)
+    back, theirs = (
+        recurrent_to_torch(params, cell),
+        recurrent_to_torch(recurrent_from_torch(part(data, "state"), GRU(3)), GRU(3)),
+    )
+    jax.tree.map(np.testing.assert_array_equal, back, theirs)
+    jax.tree.map(np.testing.assert_array_equal, recurrent_from_torch(back, cell), params)
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_what_is_returned_are_copies_of_the_same_type(kind):
     cell, state = CELLS[kind], part(golden(kind), "state")
@@ -234,7 +250,6 @@ class Subclass(LSTM):
         (LSTM(3, coupled=True), "torch has no LSTM with coupled=True: False is valid"),
         (LSTM(3, layer_norm=True), "torch has no LSTM with layer_norm=True: False is valid"),
         (Elman(3, layer_norm=True), "torch has no Elman with layer_norm=True: False is valid"),
-        (GRU(3, "replace"), "torch has no GRU with update_gate='replace': 'keep' is valid"),
         (GRU(3, reset="before"), "torch has no GRU with reset='before': 'after' is valid"),
     ],
 )
