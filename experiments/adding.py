@@ -8,9 +8,9 @@ Numbers come one a step; two of them are marked, and their sum is asked for at t
 and Schmidhuber 1997, in the form of Le et al. 2015). The mean squared error of always answering 1
 is 0.167. Bai et al. 2018, Table 1, at 600 steps: 0.164 (LSTM), 5.3e-5 (GRU).
 
-Measured: mean squared error 0.0008 on the test set, 89.4% within 0.04; 6 min 15 s.
-Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work. 600 steps are not
-measured.
+Measured: mean squared error 0.00036 on the test set, 97.3% within 0.04; 78 s. With 600 steps and
+--steps=4000, 5.6e-5 and 99.7%; 10 min.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.sequences import Adding

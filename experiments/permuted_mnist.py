@@ -27,7 +27,7 @@ def experiment() -> Experiment:
         optimizer=Optimizer(
             rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=200, clip_norm=1.0
         ),
-        steps=8000,
+        steps=4000,
         eval_every=1000,
         save_every=500,
         best="accuracy",

@@ -3,12 +3,13 @@
     python launch.py --experiment=sequential_mnist
     python launch.py --experiment=sequential_mnist --data.name=digits --steps=1500
 
-Le et al. 2015. A gated recurrent unit, read from the top left corner to the bottom right one. The
-embedded digits have 64 steps and need nothing downloaded. Bai et al. 2018, Table 1, test accuracy:
-87.2% (LSTM), 96.2% (GRU).
+Le et al. 2015. A gated recurrent unit, read from the top left corner to the bottom right one, whose
+update gates start with lags of up to 784 (Tallec and Ollivier 2018). The embedded digits have 64
+steps and need nothing downloaded. Bai et al. 2018, Table 1, test accuracy: 87.2% (LSTM), 96.2%
+(GRU).
 
-Measured: not yet to its end: 175 steps, at 1.5 a second, took the loss from 2.30 to 2.21.
-Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Measured: test accuracy 0.912 after 6,000 steps (7 passes); 40 min.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.pixels import Pixels
@@ -21,13 +22,13 @@ from nets.train.optimizer import Optimizer
 
 def experiment() -> Experiment:
     return Experiment(
-        model=ManyToOne(num_classes=10, cell=GRU(128)),
+        model=ManyToOne(num_classes=10, cell=GRU(128, chrono=784)),
         task=Label(),
         data=Pixels(name="mnist", batch_size=64),
         optimizer=Optimizer(
             rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=200, clip_norm=1.0
         ),
-        steps=8000,
+        steps=6000,
         eval_every=1000,
         save_every=500,
         best="accuracy",

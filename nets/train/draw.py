@@ -103,7 +103,8 @@ def _matrix(figure, view: Matrix) -> None:
 
     values = np.asarray(view.values)
     rows, columns = values.shape
-    figure.set_size_inches(*(min(max(0.45 * n + 2.4, 5), 12) for n in (columns, rows)))
+    cell = min(0.45, 9.6 / max(rows, columns))
+    figure.set_size_inches(max(cell * columns + 2.4, 5), max(cell * rows + 1.9, 2.6))
     ax = figure.add_subplot()
     signed = values.min() < 0
     # not linear, so that few mistakes are seen beside many right answers
