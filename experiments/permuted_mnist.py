@@ -7,8 +7,8 @@ Le et al. 2015. What belongs together lies hundreds of steps apart; the forget g
 lags of up to 784 (Tallec and Ollivier 2018). Another order is `--data.permutation_seed=1`. Bai et
 al. 2018, Table 1, test accuracy: 85.7% (LSTM), 87.3% (GRU).
 
-Measured: not yet: the sequential one runs at 1.5 steps a second.
-Two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Measured: test accuracy 0.609 after 4,000 steps (5 passes), below the published; 36 min.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.pixels import Pixels

@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.cell import Cell, glorot_gates, orthogonal_gates, with_bias
-from nets.layers.convolution import NHWC
+from nets.layers.convolution import layout
 from nets.lstm import LSTM, LSTMCarry
 
 
@@ -76,7 +76,7 @@ class ConvLSTM(Cell):
 
 
 def _conv(x, kernel):
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=NHWC)
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout(2))
 
 
 def _shifted(x, kernel):

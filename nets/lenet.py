@@ -15,7 +15,8 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.layers.convolution import Table, TableConv, fan_in_uniform, small_image_conv
+from nets.layers.convolution import Conv
+from nets.layers.table_convolution import Table, TableConv, fan_in_uniform
 from nets.types import Activation
 
 C3_TABLE: Table = (
@@ -108,9 +109,7 @@ class LeNet5(nn.Module):
         if self.pooling not in ("average", "max"):
             raise ValueError(f"LeNet5.pooling is average or max, not {self.pooling}")
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(
-            nn.Conv, kernel_size=(5, 5), conv_general_dilated=small_image_conv, **dtypes
-        )
+        conv = functools.partial(Conv, window=(5, 5), **dtypes)
         pool = jnp.mean if self.pooling == "average" else jnp.max
         drop = nn.Dropout(self.dropout, deterministic=not train)
         outputs = {}

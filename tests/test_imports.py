@@ -14,6 +14,7 @@ MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
 TASK = MODEL | {"optax", "nets.tasks", "nets.errors"}
 DATA = {"numpy", "grain", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
 ENGINE = {"orbax", "absl", "tensorboardX", "matplotlib", "rich", "nets.train"}
+FOREIGN = {"torch", "safetensors"}  # inside a function alone
 # room -> what it may import beside Python's own library; families may build on families
 RULE = {
     "nets": MODEL | {"nets.<family>"},
@@ -21,14 +22,14 @@ RULE = {
     "nets/tasks": TASK | {"nets.<family>"},
     "nets/data": DATA,
     "nets/train": TASK | DATA | ENGINE,
-    "nets/interop": {"numpy", "nets.<family>", "nets.layers"},
+    "nets/interop": {"numpy", "nets.<family>", "nets.layers", "nets.interop"} | FOREIGN,
     "experiments": {"jax", "flax", "nets.<family>", "nets.data", "nets.tasks", "nets.train"},
 }
 FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path, walk=ast.walk):
+    for node in walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -57,9 +58,16 @@ def test_every_room_imports_what_it_may(room):
     assert broken == []
 
 
+def test_interop_imports_other_frameworks_only_where_it_needs_them():
+    files = sorted((ROOT / "nets/interop").glob("*.py"))
+    assert FOREIGN == FOREIGN & {m.split(".")[0] for p in files for m in imports(p)}
+    at_once = {m for p in files for m in imports(p, ast.iter_child_nodes)}
+    assert at_once and not any(m.split(".")[0] in FOREIGN for m in at_once)
+
+
 def test_the_rule_is_one_that_can_be_broken():
     assert not allowed("optax", RULE["nets"]) and not allowed("nets.train.loop", RULE["nets/tasks"])
-    assert not allowed("jax", RULE["nets/data"]) and not allowed("torch", RULE["nets/interop"])
+    assert not allowed("jax", RULE["nets/data"]) and not allowed("jax", RULE["nets/interop"])
 
 
 _LOADED = """

@@ -9,11 +9,10 @@ import numpy as np
 
 from nets.elman import Elman
 from nets.gru import GRU
+from nets.interop import tables
+from nets.interop.tables import Arrays, Shapes
 from nets.layers.cell import Cell
 from nets.lstm import LSTM
-
-Arrays = dict[str, np.ndarray]
-Shapes = dict[str, tuple[int | None, ...]]  # None: any size
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}
 _FREE = {"activation", "identity", "forget_bias", "chrono", "projection", "update_gate"}
@@ -53,7 +52,7 @@ def recurrent_from_torch(
     """
     _refuse_unknown(cell)
     found = {
-        name.removeprefix(prefix): _array(tensor)
+        name.removeprefix(prefix): tables.array(tensor)
         for name, tensor in state_dict.items()
         if name.startswith(prefix)
     }
@@ -64,7 +63,11 @@ def recurrent_from_torch(
         for place, width in widths.items()
         for part, shape in _torch_shapes(cell, width, bias).items()
     }
-    _check(cell, prefix, expected, found)
+    _check(
+        cell,
+        {prefix + k: s for k, s in expected.items()},
+        {prefix + k: a for k, a in found.items()},
+    )
     return {
         f"layer_{place}": _layer_from_torch(
             cell, {part: found[f"{part}_l{place}"] for part in _torch_shapes(cell, None, bias)}
@@ -96,7 +99,7 @@ def recurrent_to_torch(
             table of all of them; or with bias=False there are biases.
     """
     _refuse_unknown(cell)
-    found = _flat(params)
+    found = {name: tables.array(a) for name, a in tables.flat(params).items()}
     first = found.get("layer_0/kernel")
     widths = _widths(cell, r"layer_(\d+)(_reverse)?/.*", found, first, axis=0)
     expected = {
@@ -104,7 +107,7 @@ def recurrent_to_torch(
         for place, width in widths.items()
         for part, shape in _shapes(cell, width).items()
     }
-    _check(cell, "", expected, found)
+    _check(cell, expected, found)
     biases = [name for name in found if name.endswith("bias") and found[name].any()]
     if biases and not bias:
         raise ValueError(f"bias=False, but there are biases: {', '.join(biases)}")
@@ -218,46 +221,7 @@ def _widths(
     return widths
 
 
-def _check(cell: Cell, prefix: str, expected: Shapes, found: Arrays) -> None:
-    """Raises ValueError with a table of the names whose shapes are not as expected."""
-    table = [("name", "expected", "found")]
-    for name in {**expected, **found}:
-        want, got = expected.get(name), found[name].shape if name in found else None
-        if want is None or got is None or not _fits(want, got):
-            table.append((prefix + name, _text(want), _text(got)))
-    if len(table) > 1:
-        long, middle = (max(len(row[i]) for row in table) for i in (0, 1))
-        lines = [f"{name:{long}}  {want:{middle}}  {got}" for name, want, got in table]
-        heading = f"these are not the weights of {type(cell).__name__}({cell.features}):"
-        raise ValueError("\n".join([heading, *lines]))
-
-
-def _fits(want: tuple[int | None, ...], got: tuple[int, ...]) -> bool:
-    return len(want) == len(got) and all(w in (None, g) for w, g in zip(want, got, strict=True))
-
-
-def _text(shape: tuple[int | None, ...] | None) -> str:
-    if shape is None:
-        return "nothing"
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
-
-
-def _flat(tree: Any, name: str = "") -> Arrays:
-    """A tree's leaves as arrays, by names like "layer_0/kernel"."""
-    if not isinstance(tree, Mapping):
-        return {name: _array(tree)}
-    leaves = {}
-    for key, part in tree.items():
-        leaves |= _flat(part, f"{name}/{key}" if name else key)
-    return leaves
-
-
-def _array(a: Any) -> np.ndarray:
-    """A tensor or an array as a NumPy array of the same type."""
-    if not hasattr(a, "detach"):
-        return np.asarray(a)
-    a = a.detach().cpu()
-    try:
-        return a.numpy()
-    except TypeError:  # a type that only ml_dtypes gives NumPy, such as bfloat16
-        return a.float().numpy().astype(str(a.dtype).removeprefix("torch."))
+def _check(cell: Cell, expected: Shapes, found: Arrays, prefix: str = "") -> None:
+    heading = f"these are not the weights of {type(cell).__name__}({cell.features}):"
+    named = ({prefix + name: a for name, a in of.items()} for of in (expected, found))
+    tables.check(heading, *named)

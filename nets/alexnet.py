@@ -1,0 +1,153 @@
+"""AlexNet: the two towers of 2012, and the one that torchvision has.
+
+Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural Networks,
+NIPS 2012. Krizhevsky, One Weird Trick for Parallelizing Convolutional Neural Networks, arXiv
+1404.5997, 2014.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.adaptive_pooling import adaptive_average
+from nets.layers.convolution import Conv
+from nets.layers.image_check import check_images
+from nets.layers.normalisation import local_response_norm
+from nets.layers.pooling import max_pool
+
+
+class AlexNet(nn.Module):
+    """AlexNet of one tower, without normalisation (2014), as torchvision has it and names it.
+
+    61,100,840 parameters for three channels and 1,000 classes; 0.714 G multiply-adds at 224 px.
+    Stages at 224 px, those of layers after the activation: conv1 [B, 55, 55, 64], pool1
+    [B, 27, 27, 64], conv2 [B, 27, 27, 192], pool2 [B, 13, 13, 192], conv3 [B, 13, 13, 384], conv4
+    and conv5 [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. Images of other
+    sizes are averaged to 6x6 places behind pool5.
+
+    Kernels start normal, those of convolutions as He et al. 2015 (by fan out), the dense ones with
+    the deviation of 2012, 0.01; biases at zero.
+
+    Attributes:
+        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
+            fc6, fc7 nor outputs, the result is the 6x6 maps in a row, [B, 9216].
+        hidden: number of units of fc6 and fc7.
+        dropout: probability of dropping an input of fc6 and fc7 while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    hidden: int = 4096
+    dropout: float = 0.5
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 63, or x has other axes; or `num_classes` is None.
+        """
+        check_images(self, x, 63)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+        conv = functools.partial(Conv, kernel_init=he, **dtypes)
+        dense = functools.partial(nn.Dense, kernel_init=nn.initializers.normal(0.01), **dtypes)
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        seen = {}
+        x = conv(64, (11, 11), strides=4, padding=2, name="features_0")(x)
+        seen["conv1"] = x = nn.relu(x)
+        seen["pool1"] = x = max_pool(x, 3, 2)
+        seen["conv2"] = x = nn.relu(conv(192, (5, 5), padding=2, name="features_3")(x))
+        seen["pool2"] = x = max_pool(x, 3, 2)
+        seen["conv3"] = x = nn.relu(conv(384, (3, 3), padding=1, name="features_6")(x))
+        seen["conv4"] = x = nn.relu(conv(256, (3, 3), padding=1, name="features_8")(x))
+        seen["conv5"] = x = nn.relu(conv(256, (3, 3), padding=1, name="features_10")(x))
+        seen["pool5"] = x = max_pool(x, 3, 2)
+        x = adaptive_average(x, 6).reshape(x.shape[0], -1)
+        if self.num_classes:
+            seen["fc6"] = x = nn.relu(dense(self.hidden, name="classifier_1")(drop(x)))
+            seen["fc7"] = x = nn.relu(dense(self.hidden, name="classifier_4")(drop(x)))
+            wide = jnp.promote_types(self.dtype, jnp.float32)
+            x = dense(self.num_classes, dtype=wide, name="classifier_6")(x)
+        return (x, seen) if stages else x
+
+    @property
+    def flattened(self) -> dict[str, tuple[int, int]]:
+        """The linear layers that read flattened maps, by name, and [H, W] of these."""
+        return {"classifier_1": (6, 6)}
+
+
+class AlexNetOriginal(nn.Module):
+    """AlexNet as published in 2012: two towers, local response normalisation, 227x227 pixels.
+
+    60,965,224 parameters for three channels and 1,000 classes; 724,406,816 multiply-adds at 227 px
+    (the paper says 224, from which its 55x55 places do not follow). The towers are the halves of
+    the channels; conv2, conv4 and conv5 see their own only. Stages at 227 px, those of layers after
+    the activation, pooling after normalisation: conv1 [B, 55, 55, 96], pool1 [B, 27, 27, 96],
+    conv2 [B, 27, 27, 256], pool2 [B, 13, 13, 256], conv3 and conv4 [B, 13, 13, 384], conv5
+    [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. At another size pool5, and so
+    the kernel of fc6, has another one.
+
+    The initial weights are the paper's: kernels normal with deviation 0.01, biases one in conv2,
+    conv4, conv5, fc6 and fc7, and zero elsewhere.
+
+    Attributes:
+        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
+            fc6, fc7 nor outputs, the result is pool5 in a row, [B, 9216] at 227 px.
+        hidden: number of units of fc6 and fc7.
+        dropout: probability of dropping a unit of fc6 and fc7 while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    hidden: int = 4096
+    dropout: float = 0.5
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 67, or x has other axes; or `num_classes` is None.
+        """
+        check_images(self, x, 67)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        ones = {"bias_init": nn.initializers.ones}
+        conv = functools.partial(Conv, **start)
+        towers = functools.partial(nn.Conv, feature_group_count=2, **ones, **start)
+        dense = functools.partial(nn.Dense, **start)
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        seen = {}
+        seen["conv1"] = x = nn.relu(conv(96, (11, 11), strides=4, padding="VALID", name="conv1")(x))
+        seen["pool1"] = x = max_pool(local_response_norm(x), 3, 2)
+        seen["conv2"] = x = nn.relu(towers(256, (5, 5), name="conv2")(x))
+        seen["pool2"] = x = max_pool(local_response_norm(x), 3, 2)
+        seen["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(x))
+        seen["conv4"] = x = nn.relu(towers(384, (3, 3), name="conv4")(x))
+        seen["conv5"] = x = nn.relu(towers(256, (3, 3), name="conv5")(x))
+        seen["pool5"] = x = max_pool(x, 3, 2)
+        x = x.reshape(x.shape[0], -1)
+        if self.num_classes:
+            seen["fc6"] = x = nn.relu(dense(self.hidden, **ones, name="fc6")(x))
+            seen["fc7"] = x = nn.relu(dense(self.hidden, **ones, name="fc7")(drop(x)))
+            wide = jnp.promote_types(self.dtype, jnp.float32)
+            x = dense(self.num_classes, dtype=wide, name="fc8")(drop(x))
+        return (x, seen) if stages else x

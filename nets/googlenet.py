@@ -1,0 +1,235 @@
+"""GoogLeNet: windows of several sizes side by side, cheap ones first.
+
+Szegedy et al., Going Deeper with Convolutions, CVPR 2015.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.adaptive_pooling import adaptive_average
+from nets.layers.convolution import Conv, Padding
+from nets.layers.image_check import check_images
+from nets.layers.normalisation import BatchNorm, local_response_norm
+from nets.layers.pooling import average_pool, global_average, max_pool
+
+INCEPTIONS = {
+    "inception3a": (64, 96, 128, 16, 32, 32),
+    "inception3b": (128, 128, 192, 32, 96, 64),
+    "inception4a": (192, 96, 208, 16, 48, 64),
+    "inception4b": (160, 112, 224, 24, 64, 64),
+    "inception4c": (128, 128, 256, 24, 64, 64),
+    "inception4d": (112, 144, 288, 32, 64, 64),
+    "inception4e": (256, 160, 320, 32, 128, 128),
+    "inception5a": (256, 160, 320, 32, 128, 128),
+    "inception5b": (384, 192, 384, 48, 128, 128),
+}
+"""The paper's table 1: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool proj."""
+
+AUXILIARY = {"inception4a": "aux1", "inception4d": "aux2"}
+"""What the auxiliary heads stand on."""
+
+
+class GoogLeNet(nn.Module):
+    """GoogLeNet, with torchvision's names and as torchvision has it, or as published.
+
+    For three channels and 1,000 classes torchvision's, which batch-normalises and has 3x3 windows
+    for 5x5, has 6,624,904 parameters and 1.498 G multiply-adds at 224 px. `GoogLeNet2014`, with
+    biases, 5x5 windows and local response normalisation (AlexNet's; the paper gives no constants),
+    has 6,998,552 and 1.583 G, and 13,378,280 parameters with its auxiliary heads.
+
+    Stages at 224 px, those of layers after the activation, pooling before normalisation: conv1
+    [B, 112, 112, 64], pool1 and conv2 [B, 56, 56, 64], conv3 [B, 56, 56, 192], pool2
+    [B, 28, 28, 192], inception3a, inception3b [B, 28, 28, 480], pool3 [B, 14, 14, 480],
+    inception4a, ... inception4e [B, 14, 14, 832], pool4 [B, 7, 7, 832], inception5a, inception5b
+    [B, 7, 7, 1024].
+
+    While training, and only if stages are asked for, a model with auxiliary heads also has the
+    stages aux1 (above inception4a) and aux2 (above inception4d): logits [B, num_classes], float32
+    at least, for a task to add their losses (the paper: 0.3 times each). The heads' parameters are
+    there from the start.
+
+    Kernels of convolutions start as He et al. 2015 (normal, by fan out), dense ones as LeCun's
+    normal, biases at zero; the paper gives none.
+
+    Attributes:
+        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
+            outputs nor auxiliary heads, the result is the averages of inception5b, [B, 1024].
+        version: "torchvision" or "2014".
+        auxiliary: whether there are the two auxiliary heads.
+        dropout: probability of dropping an input of the last layer while training; published 0.4.
+        auxiliary_dropout: the same of the auxiliary heads.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    version: Literal["torchvision", "2014"] = "torchvision"
+    auxiliary: bool = False
+    dropout: float = 0.2
+    auxiliary_dropout: float = 0.7
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 15 (published: 31, with auxiliary heads 79), or x has other
+                axes; there is no such version; or `num_classes` is None.
+        """
+        if self.version not in ("torchvision", "2014"):
+            raise ValueError(f"GoogLeNet.version is torchvision or 2014, not {self.version}")
+        published = self.version == "2014"
+        headed = self.auxiliary and self.num_classes != 0
+        check_images(self, x, (79 if headed else 31) if published else 15)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        norm = None if published else batch_norm(train, **dtypes)
+        unit = functools.partial(ConvUnit, norm=norm, conv=he_conv(**dtypes))
+        pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
+        contrast = local_response_norm if published else lambda x: x
+        speaking = headed and (self.is_initializing() or (train and stages))
+        seen = {}
+        seen["conv1"] = x = unit(64, (7, 7), strides=2, padding=3, name="conv1")(x)
+        seen["pool1"] = x = pool(x)
+        seen["conv2"] = x = unit(64, name="conv2")(contrast(x))
+        seen["conv3"] = x = unit(192, (3, 3), name="conv3")(x)
+        seen["pool2"] = x = pool(contrast(x))
+        for name, features in INCEPTIONS.items():
+            if name == "inception4a":
+                seen["pool3"] = x = pool(x)
+            if name == "inception5a":
+                seen["pool4"] = x = pool(x, window=3 if published else 2)
+            third = (5, 5) if published else (3, 3)
+            seen[name] = x = Inception(features, unit, third, name=name)(x)
+            if speaking and name in AUXILIARY:
+                y = average_pool(x, 5, 3) if published else adaptive_average(x, 4)
+                head = AuxiliaryHead(
+                    self.num_classes, self.auxiliary_dropout, unit, **dtypes, name=AUXILIARY[name]
+                )
+                seen[AUXILIARY[name]] = head(y, train=train)
+        x = global_average(x)
+        if self.num_classes:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            dtypes["dtype"] = jnp.promote_types(self.dtype, jnp.float32)
+            x = nn.Dense(self.num_classes, **dtypes, name="fc")(x)
+        return (x, seen) if stages else x
+
+    @property
+    def flattened(self) -> dict[str, tuple[int, int]]:
+        """The linear layers that read flattened maps, by name, and [H, W] of these."""
+        return {f"{name}/fc1": (4, 4) for name in AUXILIARY.values()}
+
+
+GoogLeNet2014 = functools.partial(GoogLeNet, version="2014", dropout=0.4)
+"""GoogLeNet as published: biases, 5x5 windows, local response normalisation."""
+
+
+class ConvUnit(nn.Module):
+    """Convolution, batch normalisation instead of a bias if there is any, rectification.
+
+    Attributes:
+        features: number of output channels F.
+        window: size of the kernel.
+        strides: step between neighbouring outputs.
+        padding: as in `nets.layers.convolution.Conv`.
+        conv: what makes the convolution.
+        norm: what makes the normalisation, if there is any.
+    """
+
+    features: int
+    window: tuple[int, int] = (1, 1)
+    strides: int = 1
+    padding: Padding = "SAME"
+    conv: Callable[..., nn.Module] = Conv
+    norm: Callable[..., nn.Module] | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, H', W', F]."""
+        x = self.conv(
+            features=self.features,
+            window=self.window,
+            strides=self.strides,
+            padding=self.padding,
+            use_bias=self.norm is None,
+            name="conv",
+        )(x)
+        return nn.relu(x if self.norm is None else self.norm(name="bn")(x))
+
+
+class Inception(nn.Module):
+    """Four branches side by side: 1x1, 3x3 and 5x5 behind 1x1, pooling before 1x1 (figure 2b).
+
+    Attributes:
+        features: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool proj.
+        unit: what makes a convolution, as `ConvUnit`.
+        third: window of the third branch, the paper's (5, 5), torchvision's (3, 3).
+    """
+
+    features: tuple[int, int, int, int, int, int]
+    unit: Callable[..., nn.Module]
+    third: tuple[int, int]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, H, W, sum of features 0, 2, 4 and 5]."""
+        one, reduce_two, two, reduce_three, three, four = self.features
+        branches = [
+            self.unit(one, name="branch1")(x),
+            self.unit(two, (3, 3), name="branch2_1")(self.unit(reduce_two, name="branch2_0")(x)),
+            self.unit(three, self.third, name="branch3_1")(
+                self.unit(reduce_three, name="branch3_0")(x)
+            ),
+            self.unit(four, name="branch4_1")(max_pool(x, 3, 1, padding=1)),
+        ]
+        return jnp.concatenate(branches, axis=-1)
+
+
+class AuxiliaryHead(nn.Module):
+    """A small classifier above the middle of the net: 1x1 convolution to 128, 1,024 units, logits.
+
+    Attributes:
+        num_classes: number of outputs.
+        dropout: probability of dropping one of the 1,024 units while training.
+        unit: what makes a convolution, as `ConvUnit`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int
+    dropout: float
+    unit: Callable[..., nn.Module]
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Maps x [B, H, W, C], averaged to 4x4 places, to logits, float32 at least."""
+        dense = functools.partial(nn.Dense, param_dtype=self.param_dtype)
+        x = self.unit(128, name="conv")(x)
+        x = nn.relu(dense(1024, dtype=self.dtype, name="fc1")(x.reshape(x.shape[0], -1)))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        wide = jnp.promote_types(self.dtype, jnp.float32)
+        return dense(self.num_classes, dtype=wide, name="fc2")(x)
+
+
+def he_conv(**dtypes) -> Callable[..., nn.Module]:
+    """`Conv` whose kernels start as He et al. 2015 (normal, by fan out)."""
+    he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+    return functools.partial(Conv, kernel_init=he, **dtypes)
+
+
+def batch_norm(train: bool, **dtypes) -> Callable[..., nn.Module]:
+    """Batch normalisation with the epsilon of Google's nets, 1e-3."""
+    return functools.partial(BatchNorm, epsilon=1e-3, use_running_average=not train, **dtypes)

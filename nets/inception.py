@@ -1,0 +1,257 @@
+"""Inception-v3: GoogLeNet with large windows taken apart into small ones.
+
+Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, Rethinking the Inception Architecture for Computer
+Vision, CVPR 2016.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.googlenet import ConvUnit, batch_norm, he_conv
+from nets.layers.image_check import check_images
+from nets.layers.pooling import average_pool, global_average, max_pool
+
+
+class Unit(NamedTuple):
+    """A convolution, normalised and rectified; padded where its stride is 1."""
+
+    name: str
+    features: int
+    window: tuple[int, int] = (1, 1)
+    strides: int = 1
+
+
+Step = Unit | Literal["average", "max"] | tuple[Unit, ...]
+"""A convolution; 3x3 pooling, of averages at every place or of maxima at every other; a fork."""
+
+Branches = tuple[tuple[Step, ...], ...]
+"""What a block puts side by side, each branch a chain of steps."""
+
+
+def mixed_a(pool: int) -> Branches:
+    """Figure 5, but for a 5x5 where that has a single 3x3, as in the authors' release."""
+    return (
+        (Unit("branch1x1", 64),),
+        (Unit("branch5x5_1", 48), Unit("branch5x5_2", 64, (5, 5))),
+        (
+            Unit("branch3x3dbl_1", 64),
+            Unit("branch3x3dbl_2", 96, (3, 3)),
+            Unit("branch3x3dbl_3", 96, (3, 3)),
+        ),
+        ("average", Unit("branch_pool", pool)),
+    )
+
+
+def mixed_b() -> Branches:
+    """Figure 10: halves the image, convolution beside pooling."""
+    return (
+        (Unit("branch3x3", 384, (3, 3), 2),),
+        (
+            Unit("branch3x3dbl_1", 64),
+            Unit("branch3x3dbl_2", 96, (3, 3)),
+            Unit("branch3x3dbl_3", 96, (3, 3), 2),
+        ),
+        ("max",),
+    )
+
+
+def mixed_c(inner: int) -> Branches:
+    """Figure 6: 7x7 as 1x7 and 7x1, of `inner` channels between."""
+    return (
+        (Unit("branch1x1", 192),),
+        (
+            Unit("branch7x7_1", inner),
+            Unit("branch7x7_2", inner, (1, 7)),
+            Unit("branch7x7_3", 192, (7, 1)),
+        ),
+        (
+            Unit("branch7x7dbl_1", inner),
+            Unit("branch7x7dbl_2", inner, (7, 1)),
+            Unit("branch7x7dbl_3", inner, (1, 7)),
+            Unit("branch7x7dbl_4", inner, (7, 1)),
+            Unit("branch7x7dbl_5", 192, (1, 7)),
+        ),
+        ("average", Unit("branch_pool", 192)),
+    )
+
+
+def mixed_d() -> Branches:
+    """Halves the image, as `mixed_b`."""
+    return (
+        (Unit("branch3x3_1", 192), Unit("branch3x3_2", 320, (3, 3), 2)),
+        (
+            Unit("branch7x7x3_1", 192),
+            Unit("branch7x7x3_2", 192, (1, 7)),
+            Unit("branch7x7x3_3", 192, (7, 1)),
+            Unit("branch7x7x3_4", 192, (3, 3), 2),
+        ),
+        ("max",),
+    )
+
+
+def mixed_e() -> Branches:
+    """Figure 7: 1x3 and 3x1 side by side."""
+    return (
+        (Unit("branch1x1", 320),),
+        (
+            Unit("branch3x3_1", 384),
+            (Unit("branch3x3_2a", 384, (1, 3)), Unit("branch3x3_2b", 384, (3, 1))),
+        ),
+        (
+            Unit("branch3x3dbl_1", 448),
+            Unit("branch3x3dbl_2", 384, (3, 3)),
+            (Unit("branch3x3dbl_3a", 384, (1, 3)), Unit("branch3x3dbl_3b", 384, (3, 1))),
+        ),
+        ("average", Unit("branch_pool", 192)),
+    )
+
+
+MIXED = {
+    "Mixed_5b": mixed_a(32),
+    "Mixed_5c": mixed_a(64),
+    "Mixed_5d": mixed_a(64),
+    "Mixed_6a": mixed_b(),
+    "Mixed_6b": mixed_c(128),
+    "Mixed_6c": mixed_c(160),
+    "Mixed_6d": mixed_c(160),
+    "Mixed_6e": mixed_c(192),
+    "Mixed_7a": mixed_d(),
+    "Mixed_7b": mixed_e(),
+    "Mixed_7c": mixed_e(),
+}
+"""The blocks in their order."""
+
+
+class InceptionV3(nn.Module):
+    """Inception-v3, as torchvision has it and names it.
+
+    For three channels and 1,000 classes 23,834,568 parameters, 27,161,264 with its auxiliary head;
+    5.713 G multiply-adds at 299 px, without it. Stages at 299 px, after the activation:
+    Conv2d_1a_3x3 [B, 149, 149, 32], Conv2d_2a_3x3 [B, 147, 147, 32], Conv2d_2b_3x3
+    [B, 147, 147, 64], maxpool1 [B, 73, 73, 64], Conv2d_3b_1x1 [B, 73, 73, 80], Conv2d_4a_3x3
+    [B, 71, 71, 192], maxpool2 [B, 35, 35, 192], Mixed_5b [B, 35, 35, 256], Mixed_5c and Mixed_5d
+    [B, 35, 35, 288], Mixed_6a to Mixed_6e [B, 17, 17, 768], Mixed_7a [B, 8, 8, 1280], Mixed_7b and
+    Mixed_7c [B, 8, 8, 2048].
+
+    While training, and only if stages are asked for, a model with the auxiliary head also has the
+    stage aux1 (above Mixed_6e): logits [B, num_classes], float32 at least, for a task to add their
+    loss. The head's parameters, `AuxLogits`, are there from the start.
+
+    Kernels of convolutions start as He et al. 2015 (normal, by fan out), dense ones as LeCun's
+    normal; the paper gives none, torchvision's are normal with a deviation of 0.1.
+
+    Attributes:
+        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
+            outputs nor an auxiliary head, the result is the averages of Mixed_7c, [B, 2048].
+        auxiliary: whether there is the auxiliary head.
+        dropout: probability of dropping an input of the last layer while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    auxiliary: bool = False
+    dropout: float = 0.5
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 75, with the auxiliary head below 299, or x has other axes;
+                or `num_classes` is None.
+        """
+        headed = self.auxiliary and self.num_classes != 0
+        check_images(self, x, 299 if headed else 75)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        unit = functools.partial(ConvUnit, norm=batch_norm(train, **dtypes), conv=he_conv(**dtypes))
+        valid = functools.partial(unit, padding="VALID")
+        speaking = headed and (self.is_initializing() or (train and stages))
+        seen = {}
+        seen["Conv2d_1a_3x3"] = x = valid(32, (3, 3), strides=2, name="Conv2d_1a_3x3")(x)
+        seen["Conv2d_2a_3x3"] = x = valid(32, (3, 3), name="Conv2d_2a_3x3")(x)
+        seen["Conv2d_2b_3x3"] = x = unit(64, (3, 3), name="Conv2d_2b_3x3")(x)
+        seen["maxpool1"] = x = max_pool(x, 3, 2)
+        seen["Conv2d_3b_1x1"] = x = unit(80, name="Conv2d_3b_1x1")(x)
+        seen["Conv2d_4a_3x3"] = x = valid(192, (3, 3), name="Conv2d_4a_3x3")(x)
+        seen["maxpool2"] = x = max_pool(x, 3, 2)
+        for name, branches in MIXED.items():
+            seen[name] = x = Mixed(branches, unit, name=name)(x)
+            if speaking and name == "Mixed_6e":
+                head = AuxiliaryHead(self.num_classes, unit, **dtypes, name="AuxLogits")
+                seen["aux1"] = head(x)
+        x = global_average(x)
+        if self.num_classes:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = logits(self.num_classes, **dtypes, name="fc")(x)
+        return (x, seen) if stages else x
+
+
+class Mixed(nn.Module):
+    """Branches side by side.
+
+    Attributes:
+        branches: what they are.
+        unit: what makes a convolution, as `ConvUnit`.
+    """
+
+    branches: Branches
+    unit: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to the branches' channels in a row, [B, H', W', F]."""
+        return jnp.concatenate([functools.reduce(self._step, b, x) for b in self.branches], -1)
+
+    def _step(self, x, step):
+        if step == "average":
+            return average_pool(x, 3, 1, padding=1, count_padding=True)
+        if step == "max":
+            return max_pool(x, 3, 2)
+        if not isinstance(step, Unit):
+            return jnp.concatenate([self._step(x, fork) for fork in step], -1)
+        name, features, window, strides = step
+        padding = "SAME" if strides == 1 else "VALID"
+        return self.unit(features, window, strides, padding, name=name)(x)
+
+
+class AuxiliaryHead(nn.Module):
+    """The classifier above Mixed_6e: averages, 1x1 to 128 channels, 5x5 to 768, logits.
+
+    Attributes:
+        num_classes: number of outputs.
+        unit: what makes a convolution, as `ConvUnit`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int
+    unit: Callable[..., nn.Module]
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C], of at least 17x17 places, to logits, float32 at least."""
+        x = self.unit(128, name="conv0")(average_pool(x, 5, 3))
+        x = global_average(self.unit(768, (5, 5), padding="VALID", name="conv1")(x))
+        return logits(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype, name="fc")(
+            x
+        )
+
+
+def logits(num_classes: int, *, dtype: DTypeLike, **options) -> nn.Dense:
+    """A dense layer that computes in float32 at least."""
+    return nn.Dense(num_classes, dtype=jnp.promote_types(dtype, jnp.float32), **options)

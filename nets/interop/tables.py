@@ -1,0 +1,65 @@
+"""Weights by name: as arrays, as trees, and what is wrong with them as a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Shapes = dict[str, tuple[int | None, ...]]  # None: any size
+
+
+def check(heading: str, expected: Shapes, found: Arrays) -> None:
+    """Raises ValueError with a table of the names whose shapes are not as expected."""
+    table = [("name", "expected", "found")]
+    for name in {**expected, **found}:
+        want, got = expected.get(name), found[name].shape if name in found else None
+        if want is None or got is None or not _fits(want, got):
+            table.append((name, _text(want), _text(got)))
+    if len(table) > 1:
+        long, middle = (max(len(row[i]) for row in table) for i in (0, 1))
+        lines = [f"{name:{long}}  {want:{middle}}  {got}" for name, want, got in table]
+        raise ValueError("\n".join([heading, *lines]))
+
+
+def _fits(want: tuple[int | None, ...], got: tuple[int, ...]) -> bool:
+    return len(want) == len(got) and all(w in (None, g) for w, g in zip(want, got, strict=True))
+
+
+def _text(shape: tuple[int | None, ...] | None) -> str:
+    if shape is None:
+        return "nothing"
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+def flat(tree: Any, name: str = "") -> dict[str, Any]:
+    """A tree's leaves by names like "layer_0/kernel"."""
+    if not isinstance(tree, Mapping):
+        return {name: tree}
+    leaves = {}
+    for key, part in tree.items():
+        leaves |= flat(part, f"{name}/{key}" if name else key)
+    return leaves
+
+
+def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """`flat` back."""
+    tree: dict[str, Any] = {}
+    for name, leaf in leaves.items():
+        *path, last = name.split("/")
+        node = tree
+        for key in path:
+            node = node.setdefault(key, {})
+        node[last] = leaf
+    return tree
+
+
+def array(a: Any) -> np.ndarray:
+    """A tensor or an array as a NumPy array of the same type."""
+    if not hasattr(a, "detach"):
+        return np.asarray(a)
+    a = a.detach().cpu()
+    try:
+        return a.numpy()
+    except TypeError:  # a type that only ml_dtypes gives NumPy, such as bfloat16
+        return a.float().numpy().astype(str(a.dtype).removeprefix("torch."))

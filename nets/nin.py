@@ -1,0 +1,83 @@
+"""Network in Network: small perceptrons slid over the image, and global average pooling.
+
+Lin, Chen and Yan, Network In Network, ICLR 2014.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.convolution import Conv
+from nets.layers.image_check import check_images
+from nets.layers.pooling import average_pool, global_average, max_pool
+
+
+class NiN(nn.Module):
+    """Network in Network for CIFAR: three perceptrons of three layers each, no dense layer.
+
+    966,986 parameters for three channels and ten classes; 222,486,528 multiply-adds at 32 px. Sizes
+    and names are those of the authors' network for Caffe: a window (conv1, conv2, conv3), then two
+    layers of 1x1 (cccp1 to cccp6, cascaded cross channel parametric pooling). The logits are the
+    averages of the maps of the last of these, which are rectified like all others (equation 2), so
+    that no logit is below zero.
+
+    Stages at 32 px, after the activation: conv1 [B, 32, 32, 192], cccp1 [B, 32, 32, 160], cccp2
+    [B, 32, 32, 96], pool1 [B, 16, 16, 96], conv2, cccp3 and cccp4 [B, 16, 16, 192], pool2
+    [B, 8, 8, 192], conv3 and cccp5 [B, 8, 8, 192], cccp6 [B, 8, 8, num_classes]. The first pooling
+    takes maxima, the second averages, of 3x3 units at every other place, also where the last window
+    reaches beyond the border.
+
+    Kernels start as He et al. 2015 (normal, by fan out), biases at zero; the paper gives none.
+
+    Attributes:
+        num_classes: number of outputs. None: to be filled in from the data. 0: there is no cccp6,
+            the result is the averages of cccp5, [B, 192].
+        dropout: probability of dropping a unit of pool1 and pool2 while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    dropout: float = 0.5
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 4, or x has other axes; or `num_classes` is None.
+        """
+        check_images(self, x, 4)
+        he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+        conv = functools.partial(
+            Conv, kernel_init=he, dtype=self.dtype, param_dtype=self.param_dtype
+        )
+        point = functools.partial(conv, window=(1, 1))
+        pool = {"window": 3, "strides": 2, "ceil": True}
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        seen = {}
+        seen["conv1"] = x = nn.relu(conv(192, (5, 5), name="conv1")(x))
+        seen["cccp1"] = x = nn.relu(point(160, name="cccp1")(x))
+        seen["cccp2"] = x = nn.relu(point(96, name="cccp2")(x))
+        seen["pool1"] = x = max_pool(x, **pool)
+        seen["conv2"] = x = nn.relu(conv(192, (5, 5), name="conv2")(drop(x)))
+        seen["cccp3"] = x = nn.relu(point(192, name="cccp3")(x))
+        seen["cccp4"] = x = nn.relu(point(192, name="cccp4")(x))
+        seen["pool2"] = x = average_pool(x, **pool)
+        seen["conv3"] = x = nn.relu(conv(192, (3, 3), name="conv3")(drop(x)))
+        seen["cccp5"] = x = nn.relu(point(192, name="cccp5")(x))
+        if self.num_classes:
+            wide = jnp.promote_types(self.dtype, jnp.float32)
+            x = nn.relu(point(self.num_classes, dtype=wide, name="cccp6")(x))
+            seen["cccp6"] = x
+        x = global_average(x)
+        return (x, seen) if stages else x

@@ -1,0 +1,154 @@
+"""Residual networks for images of 32 x 32: the thin ones of He et al., and Wide ResNets.
+
+He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
+Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016.
+"""
+
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.image_check import check_images
+from nets.layers.residual import Layer, ResidualBlock, residual_stage
+from nets.resnet import answer, parts
+
+
+class CifarResNet(nn.Module):
+    """ResNet of 6n + 2 layers: three stages of n blocks of two 3x3 convolutions.
+
+    For ten classes and three channels, by depth: 20: 269,722 parameters; 32: 464,154;
+    44: 658,586; 56: 853,018; 110: 1,727,962; 1202: 19,421,274. Multiply-adds at 32 px of the first
+    are 40,551,040, of the last 2.829 G. Names are torchvision's. Stages: stem and layer1
+    [B, H, W, width], layer2 [B, H/2, W/2, 2 width], layer3 [B, H/4, W/4, 4 width], features
+    [B, 4 width].
+
+    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
+    normal.
+
+    `scan_blocks` is for the deepest on an accelerator, which would take minutes to compile: a CPU
+    takes many times longer to train convolutions in a scan. `nets.layers.scan_blocks` converts the
+    variables.
+
+    Attributes:
+        depth: number of layers with weights; the paper's are 20, 32, 44, 56, 110 and 1202.
+        shortcut: what stands for x where a stage begins: "A": x itself, strided, and padded by
+            zero channels behind its own; "B": a 1x1 convolution and batch normalisation.
+        width: channels of the first stage.
+        scan_blocks: whether the blocks of a stage, all but the first, run as one scan.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
+            result is `features`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    depth: int = 20
+    shortcut: Literal["A", "B"] = "A"
+    width: int = 16
+    scan_blocks: bool = False
+    num_classes: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Raises:
+            ValueError: x has other axes; the depth is not 6n + 2; the shortcut is unknown; or
+                `num_classes` is None.
+        """
+        check_images(self, x, 1)
+        _check_depth(self, 2)
+        if self.shortcut not in ("A", "B"):
+            raise ValueError(f"CifarResNet.shortcut is A or B, not {self.shortcut}")
+        conv, norm = parts(self.dtype, self.param_dtype, train)
+        block = functools.partial(ResidualBlock, conv=conv, norm=norm, padded=self.shortcut == "A")
+        outputs = {}
+        stem = conv(self.width, window=(3, 3), padding=1, name="conv1")
+        outputs["stem"] = x = nn.relu(norm(name="bn1")(stem(x)))
+        x, seen = _three_stages(x, self.depth // 6, self.width, block, self.scan_blocks)
+        return answer(self, x, outputs | seen, stages)
+
+
+class WideResNet(nn.Module):
+    """WRN: three stages of pre-activated blocks, `width` times as wide as those of He et al.
+
+    For ten classes and three channels WRN-28-10 has 36,479,194 parameters and 5.243 G
+    multiply-adds at 32 px, WRN-40-4 8,949,210 and 1.299 G. A last normalisation and ReLU are
+    called "norm". Stages: stem [B, H, W, 16], layer1 [B, H, W, 16 width], layer2, layer3 and
+    features as in `CifarResNet`.
+
+    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
+    normal.
+
+    Attributes:
+        depth: number of layers with weights, 6n + 4; the projections count as three of them.
+        width: factor k.
+        dropout: probability of dropping, while training, an input of each block's last
+            convolution; the paper's is 0.3 for CIFAR.
+        scan_blocks: as in `CifarResNet`.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
+            result is `features`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    depth: int = 28
+    width: int = 10
+    dropout: float = 0.0
+    scan_blocks: bool = False
+    num_classes: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: x has other axes; the depth is not 6n + 4; or `num_classes` is None.
+        """
+        check_images(self, x, 1)
+        _check_depth(self, 4)
+        conv, norm = parts(self.dtype, self.param_dtype, train)
+        block = functools.partial(
+            ResidualBlock,
+            conv=conv,
+            norm=norm,
+            preactivated=True,
+            drop=functools.partial(nn.Dropout, self.dropout, deterministic=not train),
+        )
+        outputs = {}
+        outputs["stem"] = x = conv(16, window=(3, 3), padding=1, name="conv1")(x)
+        x, seen = _three_stages(x, self.depth // 6, 16 * self.width, block, self.scan_blocks)
+        x = nn.relu(norm(name="norm")(x))
+        return answer(self, x, outputs | seen, stages)
+
+
+def _check_depth(model: nn.Module, rest: int) -> None:
+    if model.depth < 6 or model.depth % 6 != rest:
+        valid = ", ".join(str(6 * n + rest) for n in (1, 2, 3))
+        raise ValueError(
+            f"{type(model).__name__}.depth is 6n + {rest}, such as {valid}, not {model.depth}"
+        )
+
+
+def _three_stages(x, blocks, width, block, scan):
+    """x behind three stages, each twice as wide as the one before, and all three by name."""
+    outputs = {}
+    for stage in range(3):
+        features, name = width * 2**stage, f"layer{stage + 1}"
+        rest = functools.partial(block, layers=(Layer(features, 3),) * 2)
+        first = functools.partial(rest, strides=1 if stage == 0 else 2)
+        outputs[name] = x = residual_stage(x, name, blocks, first, rest, scan=scan)
+    return x, outputs

@@ -1,0 +1,82 @@
+"""ZFNet: AlexNet with smaller windows and steps at the bottom, and one tower.
+
+Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.convolution import Conv
+from nets.layers.image_check import check_images
+from nets.layers.normalisation import local_response_norm
+from nets.layers.pooling import max_pool
+
+
+class ZFNet(nn.Module):
+    """ZFNet, the eight layers of figure 3.
+
+    62,357,608 parameters for three channels and 1,000 classes; 1.168 G multiply-adds at 224 px.
+    The figure's sizes follow with one pixel of padding before conv1, none before conv2, one before
+    the rest, and pooling that keeps a last window that reaches beyond the border. Stages at 224 px,
+    those of layers after the activation, pooling before normalisation: conv1 [B, 110, 110, 96],
+    pool1 [B, 55, 55, 96], conv2 [B, 26, 26, 256], pool2 [B, 13, 13, 256], conv3 and conv4
+    [B, 13, 13, 384], conv5 [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. At
+    another size pool5, and so the kernel of fc6, has another one.
+
+    "Contrast normalized across feature maps" is here AlexNet's local response normalisation, for
+    which the figure gives no constants. "All weights are initialized to 10^-2": they are
+    here normal with that deviation; biases zero.
+
+    Attributes:
+        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
+            fc6, fc7 nor outputs, the result is pool5 in a row, [B, 9216] at 224 px.
+        hidden: number of units of fc6 and fc7.
+        dropout: probability of dropping a unit of fc6 and fc7 while training.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    num_classes: int | None = None
+    hidden: int = 4096
+    dropout: float = 0.5
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 47, or x has other axes; or `num_classes` is None.
+        """
+        check_images(self, x, 47)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        conv, dense = functools.partial(Conv, **start), functools.partial(nn.Dense, **start)
+        pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
+        drop = nn.Dropout(self.dropout, deterministic=not train)
+        seen = {}
+        seen["conv1"] = x = nn.relu(conv(96, (7, 7), strides=2, padding=1, name="conv1")(x))
+        seen["pool1"] = x = pool(x)
+        x = conv(256, (5, 5), strides=2, padding="VALID", name="conv2")(local_response_norm(x))
+        seen["conv2"] = x = nn.relu(x)
+        seen["pool2"] = x = pool(x)
+        seen["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(local_response_norm(x)))
+        seen["conv4"] = x = nn.relu(conv(384, (3, 3), name="conv4")(x))
+        seen["conv5"] = x = nn.relu(conv(256, (3, 3), name="conv5")(x))
+        seen["pool5"] = x = pool(x)
+        x = x.reshape(x.shape[0], -1)
+        if self.num_classes:
+            seen["fc6"] = x = nn.relu(dense(self.hidden, name="fc6")(x))
+            seen["fc7"] = x = nn.relu(dense(self.hidden, name="fc7")(drop(x)))
+            wide = jnp.promote_types(self.dtype, jnp.float32)
+            x = dense(self.num_classes, dtype=wide, name="fc8")(drop(x))
+        return (x, seen) if stages else x

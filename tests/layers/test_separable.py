@@ -1,0 +1,54 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.layers.separable import SeparableConv
+from nets.train.count import multiply_adds
+from tests.layers.checks import assert_close, jit
+from tests.layers.plain_convolution import plain
+
+
+@pytest.mark.parametrize(
+    "shape, window, multiplier, options, pads",
+    [
+        ((2, 7, 3), (3,), 1, {"padding": "CAUSAL", "dilation": 2}, ((4, 0),)),
+        ((2, 5, 6, 3), (3, 2), 2, {"strides": (2, 1), "padding": 1}, ((1, 1), (1, 1))),
+        ((1, 3, 4, 3, 2), (3, 1, 2), 3, {}, ((1, 1), (0, 0), (0, 1))),
+    ],
+)
+def test_it_is_a_window_for_each_channel_and_a_mixture(shape, window, multiplier, options, pads):
+    rng = np.random.default_rng(0)
+    between, rank = shape[-1] * multiplier, len(window)
+    depthwise = rng.normal(size=(*window, 1, between))
+    pointwise, bias = rng.normal(size=(between, 4)), rng.normal(size=4)
+    params = {
+        "depthwise": {"kernel": depthwise},
+        "pointwise": {"kernel": pointwise.reshape((1,) * rank + (between, 4)), "bias": bias},
+    }
+    x = rng.normal(size=shape)
+    model = SeparableConv(4, window, multiplier=multiplier, dtype=None, **options)
+    with jax.enable_x64(True):
+        y = jit(model.apply)({"params": params}, x)
+    each = {**options, "groups": shape[-1]}
+    assert_close(y, plain(x, depthwise, pads, **each) @ pointwise + bias)
+
+
+def test_parameters_and_cost():
+    model = SeparableConv(128, (3, 3), multiplier=2, param_dtype=jnp.bfloat16, use_bias=False)
+    x = jax.ShapeDtypeStruct((1, 14, 14, 64), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+    shapes = jax.tree.map(lambda a: (a.shape, str(a.dtype)), variables["params"])
+    assert shapes == {
+        "depthwise": {"kernel": ((3, 3, 1, 128), "bfloat16")},
+        "pointwise": {"kernel": ((1, 1, 128, 128), "bfloat16")},
+    }
+    jaxpr = jax.make_jaxpr(model.apply)(variables, x)
+    assert multiply_adds(jaxpr) == 14 * 14 * (9 * 128 + 128 * 128)
+
+
+def test_bfloat16():
+    model = SeparableConv(4, (3,), dtype=jnp.bfloat16)
+    y, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), jnp.zeros((1, 5, 3)))
+    assert y.dtype == jnp.bfloat16
+    assert {a.dtype for a in jax.tree.leaves(variables)} == {jnp.dtype("float32")}

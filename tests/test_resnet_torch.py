@@ -1,0 +1,232 @@
+"""ResNets against the same in torch, written by hand with torchvision's names."""
+
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+from test_resnet import batch, random_variables
+
+from nets.layers.scan_blocks import stack_blocks
+from nets.resnet import ResNet
+from nets.resnet_cifar import CifarResNet, WideResNet
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
+LEAVES |= {"mean": "running_mean", "var": "running_var"}
+
+
+def load(theirs, variables):
+    """Gives a torch module the variables, by the naming rule; all of its names must be met."""
+    state = {}
+    for path, a in jax.tree_util.tree_leaves_with_path(variables):
+        _, *modules, leaf = (p.key for p in path)
+        name = ".".join(re.sub(r"_(\d)", r".\1", module) for module in modules)
+        if a.ndim > 1:
+            a = a.transpose(a.ndim - 1, a.ndim - 2, *range(a.ndim - 2))
+        state[f"{name}.{LEAVES[leaf]}"] = torch.tensor(np.ascontiguousarray(a))
+    theirs.load_state_dict({k: v for k, v in theirs.state_dict().items() if "num" in k} | state)
+    return theirs
+
+
+def assert_equal(model, theirs, x, scanned=False):
+    """Logits in evaluation, of random weights and statistics."""
+    variables = random_variables(model, *x.shape)
+    with torch.no_grad():
+        expected = load(theirs, variables).eval()(torch.tensor(x.transpose(0, 3, 1, 2))).numpy()
+    logits = jax.jit(functools.partial(model.apply, train=False))(variables, x)
+    assert np.ptp(expected) > 0.01
+    close = {"rtol": 1e-4, "atol": 1e-4 * np.abs(expected).max()}
+    np.testing.assert_allclose(logits, expected, **close)
+    if scanned:
+        model = model.clone(scan_blocks=True)
+        logits = jax.jit(functools.partial(model.apply, train=False))(stack_blocks(variables), x)
+        np.testing.assert_allclose(logits, expected, **close)
+    return variables
+
+
+class SE(nn.Module):
+    def __init__(self, channels, hidden):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x):
+        scale = nn.functional.adaptive_avg_pool2d(x, 1)
+        return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(scale))))
+
+
+def conv(c, f, k, stride=1, groups=1):
+    return nn.Conv2d(c, f, k, stride, k // 2, groups=groups, bias=False)
+
+
+class Basic(nn.Module):
+    def __init__(self, c, f, stride=1, shortcut=None):
+        super().__init__()
+        self.conv1, self.bn1 = conv(c, f, 3, stride), nn.BatchNorm2d(f)
+        self.conv2, self.bn2 = conv(f, f, 3), nn.BatchNorm2d(f)
+        self.padded = f - c if shortcut == "A" and stride > 1 else None
+        if shortcut != "A" and (stride > 1 or c != f):
+            self.downsample = nn.Sequential(conv(c, f, 1, stride), nn.BatchNorm2d(f))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if hasattr(self, "downsample"):
+            x = self.downsample(x)
+        elif self.padded is not None:
+            x = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.padded))
+        return torch.relu(x + y)
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, c, f, stride, inner, groups=1, first=False, hidden=None):
+        """The stride is in the first convolution or in the second."""
+        super().__init__()
+        self.conv1 = conv(c, inner, 1, stride if first else 1)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = conv(inner, inner, 3, 1 if first else stride, groups)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3, self.bn3 = conv(inner, 4 * f, 1), nn.BatchNorm2d(4 * f)
+        if hidden:
+            self.se = SE(4 * f, hidden)
+        if stride > 1 or c != 4 * f:
+            self.downsample = nn.Sequential(conv(c, 4 * f, 1, stride), nn.BatchNorm2d(4 * f))
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(torch.relu(self.bn2(self.conv2(y)))))
+        y = self.se(y) if hasattr(self, "se") else y
+        return torch.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
+
+
+class Preactivated(nn.Module):
+    """With one window per convolution; `raw`: the input is not activated yet."""
+
+    def __init__(self, channels, windows, stride=1, raw=True):
+        super().__init__()
+        self.count, self.raw = len(windows), raw
+        for i, k in enumerate(windows):
+            strided = k == 3 and (i == 0 or len(windows) == 3)
+            c, f = channels[i], channels[i + 1]
+            setattr(self, f"conv{i + 1}", conv(c, f, k, stride if strided else 1))
+            if raw or i:
+                setattr(self, f"bn{i + 1}", nn.BatchNorm2d(c))
+        if stride > 1 or channels[0] != channels[-1]:
+            self.downsample = nn.Sequential(conv(channels[0], channels[-1], 1, stride))
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(x)) if self.raw else x
+        x = self.downsample(y) if hasattr(self, "downsample") else x
+        y = self.conv1(y)
+        y = self.conv2(torch.relu(self.bn2(y)))
+        return x + (self.conv3(torch.relu(self.bn3(y))) if self.count == 3 else y)
+
+
+class Net(nn.Module):
+    """A stem, stages of given blocks, and what comes after."""
+
+    def __init__(self, stem, stages, features, last=False, classes=3):
+        super().__init__()
+        self.large, self.plain_stem = stem == "imagenet", stem == "wide"
+        width = {"imagenet": 8, "cifar": 4, "wide": 16}[stem]
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False) if self.large else conv(3, width, 3)
+        if not self.plain_stem:
+            self.bn1 = nn.BatchNorm2d(width)
+        self.count = len(stages)
+        for i, stage in enumerate(stages, 1):
+            setattr(self, f"layer{i}", nn.Sequential(*stage))
+        if last:
+            self.norm = nn.BatchNorm2d(features)
+        self.fc = nn.Linear(features, classes)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        x = x if self.plain_stem else torch.relu(self.bn1(x))
+        x = nn.functional.max_pool2d(x, 3, 2, 1) if self.large else x
+        for i in range(1, self.count + 1):
+            x = getattr(self, f"layer{i}")(x)
+        x = torch.relu(self.norm(x)) if hasattr(self, "norm") else x
+        return self.fc(x.mean((2, 3)))
+
+
+def basic():
+    stages = [Basic(8, 8), Basic(8, 8)], [Basic(8, 16, 2), Basic(16, 16)]
+    return Net("imagenet", stages, 16)
+
+
+def bottleneck(first=False, groups=1, inner=(8, 16), squeeze=None):
+    def block(c, f, stride, inner):
+        hidden = squeeze and 4 * f // squeeze
+        return Bottleneck(c, f, stride, inner, groups, first, hidden)
+
+    one = block(8, 8, 1, inner[0]), block(32, 8, 1, inner[0])
+    return Net("imagenet", [one, [block(32, 16, 2, inner[1])]], 64)
+
+
+def preactivated_basic():
+    one = Preactivated((8, 8, 8), (3, 3), raw=False), Preactivated((8, 8, 8), (3, 3))
+    return Net("imagenet", [one, [Preactivated((8, 16, 16), (3, 3), 2)]], 16, last=True)
+
+
+def preactivated_bottleneck():
+    kinds = (1, 3, 1)
+    one = Preactivated((8, 8, 8, 32), kinds, raw=False), Preactivated((32, 8, 8, 32), kinds)
+    two = [Preactivated((32, 16, 16, 64), kinds, 2)]
+    return Net("imagenet", [one, two], 64, last=True)
+
+
+@pytest.mark.parametrize(
+    "fields, theirs",
+    [
+        ({"block": "basic", "layers": (2, 2)}, basic),
+        ({}, bottleneck),
+        ({"version": "v1"}, functools.partial(bottleneck, first=True)),
+        ({"squeeze_excite": 4}, functools.partial(bottleneck, squeeze=4)),
+        (
+            {"groups": 4, "width_per_group": 32},
+            functools.partial(bottleneck, groups=4, inner=(16, 32)),
+        ),
+        ({"block": "basic", "version": "v2"}, preactivated_basic),
+        ({"version": "v2"}, preactivated_bottleneck),
+    ],
+)
+def test_resnet(fields, theirs):
+    model = ResNet(**{"layers": (2, 1), "width": 8, "num_classes": 3} | fields)
+    assert_equal(model, theirs(), batch(2, 31, 26, 3))
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_cifar_resnet(shortcut):
+    def stage(c, f, stride):
+        return Basic(c, f, stride, shortcut), Basic(f, f), Basic(f, f)
+
+    model = CifarResNet(depth=20, width=4, shortcut=shortcut, num_classes=3)
+    theirs = Net("cifar", [stage(4, 4, 1), stage(4, 8, 2), stage(8, 16, 2)], 16)
+    assert_equal(model, theirs, batch(2, 13, 10, 3), scanned=shortcut == "A")
+
+
+def test_wide_resnet():
+    def stage(c, f, stride):
+        return Preactivated((c, f, f), (3, 3), stride), Preactivated((f, f, f), (3, 3))
+
+    theirs = Net("wide", [stage(16, 32, 1), stage(32, 64, 2), stage(64, 128, 2)], 128, last=True)
+    model = WideResNet(depth=16, width=2, num_classes=3, dropout=0.5)
+    assert_equal(model, theirs, batch(2, 10, 9, 3))
+
+
+def test_training_mode():
+    """Batch statistics: logits, and the running means that follow them."""
+    model = ResNet(layers=(1, 1), block="basic", width=8, num_classes=3)
+    theirs = Net("imagenet", ([Basic(8, 8)], [Basic(8, 16, 2)]), 16)
+    x = batch(4, 21, 18, 3)
+    variables = random_variables(model, *x.shape)
+    expected = load(theirs, variables).train()(torch.tensor(x.transpose(0, 3, 1, 2)))
+    forward = jax.jit(functools.partial(model.apply, train=True, mutable=["batch_stats"]))
+    logits, updated = forward(variables, x)
+    np.testing.assert_allclose(logits, expected.detach(), rtol=1e-4, atol=1e-4)
+    for name in ("layer1", "layer2"):
+        mean = getattr(theirs, name)[0].bn2.running_mean
+        found = updated["batch_stats"][f"{name}_0"]["bn2"]["mean"]
+        np.testing.assert_allclose(found, mean, rtol=1e-4, atol=1e-5)
