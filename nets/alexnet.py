@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.adaptive_pooling import adaptive_average
-from nets.layers.convolution import Conv
+from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import local_response_norm
 from nets.layers.pooling import max_pool
@@ -59,8 +59,7 @@ class AlexNet(nn.Module):
         """
         check_images(self, x, 63)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
-        conv = functools.partial(Conv, kernel_init=he, **dtypes)
+        conv = functools.partial(Conv, kernel_init=HE, **dtypes)
         dense = functools.partial(nn.Dense, kernel_init=nn.initializers.normal(0.01), **dtypes)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         seen = {}
@@ -132,7 +131,7 @@ class AlexNetOriginal(nn.Module):
         start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
         ones = {"bias_init": nn.initializers.ones}
         conv = functools.partial(Conv, **start)
-        towers = functools.partial(nn.Conv, feature_group_count=2, **ones, **start)
+        towers = functools.partial(Conv, groups=2, **ones, **start)
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         seen = {}

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import Conv
+from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
 from nets.layers.pooling import average_pool, global_average, max_pool
@@ -74,7 +74,6 @@ class DenseNet(nn.Module):
         places = 2 ** (len(self.layers) - 1)  # that the stem has to leave along each axis
         check_images(self, x, places if self.stem == "cifar" else 4 * (places - 1) + 1)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
         trunk = Trunk(
             layers=self.layers,
             growth=self.growth,
@@ -82,7 +81,7 @@ class DenseNet(nn.Module):
             bottleneck=self.bottleneck,
             compression=self.compression,
             stem=self.stem,
-            conv=functools.partial(Conv, use_bias=False, kernel_init=he, **dtypes),
+            conv=functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes),
             norm=functools.partial(BatchNorm, use_running_average=not train, **dtypes),
             drop=functools.partial(nn.Dropout, self.dropout, deterministic=not train),
             name="features",

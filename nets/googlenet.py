@@ -13,10 +13,11 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.adaptive_pooling import adaptive_average
-from nets.layers.convolution import Conv, Padding
+from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm, local_response_norm
 from nets.layers.pooling import average_pool, global_average, max_pool
+from nets.layers.window import Padding
 
 INCEPTIONS = {
     "inception3a": (64, 96, 128, 16, 32, 32),
@@ -127,7 +128,10 @@ class GoogLeNet(nn.Module):
 
     @property
     def flattened(self) -> dict[str, tuple[int, int]]:
-        """The linear layers that read flattened maps, by name, and [H, W] of these."""
+        """The linear layers that read flattened maps, by name, and [H, W] of these.
+
+        The published ones are so at 224 px alone.
+        """
         return {f"{name}/fc1": (4, 4) for name in AUXILIARY.values()}
 
 
@@ -226,8 +230,7 @@ class AuxiliaryHead(nn.Module):
 
 def he_conv(**dtypes) -> Callable[..., nn.Module]:
     """`Conv` whose kernels start as He et al. 2015 (normal, by fan out)."""
-    he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
-    return functools.partial(Conv, kernel_init=he, **dtypes)
+    return functools.partial(Conv, kernel_init=HE, **dtypes)
 
 
 def batch_norm(train: bool, **dtypes) -> Callable[..., nn.Module]:

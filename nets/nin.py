@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import Conv
+from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
 
@@ -57,9 +57,8 @@ class NiN(nn.Module):
             ValueError: H or W is below 4, or x has other axes; or `num_classes` is None.
         """
         check_images(self, x, 4)
-        he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
         conv = functools.partial(
-            Conv, kernel_init=he, dtype=self.dtype, param_dtype=self.param_dtype
+            Conv, kernel_init=HE, dtype=self.dtype, param_dtype=self.param_dtype
         )
         point = functools.partial(conv, window=(1, 1))
         pool = {"window": 3, "strides": 2, "ceil": True}

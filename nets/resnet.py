@@ -14,16 +14,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import Conv
+from nets.layers.convolution import HE, Conv
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
 from nets.layers.pooling import global_average, max_pool
 from nets.layers.residual import Layer, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite
-
-HE = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
-"""Initialiser of every convolution's kernel (He et al. 2015), by fan-out as in torchvision."""
 
 
 class ResNet(nn.Module):

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.adaptive_pooling import adaptive_average
-from nets.layers.convolution import Conv
+from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
 from nets.layers.pooling import max_pool
@@ -73,8 +73,7 @@ class VGG(nn.Module):
         if self.depth not in DEPTHS:
             raise ValueError(f"VGG.depth is one of {sorted(DEPTHS)}, not {self.depth}")
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        he = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
-        conv = functools.partial(Conv, window=(3, 3), padding=1, kernel_init=he, **dtypes)
+        conv = functools.partial(Conv, window=(3, 3), padding=1, kernel_init=HE, **dtypes)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
         dense = functools.partial(nn.Dense, kernel_init=nn.initializers.normal(0.01), **dtypes)
         drop = nn.Dropout(self.dropout, deterministic=not train)

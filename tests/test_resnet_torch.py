@@ -1,13 +1,13 @@
 """ResNets against the same in torch, written by hand with torchvision's names."""
 
 import functools
-import re
 
 import jax
 import numpy as np
 import pytest
 from test_resnet import batch, random_variables
 
+from nets.interop.torch_images import images_to_torch
 from nets.layers.scan_blocks import stack_blocks
 from nets.resnet import ResNet
 from nets.resnet_cifar import CifarResNet, WideResNet
@@ -15,19 +15,10 @@ from nets.resnet_cifar import CifarResNet, WideResNet
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
-LEAVES |= {"mean": "running_mean", "var": "running_var"}
-
 
 def load(theirs, variables):
-    """Gives a torch module the variables, by the naming rule; all of its names must be met."""
-    state = {}
-    for path, a in jax.tree_util.tree_leaves_with_path(variables):
-        _, *modules, leaf = (p.key for p in path)
-        name = ".".join(re.sub(r"_(\d)", r".\1", module) for module in modules)
-        if a.ndim > 1:
-            a = a.transpose(a.ndim - 1, a.ndim - 2, *range(a.ndim - 2))
-        state[f"{name}.{LEAVES[leaf]}"] = torch.tensor(np.ascontiguousarray(a))
+    """Gives a torch module the variables; all of its names must be met."""
+    state = {k: torch.tensor(a) for k, a in images_to_torch(variables, None).items()}
     theirs.load_state_dict({k: v for k, v in theirs.state_dict().items() if "num" in k} | state)
     return theirs
 

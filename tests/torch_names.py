@@ -2,69 +2,31 @@
 
 import functools
 import math
+import types
 from collections.abc import Iterable, Mapping
 
 import jax
 import numpy as np
 import torch
-from flax.traverse_util import flatten_dict
 from torch import nn
 from torch.nn import functional as F
 
-_LEAVES = {
-    "weight": ("params/kernel", "params/scale"),
-    "bias": ("params/bias",),
-    "running_mean": ("batch_stats/mean",),
-    "running_var": ("batch_stats/var",),
-}
+from nets.interop.torch_images import images_to_torch
 
 
 def to_torch(
-    variables: Mapping, names: Iterable[str], maps: Mapping[str, tuple[int, int]] | None = None
+    variables: Mapping, names: Iterable[str], flattened: Mapping[str, tuple[int, int]] = {}
 ) -> dict[str, torch.Tensor]:
-    """The state dict with these names; `layer1.0.conv1.weight` is `layer1_0/conv1/kernel` of Flax.
-
-    The rule, every ".<number>" a "_<number>" of the same module, is applied to torch's names: the
-    other way a name such as Inception's `branch5x5_1` would be ambiguous. Kernels of convolutions
-    go to [F, C, H, W], those of dense layers to [F, D].
+    """The variables as `images_to_torch` gives them, which have to have these names.
 
     Args:
         variables: params and batch_stats, of Flax.
         names: of the state dict; torch's counters of batches are passed over.
-        maps: for a dense layer behind flattened maps, by its module in torch, their (H, W): its
-            inputs go from [H, W, C] to [C, H, W].
-
-    Raises:
-        ValueError: names or variables are left over: all of them.
+        flattened: for a dense layer behind flattened maps, by its name here, their (H, W).
     """
-    variables = {
-        "/".join(path[1:-1] + (path[0], path[-1])): np.asarray(value)
-        for path, value in flatten_dict(variables).items()
-    }
-    found, missing = {}, []
-    for name in names:
-        module, leaf = name.rpartition(".")[::2]
-        if leaf == "num_batches_tracked":
-            continue
-        parts = module.split(".")
-        path = parts[0]
-        for part in parts[1:]:
-            path += ("_" if part.isdecimal() else "/") + part
-        values = [variables.pop(f"{path}/{end}", None) for end in _LEAVES[leaf]]
-        values = [value for value in values if value is not None]
-        if len(values) != 1:
-            missing.append(name)
-            continue
-        (value,) = values
-        if maps and module in maps and leaf == "weight":
-            height, width = maps[module]
-            value = value.reshape(height, width, -1, value.shape[-1]).transpose(2, 0, 1, 3)
-            value = value.reshape(-1, value.shape[-1])
-        order = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.ndim, (0,))
-        found[name] = torch.tensor(value.transpose(order))
-    if missing or variables:
-        raise ValueError(f"names without a variable: {missing}; left over: {sorted(variables)}")
-    return found
+    found = images_to_torch(variables, types.SimpleNamespace(flattened=flattened))
+    assert found.keys() == {name for name in names if not name.endswith("num_batches_tracked")}
+    return {name: torch.tensor(a) for name, a in found.items()}
 
 
 def random_like(shapes: Mapping, seed: int = 0) -> dict:
@@ -107,10 +69,11 @@ def answers(model, variables, x, **options):
     return jax.jit(functools.partial(model.apply, **options))(variables, x)
 
 
-def assert_equal(model, theirs, x, maps=None, **options):
+def assert_equal(model, theirs, x, flattened=None, **options):
     """`model`, called with `options`, answers as `theirs` of the same random weights."""
     variables = drawn(model, x, **options)
-    theirs.load_state_dict(to_torch(variables, theirs.state_dict(), maps))
+    flattened = flattened or getattr(model, "flattened", {})
+    theirs.load_state_dict(to_torch(variables, theirs.state_dict(), flattened))
     with torch.no_grad():
         expected = theirs.eval()(nchw(x))
     assert expected.std() > 0.1

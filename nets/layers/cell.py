@@ -73,7 +73,7 @@ class Cell(nn.Module):
 
 
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x [..., D] @ kernel [D, G], whose gradient by the kernel takes XLA half the time on CPU.
+    """x [..., D] @ kernel [D, G], with the faster gradient by the kernel on a CPU.
 
     It comes out as [G, D] and is transposed then. Without the barrier XLA would swap the factors,
     and copy the larger one into another layout for it.

@@ -14,6 +14,9 @@ from jax.typing import DTypeLike
 
 from nets.layers.window import Padding, each, explicit_pads, output_size, windows
 
+HE = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
+"""Initialiser of kernels before a ReLU (He et al. 2015), by fan-out as in torchvision."""
+
 
 class Conv(nn.Module):
     """Convolution of x [B, *spatial, C] by kernel [*window, C / groups, F].
@@ -39,6 +42,7 @@ class Conv(nn.Module):
         use_bias: whether there is b.
         flip: whether the kernel is mirrored.
         kernel_init: initialiser of the kernel, whose fan-in is prod(window) C / groups.
+        bias_init: initialiser of b.
         dtype: what it computes in.
         param_dtype: what it stores.
     """
@@ -52,6 +56,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     flip: bool = False
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -102,7 +107,7 @@ class Conv(nn.Module):
         y = convolve(x, kernel, self.strides, padding, self.dilation, self.groups)
         if not self.use_bias:
             return y
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype)
+        bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
         return y + bias.astype(y.dtype).reshape((1,) * (rank + 1) + (-1,))
 
     @nn.nowrap

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from nets.layers.convolution import Padding, convolve
+from nets.layers.convolution import convolve
+from nets.layers.window import Padding
 
 
 def apply_filter(x: jax.Array, kernel: ArrayLike, padding: Padding = "SAME") -> jax.Array:

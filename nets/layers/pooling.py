@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nets.layers.convolution import Padding, explicit_pads, output_size
+from nets.layers.window import Padding, each, explicit_pads, output_size
 
 Each = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
@@ -169,8 +169,8 @@ def _spans(x, window, strides, padding, ceil):
     rank = x.ndim - 2
     if rank < 1:
         raise ValueError(f"x is [B, *spatial, C], not {list(x.shape)}")
-    window = _each("window", window, rank)
-    strides = window if strides is None else _each("strides", strides, rank)
+    window = each(window, rank, "window")
+    strides = window if strides is None else each(strides, rank, "strides")
     pads = explicit_pads(x.shape[1:-1], window, strides, padding, (1,) * rank)
     if padding == "CIRCULAR":
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0),) * rank
@@ -183,13 +183,6 @@ def _spans(x, window, strides, padding, ceil):
             places -= 1
         spans.append(_Span(size, w, stride, low, high, places))
     return x, spans
-
-
-def _each(name: str, value: Each, rank: int) -> tuple[int, ...]:
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(values) != rank or min(values, default=0) < 1:
-        raise ValueError(f"{name}={value}: valid are one number or {rank}, each at least 1")
-    return values
 
 
 def _by_axis(x, spans, join: Callable) -> jax.Array:

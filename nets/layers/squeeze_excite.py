@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import Conv
+from nets.layers.convolution import HE, Conv
 from nets.types import Activation
 
 
@@ -37,7 +37,7 @@ class SqueezeExcite(nn.Module):
         rank = x.ndim - 2
         options = {
             "window": (1,) * rank,
-            "kernel_init": nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal"),
+            "kernel_init": HE,
             "dtype": self.dtype,
             "param_dtype": self.param_dtype,
         }

@@ -223,3 +223,10 @@ def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.png")], check=True)
+
+
+def test_a_wide_matrix_is_drawn_flat(tmp_path):
+    names = tuple(map(str, range(40)))
+    draw.draw(Matrix("", noise(4, 40), names[:4], names, "", ""), tmp_path / "wide.png")
+    with Image.open(tmp_path / "wide.png") as shown:
+        assert shown.width > 3 * shown.height
