@@ -1,4 +1,4 @@
-"""ResNet and its kin for large images: pre-activation, ResNeXt, wide, squeeze-and-excite.
+"""ResNet and its kin: pre-activation, ResNeXt, wide, squeeze-and-excite.
 
 He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016, and Identity
 Mappings in Deep Residual Networks, ECCV 2016. Xie et al., Aggregated Residual Transformations for
@@ -24,10 +24,11 @@ from nets.layers.squeeze_excite import SqueezeExcite
 
 
 class ResNet(nn.Module):
-    """ResNet for images of about 224 x 224.
+    """ResNet, as it stands for images of about 224 x 224.
 
     7x7 convolution of stride 2, 3x3 max pooling of stride 2, stages of residual blocks, the first
-    block of every stage but the first of stride 2, average over all places, linear classifier.
+    block of every stage but the first of stride 2, average over all places, linear classifier. For
+    small images the stem can be another, `stem_window=3, stem_strides=1`.
     Names are torchvision's. Stages: stem [B, H/4, W/4, width], layer1 of as many places, layer2
     with half as many along each axis, and so on, features [B, C], C being width 2^(stages - 1),
     times 4 with bottlenecks.
@@ -44,6 +45,8 @@ class ResNet(nn.Module):
         version: "v1": the stride of a bottleneck is in its first convolution (He et al. 2015);
             "v1.5": in the 3x3 one (torchvision); "v2": pre-activation (He et al. 2016), as v1.5,
             with a last normalisation "norm". Of "v1" and "v1.5" basic blocks are the same.
+        stem_window: side of the stem's window.
+        stem_strides: stride of the stem's convolution.
         width: channels of the stem and, before the expansion by 4, of the first stage.
         groups: groups of the bottlenecks' 3x3 convolution (ResNeXt).
         width_per_group: width of one group of it in the first stage, of 64 in a plain ResNet; it
@@ -63,6 +66,8 @@ class ResNet(nn.Module):
     layers: tuple[int, ...] = (3, 4, 6, 3)
     block: Literal["basic", "bottleneck"] = "bottleneck"
     version: Literal["v1", "v1.5", "v2"] = "v1.5"
+    stem_window: int = 7
+    stem_strides: int = 2
     width: int = 64
     groups: int = 1
     width_per_group: int = 64
@@ -90,7 +95,13 @@ class ResNet(nn.Module):
         self._check()
         conv, norm = parts(self.dtype, self.param_dtype, train)
         outputs, before = {}, self.version == "v2"
-        stem = conv(self.width, window=(7, 7), strides=2, padding=3, name="conv1")
+        stem = conv(
+            self.width,
+            window=(self.stem_window,) * 2,
+            strides=self.stem_strides,
+            padding=self.stem_window // 2,
+            name="conv1",
+        )
         outputs["stem"] = x = max_pool(nn.relu(norm(name="bn1")(stem(x))), 3, 2, 1)
         gates = self._gates(len(x)) if train and self.drop_path else None
         done = 0

@@ -58,8 +58,8 @@ def test_alexnet():
     assert_equal(AlexNet(5, hidden=24), theirs, x, train=False)
 
 
-def vgg(batch_norm, *widths):
-    """Convolutions of these widths, "M" a pooling; the classifier has 24 units a layer."""
+def vgg(batch_norm, *widths, hidden=24, classes=5):
+    """Convolutions of these widths, "M" a pooling."""
     features, channels = [], 3
     for width in widths:
         if width == "M":
@@ -68,8 +68,9 @@ def vgg(batch_norm, *widths):
         norm = [nn.BatchNorm2d(width)] if batch_norm else []
         features += [nn.Conv2d(channels, width, 3, padding=1), *norm, nn.ReLU()]
         channels = width
-    classifier = [nn.Linear(512 * 49, 24), nn.ReLU(), nn.Dropout()]
-    classifier += [nn.Linear(24, 24), nn.ReLU(), nn.Dropout(), nn.Linear(24, 5)]
+    classifier = [nn.Linear(512 * 49, hidden), nn.ReLU(), nn.Dropout()]
+    classifier += [nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout()]
+    classifier += [nn.Linear(hidden, classes)]
     return Classifier(7, features, classifier)
 
 

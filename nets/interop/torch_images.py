@@ -3,6 +3,7 @@
 Names correspond by one rule: torch's `layer1.0.conv1.weight` is `layer1_0/conv1/kernel`.
 """
 
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nets.errors import UserError
 from nets.interop import tables
 
 Arrays = dict[str, np.ndarray]
@@ -85,24 +87,31 @@ def read(path: str | Path) -> Arrays:
     Of torch's nothing but tensors is unpickled. Needs the package safetensors or torch.
 
     Raises:
-        ValueError: the file ends in something else, or cannot be read.
+        UserError: the file ends in something else, cannot be read, or holds more than tensors by
+            name; or the package is not there.
     """
     path = Path(path)
+    if path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise UserError(f"{path}: valid are files that end in .safetensors, .pth or .pt.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
 
             return load_file(path)
-        if path.suffix in (".pth", ".pt"):
-            import torch
+        import torch
 
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-            return {name: tables.array(tensor) for name, tensor in loaded.items()}
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: tables.array(tensor.detach()) for name, tensor in loaded.items()}
     except ImportError as error:
-        raise ValueError(f"{path}: reading it needs the package {error.name}") from error
-    except Exception as error:  # pickle, zip and safetensors have errors of their own
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    raise ValueError(f"{path}: valid are files that end in .safetensors, .pth or .pt")
+        name = error.name.partition(".")[0]
+        raise UserError(f"{path}: reading it needs {name}: pip install {name}.") from error
+    except (AttributeError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{path} cannot be read: valid is a state dict, tensors by name and nothing else."
+        ) from error
+    except Exception as error:  # zip and safetensors have errors of their own
+        line, *_ = f"{type(error).__name__}: {error}".splitlines()
+        raise UserError(f"{path} cannot be read ({line}).") from error
 
 
 def _torch_name(path: str) -> str:

@@ -28,9 +28,14 @@ class DropPath(nn.Module):
             raise ValueError(f"DropPath.rate={self.rate}: valid is 0 <= rate < 1")
         if not train or self.rate == 0:
             return x
-        rows = (x.shape[0],) + (1,) * (x.ndim - 1)
-        kept = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.rate, rows)
-        return jnp.where(kept, x / (1 - self.rate), 0)
+        return drop_rows(self.make_rng("dropout"), x, self.rate)
+
+
+def drop_rows(key: jax.Array, x: jax.Array, rate: float | jax.Array) -> jax.Array:
+    """x [B, ...] whose rows are zero with probability `rate` in [0, 1), else over 1 - `rate`."""
+    rows = (x.shape[0],) + (1,) * (x.ndim - 1)
+    kept = jax.random.bernoulli(key, 1 - rate, rows)
+    return jnp.where(kept, (x / (1 - rate)).astype(x.dtype), 0)
 
 
 def linear_rates(rate: float, blocks: int) -> tuple[float, ...]:

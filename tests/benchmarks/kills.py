@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from nets.train.verbs import differences, quiet
+from nets.train.verbs import quiet
+from nets.train.verify import differences
 
 LAUNCH = Path(__file__).parent.parent.parent / "launch.py"
 RUNS = {

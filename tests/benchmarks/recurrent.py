@@ -11,9 +11,7 @@ idle machine; it needs torch.
 
 import argparse
 import os
-import statistics
 import sys
-import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--devices", type=int, default=1)
@@ -38,6 +36,7 @@ import optax  # noqa: E402
 import torch  # noqa: E402
 from flax import linen as nn  # noqa: E402
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: E402
+from timing import interleaved, peak, show  # noqa: E402
 
 from nets.elman import Elman  # noqa: E402
 from nets.gru import GRU  # noqa: E402
@@ -150,27 +149,6 @@ def stream_runs(cell, row):
     return {"ours": lambda: jax.block_until_ready(step(params, carry, x)), "torch": theirs}
 
 
-def interleaved(runs, repetitions):
-    """Median seconds by name; each is called twice a turn and the second time counts."""
-    times = {name: [] for name in runs}
-    for _ in range(repetitions):
-        for name, run in runs.items():
-            run()
-            began = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - began)
-            time.sleep(0.01)  # torch's threads spin for a while
-    return {name: statistics.median(found) for name, found in times.items()}
-
-
-def peak():
-    """Multiply-adds a second of a square matmul."""
-    n = 1500
-    a, product = jnp.ones((n, n)), jax.jit(lambda a: a @ a)
-    run = interleaved({"matmul": lambda: product(a).block_until_ready()}, 9)
-    return options.devices * n**3 / run["matmul"]
-
-
 def multiply_adds(cell, row):
     batch, length, hidden, layers, vocabulary = row
     recurrent = layers * GATES[cell] * 2 * hidden * hidden
@@ -179,7 +157,7 @@ def multiply_adds(cell, row):
 
 def main():
     torch.set_num_threads(os.cpu_count())
-    speed, rng = peak(), np.random.default_rng(0)
+    speed, rng = options.devices * peak(), np.random.default_rng(0)
     print(
         f"{os.cpu_count()} cores, {jax.device_count()} device(s), jax {jax.__version__}, "
         f"torch {torch.__version__}, peak {2e-9 * speed:.0f} GFLOP/s"
@@ -199,14 +177,6 @@ def main():
                 found = interleaved({n: r[i] for n, r in runs.items()}, options.repetitions)
                 show(f"{row} {cell} {what}", found, f", floor {1e3 * floor / speed:.1f}")
             show(f"{row} {cell} one step of a stream", interleaved(stream_runs(cell, row), 51))
-
-
-def show(name, found, more=""):
-    ours = found["ours"]
-    others = ", ".join(
-        f"{n} {1e3 * t:.2f} ({t / ours:.2f})" for n, t in found.items() if n != "ours"
-    )
-    print(f"{name}: ours {1e3 * ours:.2f}, {others}{more}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Torchvision's names and axes for the image networks, and back."""
 
 import functools
-import math
+import os
 import re
+import sys
 
 import jax
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 
 from nets.alexnet import AlexNet
 from nets.densenet import DenseNet
+from nets.errors import UserError
 from nets.googlenet import GoogLeNet
 from nets.inception import InceptionV3
-from nets.interop.torch_images import images_from_torch, images_to_torch, read
+from nets.interop.torch import images_from_torch, images_to_torch, read
+from nets.mobilenet import MobileNetV2
+from nets.mobilenet_v3 import MobileNetV3
 from nets.resnet import ResNet
 from nets.vgg import VGG
 
@@ -54,6 +58,31 @@ MODELS = {
         32,
         {"layer1.0.downsample.1.running_var": (16,), "layer2.1.conv2.weight": (8, 8, 3, 3)},
         (1 + 3 * 3 + 2) * 5 + 2,
+    ),
+    "mobilenet_v2": (
+        MobileNetV2(num_classes=3),
+        32,
+        {
+            "features.0.0.weight": (32, 3, 3, 3),
+            "features.1.conv.1.weight": (16, 32, 1, 1),
+            "features.2.conv.1.0.weight": (96, 1, 3, 3),
+            "features.17.conv.3.running_var": (320,),
+            "features.18.1.bias": (1280,),
+            "classifier.1.weight": (3, 1280),
+        },
+        52 * 5 + 2,
+    ),
+    "mobilenet_v3_large": (
+        MobileNetV3(num_classes=3),
+        32,
+        {
+            "features.1.block.1.0.weight": (16, 16, 1, 1),
+            "features.4.block.2.fc1.weight": (24, 72, 1, 1),
+            "features.15.block.3.1.running_mean": (160,),
+            "features.16.0.weight": (960, 160, 1, 1),
+            "classifier.3.bias": (3,),
+        },
+        (2 + 2 + 14 * 3) * 5 + 8 * 4 + 4,
     ),
 }
 
@@ -129,8 +158,18 @@ def test_what_is_to_be_ignored():
 
 
 def test_files_that_are_not_weights(tmp_path):
-    with pytest.raises(ValueError, match=r"end in .safetensors, .pth or .pt$"):
+    with pytest.raises(UserError, match=r"end in .safetensors, .pth or .pt\.$"):
         read(tmp_path / "weights.npz")
+
+
+class Makes:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
 
 
 def test_torch_files_are_read_without_running_them(tmp_path):
@@ -138,9 +177,55 @@ def test_torch_files_are_read_without_running_them(tmp_path):
     torch.save({"a.weight": torch.ones(2, 3, dtype=torch.bfloat16)}, tmp_path / "good.pth")
     (array,) = read(tmp_path / "good.pth").values()
     assert array.shape == (2, 3) and str(array.dtype) == "bfloat16"
-    torch.save({"a": math.sin}, tmp_path / "bad.pth")
-    with pytest.raises(ValueError, match="bad.pth cannot be read"):
-        read(tmp_path / "bad.pth")
-    (tmp_path / "torn.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:100])
-    with pytest.raises(ValueError, match="torn.pth cannot be read"):
-        read(tmp_path / "torn.pth")
+    others = {
+        "code": {"a": Makes(str(tmp_path / "made"))},
+        "nested": {"model": {"a": torch.ones(1)}, "epoch": 3},
+    }
+    for name, content in others.items():
+        torch.save(content, tmp_path / f"{name}.pth")
+        with pytest.raises(UserError, match=f"{name}.pth cannot be read: valid is a state dict"):
+            read(tmp_path / f"{name}.pth")
+    assert not (tmp_path / "made").exists()
+    for name, end in {"torn": 100, "empty": 0}.items():
+        (tmp_path / f"{name}.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:end])
+        with pytest.raises(UserError, match=rf"{name}.pth cannot be read \(\w+Error: .*\)\.$"):
+            read(tmp_path / f"{name}.pth")
+
+
+def test_safetensors_files_are_read(tmp_path):
+    save_file = pytest.importorskip("safetensors.numpy").save_file
+    theirs = images_to_torch(variables(SMALL_RESNET, 32), SMALL_RESNET)
+    path = tmp_path / "weights.safetensors"
+    save_file(theirs, path)
+    found = read(path)
+    assert found.keys() == theirs.keys()
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(found[name], array)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="weights.safetensors cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize("package, suffix", [("safetensors", "safetensors"), ("torch", "pth")])
+def test_a_package_that_is_not_there_is_named(package, suffix, tmp_path, monkeypatch):
+    for module in [package, *(m for m in sys.modules if m.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=rf"needs {package}: pip install {package}\.$"):
+        read(tmp_path / f"weights.{suffix}")
+
+
+def test_a_file_for_another_architecture_gives_a_table_and_no_variables(tmp_path):
+    save_file = pytest.importorskip("safetensors.numpy").save_file
+    other, model = MobileNetV2(num_classes=3), MobileNetV3(num_classes=3)
+    save_file(images_to_torch(variables(other, 32), other), tmp_path / "v2.safetensors")
+    ours = variables(model, 32)
+    before = jax.tree.map(np.copy, ours)
+    with pytest.raises(ValueError) as error:
+        images_from_torch(read(tmp_path / "v2.safetensors"), model, ours)
+    heading, _, *rows = str(error.value).splitlines()
+    assert heading == "these are not the weights of MobileNetV3:"
+    rows = dict(row.split(maxsplit=1) for row in rows)
+    assert rows["classifier.1.weight"].split() == ["nothing", "[3,", "1280]"]
+    assert rows["features.1.block.0.0.weight"].split() == ["[16,", "1,", "3,", "3]", "nothing"]
+    assert rows["features.0.0.weight"].split() == "[16, 3, 3, 3] [32, 3, 3, 3]".split()
+    jax.tree.map(np.testing.assert_array_equal, ours, before)

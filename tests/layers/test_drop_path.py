@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from checks import jit
 
-from nets.layers.drop_path import DropPath, linear_rates
+from nets.layers.drop_path import DropPath, drop_rows, linear_rates
 
 
 def apply(rate, x, key=None, train=True):
@@ -29,6 +29,19 @@ def test_rows_are_kept_whole_or_dropped():
     np.testing.assert_allclose(y.mean(), x.mean(), rtol=0.05)
     both = (kept & np.asarray(other[:, 0, 0] != 0)).mean()
     assert abs(both - 0.64) < 0.04  # the keys' draws do not depend on each other
+
+
+def test_a_rate_may_be_computed():
+    """As in a schedule: another rate, another share of the rows, in the type of x."""
+    rows = 4000
+    drop = jit(lambda rate: drop_rows(jax.random.key(1), jnp.ones((rows, 2), jnp.bfloat16), rate))
+    for rate in (0.0, 0.25, 0.75):
+        y = drop(jnp.float32(rate))
+        assert y.dtype == jnp.bfloat16
+        kept = np.asarray(y, np.float32) != 0
+        np.testing.assert_array_equal(kept[:, 0], kept[:, 1])
+        np.testing.assert_allclose(np.float32(y)[kept], 1 / (1 - rate), rtol=2**-8)
+        assert abs(kept.mean() - (1 - rate)) <= 4 * np.sqrt(rate * (1 - rate) / rows)
 
 
 def test_outside_training_it_is_the_identity():

@@ -1,0 +1,73 @@
+"""A plain convolutional network: stages of convolution, normalisation, ReLU and pooling."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.convolution import HE, Conv
+from nets.layers.image_check import check_images
+from nets.layers.normalisation import BatchNorm
+from nets.layers.pooling import max_pool
+
+
+class ConvNet(nn.Module):
+    """Stages of one convolution, batch normalisation, ReLU and a 2x2 max pooling each.
+
+    Behind the last stage come dropout and one linear layer over all of its places. Stages, by
+    number: conv1 [B, H, W, widths[0]], pool1 [B, H/2, W/2, widths[0]], conv2, ...; features
+    [B, places widths[-1]].
+
+    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the linear layer LeCun
+    normal.
+
+    Attributes:
+        widths: channels of each stage.
+        windows: side of each stage's window.
+        dropout: probability of dropping a feature while training.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no linear layer,
+            the result is `features`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    windows: tuple[int, ...] = (5, 3, 3)
+    dropout: float = 0.0
+    num_classes: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: H or W is below 2^stages, or x has other axes; there are not as many
+                windows as widths; or `num_classes` is None.
+        """
+        check_images(self, x, 2 ** len(self.widths))
+        if len(self.windows) != len(self.widths):
+            raise ValueError(
+                f"ConvNet.windows={self.windows}: one for each of widths={self.widths} is valid"
+            )
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv = functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes)
+        seen = {}
+        for i, (width, window) in enumerate(zip(self.widths, self.windows, strict=True), 1):
+            x = conv(width, (window, window), name=f"conv{i}")(x)
+            x = BatchNorm(use_running_average=not train, name=f"bn{i}", **dtypes)(x)
+            seen[f"conv{i}"] = x = nn.relu(x)
+            seen[f"pool{i}"] = x = max_pool(x, 2)
+        seen["features"] = x = x.reshape(x.shape[0], -1)
+        if self.num_classes:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            wide = jnp.promote_types(self.dtype, jnp.float32)
+            x = nn.Dense(self.num_classes, dtype=wide, param_dtype=self.param_dtype, name="fc")(x)
+        return (x, seen) if stages else x

@@ -1,0 +1,289 @@
+"""MobileNet v1 and v2: depthwise windows, and 1x1 convolutions to mix what they see.
+
+Howard et al., MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications,
+arXiv:1704.04861, 2017. Sandler, Howard, Zhu, Zhmoginov and Chen, MobileNetV2: Inverted Residuals
+and Linear Bottlenecks, CVPR 2018.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.inception import logits
+from nets.layers.convolution import Conv
+from nets.layers.image_check import check_images
+from nets.layers.normalisation import BatchNorm
+from nets.layers.pooling import global_average
+from nets.layers.window import Padding
+from nets.resnet import parts
+from nets.types import Activation
+
+V1 = (
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1),) * 5,
+    *((1024, 2), (1024, 1)),
+)
+"""Howard et al. 2017, table 1: channels and stride of each separable convolution.
+
+The last stride is 2 in the paper's table and 1 in its sizes and in its authors' release.
+"""
+
+V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""Sandler et al. 2018, table 2: expansion t, channels c, blocks n, stride s of the first."""
+
+
+class MobileNetV1(nn.Module):
+    """MobileNet v1: a 3x3 convolution, 13 depthwise separable ones, average, linear classifier.
+
+    For three channels and 1,000 classes 4,231,976 parameters and 569 M multiply-adds at 224 px.
+    Every convolution, the depthwise ones too, is batch-normalised and rectified. Stages: stem
+    [B, H/2, W/2, 32 width], block1, ... block13 [B, H/32, W/32, 1024 width], features
+    [B, 1024 width].
+
+    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
+    normal.
+
+    Attributes:
+        width: factor of all channels (the paper's alpha), of which at least 8 are left.
+        activation: nonlinearity; the paper's is ReLU, that of its authors' release ReLU6.
+        momentum: share of the old in the running statistics; the release's is 0.9997.
+        dropout: probability of dropping an input of the classifier while training.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
+            result is `features`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    width: float = 1.0
+    activation: Activation = nn.relu6
+    momentum: float = 0.9997
+    dropout: float = 0.001
+    num_classes: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: x has other axes; `width` is not positive; or `num_classes` is None.
+        """
+        check_images(self, x, 1)
+        check_width(self)
+        conv, norm = parts(self.dtype, self.param_dtype, train)
+        unit = functools.partial(
+            ConvNorm,
+            padding="SAME",
+            activation=self.activation,
+            conv=conv,
+            norm=functools.partial(norm, momentum=self.momentum, epsilon=1e-3),
+        )
+
+        def thinned(channels: int) -> int:
+            return max(int(channels * self.width), 8)
+
+        seen = {}
+        seen["stem"] = x = unit(thinned(32), 3, 2, name="features_0")(x)
+        for i, (channels, strides) in enumerate(V1, 1):
+            x = unit(x.shape[-1], 3, strides, groups=x.shape[-1], name=f"features_{i}_0")(x)
+            seen[f"block{i}"] = x = unit(thinned(channels), name=f"features_{i}_1")(x)
+        seen["features"] = x = global_average(x)
+        if self.num_classes:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = logits(
+                self.num_classes,
+                dtype=self.dtype,
+                param_dtype=self.param_dtype,
+                name="classifier_1",
+            )(x)
+        return (x, seen) if stages else x
+
+
+class MobileNetV2(nn.Module):
+    """MobileNet v2, with torchvision's names and padding.
+
+    For three channels and 1,000 classes 3,504,872 parameters and 301 M multiply-adds at 224 px.
+    A 3x3 convolution, 17 inverted residuals, a 1x1 convolution, average, linear classifier; ReLU6.
+    Stages: stem [B, H/2, W/2, 32], block1, ... block17 [B, H/32, W/32, 320], last
+    [B, H/32, W/32, 1280], features [B, 1280].
+
+    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
+    normal.
+
+    Attributes:
+        width: factor of all channels, which are rounded to multiples of 8; a factor below 1 leaves
+            the last 1,280.
+        dropout: probability of dropping an input of the classifier while training.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
+            result is `features`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    width: float = 1.0
+    dropout: float = 0.2
+    num_classes: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: x has other axes; `width` is not positive; or `num_classes` is None.
+        """
+        check_images(self, x, 1)
+        check_width(self)
+        conv, norm = parts(self.dtype, self.param_dtype, train)
+        made = {"activation": nn.relu6, "conv": conv, "norm": norm}
+        seen = {}
+        stem = ConvNorm(multiple_of_8(32 * self.width), 3, 2, **made, name="features_0")
+        seen["stem"] = x = stem(x)
+        place = 0
+        for expansion, channels, blocks, first in V2:
+            for block in range(blocks):
+                place += 1
+                seen[f"block{place}"] = x = InvertedResidual(
+                    features=multiple_of_8(channels * self.width),
+                    expanded=x.shape[-1] * expansion,
+                    strides=first if block == 0 else 1,
+                    sequence="conv",
+                    **made,
+                    name=f"features_{place}",
+                )(x)
+        last = multiple_of_8(1280 * max(1.0, self.width))
+        seen["last"] = x = ConvNorm(last, **made, name=f"features_{place + 1}")(x)
+        seen["features"] = x = global_average(x)
+        if self.num_classes:
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = logits(
+                self.num_classes,
+                dtype=self.dtype,
+                param_dtype=self.param_dtype,
+                name="classifier_1",
+            )(x)
+        return (x, seen) if stages else x
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch normalisation and, if there is any, a nonlinearity.
+
+    Its parts are called by their places, "0" and "1", as in torchvision.
+
+    Attributes:
+        features: number of output channels F.
+        window: size of the kernel along either axis.
+        strides: step between neighbouring outputs.
+        groups: parts of the channels that do not see each other.
+        padding: as in `Conv`; None is torchvision's, (window - 1) / 2 on every side.
+        activation: nonlinearity.
+        conv, norm: what make its parts, the convolution without bias.
+    """
+
+    features: int
+    window: int = 1
+    strides: int = 1
+    groups: int = 1
+    padding: Padding | None = None
+    activation: Activation | None = None
+    conv: Callable[..., nn.Module] = Conv
+    norm: Callable[..., nn.Module] = BatchNorm
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, H', W', F]."""
+        x = self.conv(
+            self.features,
+            (self.window, self.window),
+            self.strides,
+            self.window // 2 if self.padding is None else self.padding,
+            groups=self.groups,
+            name="0",
+        )(x)
+        x = self.norm(name="1")(x)
+        return x if self.activation is None else self.activation(x)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 to more channels, a depthwise window, 1x1 to few without a nonlinearity; x is added.
+
+    The first is not there if there are as many channels already; x is added where the stride is 1
+    and the shapes are equal (Sandler et al. 2018, figure 4d).
+
+    Attributes:
+        features: number of output channels F.
+        expanded: channels that the window sees.
+        strides: of the window.
+        activation: nonlinearity of the first two convolutions.
+        sequence: what torchvision calls the chain of parts: "conv", in which the last
+            convolution and its normalisation are two parts, or "block", in which they are one.
+        conv, norm: what make its parts, as in `ConvNorm`.
+        window: size of the depthwise kernel along either axis.
+        excite: what makes the squeeze-and-excitation behind the window, if there is any.
+    """
+
+    features: int
+    expanded: int
+    strides: int
+    activation: Activation
+    sequence: Literal["conv", "block"]
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    window: int = 3
+    excite: Callable[..., nn.Module] | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, H / strides, W / strides, F], rounded up."""
+        unit = functools.partial(ConvNorm, conv=self.conv, norm=self.norm)
+        wide = functools.partial(unit, self.expanded, activation=self.activation)
+        chain = [wide] if self.expanded != x.shape[-1] else []
+        chain += [functools.partial(wide, self.window, self.strides, groups=self.expanded)]
+        chain += [self.excite] if self.excite else []
+        if self.sequence == "block":
+            chain += [functools.partial(unit, self.features)]
+        else:
+            chain += [functools.partial(self.conv, self.features, (1, 1)), self.norm]
+        y = x
+        for place, part in enumerate(chain):
+            y = part(name=f"{self.sequence}_{place}")(y)
+        return x + y if self.strides == 1 and x.shape == y.shape else y
+
+
+def multiple_of_8(channels: float) -> int:
+    """The nearest multiple of 8 from 8 up, the next one where that is below 0.9 of `channels`.
+
+    The rule of the authors' releases of v2 and v3, and torchvision's.
+    """
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest
+
+
+def check_width(model: nn.Module) -> None:
+    """Raises ValueError for a factor of channels that is not positive."""
+    if not model.width > 0:
+        name = type(model).__name__
+        raise ValueError(f"{name}.width={model.width}: valid are factors above 0")
