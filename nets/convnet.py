@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import logits
 from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
@@ -68,6 +69,5 @@ class ConvNet(nn.Module):
         seen["features"] = x = x.reshape(x.shape[0], -1)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            wide = jnp.promote_types(self.dtype, jnp.float32)
-            x = nn.Dense(self.num_classes, dtype=wide, param_dtype=self.param_dtype, name="fc")(x)
+            x = logits(self.num_classes, **dtypes, name="fc")(x)
         return (x, seen) if stages else x

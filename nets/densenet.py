@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import logits
 from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
@@ -89,8 +90,7 @@ class DenseNet(nn.Module):
         x, outputs = trunk(x)
         outputs["features"] = x = global_average(x)
         if self.num_classes:
-            dtypes["dtype"] = jnp.promote_types(self.dtype, jnp.float32)
-            x = nn.Dense(self.num_classes, **dtypes, name="classifier")(x)
+            x = logits(self.num_classes, **dtypes, name="classifier")(x)
         return (x, outputs) if stages else x
 
 

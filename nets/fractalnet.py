@@ -6,12 +6,14 @@ Larsson, Maire and Shakhnarovich, FractalNet: Ultra-Deep Neural Networks without
 
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import logits
 from nets.layers.convolution import Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
@@ -44,8 +46,12 @@ class FractalNet(nn.Module):
 
     Kernels start Xavier, as Caffe has it: uniform, of variance 1 / fan-in.
 
+    The stem of large images is that of a ResNet: 7x7 convolution of 64 channels and stride 2, batch
+    normalisation and ReLU (all together "stem"), 3x3 max pooling of stride 2.
+
     Attributes:
         features: channels of each block.
+        stem: "imagenet": that of large images, a stage "stem" too; "cifar": none.
         columns: number of columns C; each block is 2^(C-1) convolutions deep.
         dropout: probability, for each block, of dropping a value that one of its convolutions
             gives, before the normalisation; the paper's are 0, 0.1, 0.2, 0.3, 0.4.
@@ -60,6 +66,7 @@ class FractalNet(nn.Module):
     """
 
     features: tuple[int, ...] = (64, 128, 256, 512, 512)
+    stem: Literal["imagenet", "cifar"] = "cifar"
     columns: int = 3
     dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
     drop_path: float = 0.0
@@ -78,11 +85,12 @@ class FractalNet(nn.Module):
         Needs the key `dropout` while training, if there is `dropout` or `drop_path`.
 
         Raises:
-            ValueError: x has other axes or fewer than 2^blocks pixels along one; there is no such
-                column; there are not as many dropouts as blocks; a probability is out of range;
-                or `num_classes` is None.
+            ValueError: x has other axes or fewer than 2^blocks pixels along one behind the stem;
+                there is no such stem or column; there are not as many dropouts as blocks; a
+                probability is out of range; or `num_classes` is None.
         """
-        check_images(self, x, 2 ** len(self.features))
+        places = 2 ** len(self.features)  # that the stem has to leave along each axis
+        check_images(self, x, places if self.stem == "cifar" else 4 * (places - 1) + 1)
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         xavier = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
@@ -94,6 +102,12 @@ class FractalNet(nn.Module):
         chosen = self._chosen() if dropping else None
         columns = range(1, self.columns + 1) if self.column is None else (self.column,)
         outputs = {}
+        if self.stem == "imagenet":
+            wide = functools.partial(conv, window=(7, 7), strides=2, padding=3)
+            x = FractalLayer(
+                64, wide, norm, functools.partial(nn.Dropout, 0.0, deterministic=True), name="stem"
+            )(x)
+            outputs["stem"] = x = max_pool(x, 3, 2, 1)
         for i, (features, rate) in enumerate(zip(self.features, self.dropout, strict=True), 1):
             layer = functools.partial(
                 FractalLayer,
@@ -108,8 +122,7 @@ class FractalNet(nn.Module):
             outputs[f"layer{i}"] = x = block(x, chosen)
         outputs["features"] = x = global_average(x)
         if self.num_classes:
-            dtypes["dtype"] = jnp.promote_types(self.dtype, jnp.float32)
-            x = nn.Dense(self.num_classes, kernel_init=xavier, **dtypes, name="fc")(x)
+            x = logits(self.num_classes, kernel_init=xavier, **dtypes, name="fc")(x)
         return (x, outputs) if stages else x
 
     def _chosen(self) -> jax.Array:
@@ -119,6 +132,8 @@ class FractalNet(nn.Module):
         return jnp.where(jax.random.bernoulli(coin, self.global_share), column, 0)
 
     def _check(self) -> None:
+        if self.stem not in ("imagenet", "cifar"):
+            raise ValueError(f"FractalNet.stem is imagenet or cifar, not {self.stem}")
         if self.column is not None and not 1 <= self.column <= self.columns:
             raise ValueError(
                 f"FractalNet.column={self.column}: valid are None and 1 to {self.columns}"
@@ -179,7 +194,7 @@ class FractalBlock(nn.Module):
 
 
 class FractalLayer(nn.Module):
-    """3x3 convolution, dropout, batch normalisation and ReLU.
+    """Convolution, dropout, batch normalisation and ReLU.
 
     Attributes:
         features: number of output channels.
@@ -193,7 +208,7 @@ class FractalLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] to [B, H, W, features]."""
+        """Maps x [B, H, W, C] to [B, H, W, features], smaller where the convolution is strided."""
         x = self.drop()(self.conv(self.features, name="conv")(x))
         return nn.relu(self.norm(name="bn")(x))
 
@@ -210,3 +225,8 @@ FractalNet20 = FractalNet
 
 FractalNet40 = functools.partial(FractalNet, columns=4)
 """Four columns, 40 layers deep, of FractalNet-20's channels."""
+
+FractalNet34 = functools.partial(
+    FractalNet, features=(128, 256, 512, 1024), stem="imagenet", columns=4, dropout=(0.0,) * 4
+)
+"""For images of 224 x 224, four columns: the paper's net with ResNet-34's first and last layer."""

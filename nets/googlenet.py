@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.adaptive_pooling import adaptive_average
+from nets.layers.classifier import logits
 from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm, local_response_norm
@@ -122,8 +123,7 @@ class GoogLeNet(nn.Module):
         x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            dtypes["dtype"] = jnp.promote_types(self.dtype, jnp.float32)
-            x = nn.Dense(self.num_classes, **dtypes, name="fc")(x)
+            x = logits(self.num_classes, **dtypes, name="fc")(x)
         return (x, seen) if stages else x
 
     @property

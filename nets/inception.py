@@ -14,6 +14,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.googlenet import ConvUnit, batch_norm, he_conv
+from nets.layers.classifier import logits
 from nets.layers.image_check import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
 
@@ -250,8 +251,3 @@ class AuxiliaryHead(nn.Module):
         return logits(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype, name="fc")(
             x
         )
-
-
-def logits(num_classes: int, *, dtype: DTypeLike, **options) -> nn.Dense:
-    """A dense layer that computes in float32 at least."""
-    return nn.Dense(num_classes, dtype=jnp.promote_types(dtype, jnp.float32), **options)

@@ -14,13 +14,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.inception import logits
+from nets.layers.classifier import conv_and_norm, logits
 from nets.layers.convolution import Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
 from nets.layers.pooling import global_average
 from nets.layers.window import Padding
-from nets.resnet import parts
 from nets.types import Activation
 
 V1 = (
@@ -88,7 +87,7 @@ class MobileNetV1(nn.Module):
         """
         check_images(self, x, 1)
         check_width(self)
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         unit = functools.partial(
             ConvNorm,
             padding="SAME",
@@ -157,7 +156,7 @@ class MobileNetV2(nn.Module):
         """
         check_images(self, x, 1)
         check_width(self)
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         made = {"activation": nn.relu6, "conv": conv, "norm": norm}
         seen = {}
         stem = ConvNorm(multiple_of_8(32 * self.width), 3, 2, **made, name="features_0")

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.inception import logits
+from nets.layers.classifier import conv_and_norm, logits
 from nets.layers.image_check import check_images
 from nets.layers.pooling import global_average
 from nets.layers.squeeze_excite import SqueezeExcite
 from nets.mobilenet import ConvNorm, InvertedResidual, check_width, multiple_of_8
-from nets.resnet import parts
 
 
 class Bottleneck(NamedTuple):
@@ -113,7 +112,7 @@ class MobileNetV3(nn.Module):
             raise ValueError(f"MobileNetV3.variant is large or small, not {self.variant}")
         bottlenecks, hidden = VARIANTS[self.variant]
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         made = {"conv": conv, "norm": functools.partial(norm, momentum=0.99, epsilon=1e-3)}
         active = functools.partial(ConvNorm, activation=nn.hard_swish, **made)
         seen = {}

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.inception import logits
+from nets.layers.classifier import conv_and_norm, logits
 from nets.layers.convolution import HE
 from nets.layers.drop_path import drop_rows
 from nets.layers.image_check import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
 from nets.layers.separable import SeparableConv
-from nets.resnet import parts
 
 Operation = Literal["3x3", "5x5", "7x7", "average", "max", "same"]
 """Separable convolution, twice; 3x3 pooling; nothing."""
@@ -137,7 +136,7 @@ class NASNet(nn.Module):
         check_images(self, x, 67 if headed else 19)
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         norm = functools.partial(norm, momentum=self.momentum, epsilon=1e-3)
         separable = functools.partial(SeparableConv, use_bias=False, kernel_init=HE, **dtypes)
         speaking = headed and (self.is_initializing() or (train and stages))

@@ -6,7 +6,6 @@ Deep Neural Networks, CVPR 2017. Hu et al., Squeeze-and-Excitation Networks, CVP
 """
 
 import functools
-from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -14,11 +13,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import HE, Conv
+from nets.layers.classifier import answer, conv_and_norm
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_check import check_images
-from nets.layers.normalisation import BatchNorm
-from nets.layers.pooling import global_average, max_pool
+from nets.layers.pooling import max_pool
 from nets.layers.residual import Layer, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite
 
@@ -93,7 +91,7 @@ class ResNet(nn.Module):
         """
         check_images(self, x, 1)
         self._check()
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         outputs, before = {}, self.version == "v2"
         stem = conv(
             self.width,
@@ -162,32 +160,6 @@ class ResNet(nn.Module):
             )
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"ResNet.drop_path={self.drop_path}: valid is 0 <= drop_path < 1")
-
-
-def parts(dtype: DTypeLike, param_dtype: DTypeLike, train: bool) -> tuple[Callable, Callable]:
-    """What makes the convolutions, without bias, and the batch normalisations of a net."""
-    dtypes = {"dtype": dtype, "param_dtype": param_dtype}
-    conv = functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes)
-    return conv, functools.partial(BatchNorm, use_running_average=not train, **dtypes)
-
-
-def answer(
-    model: nn.Module, x: jax.Array, outputs: dict[str, jax.Array], stages: bool
-) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
-    """What a net returns that ends in the maps x: average and, unless it has no classes, "fc".
-
-    Args:
-        model: has the fields `num_classes`, `dtype` and `param_dtype`.
-        x: [B, H, W, C].
-        outputs: its stages so far.
-        stages: whether they are returned, too.
-    """
-    outputs = outputs | {"features": global_average(x)}
-    x = outputs["features"]
-    if model.num_classes:
-        wide = jnp.promote_types(model.dtype, jnp.float32)
-        x = nn.Dense(model.num_classes, dtype=wide, param_dtype=model.param_dtype, name="fc")(x)
-    return (x, outputs) if stages else x
 
 
 ResNet18 = functools.partial(ResNet, layers=(2, 2, 2, 2), block="basic")

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import answer, conv_and_norm
 from nets.layers.image_check import check_images
 from nets.layers.residual import Layer, ResidualBlock, residual_stage
-from nets.resnet import answer, parts
 
 
 class CifarResNet(nn.Module):
@@ -67,7 +67,7 @@ class CifarResNet(nn.Module):
         _check_depth(self, 2)
         if self.shortcut not in ("A", "B"):
             raise ValueError(f"CifarResNet.shortcut is A or B, not {self.shortcut}")
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         block = functools.partial(ResidualBlock, conv=conv, norm=norm, padded=self.shortcut == "A")
         outputs = {}
         stem = conv(self.width, window=(3, 3), padding=1, name="conv1")
@@ -120,7 +120,7 @@ class WideResNet(nn.Module):
         """
         check_images(self, x, 1)
         _check_depth(self, 4)
-        conv, norm = parts(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         block = functools.partial(
             ResidualBlock,
             conv=conv,

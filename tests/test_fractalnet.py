@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_resnet import batch, parameters, random_variables, shapes
 
-from nets.fractalnet import FractalNet, FractalNet20, FractalNet40, survivors
+from nets.fractalnet import FractalNet, FractalNet20, FractalNet34, FractalNet40, survivors
 
 IMAGES = (1, 32, 32, 3)
 SMALL = FractalNet(features=(4, 5), columns=3, dropout=(0.0, 0.0), num_classes=2)
@@ -214,3 +214,22 @@ def test_dropout_is_that_of_its_block():
 def test_refusals(fields, side, message):
     with pytest.raises(ValueError, match=message):
         shapes(FractalNet(**{"num_classes": 2} | fields), 1, side, side, 3)
+
+
+def test_the_one_for_large_images_has_a_resnets_stem():
+    """In each block of four columns 4 of 15 convolutions see what comes into the block."""
+    model, x = FractalNet34(num_classes=1000), jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32)
+    call = functools.partial(model.init_with_output, train=False, stages=True)
+    (logits, stages), variables = jax.eval_shape(call, jax.random.key(0), x)
+    assert logits.shape == (2, 1000) and stages["stem"].shape == (2, 56, 56, 64)
+    places = [stages[f"layer{i}"].shape[1:] for i in (1, 2, 3, 4)]
+    assert places == [(28, 28, 128), (14, 14, 256), (7, 7, 512), (3, 3, 1024)]
+    count, seen = 7 * 7 * 3 * 64 + 2 * 64, 64
+    for features in (128, 256, 512, 1024):
+        count += 9 * features * (4 * seen + 11 * features) + 15 * 2 * features
+        seen = features
+    assert sum(p.size for p in jax.tree.leaves(variables["params"])) == count + 1025 * 1000
+    with pytest.raises(ValueError, match="at least 61 x 61"):
+        jax.eval_shape(call, jax.random.key(0), jax.ShapeDtypeStruct((2, 60, 60, 3), jnp.float32))
+    with pytest.raises(ValueError, match="FractalNet.stem is imagenet or cifar, not none"):
+        FractalNet34(num_classes=10, stem="none").init(jax.random.key(0), x, train=False)

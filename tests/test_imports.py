@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
 TASK = MODEL | {"optax", "nets.tasks", "nets.errors"}
 DATA = {"numpy", "grain", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
+DATA |= {"skimage"}  # inside a function alone
 ENGINE = {"orbax", "absl", "tensorboardX", "matplotlib", "rich", "nets.train"}
 FOREIGN = {"torch", "safetensors"}  # inside a function alone
 # room -> what it may import beside Python's own library; families may build on families
@@ -22,7 +23,8 @@ RULE = {
     "nets/tasks": TASK | {"nets.<family>"},
     "nets/data": DATA,
     "nets/train": TASK | DATA | ENGINE,
-    "nets/interop": {"numpy", "nets.<family>", "nets.layers", "nets.interop"} | FOREIGN,
+    "nets/interop": {"numpy", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
+    | FOREIGN,
     "experiments": {"jax", "flax", "nets.<family>", "nets.data", "nets.tasks", "nets.train"},
 }
 FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}

@@ -11,9 +11,9 @@ import pytest
 from flax import linen as nn
 from test_resnet import batch, cost, parameters, random_variables, shapes
 
+from nets.layers.classifier import conv_and_norm
 from nets.mobilenet import InvertedResidual, MobileNetV1, MobileNetV2, multiple_of_8
 from nets.mobilenet_v3 import MobileNetV3, MobileNetV3Large, MobileNetV3Small
-from nets.resnet import parts
 
 IMAGENET = (1, 224, 224, 3)
 V1_STAGES = {
@@ -90,7 +90,7 @@ def test_the_kernels_of_a_thin_v1_by_hand():
 
 @pytest.mark.parametrize("strides", [1, 2])
 def test_a_strided_block_has_no_shortcut_even_at_one_place(strides):
-    conv, norm = parts(jnp.float32, jnp.float32, train=False)
+    conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
     block = InvertedResidual(8, 8, strides, nn.relu, "block", conv, norm)
     x = batch(2, 1, 1, 8)
     variables = jax.eval_shape(block.init, jax.random.key(0), x)

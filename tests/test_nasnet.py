@@ -9,9 +9,9 @@ import pytest
 from test_resnet import batch, parameters, shapes
 
 from nets import nasnet
+from nets.layers.classifier import conv_and_norm
 from nets.layers.separable import SeparableConv
 from nets.nasnet import NORMAL, REDUCTION, AuxiliaryHead, Cell, NASNet, NASNetLarge, NASNetMobile
-from nets.resnet import parts
 from nets.tasks.classify import Classify
 from nets.train.count import multiply_adds
 
@@ -153,7 +153,7 @@ def test_the_classify_task_carries_the_step():
 @pytest.mark.parametrize("kind", [NORMAL, REDUCTION])
 def test_all_operations_but_the_identity_are_dropped(kind):
     """With nearly everything dropped: of a normal cell p, 0, 0, p, 0, h are left."""
-    conv, norm = parts(jnp.float32, jnp.float32, train=False)
+    conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
     cell = Cell(kind, 4, conv, functools.partial(SeparableConv, use_bias=False), norm)
     x, before = batch(2, 6, 6, 8), batch(2, 6, 6, 4, seed=1)
     variables = jax.eval_shape(cell.init, jax.random.key(0), x, before, None)
@@ -189,7 +189,7 @@ def test_auxiliary_head():
 @pytest.mark.parametrize("places, window", [(14, 4), (21, 6)])
 def test_the_auxiliary_heads_window_sees_all_places(places, window):
     x = jax.ShapeDtypeStruct((1, places, places, 528), jnp.float32)
-    head = AuxiliaryHead(*parts(jnp.float32, jnp.float32, train=False))
+    head = AuxiliaryHead(*conv_and_norm(jnp.float32, jnp.float32, train=False))
     params = jax.eval_shape(head.init, jax.random.key(0), x)["params"]
     assert params["conv"]["kernel"].shape == (window, window, 128, 768)
 

@@ -10,11 +10,11 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
 from torch_names import assert_close, drawn, images, nchw  # noqa: E402
 
+from nets.layers.classifier import conv_and_norm  # noqa: E402
 from nets.layers.separable import SeparableConv  # noqa: E402
 from nets.nasnet import NORMAL, REDUCTION, AuxiliaryHead, Cell  # noqa: E402
-from nets.resnet import parts  # noqa: E402
 
-CONV, NORM = parts(np.float32, np.float32, train=False)
+CONV, NORM = conv_and_norm(np.float32, np.float32, train=False)
 NORM = functools.partial(NORM, epsilon=1e-3)
 SEPARABLE = functools.partial(SeparableConv, use_bias=False)
 

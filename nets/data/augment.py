@@ -5,6 +5,13 @@ Images are [B, H, W, C] of any number type; `fill` is the pixel value of what li
 
 import numpy as np
 
+PRINCIPAL_VALUES = np.array([0.2175, 0.0188, 0.0045])
+PRINCIPAL_VECTORS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+"""Principal components of ImageNet's RGB values, white being 1, as fb.resnet.torch has them: the
+columns of the vectors are the directions."""
+
 
 def flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirrors each image left to right with probability 1/2."""
@@ -24,6 +31,49 @@ def pad_crop(images: np.ndarray, rng: np.random.Generator, pad: int, fill: float
     rows = (top[:, None] + np.arange(h))[:, :, None]  # [B, H, 1]
     columns = (left[:, None] + np.arange(w))[:, None, :]  # [B, 1, W]
     return padded[np.arange(b)[:, None, None], rows, columns]
+
+
+def colour_jitter(images: np.ndarray, rng: np.random.Generator, greatest: float) -> np.ndarray:
+    """Changes each image's brightness, contrast and saturation, in random order.
+
+    Each is multiplied by a factor from 1 - greatest to 1 + greatest, drawn evenly: the image is
+    moved from black, from its mean grey and from its own grey image away (Howard 2013, "Some
+    improvements on deep convolutional neural network based image classification", section 2).
+
+    Args:
+        images: [B, H, W, C] uint8.
+
+    Returns:
+        uint8 [B, H, W, C], clipped.
+    """
+    from PIL import Image, ImageEnhance
+
+    kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+
+    def jittered(image: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        for k in rng.permutation(len(kinds)):
+            picture = kinds[k](picture).enhance(rng.uniform(1 - greatest, 1 + greatest))
+        return np.asarray(picture).reshape(image.shape)
+
+    return np.stack([jittered(image) for image in images])
+
+
+def colour_noise(images: np.ndarray, rng: np.random.Generator, deviation: float) -> np.ndarray:
+    """Adds to all pixels of an image the same random multiples of ImageNet's principal colours.
+
+    Krizhevsky et al. 2012, section 4.1: the multiples are normal, of this deviation (the paper's is
+    0.1) times a component's value.
+
+    Args:
+        images: RGB, 0 to 255.
+
+    Returns:
+        float32 [B, H, W, 3], not clipped.
+    """
+    multiples = rng.normal(0, deviation, (len(images), 3)) * PRINCIPAL_VALUES
+    added = 255 * multiples @ PRINCIPAL_VECTORS.T  # [B, 3]
+    return images + added[:, None, None].astype(np.float32)
 
 
 def affine(

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.sources import SPLITS, ImageSet, digest_of, from_arrays, resize
+from nets.data.sources import SPLITS, Fit, ImageSet, digest_of, from_arrays, resize
 from nets.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
 
-def open_path(path: str, image_size: int | None) -> ImageSet:
-    """The set at a path.
+def open_path(path: str, image_size: int | None, whole: bool = False) -> ImageSet:
+    """The set at a path; an .npz that is to be read `whole` keeps its images' own size.
 
     Raises:
         UserError: nothing is there, or it is not as `npz` or `folder` need it.
@@ -23,7 +23,7 @@ def open_path(path: str, image_size: int | None) -> ImageSet:
     if where.is_dir():
         return folder(where, image_size)
     if where.is_file():
-        return npz(where, image_size)
+        return npz(where, None if whole else image_size)
     raise UserError(f"--data.path={path}: no such file or folder.")
 
 
@@ -138,9 +138,11 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
     width, height = (image_size, image_size) if image_size is not None else sample[0][1]
     shape = (height, width, 1 if mode == "L" else 3)
 
-    def decode(file: Path) -> np.ndarray:
+    def decode(file: Path, fit: Fit | None) -> np.ndarray:
         image = _look(file, lambda picture: np.asarray(picture.convert(mode)))
         image = image.reshape(*image.shape[:2], shape[2])
+        if fit is not None:
+            return fit(image)
         if image_size is not None:
             return resize(image, image_size)
         if image.shape != shape:
@@ -150,8 +152,10 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
             )
         return image
 
-    def read(split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.stack([decode(files[split][i]) for i in indices]), labels[split][indices]
+    def read(
+        split: str, indices: np.ndarray, fit: Fit | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return np.stack([decode(files[split][i], fit) for i in indices]), labels[split][indices]
 
     stats = [(file.relative_to(path).as_posix(), file.stat()) for file in every]
     listing = f"{image_size} {[(name, s.st_size) for name, s in stats]}"

@@ -4,19 +4,19 @@ import dataclasses
 import functools
 import math
 import os
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import grain
 import numpy as np
 
-from nets.data import augment, cache, files, sources, tfds
-from nets.data.sources import ImageSet
+from nets.data import augment, crops, opened
+from nets.data.sources import Fit, ImageSet
 from nets.errors import UserError
 
 ENDLESS = 1 << 40
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun": (-0.1, 1.175)}
 _AUGMENT = 1  # tells the generator of a step's augmentation from that of an epoch's order
-_SAMPLE = 4096  # images that stand for a set too large to be read through
+_CROP = 2  # from that of its crops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,13 @@ class Images:
         eval_batch_size: images in a batch of an evaluation.
         image_size: side in pixels that the middle square of each image is resized to; none
             leaves images as they are stored.
+        crop: what of a training image becomes a square of image_size instead. "jitter": a random
+            square after its shorter side is resized to a length drawn from `short_side` (VGG,
+            section 3.1); "area": a random part of 8% to 100% of its area, width over height 3/4 to
+            4/3 (GoogLeNet, section 6). The set is decoded anew each epoch, not held in memory.
+        short_side: shortest and longest of these lengths, in pixels.
+        eval_short_side: pixels that the shorter side of an image is resized to in an evaluation,
+            before the middle square of image_size is cut out; none is image_size.
         validation: share of the training images that is held out where the set has no
             validation split of its own.
         normalise: "standard" takes off the mean and divides by the standard deviation of the
@@ -46,6 +53,10 @@ class Images:
         rotate: greatest random rotation of training images, in degrees.
         shift: greatest random shift of training images along each axis, in pixels.
         scale: greatest random enlargement or reduction of training images, as a share.
+        colour_jitter: greatest change, as a share, of brightness, contrast and saturation of
+            training images.
+        colour_noise: standard deviation of the random change of training images along the
+            principal components of colour (AlexNet, section 4.1: 0.1); for RGB only.
         background: pixel value, 0 to 255, of what augmentation brings in from outside.
         in_memory_mb: size in MB above which a set is not held in memory but decoded in threads
             ahead of the step.
@@ -57,6 +68,9 @@ class Images:
     batch_size: int = 128
     eval_batch_size: int = 256
     image_size: int | None = None
+    crop: Literal["middle", "jitter", "area"] = "middle"
+    short_side: tuple[int, int] = (256, 480)
+    eval_short_side: int | None = None
     validation: float = 0.1
     normalise: Literal["standard", "unit", "signed", "lecun"] = "standard"
     pad_crop: int = 0
@@ -64,17 +78,20 @@ class Images:
     rotate: float = 0.0
     shift: float = 0.0
     scale: float = 0.0
+    colour_jitter: float = 0.0
+    colour_noise: float = 0.0
     background: int = 0
     in_memory_mb: int = 1024
 
     def __post_init__(self):
         least = {"batch_size": 1, "eval_batch_size": 1, "image_size": 1, "pad_crop": 0, "rotate": 0}
         least |= {"shift": 0, "scale": 0, "validation": 0, "background": 0, "in_memory_mb": 0}
+        least |= {"colour_jitter": 0, "colour_noise": 0, "eval_short_side": self.image_size or 1}
         for field, low in least.items():
             value = getattr(self, field)
             if value is not None and not (value >= low and math.isfinite(value)):
                 raise UserError(f"--data.{field}={value} is not possible; {low} is the least.")
-        for field in ("validation", "scale"):
+        for field in ("validation", "scale", "colour_jitter"):
             if getattr(self, field) >= 1:
                 raise UserError(
                     f"--data.{field}={getattr(self, field)} is not possible; it lies below 1."
@@ -85,12 +102,29 @@ class Images:
             raise UserError(
                 f"--data.normalise={self.normalise}: valid are standard, {', '.join(RANGES)}."
             )
+        if self.crop not in ("middle", "jitter", "area"):
+            raise UserError(f"--data.crop={self.crop}: valid are middle, jitter, area.")
+        if self._cropped() and self.image_size is None:
+            raise UserError(
+                f"--data.crop={self.crop} and --data.eval_short_side={self.eval_short_side} need "
+                "--data.image_size."
+            )
+        if (
+            self.crop == "jitter"
+            and not self.image_size <= self.short_side[0] <= self.short_side[1]
+        ):
+            low, high = self.short_side
+            raise UserError(
+                f"--data.short_side={low},{high} is not possible; it rises from "
+                f"--data.image_size={self.image_size} or more."
+            )
 
     def train(self, seed: int) -> grain.MapDataset:
         """The training batches; element i is the batch of step i.
 
         Raises:
-            UserError: there are fewer training images than a batch holds.
+            UserError: there are fewer training images than a batch holds, or images are not RGB
+                and there is `colour_noise`.
         """
         source, (split, rows) = self._source(), self._rows("train")
         if self.batch_size > len(rows):
@@ -98,11 +132,18 @@ class Images:
                 f"--data.batch_size={self.batch_size}, but {source.name} has {len(rows)} training "
                 f"images; {len(rows)} is the most."
             )
+        if self.colour_noise and source.shape[2] != 3:
+            raise UserError(
+                f"--data.colour_noise={self.colour_noise} is for RGB images; those of "
+                f"{source.name} have channels={source.shape[2]}."
+            )
         factor, offset = self._normalisation()
 
         def batch(i: int) -> dict[str, np.ndarray]:
             positions = int(i) * self.batch_size + np.arange(self.batch_size)
-            images, labels = source.read(split, rows[shuffled(seed, len(rows), positions)])
+            chosen = rows[shuffled(seed, len(rows), positions)]
+            fit = self._fit(np.random.default_rng((seed, int(i), _CROP)))
+            images, labels = source.read(split, chosen, fit)
             images = self._augment(images, np.random.default_rng((seed, int(i), _AUGMENT)))
             return {"image": _normalise(images, factor, offset), "label": labels}
 
@@ -121,7 +162,8 @@ class Images:
         def batch(i: int) -> dict[str, np.ndarray]:
             positions = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
             real = positions < len(rows)
-            images, labels = source.read(stored, rows[np.where(real, positions, 0)])
+            chosen = rows[np.where(real, positions, 0)]
+            images, labels = source.read(stored, chosen, self._fit(None))
             return {
                 "image": _normalise(images, factor, offset),
                 "label": labels,
@@ -151,7 +193,7 @@ class Images:
         standard deviation of the training images, black being 0 and white 1 (of a set not held in
         memory, those of 4,096 evenly spaced images)."""
         source = self._source()
-        mean, std = _statistics(self._where(), self.validation)
+        mean, std = opened.statistics(self._where(), self.validation)
         return {
             "num_classes": len(source.class_names),
             "class_names": list(source.class_names),
@@ -166,40 +208,70 @@ class Images:
         """Threads that making batches keeps busy."""
         return 1 if self._source().stamp is None else min(16, os.cpu_count() or 1)
 
-    def _where(self) -> "_Where":
-        return _Where(self.name, self.data_dir, self.path, self.image_size, self.in_memory_mb)
+    def _where(self) -> opened.Where:
+        return opened.Where(
+            self.name,
+            self.data_dir,
+            self.path,
+            self.image_size,
+            self.in_memory_mb,
+            whole=self._cropped(),
+        )
 
     def _source(self) -> ImageSet:
-        return _open(self._where())
+        return opened.open_set(self._where())
 
     def _rows(self, split: str) -> tuple[str, np.ndarray]:
-        return _partition(self._where(), self.validation)[split]
+        return opened.partition(self._where(), self.validation)[split]
 
     def _outline(self) -> tuple[tuple[int, int, int], tuple[str, ...]]:
         if self.path is None and self.name != "digits":
-            return _outline(self.name, self.data_dir, self.image_size)
+            return opened.outline(self.name, self.data_dir, self.image_size)
         source = self._source()
-        return source.shape, source.class_names
+        side, shape = self.image_size, source.shape
+        return (shape if side is None else (side, side, shape[2])), source.class_names
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
         if self.normalise == "standard":
-            mean, std = _statistics(self._where(), self.validation)
+            mean, std = opened.statistics(self._where(), self.validation)
             factor, offset = 1 / (255 * std), -mean / std
         else:
             low, high = RANGES[self.normalise]
             factor, offset = np.array([(high - low) / 255]), np.array([low])
         return factor.astype(np.float32), offset.astype(np.float32)
 
+    def _cropped(self) -> bool:
+        return self.crop != "middle" or self.eval_short_side is not None
+
+    def _fit(self, rng: np.random.Generator | None) -> Fit | None:
+        """What makes a stored image one of image_size, for training by `rng`, for an evaluation
+        where that is None; none where the set does so by itself."""
+        if not self._cropped():
+            return None
+        side = self.image_size
+        box = crops.middle
+        if rng is None:
+            box = functools.partial(crops.middle, share=side / (self.eval_short_side or side))
+        elif self.crop == "jitter":
+            box = functools.partial(crops.jittered, rng, side, self.short_side)
+        elif self.crop == "area":
+            box = functools.partial(crops.area, rng)
+        return lambda image: crops.resize(image, box(*image.shape[:2]), side)
+
     def _augment(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.flip:
             images = augment.flip(images, rng)
         if self.pad_crop:
             images = augment.pad_crop(images, rng, self.pad_crop, self.background)
+        if self.colour_jitter:
+            images = augment.colour_jitter(images, rng, self.colour_jitter)
         if self.rotate or self.shift or self.scale:
             images = augment.affine(
                 images, rng, self.rotate, self.shift, self.scale, self.background
             )
+        if self.colour_noise:
+            images = augment.colour_noise(images, rng, self.colour_noise)
         return images
 
 
@@ -216,77 +288,6 @@ def shuffled(seed: int, n: int, positions: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(n)
-
-
-class _Where(NamedTuple):
-    """What decides which images are read, and how."""
-
-    name: str
-    data_dir: str | None
-    path: str | None
-    image_size: int | None
-    in_memory_mb: int
-
-
-@functools.lru_cache(maxsize=2)
-def _open(where: _Where) -> ImageSet:
-    if where.path is not None:
-        source = files.open_path(where.path, where.image_size)
-    elif where.name == "digits":
-        source = sources.digits(where.image_size)
-    else:
-        source = tfds.image_set(where.name, where.data_dir, where.image_size)
-    on_disk = source.stamp is not None
-    return sources.hold(source) if on_disk and source.nbytes <= where.in_memory_mb * 1e6 else source
-
-
-@functools.lru_cache(maxsize=2)
-def _outline(
-    name: str, data_dir: str | None, image_size: int | None
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    return tfds.image_outline(tfds.open_builder(name, data_dir), image_size)[:2]
-
-
-@functools.lru_cache(maxsize=2)
-def _partition(where: _Where, validation: float) -> dict[str, tuple[str, np.ndarray]]:
-    """By split: the stored split that it comes from, and which of that one's images it has."""
-    sizes = _open(where).sizes
-    parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
-    if "validation" not in sizes and validation > 0:
-        order = np.random.default_rng(0).permutation(sizes["train"])
-        held_out = max(1, round(validation * len(order)))
-        parts["validation"] = "train", np.sort(order[:held_out])
-        parts["train"] = "train", np.sort(order[held_out:])
-    return parts
-
-
-@functools.lru_cache(maxsize=2)
-def _statistics(where: _Where, validation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation [C] of the training images, in 0..1.
-
-    Those of a set not held in memory are kept in the user's cache directory.
-    """
-    source, (split, rows) = _open(where), _partition(where, validation)["train"]
-
-    def make() -> dict[str, np.ndarray]:
-        """How many pixels of each channel have each of the 256 levels, [C, 256]."""
-        step = 1 if source.stamp is None else max(1, len(rows) // _SAMPLE)
-        sample, channels = rows[::step], range(source.shape[-1])
-        counts = np.zeros((source.shape[-1], 256), np.int64)
-        for part in np.array_split(sample, len(sample) // 1024 + 1):
-            images, _ = source.read(split, part)
-            counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in channels]
-        return {"counts": counts}
-
-    if source.stamp is None:
-        counts = make()["counts"]
-    else:
-        stamp = f"{source.stamp} {validation}"
-        counts = cache.arrays(f"{source.name}-levels", stamp, make)["counts"]
-    share, level = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
-    mean = (share * level).sum(1)
-    variance = (share * (level - mean[:, None]) ** 2).sum(1)
-    return mean, np.sqrt(np.maximum(variance, 255.0**-2))  # at least one level: 1/std is finite
 
 
 def _normalise(images: np.ndarray, factor: np.ndarray, offset: np.ndarray) -> np.ndarray:

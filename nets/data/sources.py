@@ -8,9 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nets.data import cache
+from nets.data import cache, crops
 
 SPLITS = ("train", "validation", "test")
+
+Fit = Callable[[np.ndarray], np.ndarray]
+"""Makes an image of a stored size one of the shape that a batch has."""
 
 
 class ImageSet(NamedTuple):
@@ -21,7 +24,9 @@ class ImageSet(NamedTuple):
         shape: (H, W, C) of every image.
         class_names: label k is called class_names[k].
         sizes: number of images by split; "train" is always there.
-        read: (split, indices [n]) -> images [n, H, W, C] uint8, labels [n] int32; thread-safe.
+        read: (split, indices [n], fit) -> images [n, H, W, C] uint8, labels [n] int32; thread-safe.
+            Where `fit` is not None the images are what it makes of them as they are stored, one
+            after the other.
         digest: of the content; of the names and sizes of the files where `stamp` is not None.
         stamp: changes with the files that it is read from; None for what is held in memory.
     """
@@ -30,7 +35,7 @@ class ImageSet(NamedTuple):
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     sizes: dict[str, int]
-    read: Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[str, np.ndarray, Fit | None], tuple[np.ndarray, np.ndarray]]
     digest: str
     stamp: str | None
 
@@ -46,8 +51,12 @@ def from_arrays(
     """A set held in memory, from arrays "<split>_images" [N, H, W, C] and "<split>_labels" [N]."""
     sizes = {s: len(arrays[f"{s}_labels"]) for s in SPLITS if f"{s}_labels" in arrays}
 
-    def read(split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return arrays[f"{split}_images"][indices], arrays[f"{split}_labels"][indices]
+    def read(
+        split: str, indices: np.ndarray, fit: Fit | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        images = arrays[f"{split}_images"][indices]
+        images = images if fit is None else np.stack([fit(image) for image in images])
+        return images, arrays[f"{split}_labels"][indices]
 
     shape = arrays["train_images"].shape[1:]
     return ImageSet(name, shape, class_names, sizes, read, digest, None)
@@ -86,11 +95,7 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
     """The middle square of an image [H, W, C] as [side, side, C] (bilinear, antialiased)."""
     if image.shape[:2] == (side, side):
         return image
-    from PIL import Image, ImageOps
-
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    fitted = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
-    return np.asarray(fitted).reshape(side, side, image.shape[-1])
+    return crops.resize(image, crops.middle(*image.shape[:2]), side)
 
 
 def digits(image_size: int | None = None) -> ImageSet:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.sources import SPLITS, ImageSet, resize
+from nets.data.sources import SPLITS, Fit, ImageSet, resize
 from nets.errors import UserError
 
 
@@ -125,10 +125,14 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
     if "train" not in info.splits:
         raise UserError(f"'{info.full_name}' has no split train; it has {', '.join(info.splits)}.")
 
-    def read(split: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        split: str, indices: np.ndarray, fit: Fit | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         found = records[split](indices)
         images = [r[image_key] for r in found]
-        if image_size is not None:
+        if fit is not None:
+            images = [fit(image) for image in images]
+        elif image_size is not None:
             images = [resize(image, image_size) for image in images]
         return np.stack(images), np.array([r[label_key] for r in found], np.int32)
 

@@ -1,6 +1,8 @@
 """Classification: three published criteria, accuracy, rejection, pictures."""
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nets.tasks.views import Images, Lines, Matrix, View
+from nets.errors import UserError
+from nets.tasks import classify_views as look
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -44,39 +47,64 @@ def map_criterion(distances: jax.Array, labels: jax.Array, j: float = 1.0) -> ja
 class Classify:
     """Joins a classifier `model(x, train=...) -> [B, K]` to one of three criteria.
 
-    Metrics: loss, accuracy, and the confusion matrix (true class by row).
+    Metrics: loss, accuracy, of more than ten classes top5 (the share whose class is among the five
+    best), and the confusion matrix (true class by row). They are those of the model's result;
+    auxiliary heads enter only what is minimised.
 
     Attributes:
         criterion: cross_entropy of logits; squared (targets +-1, LeCun 1989); map (distances, the
             smallest of which is the answer, LeCun 1998 equation 9).
         smoothing: label smoothing of the cross-entropy.
         j: the constant of the map criterion.
+        auxiliary: weight, while training, of the criterion of each auxiliary head: those are the
+            stages aux1, aux2, ... of a model whose field `auxiliary` is true.
+        maps: stages of the model whose maps of the first test image are drawn at the end.
+        inputs: what of a batch the model reads.
     """
 
     criterion: Literal["cross_entropy", "squared", "map"] = "cross_entropy"
     smoothing: float = 0.0
     j: float = 1.0
+    auxiliary: float = 0.0
+    maps: tuple[str, ...] = ()
+    inputs: str = "image"
 
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5")
+
+    def __post_init__(self):
+        if not self.auxiliary >= 0:
+            raise UserError(f"--task.auxiliary={self.auxiliary} is not possible; 0 is the least.")
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        if self.auxiliary and not getattr(model, "auxiliary", False):
+            raise UserError(
+                f"--task.auxiliary={self.auxiliary}, but {type(model).__name__} has no auxiliary "
+                "heads here: say --model.auxiliary=true where it can have them, or "
+                "--task.auxiliary=0."
+            )
+        if self.maps:
+            check_stages(model, batch[self.inputs], self.maps)
         kept = flax.core.DenyList("intermediates")
-        variables = model.init(key, batch["image"], train=False, mutable=kept)
+        variables = model.init(key, batch[self.inputs], train=False, mutable=kept)
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss(self, model, params, model_state, batch, key, train):
+        headed = train and self.auxiliary > 0
         outputs, updated = model.apply(
             {"params": params, **model_state},
-            batch["image"],
+            batch[self.inputs],
             train=train,
             rngs={"dropout": key},
             mutable=list(model_state) if train else [],
+            **({"stages": True} if headed else {}),
         )
+        outputs, seen = outputs if headed else (outputs, {})
         model_state = {**model_state, **updated}
         each = self.penalty(outputs, batch["label"])
         mask = batch["mask"] if "mask" in batch else jnp.ones_like(each)
         weight = mask.sum()
-        answers = self.scores(outputs).argmax(-1)
+        scores = self.scores(outputs)
+        answers = scores.argmax(-1)
         classes = outputs.shape[-1]
         confusion = (jax.nn.one_hot(batch["label"], classes) * mask[:, None]).T @ jax.nn.one_hot(
             answers, classes
@@ -85,9 +113,17 @@ class Classify:
             "loss": (jnp.sum(each * mask), weight),
             "accuracy": (jnp.sum((answers == batch["label"]) * mask), weight),
         }
+        if classes > 10:
+            among = (jax.lax.top_k(scores, 5)[1] == batch["label"][:, None]).any(-1)
+            metrics["top5"] = (jnp.sum(among * mask), weight)
         if not train:
             metrics["confusion"] = (confusion, weight)
-        return metrics["loss"][0] / weight, (model_state, metrics)
+        loss = metrics["loss"][0] / weight
+        if headed:
+            heads = [logits for name, logits in seen.items() if name.startswith("aux")]
+            rest = sum(self.penalty(head, batch["label"]) for head in heads)
+            loss += self.auxiliary * jnp.sum(rest * mask) / weight
+        return loss, (model_state, metrics)
 
     def penalty(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
         """The criterion of each example, [B]."""
@@ -107,72 +143,35 @@ class Classify:
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:
             return {}
-        apply = jax.jit(lambda x: model.apply({"params": params, **model_state}, x, train=False))
-        images, labels, outputs = [], [], []
-        for batch in batches:
-            real = np.asarray(batch["mask"]) > 0
-            images.append(np.asarray(batch["image"])[real])
-            labels.append(np.asarray(batch["label"])[real])
-            outputs.append(np.asarray(apply(batch["image"]))[real])
-        images, labels, outputs = map(np.concatenate, (images, labels, outputs))
-        return self.pictures(params, images, labels, outputs, facts["class_names"])
+        variables = {"params": params, **model_state}
 
-    def pictures(self, params, images, labels, outputs, names) -> dict[str, View]:
-        """Views of a whole split: worst mistakes, confusion matrix, filters, rejection curve."""
-        scores = np.asarray(self.scores(outputs))
-        answers = scores.argmax(-1)
-        penalty = np.asarray(self.penalty(jnp.asarray(outputs), jnp.asarray(labels)))
-        wrong = np.flatnonzero(answers != labels)
-        worst = wrong[np.argsort(-penalty[wrong], kind="stable")][:24]
-        confusion = np.zeros((len(names), len(names)), int)
-        np.add.at(confusion, (labels, answers), 1)
-        found: dict[str, View] = {
-            "confusion": Matrix(
-                f"Confusion matrix: {len(wrong)} of {len(labels)} wrong",
-                confusion,
-                tuple(names),
-                tuple(names),
-                "true class",
-                "answer",
-            ),
-            "rejection": rejection_view(scores, labels),
-        }
-        if len(worst):
-            captions = tuple(f"{names[labels[i]]} read as {names[answers[i]]}" for i in worst)
-            found["mistakes"] = Images("The worst mistakes", images[worst], captions)
-        kernels = [
-            v
-            for path, v in jax.tree_util.tree_leaves_with_path(params)
-            if np.ndim(v) == 4 and str(path[-1].key).endswith("kernel")
-        ]
-        if kernels and kernels[0].shape[2] in (1, 3):
-            filters = np.moveaxis(np.asarray(kernels[0], np.float32), -1, 0)[:64]
-            captions = tuple(str(i) for i in range(len(filters)))
-            found["filters"] = Images("First-layer filters", filters, captions)
+        @jax.jit
+        def judge(batch):
+            outputs = model.apply(variables, batch[self.inputs], train=False)
+            return self.scores(outputs), self.penalty(outputs, batch["label"])
+
+        found = look.judged(batches, judge, facts["class_names"])
+        first = next(iter(batches))
+        found |= look.filters(model, variables, first[self.inputs])
+        if self.maps:
+            found |= look.feature_maps(model, variables, first, self.maps)
         return found
 
 
-def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Error among the accepted against the share rejected, least certain first.
+def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -> None:
+    """Refuses stages that are no maps [B, H, W, C] of the model's.
 
-    An answer is as certain as the margin between the two largest scores (LeCun et al. 1989 reject
-    by the two most active outputs).
-
-    Returns:
-        rejected [N] and error [N], both shares in [0, 1]; entry k has the k least certain rejected.
+    Raises:
+        UserError: there is such a stage; names those that are.
     """
-    top = np.sort(scores, -1)
-    order = np.argsort(top[:, -1] - top[:, -2], kind="stable")
-    wrong = (scores.argmax(-1) != labels)[order]
-    left = np.cumsum(wrong[::-1])[::-1]
-    n = len(labels)
-    return np.arange(n) / n, left / (n - np.arange(n))
-
-
-def rejection_view(scores: np.ndarray, labels: np.ndarray) -> Lines:
-    rejected, error = rejection_curve(scores, labels)
-    shown = rejected <= 0.5
-    curves = {"error of the accepted": 100 * error[shown]}
-    return Lines(
-        "Error against rejection", 100 * rejected[shown], curves, "rejected / %", "error / %"
-    )
+    given = f"--task.maps={','.join(wanted)}"
+    if "stages" not in inspect.signature(model.__call__).parameters:
+        raise UserError(f"{given}, but {type(model).__name__} hands out no stages.")
+    init = functools.partial(model.init_with_output, train=False, stages=True)
+    (_, stages), _ = jax.eval_shape(init, jax.random.key(0), images)
+    valid = [name for name, stage in stages.items() if stage.ndim == 4]
+    if unknown := [name for name in wanted if name not in valid]:
+        raise UserError(
+            f"{given}: {type(model).__name__} has no maps {', '.join(unknown)}; "
+            f"{', '.join(valid) or 'none'} are valid."
+        )

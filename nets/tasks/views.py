@@ -30,7 +30,7 @@ class Matrix(NamedTuple):
 class Lines(NamedTuple):
     """Curves over one horizontal axis [N]; each curve [N] by its name in the legend.
 
-    `log` gives the vertical axis a logarithmic scale.
+    `log` gives the vertical axis a logarithmic scale; `mark`, a name and a place, a vertical line.
     """
 
     title: str
@@ -39,13 +39,14 @@ class Lines(NamedTuple):
     x_label: str
     y_label: str
     log: bool = False
+    mark: tuple[str, float] | None = None
 
 
 class Panels(NamedTuple):
-    """Several charts in one picture."""
+    """Several charts, or grids of images, in one picture."""
 
     title: str
-    panels: tuple[Lines, ...]
+    panels: tuple[Lines | Images, ...]
 
 
 class Text(NamedTuple):

@@ -70,6 +70,13 @@ def _title(ax, text: str) -> None:
 
 
 def _images(figure, view: Images) -> None:
+    width, height = _grid(figure.add_subplot(), view)
+    figure.set_size_inches(max(width, 4), height + 0.4)
+    _title(figure.axes[0], view.title)
+
+
+def _grid(ax, view: Images) -> tuple[float, float]:
+    """Width and height in inches at which the grid's captions have their room."""
     count, height, width, channels = view.images.shape
     captions = [textwrap.wrap(caption, 15)[:3] for caption in view.captions]
     columns = min(count, math.ceil(math.sqrt(1.6 * count)))
@@ -77,8 +84,7 @@ def _images(figure, view: Images) -> None:
     cell = 0.7 if max(map(len, view.captions), default=0) < 6 else 1.2  # inches
     letters = 0.16 * max(map(len, captions), default=0) + 0.08
     step = cell * height / width + letters
-    figure.set_size_inches(max(columns * cell * 1.08, 4), rows * step + 0.6)
-    ax = figure.add_subplot()
+    width_all, height_all = columns * cell * 1.08, rows * step + 0.2
     low, high = float(np.nanmin(view.images)), float(np.nanmax(view.images))
     shown = (view.images - low) / (high - low or 1)
     for i, image in enumerate(shown):
@@ -93,9 +99,9 @@ def _images(figure, view: Images) -> None:
             )  # fmt: skip
     scale = f"black is {low:.3g}, white {high:.3g}"
     ax.text(0, rows * step + 0.05, scale, va="top", fontsize=_POINT, color="dimgray")
-    ax.set(xlim=(0, columns * cell * 1.08), ylim=(rows * step + 0.2, 0), aspect="equal")
+    ax.set(xlim=(0, width_all), ylim=(height_all, 0), aspect="equal")
     ax.axis("off")
-    _title(ax, view.title)
+    return width_all, height_all
 
 
 def _matrix(figure, view: Matrix) -> None:
@@ -136,10 +142,17 @@ def _panels(figure, view: Panels) -> None:
     figure.set_size_inches(5.6 * len(view.panels), 4.6)
     figure.suptitle(view.title)
     for i, panel in enumerate(view.panels):
-        _chart(figure.add_subplot(1, len(view.panels), i + 1), panel)
+        ax = figure.add_subplot(1, len(view.panels), i + 1)
+        if isinstance(panel, Images):
+            _grid(ax, panel)
+            _title(ax, panel.title)
+        else:
+            _chart(ax, panel)
 
 
 def _chart(ax, view: Lines) -> None:
+    if view.mark:
+        ax.axvline(view.mark[1], color="dimgray", linestyle=":", label=view.mark[0])
     _plot(ax, {k: (view.x, y) for k, y in view.curves.items()}, view.x_label, view.y_label)
     if view.log:
         ax.set_yscale("log")

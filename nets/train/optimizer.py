@@ -21,21 +21,25 @@ class Optimizer:
     sees the gradient of the whole objective.
 
     Attributes:
-        rule: update rule; momentum is heavy-ball, nesterov its look-ahead form.
+        rule: update rule; momentum is heavy-ball, nesterov its look-ahead form; rmsprop_tf is
+            TensorFlow's, with momentum: mean squares that start at one, `eps` inside the root, the
+            learning rate inside the velocity (Inception-v3, NASNet, MobileNet).
         learning_rate: peak learning rate.
         schedule: constant; step (times `factor` at each of `milestones`); cosine (to
-            `final_fraction` at the last step); plateau (times `factor` when the watched metric has
+            `final_fraction` at the last step); exponential (times `factor` at every `decay_steps`
+            after the warm-up, at once); plateau (times `factor` when the watched metric has
             not improved for `plateau_patience` evaluations).
         warmup_steps: steps of linear growth from 0 to the learning rate, before any schedule.
         milestones: steps at which the step schedule multiplies.
-        factor: multiplier of the step and plateau schedules.
+        factor: multiplier of the step, exponential and plateau schedules.
+        decay_steps: steps between the drops of the exponential schedule.
         final_fraction: learning rate at the end of the cosine, as a share of the peak.
         plateau_patience: evaluations without improvement before the plateau schedule multiplies.
-        momentum: decay of the velocity, for momentum and nesterov.
-        decay: decay of the mean square, for rmsprop.
+        momentum: decay of the velocity, for momentum, nesterov and rmsprop_tf.
+        decay: decay of the mean square, for rmsprop and rmsprop_tf.
         b1: decay of the first moment, for adam, adamw and lamb.
         b2: decay of the second moment, for adam, adamw and lamb.
-        eps: added to the denominator, for rmsprop, adagrad, adam, adamw and lamb.
+        eps: added to the denominator, for rmsprop, rmsprop_tf, adagrad, adam, adamw and lamb.
         weight_decay: decoupled decay of kernels (Loshchilov and Hutter 2019), for adamw and lamb.
         l1: weight of sum |w| over kernels.
         l2: weight of sum w^2 / 2 over kernels.
@@ -43,14 +47,23 @@ class Optimizer:
         clip_value: greatest absolute value of each element of the gradient.
     """
 
-    rule: Literal["sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "lamb"] = (
-        "adam"
-    )
+    rule: Literal[
+        "sgd",
+        "momentum",
+        "nesterov",
+        "rmsprop",
+        "rmsprop_tf",
+        "adagrad",
+        "adam",
+        "adamw",
+        "lamb",
+    ] = "adam"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
+    schedule: Literal["constant", "step", "cosine", "exponential", "plateau"] = "constant"
     warmup_steps: int = 0
     milestones: tuple[int, ...] = ()
     factor: float = 0.1
+    decay_steps: int = 0
     final_fraction: float = 0.0
     plateau_patience: int = 5
     momentum: float = 0.9
@@ -67,7 +80,7 @@ class Optimizer:
     def __post_init__(self):
         for name in ("learning_rate", "eps", "factor", "plateau_patience"):
             _require(self, name, getattr(self, name) > 0, "above 0")
-        for name in ("warmup_steps", "weight_decay", "l1", "l2"):
+        for name in ("warmup_steps", "decay_steps", "weight_decay", "l1", "l2"):
             _require(self, name, getattr(self, name) >= 0, "0 or above")
         for name in ("momentum", "decay", "b1", "b2"):
             _require(self, name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
@@ -79,6 +92,8 @@ class Optimizer:
         _require(self, "milestones", rising, "rising steps above 0")
         if self.schedule == "step" and not self.milestones:
             raise UserError("--optimizer.schedule=step needs --optimizer.milestones=STEP,STEP,...")
+        if self.schedule == "exponential" and not self.decay_steps:
+            raise UserError("--optimizer.schedule=exponential needs --optimizer.decay_steps=STEPS.")
         if self.weight_decay and self.rule not in ("adamw", "lamb"):
             raise UserError(
                 f"--optimizer.weight_decay={self.weight_decay} is for the rules adamw and lamb; "
@@ -93,6 +108,10 @@ class Optimizer:
         elif self.schedule == "step":
             drops = {m - self.warmup_steps: self.factor for m in self.milestones}
             main = optax.piecewise_constant_schedule(self.learning_rate, drops)
+        elif self.schedule == "exponential":
+            main = optax.exponential_decay(
+                self.learning_rate, self.decay_steps, self.factor, staircase=True
+            )
         else:
             main = optax.constant_schedule(self.learning_rate)
         if not self.warmup_steps:
@@ -109,6 +128,7 @@ class Optimizer:
             "momentum": (optax.trace(self.momentum),),
             "nesterov": (optax.trace(self.momentum, nesterov=True),),
             "rmsprop": (optax.scale_by_rms(self.decay, self.eps),),
+            "rmsprop_tf": (optax.scale_by_rms(self.decay, self.eps, initial_scale=1.0),),
             "adagrad": (optax.scale_by_rss(0.0, self.eps),),
             "adam": (adam,),
             "adamw": (adam, decoupled),
@@ -123,7 +143,9 @@ class Optimizer:
             parts.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:
             parts.append(optax.clip_by_global_norm(self.clip_norm))
-        return optax.chain(*parts, *rule, optax.scale_by_learning_rate(self.learning_rates(steps)))
+        scaled = optax.scale_by_learning_rate(self.learning_rates(steps))
+        after = (optax.trace(self.momentum),) if self.rule == "rmsprop_tf" else ()
+        return optax.chain(*parts, *rule, scaled, *after)
 
 
 def kernels(params: Any) -> Any:

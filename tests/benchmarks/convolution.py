@@ -187,7 +187,8 @@ def layer_runs(row):
 
     @jax.jit
     def both(params, x, cotangent):
-        return jax.vjp(ours.apply, params, x)[1](cotangent)
+        y, pullback = jax.vjp(ours.apply, params, x)
+        return y, pullback(cotangent)
 
     @torch.no_grad()
     def torch_forward():

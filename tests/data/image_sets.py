@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nets.data import images
+from nets.data import images, opened
 from nets.data.images import Images
 
 
 def forget():
     """Drops what is remembered of sets that were opened."""
-    for function in (images._open, images._outline, images._partition, images._statistics):
+    for function in (opened.open_set, opened.outline, opened.partition, opened.statistics):
         function.cache_clear()
     images._permutation.cache_clear()
 

@@ -126,3 +126,40 @@ def test_changes_are_functions_of_the_generator_alone(images, change):
     other = change(images, np.random.default_rng((4, 10)))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert np.array_equal(images, before)
+
+
+def test_colour_jitter_by_hand():
+    """Grey of two values, mean 100: brightness scales the mean, contrast what is about it."""
+    images = np.full((400, 4, 4, 3), 50, np.uint8)
+    images[:, :2] = 150
+    found = augment.colour_jitter(images, np.random.default_rng(0), 0.4).astype(float)
+    assert np.array_equal(found[..., 0], found[..., 1])  # saturation leaves grey alone
+    mean = found.mean((1, 2, 3))
+    brightness, contrast = mean / 100, (found[:, 0, 0, 0] - found[:, 3, 0, 0]) / mean
+    for factor in (brightness, contrast):
+        assert 0.58 < factor.min() < 0.62 and 1.38 < factor.max() < 1.42
+        np.testing.assert_allclose(factor.mean(), 1, atol=0.03)
+    assert abs(np.corrcoef(brightness, contrast)[0, 1]) < 0.15
+
+
+def test_colour_jitter_moves_colours_from_and_to_their_grey():
+    images = np.zeros((300, 2, 2, 3), np.uint8) + np.array([120, 80, 80], np.uint8)
+    found = augment.colour_jitter(images, np.random.default_rng(0), 0.4).astype(float)[:, 0, 0]
+    grey = found @ [0.299, 0.587, 0.114]
+    chroma = (
+        (found[:, 0] - found[:, 1]) / grey / (40 / 91.96)
+    )  # of one colour: contrast does so too
+    assert 0.35 < chroma.min() < 0.5 and 1.7 < chroma.max() < 2.0
+    assert 0.55 < (grey / 91.96).min() < 0.65 and 1.35 < (grey / 91.96).max() < 1.45
+
+
+def test_colour_noise_has_the_published_components():
+    vectors = augment.PRINCIPAL_VECTORS
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-3)
+    images = np.random.default_rng(1).integers(0, 256, (20_000, 1, 2, 3), dtype=np.uint8)
+    added = augment.colour_noise(images, np.random.default_rng(0), 0.1) - images
+    np.testing.assert_allclose(added[:, 0, 0], added[:, 0, 1], atol=1e-4)  # all pixels alike
+    along = added[:, 0, 0] @ vectors
+    # a tenth of the components' values, white being 255
+    np.testing.assert_allclose(along.std(0), [5.546, 0.4794, 0.1148], rtol=0.03)
+    np.testing.assert_allclose(along.mean(0), 0, atol=0.15)

@@ -50,7 +50,10 @@ def test_every_image_comes_once_an_epoch(saved, batch_size):
     assert not np.array_equal(others, names)
 
 
-AUGMENTED = {"flip": True, "pad_crop": 1, "rotate": 20.0, "shift": 1.0, "scale": 0.1}
+AUGMENTED = {
+    "flip": True, "pad_crop": 1, "rotate": 20.0, "shift": 1.0, "scale": 0.1, "colour_jitter": 0.4,
+    "colour_noise": 0.1,
+}  # fmt: skip
 
 
 def test_batches_are_as_the_spec_says_and_pure(saved):
@@ -72,7 +75,7 @@ def test_batches_are_as_the_spec_says_and_pure(saved):
 
 @pytest.mark.parametrize("field", AUGMENTED)
 def test_each_augmentation_differs_by_seed_and_step_and_spares_the_evaluation(saved, field):
-    given = arrays(shape=(8, 8, 1))
+    given = arrays(shape=(8, 8, 3))
     given["x_train"][:] = given["x_train"][0]  # so the order does not matter
     whole = {"path": saved(**given), "batch_size": 40, "normalise": "unit"}
     data = Images(**whole, **{field: AUGMENTED[field]})

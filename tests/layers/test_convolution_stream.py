@@ -29,31 +29,51 @@ def test_a_stream_equals_the_whole():
 
 
 def test_a_stack_streams_as_a_whole():
-    first = Conv(5, (2,), padding="CAUSAL", dtype=None)
-    second = Conv(3, (3,), padding="CAUSAL", dilation=3, dtype=None)
+    """Dilated four times, in groups, depthwise, 1x1, with residuals, as in a WaveNet."""
+    causal = functools.partial(Conv, padding="CAUSAL", dtype=None)
+    layers = (
+        causal(4, (2,)),
+        causal(4, (2,), dilation=2, groups=2),
+        causal(4, (3,), dilation=4, groups=4, use_bias=False),
+        causal(4, (2,), dilation=8, flip=True),
+        causal(3, (1,)),
+    )
+    widths = (2, 4, 4, 4, 4)
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 12, 2))
-    params = [
-        {"kernel": rng.normal(size=shape), "bias": rng.normal(size=shape[-1])}
-        for shape in ((2, 2, 5), (3, 5, 3))
-    ]
+    x = rng.normal(size=(2, 30, 2))
 
-    def whole(params, x):
-        h = jnp.cos(first.apply({"params": params[0]}, x))
-        return second.apply({"params": params[1]}, h)
+    def joined(h, y):
+        y = jnp.cos(y)
+        return h + y if h.shape == y.shape else y
 
-    def stream(params, x):
+    def whole(variables, x):
+        for layer, own in zip(layers, variables, strict=True):
+            x = joined(x, layer.apply(own, x))
+        return x
+
+    def stream(variables, x):
         def step(states, x):
-            a, h = first.apply({"params": params[0]}, states[0], x, method="step")
-            b, y = second.apply({"params": params[1]}, states[1], jnp.cos(h), method="step")
-            return (a, b), y
+            after = []
+            for layer, own, state in zip(layers, variables, states, strict=True):
+                state, y = layer.apply(own, state, x, method="step")
+                after.append(state)
+                x = joined(x, y)
+            return after, x
 
-        states = first.init_state((2, 2)), second.init_state((2, 5))
+        states = [layer.init_state((2, c)) for layer, c in zip(layers, widths, strict=True)]
         states = jax.tree.map(lambda a: a.astype(x.dtype), states)
         return jax.lax.scan(step, states, x.swapaxes(0, 1))[1].swapaxes(0, 1)
 
     with jax.enable_x64(True):
-        assert_close(jit(stream)(params, x), jit(whole)(params, x))
+        outlines = [
+            jax.eval_shape(layer.init, jax.random.key(0), np.zeros((2, 30, c)))
+            for layer, c in zip(layers, widths, strict=True)
+        ]
+        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), outlines)
+        assert_close(jit(stream)(variables, x), jit(whole)(variables, x))
+        # (window - 1) dilation of every layer lie between an output and the first that it sees
+        slope = jit(jax.grad(lambda x: whole(variables, x)[:, -1].sum()))(x)
+        assert np.flatnonzero(np.any(slope, (0, 2)))[0] == 29 - (1 + 2 + 8 + 8)
 
 
 def test_a_stream_computes_in_its_type():

@@ -1,5 +1,6 @@
-"""The criteria, by hand and against torch; masks, rejection, pictures."""
+"""The criteria, by hand and against torch; masks."""
 
+import functools
 import math
 
 import jax
@@ -7,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.errors import UserError
+from nets.googlenet import GoogLeNet
 from nets.tasks import classify
 from nets.tasks.classify import Classify
-from tests import toys
 
 
 def test_cross_entropy_is_torchs():
@@ -76,24 +78,60 @@ def test_padding_counts_for_nothing():
     assert finished["accuracy"] == 0.5 and set(finished) == {"accuracy", "loss"}
 
 
-def test_rejection_curve_by_hand():
-    scores = np.array([[0.9, 0.0], [0.2, 0.1], [0.0, 0.5], [0.6, 0.0]])
-    labels = np.array([0, 1, 1, 1])  # the 2nd (margin 0.1) and the 4th (0.6) are wrong
-    rejected, error = classify.rejection_curve(scores, labels)
-    np.testing.assert_allclose(rejected, [0, 0.25, 0.5, 0.75])
-    np.testing.assert_allclose(error, [2 / 4, 1 / 3, 1 / 2, 0])
+class Headed:
+    """As `Given`; hands out two auxiliary heads, its images' second and third row, and a stage."""
+
+    auxiliary = True
+
+    def apply(self, variables, x, *, train, rngs=None, mutable=None, stages=False):
+        outputs = x[:, 0, :, 0]
+        if stages:
+            outputs = outputs, {"aux1": x[:, 1, :, 0], "conv": x, "aux2": x[:, 2, :, 0]}
+        return outputs, {}
 
 
-def test_pictures_show_the_worst_first():
-    experiment = toys.classifier()
-    images = np.random.default_rng(0).normal(size=(4, 4, 4, 1))
-    outputs = np.array([[3.0, 0, 0], [0, 2.0, 0], [0, 0, 9.0], [1.0, 0, 0]])
-    labels = np.array([0, 0, 1, 0])  # the 2nd and the 3rd are wrong, the 3rd by more
-    found = experiment.task.pictures({}, images, labels, outputs, ["a", "b", "c"])
-    assert found["mistakes"].captions == ("b read as c", "a read as b")
-    np.testing.assert_array_equal(found["mistakes"].images, images[[2, 1]])
-    np.testing.assert_array_equal(found["confusion"].values, [[2, 1, 0], [0, 0, 1], [0, 0, 0]])
-    assert "2 of 4" in found["confusion"].title and "filters" not in found
-    kernel = {"conv": {"kernel": np.zeros((5, 5, 1, 6))}}
-    found = experiment.task.pictures(kernel, images, labels, outputs, ["a", "b", "c"])
-    assert found["filters"].images.shape == (6, 5, 5, 1)
+def test_auxiliary_heads_weigh_in_what_is_minimised_alone():
+    # logits (log 3, 0): probabilities 3/4 and 1/4
+    third = math.log(3.0)
+    rows = [[[third, 0], [0, third], [0, 0]], [[0, third], [0, 0], [third, 0]]]
+    batch = {"image": jnp.array(rows)[..., None], "label": jnp.array([0, 0])}
+    main, first, second = np.log([[4 / 3, 4], [4, 2], [2, 4 / 3]]).mean(1)
+    task = Classify(auxiliary=0.3)
+    loss, (_, sums) = task.loss(Headed(), {}, {}, batch, jax.random.key(0), train=True)
+    np.testing.assert_allclose(loss, main + 0.3 * first + 0.3 * second, rtol=1e-6)
+    np.testing.assert_allclose(task.finish(sums)["loss"], main, rtol=1e-6)
+    for other, train in ((task, False), (Classify(), True)):
+        loss, _ = other.loss(Headed(), {}, {}, batch, jax.random.key(0), train=train)
+        np.testing.assert_allclose(loss, main, rtol=1e-6)
+
+
+def test_an_auxiliary_weight_without_heads_is_refused():
+    with pytest.raises(UserError, match="--task.auxiliary=-1"):
+        Classify(auxiliary=-1)
+    images = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)}
+    plain = functools.partial(Classify(auxiliary=0.3).init, GoogLeNet(num_classes=3))
+    with pytest.raises(UserError, match="GoogLeNet has no auxiliary heads here"):
+        jax.eval_shape(plain, jax.random.key(0), images)
+
+
+def test_the_five_best_of_more_than_ten_classes():
+    batch = {
+        "image": jnp.tile(jnp.arange(11.0), (4, 1))[:, None, :, None],  # the five best: 6 to 10
+        "label": jnp.array([10, 6, 5, 6]),
+        "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
+    }
+    _, (_, sums) = Classify().loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
+    finished = Classify().finish(sums)
+    np.testing.assert_allclose([finished["top5"], finished["accuracy"]], [2 / 3, 1 / 3], rtol=1e-6)
+    ten = batch | {"image": batch["image"][:, :, 1:]}
+    _, (_, sums) = Classify().loss(Given(), {}, {}, ten, jax.random.key(0), train=False)
+    assert "top5" not in sums
+
+
+def test_the_model_reads_what_it_is_told_to():
+    outputs = jnp.array([[2.0, 0.0], [0.0, 1.0]])
+    batch = {"image": -outputs[:, None, :, None], "features": outputs[:, None, :, None]}
+    batch["label"] = jnp.array([0, 1])
+    task = Classify(inputs="features")
+    _, (_, sums) = task.loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
+    assert task.finish(sums)["accuracy"] == 1

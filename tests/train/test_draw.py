@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nets.tasks.views import ColouredText, Images, Lines, Matrix
+from nets.tasks.views import ColouredText, Images, Lines, Matrix, Panels
 from nets.train import draw
 
 DIGITS = tuple("0123456789")
@@ -73,6 +73,13 @@ VIEWS = {
     "attention": Matrix("Attention", np.full((3, 7), 1 / 7), tuple("abc"), DIGITS[:7], "to", "of"),
     "signed": Matrix("Weights", np.eye(3) - 0.5, DIGITS[:3], DIGITS[:3], "to", "from"),
     "rejection": Lines("Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"),
+    "panels": Panels(
+        "A chart and images",
+        (
+            Lines("Signal", np.arange(9), {"a": noise(9)}, "step", "", mark=("here", 2.0)),
+            Images("Moved", noise(7, 8, 8, 1), DIGITS[:7]),
+        ),
+    ),
 }
 
 
@@ -88,6 +95,13 @@ def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
     boxes = [(t.get_text(), t.get_window_extent().padded(-1)) for t in straight]
     pairs = itertools.combinations(boxes, 2)
     assert [(a, b) for (a, box), (b, other) in pairs if box.overlaps(other)] == []
+
+
+def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
+    draw.draw(VIEWS["panels"], tmp_path / "x.png")
+    chart, grid = figures[0].axes
+    (line,) = [line for line in chart.lines if line.get_label() == "here"]
+    assert set(line.get_xdata()) == {2.0} and len(grid.images) == 7
 
 
 def test_images_are_drawn_pixel_by_pixel(tmp_path):

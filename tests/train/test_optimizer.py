@@ -58,6 +58,17 @@ def test_rules(rule, steps):
         np.testing.assert_allclose(found[name], want, rtol=1e-5)
 
 
+def test_tensorflows_rmsprop_by_hand():
+    """Mean squares from one, epsilon in the root, each step's rate kept in the velocity."""
+    optimizer = Optimizer(
+        "rmsprop_tf", 0.1, schedule="exponential", factor=0.5, decay_steps=1, eps=1.0, decay=0.8
+    )
+    for g, found in zip([0.3, -0.4], updates(optimizer, steps=2)["kernel"], strict=True):
+        first, second = 0.8 + 0.2 * g**2, 0.64 + 0.36 * g**2
+        velocity = 0.9 * 0.1 * g / math.sqrt(first + 1) + 0.05 * g / math.sqrt(second + 1)
+        np.testing.assert_allclose(found, -velocity, rtol=1e-6)
+
+
 def test_lamb_scales_a_layers_update_to_its_norm():
     found = updates(Optimizer("lamb", 0.1, eps=1e-12))["kernel"]
     signs = np.array([1.0, -1.0])  # Adam's first update is the gradient's sign
@@ -121,6 +132,14 @@ def test_clipping():
             {0: 0.0, 10: 0.2, 20: 0.4, 60: 0.2, 100: 0.0},
         ),
         (
+            Optimizer(learning_rate=0.4, schedule="exponential", factor=0.5, decay_steps=30),
+            {0: 0.4, 29: 0.4, 30: 0.2, 59: 0.2, 60: 0.1},
+        ),
+        (
+            Optimizer(learning_rate=0.4, schedule="exponential", decay_steps=30, warmup_steps=10),
+            {5: 0.2, 10: 0.4, 39: 0.4, 40: 0.04},
+        ),
+        (
             Optimizer(learning_rate=0.4, schedule="step", milestones=(50,), warmup_steps=10),
             {5: 0.2, 10: 0.4, 49: 0.4, 50: 0.04},
         ),
@@ -137,7 +156,7 @@ def test_schedules(optimizer, expected):
     [
         {"learning_rate": -1.0}, {"momentum": 1.0}, {"clip_norm": 0.0}, {"milestones": (5, 3)},
         {"schedule": "step"}, {"weight_decay": 0.1}, {"l1": -0.1}, {"final_fraction": 2.0},
-        {"warmup_steps": -1}, {"eps": 0.0},
+        {"warmup_steps": -1}, {"eps": 0.0}, {"schedule": "exponential"}, {"decay_steps": -1},
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused(wrong):

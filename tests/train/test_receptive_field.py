@@ -188,6 +188,8 @@ def test_receptive_field_goes_through_what_keeps_places(mix):
         lambda x: jax.lax.conv_transpose(x, jnp.ones((2, 2, 4, 4)), (2, 2), "SAME"),
         lambda x: x[:, ::2, ::2] + x[:, :4, :4],
         lambda x: x[:, np.arange(8)[::-1]],
+        lambda x: (2 * x.reshape(-1)).reshape(x.shape),
+        lambda x: jnp.tile(x.reshape(1, 2, 4, 8, 4).sum(1), (1, 2, 1, 1)),
     ],
 )
 def test_receptive_field_is_none_where_it_cannot_be_told(mix):

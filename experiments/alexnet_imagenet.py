@@ -1,0 +1,54 @@
+"""AlexNet, the two towers of 2012, on ImageNet.
+
+    python launch.py --experiment=alexnet_imagenet --data.data_dir=~/tensorflow_datasets
+
+Krizhevsky, Sutskever and Hinton 2012, sections 4.1 and 5: batches of 128, momentum 0.9, weight
+decay 5e-4, 90 epochs at a rate of 0.01 that is divided by ten when the validation error stops
+improving; random parts of the image with its shorter side at 256 pixels, mirrored, with noise along
+the principal components of colour, dropout 0.5. Images in class folders train and validation are
+read by `--data.path` instead.
+
+The paper does not say how long it waits before it divides: here five epochs. Its parts come from
+the middle 256 x 256 pixels, here from the whole image; it averages over ten parts when testing,
+here the middle one is taken; weight decay spares biases here; each channel is normalised instead of
+the mean image being taken off. The net of one tower of 2014 is `nets.alexnet.AlexNet`.
+
+Measured: not trained here, for want of the data; 60,965,224 parameters and 724.4 M multiply-adds an
+image by `python launch.py show --experiment=alexnet_imagenet`.
+"""
+
+from nets.alexnet import AlexNetOriginal
+from nets.data.imagenet import steps
+from nets.data.images import Images
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+BATCH = 128
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=AlexNetOriginal(num_classes=1000),
+        task=Classify(),
+        data=Images(
+            name="imagenet2012",
+            batch_size=BATCH,
+            image_size=227,
+            crop="jitter",
+            short_side=(256, 256),
+            eval_short_side=256,
+            colour_noise=0.1,
+            flip=True,
+        ),
+        optimizer=Optimizer(
+            rule="momentum",
+            learning_rate=0.01,
+            schedule="plateau",
+            l2=5e-4,
+        ),
+        steps=steps(90, BATCH),
+        eval_every=steps(1, BATCH),
+        save_every=steps(1, BATCH),
+        best="accuracy",
+    )

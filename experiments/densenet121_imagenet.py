@@ -1,0 +1,52 @@
+"""DenseNet-121 on ImageNet.
+
+    python launch.py --experiment=densenet121_imagenet --data.data_dir=~/tensorflow_datasets
+
+Huang et al. 2017, section 4.2: batches of 256, Nesterov momentum 0.9, weight decay 1e-4, 90 epochs
+at a rate of 0.1, a tenth of it after 30 and 60; images changed as in fb.resnet.torch: parts of
+random area and shape, mirrored, with brightness, contrast and saturation changed by up to 0.4 and
+AlexNet's noise of colour. DenseNet-169 and 201 by `--model.layers=6,12,32,32` and `6,12,48,32`.
+Images in class folders train and validation are read by `--data.path` instead.
+
+Weight decay spares biases and normalisation here.
+
+Measured: not trained here, for want of the data; 7,978,856 parameters and 2.834 G multiply-adds an
+image by `python launch.py show --experiment=densenet121_imagenet`.
+"""
+
+from nets.data.imagenet import steps
+from nets.data.images import Images
+from nets.densenet import DenseNet121
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+BATCH = 256
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=DenseNet121(num_classes=1000),
+        task=Classify(),
+        data=Images(
+            name="imagenet2012",
+            batch_size=BATCH,
+            image_size=224,
+            crop="area",
+            eval_short_side=256,
+            colour_jitter=0.4,
+            colour_noise=0.1,
+            flip=True,
+        ),
+        optimizer=Optimizer(
+            rule="nesterov",
+            learning_rate=0.1,
+            schedule="step",
+            milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60)),
+            l2=1e-4,
+        ),
+        steps=steps(90, BATCH),
+        eval_every=steps(1, BATCH),
+        save_every=steps(1, BATCH),
+        best="accuracy",
+    )

@@ -1,0 +1,56 @@
+"""GoogLeNet, as published in 2014, on ImageNet.
+
+    python launch.py --experiment=googlenet_imagenet --data.data_dir=~/tensorflow_datasets
+
+Szegedy et al. 2015, sections 5 and 6: momentum 0.9, a rate that falls by 4% every 8 epochs, an
+average of the parameters for testing, two auxiliary heads with 0.3 of their loss, dropout 0.4 and
+0.7; parts of 8% to 100% of the area, of width over height 3/4 to 4/3, mirrored, with photometric
+distortions. Images in class folders train and validation are read by `--data.path` instead.
+
+The paper gives no more. Batches of 32, the rate 0.01, weight decay 2e-4 and 10,000,000 steps are
+those of Caffe's bvlc_googlenet; the average decays by 0.9999 a step; the distortions are of
+brightness, contrast and saturation, by up to 0.4. Here one update follows another, there several
+machines made them at once. torchvision's net, with batch normalisation, by
+`--model.version=torchvision`.
+
+Measured: not trained here, for want of the data; 13,378,280 parameters and 1.583 G multiply-adds an
+image by `python launch.py show --experiment=googlenet_imagenet`.
+"""
+
+from nets.data.imagenet import steps
+from nets.data.images import Images
+from nets.googlenet import GoogLeNet2014
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+BATCH = 32
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=GoogLeNet2014(num_classes=1000, auxiliary=True),
+        task=Classify(auxiliary=0.3),
+        data=Images(
+            name="imagenet2012",
+            batch_size=BATCH,
+            image_size=224,
+            crop="area",
+            eval_short_side=256,
+            colour_jitter=0.4,
+            flip=True,
+        ),
+        optimizer=Optimizer(
+            rule="momentum",
+            learning_rate=0.01,
+            schedule="exponential",
+            factor=0.96,
+            decay_steps=steps(8, BATCH),
+            l2=2e-4,
+        ),
+        steps=10_000_000,
+        eval_every=steps(1, BATCH),
+        save_every=steps(1, BATCH),
+        best="accuracy",
+        ema=0.9999,
+    )

@@ -1,0 +1,32 @@
+"""What a convolution finds: a pulse in noise, by a learnt kernel and by the matched filter.
+
+    python launch.py --experiment=matched_filter
+
+A net of one linear kernel learns to say where a chirp begins in white noise, on synthetic signals.
+What it learns is the chirp: the matched filter, which no linear filter betters (North 1943). The
+picture shows a signal, the outputs of cross-correlation and of convolution with the chirp, and the
+learnt kernel beside it; a table the signal over noise of each against theory's 25.
+
+Measured: the learnt kernel finds 0.933 of the test pulses, the chirp itself 0.940, the chirp
+convolved instead of correlated none; signal over noise 25.1, 25.4 and 0.8 on 1,000 signals. 35 s,
+of which 7 s of processor time.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+"""
+
+from nets.data.pulses import Pulses
+from nets.detector import Detector
+from nets.tasks.matched_filter import FindPulse
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Detector(window=32),
+        task=FindPulse(),
+        data=Pulses(length=256, width=32, snr=25.0, batch_size=128),
+        optimizer=Optimizer(rule="adam", learning_rate=0.05, schedule="cosine"),
+        steps=1000,
+        eval_every=250,
+        save_every=1000,
+    )

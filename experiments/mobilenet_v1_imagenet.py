@@ -1,0 +1,56 @@
+"""MobileNet v1 on ImageNet.
+
+    python launch.py --experiment=mobilenet_v1_imagenet --data.data_dir=~/tensorflow_datasets
+
+Howard et al. 2017, section 3.2: RMSProp as for Inception-v3 (decay 0.9, momentum 0.9, epsilon 1, a
+rate of 0.045 times 0.94 every two epochs, 100 epochs), without label smoothing and auxiliary heads;
+parts of random area and shape, mirrored. Thinner nets by `--model.width=0.5`, smaller images by
+`--data.image_size=160`. Images in class folders train and validation are read by `--data.path`
+instead.
+
+Batches of 96 are those of v2. The paper keeps from very small parts, and from weight decay of
+depthwise kernels: here parts are as for all others, and all kernels have 4e-5. Here one update
+follows another, there several machines made them at once.
+
+Measured: not trained here, for want of the data; 4,231,976 parameters and 568.7 M multiply-adds an
+image by `python launch.py show --experiment=mobilenet_v1_imagenet`.
+"""
+
+from nets.data.imagenet import steps
+from nets.data.images import Images
+from nets.mobilenet import MobileNetV1
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+BATCH = 96
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=MobileNetV1(num_classes=1000),
+        task=Classify(),
+        data=Images(
+            name="imagenet2012",
+            batch_size=BATCH,
+            image_size=224,
+            crop="area",
+            eval_short_side=256,
+            flip=True,
+        ),
+        optimizer=Optimizer(
+            rule="rmsprop_tf",
+            learning_rate=0.045,
+            schedule="exponential",
+            factor=0.94,
+            decay_steps=steps(2, BATCH),
+            decay=0.9,
+            momentum=0.9,
+            eps=1.0,
+            l2=4e-5,
+        ),
+        steps=steps(100, BATCH),
+        eval_every=steps(1, BATCH),
+        save_every=steps(1, BATCH),
+        best="accuracy",
+    )

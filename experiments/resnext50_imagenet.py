@@ -1,0 +1,51 @@
+"""ResNeXt-50 (32x4d) on ImageNet.
+
+    python launch.py --experiment=resnext50_imagenet --data.data_dir=~/tensorflow_datasets
+
+Xie et al. 2017, section 4: batches of 256, momentum 0.9, weight decay 1e-4, a rate of 0.1, a tenth
+of it after 30, 60 and 90 epochs; parts of random area and shape, mirrored. From the authors'
+release: Nesterov's form of momentum, 100 epochs, and colours changed as in fb.resnet.torch. Images
+in class folders train and validation are read by `--data.path` instead.
+
+Weight decay spares biases and normalisation here.
+
+Measured: not trained here, for want of the data; 25,028,904 parameters and 4.230 G multiply-adds an
+image by `python launch.py show --experiment=resnext50_imagenet`.
+"""
+
+from nets.data.imagenet import steps
+from nets.data.images import Images
+from nets.resnet import ResNeXt50_32x4d
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+BATCH = 256
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ResNeXt50_32x4d(num_classes=1000),
+        task=Classify(),
+        data=Images(
+            name="imagenet2012",
+            batch_size=BATCH,
+            image_size=224,
+            crop="area",
+            eval_short_side=256,
+            colour_jitter=0.4,
+            colour_noise=0.1,
+            flip=True,
+        ),
+        optimizer=Optimizer(
+            rule="nesterov",
+            learning_rate=0.1,
+            schedule="step",
+            milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 90)),
+            l2=1e-4,
+        ),
+        steps=steps(100, BATCH),
+        eval_every=steps(1, BATCH),
+        save_every=steps(1, BATCH),
+        best="accuracy",
+    )

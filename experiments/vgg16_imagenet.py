@@ -1,0 +1,54 @@
+"""VGG of 16 layers, or 11, 13 and 19, on ImageNet.
+
+    python launch.py --experiment=vgg16_imagenet --data.data_dir=~/tensorflow_datasets
+
+Simonyan and Zisserman 2015, section 3.1: batches of 256, momentum 0.9, weight decay 5e-4, 370,000
+steps (74 epochs) at a rate of 0.01 that is divided by ten when the validation accuracy stops
+improving; parts of 224 pixels of the image with its shorter side drawn from 256 to 512, mirrored,
+with AlexNet's noise of colour; dropout 0.5. The other depths by `--model.depth=11`, 13 or 19; the
+paper's A and A-LRN saw one size, `--data.short_side=256,256`. Images in class folders train and
+validation are read by `--data.path` instead.
+
+The paper starts deep nets from shallow ones and tests on whole images at several sizes; here all
+layers start as He et al. 2015 and the middle of the image at 256 is tested. How long it waits
+before it divides is not said: here five epochs. Weight decay spares biases here.
+
+Measured: not trained here, for want of the data; 138,357,544 parameters and 15.470 G multiply-adds
+an image by `python launch.py show --experiment=vgg16_imagenet`.
+"""
+
+from nets.data.imagenet import steps
+from nets.data.images import Images
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+from nets.vgg import VGG
+
+BATCH = 256
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=VGG(depth=16, num_classes=1000),
+        task=Classify(),
+        data=Images(
+            name="imagenet2012",
+            batch_size=BATCH,
+            image_size=224,
+            crop="jitter",
+            short_side=(256, 512),
+            eval_short_side=256,
+            colour_noise=0.1,
+            flip=True,
+        ),
+        optimizer=Optimizer(
+            rule="momentum",
+            learning_rate=0.01,
+            schedule="plateau",
+            l2=5e-4,
+        ),
+        steps=370_000,
+        eval_every=steps(1, BATCH),
+        save_every=steps(1, BATCH),
+        best="accuracy",
+    )

@@ -1,0 +1,161 @@
+"""Histograms of oriented gradients: images as the features that were made for them by hand."""
+
+import dataclasses
+import functools
+import importlib.metadata
+from typing import Any
+
+import grain
+import numpy as np
+
+from nets.data import cache, opened
+from nets.data.images import ENDLESS, Images, shuffled
+from nets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HOG:
+    """Any set of labelled images (`nets.data.images.Images`), described by oriented gradients.
+
+    Batches hold "features" [B, F] float32 and "label" [B] int32; those of an evaluation also
+    "image" [B, H, W, C] float32 and "mask" [B]. Dalal and Triggs 2005, "Histograms of oriented
+    gradients for human detection", as scikit-image's `hog` has it: a histogram of the gradients'
+    directions, unsigned, for each cell of cell x cell pixels; overlapping blocks of block x block
+    cells, each cut off and normalised by itself (L2-Hys). Worked out once and kept in the user's
+    cache directory.
+
+    Attributes:
+        name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
+            of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
+        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        path: an .npz file or a folder of class subfolders; is taken instead of `name`.
+        batch_size: images in a training batch.
+        eval_batch_size: images in a batch of an evaluation.
+        image_size: side in pixels that images are resized to; none leaves them as they are.
+        validation: share of the training images that is held out where the set has no validation
+            split of its own.
+        orientations: bins of a histogram.
+        cell: side of a cell in pixels.
+        block: side of a block in cells.
+    """
+
+    name: str = "digits"
+    data_dir: str | None = None
+    path: str | None = None
+    batch_size: int = 128
+    eval_batch_size: int = 180
+    image_size: int | None = None
+    validation: float = 0.1
+    orientations: int = 9
+    cell: int = 4
+    block: int = 2
+
+    def __post_init__(self):
+        for field in ("orientations", "cell", "block"):
+            if getattr(self, field) < 1:
+                raise UserError(
+                    f"--data.{field}={getattr(self, field)} is not possible; 1 is the least."
+                )
+        self._images()  # which checks the rest
+
+    def train(self, seed: int) -> grain.MapDataset:
+        """The training batches; element i is the batch of step i.
+
+        Raises:
+            UserError: scikit-image is not installed, or images have not the pixels of a block.
+        """
+        self._images().train(seed)  # refuses a batch that is too large
+        stored, rows = opened.partition(self._where(), self.validation)["train"]
+        labels = opened.open_set(self._where()).read(stored, rows)[1]
+        features = self._features()[stored][rows]
+
+        def batch(i: int) -> dict[str, np.ndarray]:
+            positions = int(i) * self.batch_size + np.arange(self.batch_size)
+            chosen = shuffled(seed, len(rows), positions)
+            return {"features": features[chosen], "label": labels[chosen]}
+
+        return grain.MapDataset.range(ENDLESS).map(batch)
+
+    def evaluate(self, split: str) -> grain.MapDataset:
+        """All images of a split in their stored order; the last batch is padded."""
+        images = self._images().evaluate(split)
+        stored, rows = opened.partition(self._where(), self.validation)[split]
+        features = self._features()[stored][rows]
+
+        def batch(i: int) -> dict[str, np.ndarray]:
+            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
+            real = places < len(rows)
+            return images[int(i)] | {"features": features[np.where(real, places, 0)]}
+
+        return grain.MapDataset.range(len(images)).map(batch)
+
+    def splits(self) -> tuple[str, ...]:
+        return self._images().splits()
+
+    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        found = self._images().spec()
+        height, width = found["image"][0][1:3]
+        blocks = [side // self.cell - self.block + 1 for side in (height, width)]
+        if min(blocks) < 1:
+            raise UserError(
+                f"--data.cell={self.cell} and --data.block={self.block} need images of at least "
+                f"{self.cell * self.block} pixels a side, not {height}x{width}."
+            )
+        size = blocks[0] * blocks[1] * self.block**2 * self.orientations
+        features = (self.batch_size, size), np.dtype(np.float32)
+        return {"features": features, "label": found["label"]}
+
+    def facts(self) -> dict[str, Any]:
+        """Those of the images."""
+        return self._images().facts()
+
+    @property
+    def read_threads(self) -> int:
+        """Threads that making batches keeps busy."""
+        return 1
+
+    def _images(self) -> Images:
+        shared = [field.name for field in dataclasses.fields(Images)]
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in shared}
+        return Images(**own, normalise="unit")
+
+    def _where(self) -> opened.Where:
+        held = Images().in_memory_mb
+        return opened.Where(self.name, self.data_dir, self.path, self.image_size, held, False)
+
+    def _features(self) -> dict[str, np.ndarray]:
+        self.spec()  # refuses images that are too small
+        return features(self._where(), self.orientations, self.cell, self.block)
+
+
+@functools.lru_cache(maxsize=1)
+def features(
+    where: opened.Where, orientations: int, cell: int, block: int
+) -> dict[str, np.ndarray]:
+    """The features [N, F] float32 of every image, by stored split.
+
+    Raises:
+        UserError: scikit-image is not installed.
+    """
+    try:
+        from skimage.feature import hog
+    except ImportError as error:
+        raise UserError("HOG features need scikit-image: pip install 'nets[hog]'.") from error
+    source = opened.open_set(where)
+
+    def describe(image: np.ndarray) -> np.ndarray:
+        cells, blocks = (cell, cell), (block, block)
+        return hog(image / 255, orientations, cells, blocks, channel_axis=-1).astype(np.float32)
+
+    def make() -> dict[str, np.ndarray]:
+        found = {}
+        for split, n in source.sizes.items():
+            parts = np.array_split(np.arange(n), n // 1024 + 1)
+            found[split] = np.stack(
+                [describe(image) for part in parts for image in source.read(split, part)[0]]
+            )
+        return found
+
+    version = importlib.metadata.version("scikit-image")
+    stamp = f"{source.digest} {source.stamp} {version} {orientations} {cell} {block}"
+    return cache.arrays(f"{source.name}-hog", stamp, make)

@@ -1,0 +1,54 @@
+"""Images on a larger canvas: where they lie, and how far they are moved."""
+
+import numpy as np
+import pytest
+
+from nets.data.images import Images
+from nets.data.shifted import Shifted
+from nets.errors import UserError
+
+
+def corners(image):
+    """Row and column of the top left of what is not black."""
+    return np.argwhere(image[..., 0]).min(0)
+
+
+def test_an_evaluations_images_lie_in_the_middle():
+    batch = Shifted(margin=3).evaluate("test")[1]
+    plain = Images(name="digits", normalise="unit", eval_batch_size=180).evaluate("test")[1]
+    assert batch["image"].shape == (180, 14, 14, 1)
+    np.testing.assert_array_equal(batch["image"][:, 3:11, 3:11], plain["image"])
+    assert batch["image"].sum() == pytest.approx(plain["image"].sum(), rel=1e-6)
+    np.testing.assert_array_equal(batch["label"], plain["label"])
+
+
+def test_training_images_are_moved_by_whole_pixels_and_lose_none():
+    data = Shifted(margin=4, shift=2, batch_size=64)
+    plain = Images(name="digits", normalise="unit", batch_size=64).train(7)
+    moves = set()
+    for i in range(4):
+        moved, still = data.train(7)[i]["image"], plain[i]["image"]
+        for a, b in zip(moved, still, strict=True):
+            by = corners(a) - corners(b) - 4
+            np.testing.assert_array_equal(np.roll(a, -by, (0, 1))[4:12, 4:12], b)
+            moves.add(tuple(by.tolist()))
+    assert moves == {(r, c) for r in range(-2, 3) for c in range(-2, 3)}
+
+
+def test_batches_are_a_function_of_seed_and_step():
+    one, again, other = (Shifted().train(seed)[3]["image"] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+    assert (Shifted().train(0)[4]["image"] != one).any()
+
+
+def test_the_outline_is_that_of_the_batches():
+    data = Shifted(batch_size=8, margin=2, shift=1)
+    batch = data.train(0)[0]
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
+    assert data.facts()["margin"] == 2 and data.facts()["num_classes"] == 10
+
+
+def test_a_shift_beyond_the_margin_is_refused():
+    with pytest.raises(UserError, match="--data.shift=7 is not possible; 0 to --data.margin=6"):
+        Shifted(shift=7)
