@@ -39,9 +39,9 @@ def assert_equal(model, theirs, x, scanned=False):
     return variables
 
 
-def basic():
+def basic(stem="imagenet"):
     stages = [Basic(8, 8), Basic(8, 8)], [Basic(8, 16, 2), Basic(16, 16)]
-    return Net("imagenet", stages, 16)
+    return Net(stem, stages, 16)
 
 
 def bottleneck(first=False, groups=1, inner=(8, 16), squeeze=None):
@@ -69,6 +69,10 @@ def preactivated_bottleneck():
     "fields, theirs",
     [
         ({"block": "basic", "layers": (2, 2)}, basic),
+        (
+            {"block": "basic", "layers": (2, 2), "stem_window": 3, "stem_strides": 1},
+            functools.partial(basic, "small"),
+        ),
         ({}, bottleneck),
         ({"version": "v1"}, functools.partial(bottleneck, first=True)),
         ({"squeeze_excite": 4}, functools.partial(bottleneck, squeeze=4)),

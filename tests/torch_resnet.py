@@ -85,9 +85,9 @@ class Net(nn.Module):
 
     def __init__(self, stem, stages, features, last=False, classes=3, width=None):
         super().__init__()
-        self.large, self.plain_stem = stem == "imagenet", stem == "wide"
-        width = width or {"imagenet": 8, "cifar": 4, "wide": 16}[stem]
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False) if self.large else conv(3, width, 3)
+        self.pooled, self.plain_stem = stem in ("imagenet", "small"), stem == "wide"
+        width = width or {"imagenet": 8, "small": 8, "cifar": 4, "wide": 16}[stem]
+        self.conv1 = conv(3, width, 7, 2) if stem == "imagenet" else conv(3, width, 3)
         if not self.plain_stem:
             self.bn1 = nn.BatchNorm2d(width)
         self.count = len(stages)
@@ -100,7 +100,7 @@ class Net(nn.Module):
     def forward(self, x):
         x = self.conv1(x)
         x = x if self.plain_stem else torch.relu(self.bn1(x))
-        x = nn.functional.max_pool2d(x, 3, 2, 1) if self.large else x
+        x = nn.functional.max_pool2d(x, 3, 2, 1) if self.pooled else x
         for i in range(1, self.count + 1):
             x = getattr(self, f"layer{i}")(x)
         x = torch.relu(self.norm(x)) if hasattr(self, "norm") else x
