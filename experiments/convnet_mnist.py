@@ -19,7 +19,7 @@ from nets.train.optimizer import Optimizer
 def experiment() -> Experiment:
     return Experiment(
         model=ConvNet(dropout=0.3),
-        task=Classify(),
+        task=Classify(maps=("conv1", "conv2", "conv3")),
         data=Images(
             name="mnist",
             batch_size=128,
@@ -30,9 +30,9 @@ def experiment() -> Experiment:
             shift=2.0,
         ),
         optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=200),
-        steps=4300,
-        eval_every=430,
-        save_every=430,
+        steps=8000,
+        eval_every=1000,
+        save_every=1000,
         best="loss",
-        ema=0.995,
+        ema=0.999,
     )

@@ -9,7 +9,8 @@ from jax.typing import ArrayLike, DTypeLike
 from nets.elman import Elman
 from nets.gru import GRU, MGU
 from nets.layers.cell import matmul, with_bias
-from nets.layers.recurrent import Recurrent
+from nets.layers.recurrent import Backend, Recurrent
+from nets.layers.recurrent_check import check_probability
 from nets.lstm import LSTM
 
 Carry = tuple
@@ -42,6 +43,9 @@ class CharLM(nn.Module):
         recurrent_dropout: probability of dropping a recurrent weight, one mask a call.
         zoneout: for each entry of the cell's carry, the probability that a unit keeps it (Krueger
             et al. 2017).
+        residual: whether each recurrent layer from the second on adds its input to its output.
+        chunk: steps whose inner values are computed again in the backward pass; none keeps all.
+        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
         dtype: what it computes in.
         param_dtype: what it stores, the carry too.
     """
@@ -56,6 +60,9 @@ class CharLM(nn.Module):
     embed_dropout: float = 0.0
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, ...] = ()
+    residual: bool = False
+    chunk: int | None = None
+    backend: Backend = "auto"
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -76,8 +83,10 @@ class CharLM(nn.Module):
         least. Needs the key `dropout` while training, if anything is drawn.
 
         Raises:
-            ValueError: `tie`, and `embed` is not the size of an output of the cell.
+            ValueError: `tie`, and `embed` is not the size of an output of the cell; a dropout is
+                not in [0, 1).
         """
+        check_probability("embed_dropout", self.embed_dropout)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         wide = jnp.promote_types(self.dtype, jnp.float32)
         shared = (1,) if self.variational else ()
@@ -129,6 +138,9 @@ class CharLM(nn.Module):
             variational=self.variational,
             recurrent_dropout=self.recurrent_dropout,
             zoneout=self.zoneout,
+            residual=self.residual,
+            chunk=self.chunk,
+            backend=self.backend,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
             **where,

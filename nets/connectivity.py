@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import logits
 from nets.layers.convolution import Conv
+from nets.layers.image_check import check_images
 from nets.layers.local import LocallyConnected
 from nets.layers.window import each, explicit_pads, output_size
 
@@ -32,7 +34,8 @@ class Connected(nn.Module):
         features: number of maps of each layer.
         window: side of the windows, where a unit does not see all.
         strides: step between neighbouring places of each layer.
-        num_classes: number of outputs.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no linear layer,
+            the result is `greatest`.
         dtype: what it computes in.
         param_dtype: what it stores.
     """
@@ -52,23 +55,23 @@ class Connected(nn.Module):
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
         Raises:
-            ValueError: there is no such connection, or x has other axes.
+            ValueError: there is no such connection, x has other axes, or `num_classes` is None.
         """
         if self.connection not in CONNECTIONS:
             raise ValueError(
                 f"Connected.connection={self.connection}: valid are {', '.join(CONNECTIONS)}"
             )
-        if x.ndim != 4:
-            raise ValueError(f"Connected takes images [B, H, W, C], not {list(x.shape)}")
+        check_images(self, x, 1)
         seen = {}
         for name, features, stride in zip(
             ("maps1", "maps2"), self.features, self.strides, strict=True
         ):
             seen[name] = x = nn.relu(self._maps(x, features, stride, name))
         seen["greatest"] = x = x.max((1, 2))
-        wide = jnp.promote_types(self.dtype, jnp.float32)
-        logits = nn.Dense(self.num_classes, dtype=wide, param_dtype=self.param_dtype, name="output")
-        return (logits(x), seen) if stages else logits(x)
+        if self.num_classes:
+            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+            x = logits(self.num_classes, **dtypes, name="output")(x)
+        return (x, seen) if stages else x
 
     def _maps(self, x, features, stride, name):
         options = {"kernel_init": nn.initializers.he_normal(), "name": name}
@@ -92,7 +95,7 @@ class EachConnected(nn.Module):
         features: number of maps of each layer.
         window: side of the windows, where a unit does not see all.
         strides: step between neighbouring places of each layer.
-        num_classes: number of outputs.
+        num_classes: as in `Connected`.
         dtype: what it computes in.
         param_dtype: what it stores.
     """

@@ -55,20 +55,23 @@ class Elman(Cell):
         features: number of units H.
         activation: tanh as published.
         layer_norm: whether what enters the activation is normalised.
-        identity: R starts as this multiple of the identity matrix instead; with relu and 1 it is
-            the IRNN of Le et al. 2015, who draw W from N(0, 0.001^2).
+        identity: R starts as this multiple of the identity matrix instead.
+        kernel_std: W starts normal with this standard deviation instead; with relu, identity=1 and
+            kernel_std=0.001 it is the IRNN of Le et al. 2015, section 2.
     """
 
     activation: Activation = tanh
     layer_norm: bool = False
     identity: float | None = None
+    kernel_std: float | None = None
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        h, glorot = self.features, nn.initializers.glorot_uniform()
+        h, init, std = self.features, nn.initializers, self.kernel_std
+        kernel = init.glorot_uniform() if std is None else init.normal(std)
         recurrent = orthogonal_gates if self.identity is None else scaled_identity(self.identity)
         weights = {
-            "kernel": self.param("kernel", glorot, (shape[-1], h), dtype),
+            "kernel": self.param("kernel", kernel, (shape[-1], h), dtype),
             "recurrent_kernel": self.param("recurrent_kernel", recurrent, (h, h), dtype),
         }
         if self.layer_norm:

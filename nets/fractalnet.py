@@ -86,8 +86,8 @@ class FractalNet(nn.Module):
 
         Raises:
             ValueError: x has other axes or fewer than 2^blocks pixels along one behind the stem;
-                there is no such stem or column; there are not as many dropouts as blocks; a
-                probability is out of range; or `num_classes` is None.
+                there is no such stem or column, or no column at all; there are not as many
+                dropouts as blocks; a probability is out of range; or `num_classes` is None.
         """
         places = 2 ** len(self.features)  # that the stem has to leave along each axis
         check_images(self, x, places if self.stem == "cifar" else 4 * (places - 1) + 1)
@@ -134,6 +134,8 @@ class FractalNet(nn.Module):
     def _check(self) -> None:
         if self.stem not in ("imagenet", "cifar"):
             raise ValueError(f"FractalNet.stem is imagenet or cifar, not {self.stem}")
+        if self.columns < 1:
+            raise ValueError(f"FractalNet.columns={self.columns}: valid are numbers from 1 up")
         if self.column is not None and not 1 <= self.column <= self.columns:
             raise ValueError(
                 f"FractalNet.column={self.column}: valid are None and 1 to {self.columns}"

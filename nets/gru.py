@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.cell import (
     Cell,
+    check_choice,
     chrono_bias,
     gates,
     glorot_gates,
@@ -19,6 +20,9 @@ from nets.layers.cell import (
     tanh,
     with_bias,
 )
+
+UpdateGate = Literal["keep", "replace"]
+Reset = Literal["after", "before"]
 
 
 class GRUCarry(NamedTuple):
@@ -59,8 +63,8 @@ class GRU(Cell):
             replaces (Tallec and Ollivier 2018); none is zero.
     """
 
-    update_gate: Literal["keep", "replace"] = "keep"
-    reset: Literal["after", "before"] = "after"
+    update_gate: UpdateGate = "keep"
+    reset: Reset = "after"
     layer_norm: bool = False
     chrono: int | None = None
 
@@ -69,8 +73,11 @@ class GRU(Cell):
         """The weights.
 
         Raises:
-            ValueError: `chrono` is below 2, or there is none of the biases that it is for.
+            ValueError: there is no such `update_gate` or `reset`, `chrono` is below 2, or there is
+                none of the biases that it is for.
         """
+        check_choice("update_gate", self.update_gate, UpdateGate)
+        check_choice("reset", self.reset, Reset)
         if self.layer_norm and self.chrono is not None:
             raise ValueError(f"chrono={self.chrono}: with layer_norm there are no biases")
         h, zeros = self.features, nn.initializers.zeros

@@ -15,7 +15,9 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
+from nets.layers.classifier import logits
 from nets.layers.convolution import Conv
+from nets.layers.image_check import check_head
 from nets.layers.table_convolution import Table, TableConv, fan_in_uniform
 from nets.types import Activation
 
@@ -78,7 +80,8 @@ class LeNet5(nn.Module):
     F6 [B, 84].
 
     Attributes:
-        num_classes: number of outputs.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no output layer, the
+            result is F6.
         activation: nonlinearity after C1, C3, C5 and F6.
         pooling: how S2 and S4 join 2x2 units, average or max.
         dropout: probability of dropping a unit of C5 and F6 while training.
@@ -103,9 +106,11 @@ class LeNet5(nn.Module):
         there is any.
 
         Raises:
-            ValueError: for another size, or an unknown pooling.
+            ValueError: for another size, an unknown pooling, or no probability; or `num_classes` is
+                None.
         """
         _check_size(self, x, 28, 32)
+        check_head(self)
         if self.pooling not in ("average", "max"):
             raise ValueError(f"LeNet5.pooling is average or max, not {self.pooling}")
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -121,9 +126,9 @@ class LeNet5(nn.Module):
         x = x.reshape(x.shape[0], -1)
         outputs["C5"] = x = self.activation(nn.Dense(120, **dtypes, name="C5")(x))
         outputs["F6"] = x = self.activation(nn.Dense(84, **dtypes, name="F6")(drop(x)))
-        dtypes["dtype"] = _at_least_float32(self.dtype)
-        logits = nn.Dense(self.num_classes, **dtypes, name="output")(drop(x))
-        return (logits, outputs) if stages else logits
+        if self.num_classes:
+            x = logits(self.num_classes, **dtypes, name="output")(drop(x))
+        return (x, outputs) if stages else x
 
 
 class LeNet5Original(nn.Module):

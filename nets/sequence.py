@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
-from nets.layers.recurrent import Recurrent
+from nets.layers.recurrent import Backend, Recurrent
 from nets.lstm import LSTM
 
 Carry = tuple
@@ -33,6 +33,7 @@ class ManyToOne(nn.Module):
         vocab_size: number of different symbols, where the inputs are symbols.
         layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
+        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
         dtype: what it computes in.
         param_dtype: what it stores.
     """
@@ -42,6 +43,7 @@ class ManyToOne(nn.Module):
     vocab_size: int | None = None
     layers: int = 1
     dropout: float = 0.0
+    backend: Backend = "auto"
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -56,8 +58,8 @@ class ManyToOne(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps inputs [B, T, D] or [B, T] (int) to [B, num_classes], float32 at least.
 
-        `lengths` [B] (int) are the steps that each row really has, 1 to T. Needs the key `dropout`
-        while training, if there is any.
+        `lengths` [B] (int) are the steps that each row really has, 0 to T; a row of none is
+        answered with c alone. Needs the key `dropout` while training, if there is any.
         """
         x = read(inputs, self.vocab_size, self.dtype)
         _, _, hidden = recurrent(self, name="recurrent")(
@@ -88,6 +90,7 @@ class ManyToMany(nn.Module):
         vocab_size: number of different symbols, where the inputs are symbols.
         layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
+        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
         dtype: what it computes in.
         param_dtype: what it stores, the carry too.
     """
@@ -97,6 +100,7 @@ class ManyToMany(nn.Module):
     vocab_size: int | None = None
     layers: int = 1
     dropout: float = 0.0
+    backend: Backend = "auto"
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -144,6 +148,7 @@ class OneToMany(nn.Module):
         vocab_size: number of different symbols, where the input is a symbol.
         layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
+        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
         dtype: what it computes in.
         param_dtype: what it stores.
     """
@@ -154,6 +159,7 @@ class OneToMany(nn.Module):
     vocab_size: int | None = None
     layers: int = 1
     dropout: float = 0.0
+    backend: Backend = "auto"
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -197,6 +203,7 @@ class Seq2Seq(nn.Module):
         cell: the recurrent cell of both.
         layers: number of recurrent layers of each.
         dropout: probability of dropping a unit while training.
+        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
         dtype: what it computes in.
         param_dtype: what it stores.
     """
@@ -206,6 +213,7 @@ class Seq2Seq(nn.Module):
     cell: LSTM | GRU | Elman | MGU | Jordan = LSTM(128)
     layers: int = 1
     dropout: float = 0.0
+    backend: Backend = "auto"
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -266,14 +274,8 @@ def read(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Arr
 
 def recurrent(model: Any, **where) -> Recurrent:
     """The recurrent layers that a model's fields describe."""
-    return Recurrent(
-        model.cell,
-        model.layers,
-        dropout=model.dropout,
-        dtype=model.dtype,
-        param_dtype=model.param_dtype,
-        **where,
-    )
+    fields = ("cell", "layers", "dropout", "backend", "dtype", "param_dtype")
+    return Recurrent(**{name: getattr(model, name) for name in fields}, **where)
 
 
 def output(model: Any, features: int, **where) -> nn.Dense:

@@ -98,6 +98,17 @@ def test_input_kernels_fill_the_range_of_their_gate():
         np.testing.assert_allclose(np.std(kernel), limit / 3**0.5, rtol=0.03)
 
 
+def test_an_irnn_starts_as_published():
+    """Le et al. 2015, section 2: R the identity, b zero, W from N(0, 0.001^2)."""
+    weights = initial(Elman(200, nn.relu, identity=1.0, kernel_std=0.001), 500)
+    np.testing.assert_array_equal(weights["recurrent_kernel"], np.eye(200))
+    np.testing.assert_array_equal(weights["bias"], 0)
+    kernel = np.ravel(weights["kernel"]) / 0.001
+    within = [(np.abs(kernel) < k).mean() for k in (1, 2, 3)]
+    np.testing.assert_allclose(within, [0.6827, 0.9545, 0.9973], atol=0.006)
+    assert abs(kernel.mean()) < 0.02
+
+
 NEUTRAL = {  # other weights: shape and value at first
     LSTM(4, peepholes=True, projection=3, layer_norm=True): {
         "peephole": ((3, 4), 0),

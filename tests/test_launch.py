@@ -1,4 +1,4 @@
-"""launch.py as a person runs it: in a process of its own, with good and bad arguments."""
+"""launch.py as a person runs it: in a process of its own, from its beginning to its end."""
 
 import json
 import os
@@ -9,49 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from launch import main as run_launch
-from nets.train import metrics
-from nets.train.verbs import differences
-
-ROOT = Path(__file__).parent.parent
-SMALL = (
-    "--experiment=lenet5_digits", "--steps=60", "--eval_every=20", "--save_every=5",
-    "--data.batch_size=32", "--log_every=7",
-)  # fmt: skip
-CHARS = (
-    "--experiment=char_lstm_python", "--steps=60", "--eval_every=30", "--save_every=5",
-    "--model.cell.features=16", "--model.embed=8", "--data.batch_size=8", "--data.length=16",
-    "--data.eval_batch_size=8", "--data.path={text}", "--model.dropout=0.1",
-    "--task.sample_length=20",
-)  # fmt: skip
-
-
-def call(*arguments, cwd, **options):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "launch.py"), *arguments],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def launch(*arguments, cwd, code=0):
-    process = call(*arguments, cwd=cwd)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, out + err
-    return out, err
-
-
-def main(*arguments):
-    """The same in this process: for mistakes, which are found before anything runs."""
-    return run_launch(["launch.py", *arguments])
+from nets.train import metrics, verify
+from nets.train.verify import differences
+from tests.launching import ROOT, SMALL, call, chars, launch, main
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +27,6 @@ def room(tmp_path_factory):
     launch(*SMALL, "--workdir=digits", cwd=folder)
     launch(*chars(folder), "--workdir=chars", cwd=folder)
     return folder
-
-
-def chars(folder):
-    return [argument.format(text=folder / "text.txt") for argument in CHARS]
 
 
 def test_list_answers_at_once_and_names_every_experiment(tmp_path):
@@ -118,6 +78,22 @@ def test_show_tells_the_same_as_json(tmp_path):
     assert shown["multiply_adds"] == 416_520  # C1 117,600; C3 240,000; 48,000; 10,080; 840
     text, _ = launch("show", "--experiment=lenet5_digits", cwd=tmp_path)
     assert "61,706" in text and "416,520" in text
+
+
+def test_another_vocabulary_is_refused(room, tmp_path, capsys):
+    """Of the same size: without a word, its ids would be taken for those of the run."""
+    other = tmp_path / "other.txt"
+    text = (room / "text.txt").read_text()
+    other.write_text(text.replace("c", "z"))
+    arguments = [*chars(room), f"--data.path={other}", f"--workdir={tmp_path / 'run'}"]
+    run = room / "chars"
+    assert main(*arguments, f"--init_from={run}") == 2
+    size = len(set(text))
+    expected = f"vocabulary, of {size} symbols, is not that of {{}}, of {size}: its ids would mean"
+    assert expected.format(f"--init_from={run}") in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main("eval", f"--workdir={run}", f"--data.path={other}") == 2
+    assert expected.format("the run") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["digits", "chars"])
@@ -220,58 +196,6 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--experiment=lenet5_digit"], "no experiment 'lenet5_digit'. Did you mean lenet5_digits"),
-        (["trian", "--experiment=mlp_digits"], "unknown verb 'trian'"),
-        ([], "--experiment=NAME is needed"),
-        (["--experiment=mlp_digits", "--step=3"], "Unknown command line flag 'step'"),
-        (["--experiment=mlp_digits", "--optimizer.learning_rat=3"], "optimizer.learning_rate"),
-        (["--experiment=mlp_digits", "--steps=many"], "'many' is not an integer"),
-        (["--experiment=mlp_digits", "--steps=-5"], "--steps=-5 is not possible"),
-        (["--experiment=mlp_digits", "--steps", "0"], "--steps=0 is not possible"),
-        (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
-        (["--experiment=mlp_digits", "--data.batch_size=5000"], "has 1257 training images"),
-        (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),
-        (["--experiment=mlp_digits", "--best=f1"], "--best=f1 is no metric; there are"),
-        (["--experiment=mlp_digits", "--model.num_classes=7"], "the data has 10"),
-        (["--experiment=mlp_digits", "--ema=2"], "--ema=2.0 is not possible"),
-        (["--experiment=mlp_digits", "--optimizer.rule=sdg"], "not one of sgd"),
-        (["--experiment=mlp_digits", "--optimizer.momentum=1"], "at least 0 and below 1"),
-        (["--experiment=mlp_digits", "--init_from=nowhere"], "nowhere holds no intact checkpoint"),
-        (["--experiment=lenet5_digits", "--data.image_size=20"], "not [64, 20, 20, 1]"),
-        (["--experiment=lenet5_digits", "--data.path=none.npz"], "none.npz"),
-        (["--experiment=lenet5_mnist", "--data.data_dir=nowhere"], "array_record"),
-        (["--experiment=char_lstm_shakespeare", "--data.data_dir=nowhere"], "array_record"),
-        (["--experiment=char_lstm_python", "--data.path=nowhere.txt"], "nowhere.txt"),
-        (["--experiment=char_lstm_python", "--data.path={tiny}"], "--data.batch_size"),
-        (["eval", "--workdir=nowhere"], "--experiment=NAME is needed"),
-        (["eval", "--experiment=mlp_digits", "--workdir=nowhere"], "nowhere holds no run"),
-        (["sample", "--experiment=mlp_digits"], "nothing to sample"),
-        (["--experiment=mlp_digits", "--workdir={tiny}"], "is a file; a directory is needed"),
-        (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
-        (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
-    ],
-)
-def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    tiny = tmp_path / "full" / "tiny.txt"
-    tiny.parent.mkdir()
-    tiny.write_text("too short")
-    arguments = [a.format(tiny=tiny, folder=tiny.parent) for a in arguments]
-    assert main(*arguments) == 2
-    captured = capsys.readouterr()
-    assert message in captured.err and captured.err.count("\n") == 1
-    assert captured.err.startswith("launch.py: ")
-    assert [p.name for p in tmp_path.rglob("*")] == ["full", "tiny.txt"]
-
-
-def test_a_mistake_leaves_with_2(tmp_path):
-    out, err = launch("--experiment=lenet5_digit", cwd=tmp_path, code=2)
-    assert out == "" and err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
         (["--model.dropout=0.3"], "differs in: model.dropout (0.2 there, 0.3 now)"),
         (["--seed=3"], "differs in: seed (0 there, 3 now)"),
         (["--data.rotate=5"], "differs in: data.rotate"),
@@ -324,7 +248,15 @@ def test_help_lists_the_experiments_flags(capsys):
 
 def test_verify_resume(tmp_path):
     out, _ = launch("verify-resume", *SMALL, cwd=tmp_path)
-    assert "the same, bit for bit" in out and os.listdir(tmp_path) == []
+    assert "stopped by SIGKILL" in out and "the same, bit for bit" in out
+    assert os.listdir(tmp_path) == []
+
+
+def test_verify_resume_says_when_nothing_was_interrupted(monkeypatch, capsys):
+    monkeypatch.setattr(verify.random, "uniform", lambda low, high: 1e9)
+    assert main("verify-resume", "--experiment=mlp_digits", "--steps=2") == 1
+    out = capsys.readouterr().out
+    assert "nothing was interrupted" in out and "the same" not in out
 
 
 def test_the_readmes_own_experiment_runs(tmp_path):

@@ -57,13 +57,18 @@ def npz(path: Path, image_size: int | None) -> ImageSet:
     shapes = {s: a.shape[1:] for s, a in arrays.items() if s.endswith("images")}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{path}: the splits hold images of unequal shape, {shapes}.")
-    classes = int(max(arrays[key].max() for key in arrays if key.endswith("labels"))) + 1
-    present = np.unique(arrays["train_labels"])
-    if classes < 2 or len(present) < classes:
-        absent = sorted(set(range(min(classes, len(present) + 2))) - set(present.tolist()))
+    greatest = {s: int(arrays[f"{s}_labels"].max()) for s in SPLITS if f"{s}_labels" in arrays}
+    where = max(greatest, key=greatest.__getitem__)
+    classes = max(greatest[where] + 1, 2)
+    present = set(arrays["train_labels"].tolist())
+    if len(present) < classes:
+        first = range(min(classes, len(present) + 8))  # 8 of the absent at least, if so many are
+        absent = [k for k in first if k not in present][:8]
+        rest = classes - len(present) - len(absent)
         raise UserError(
-            f"{path}: the labels run to {classes - 1}, so y_train needs every class from 0 to "
-            f"{max(classes - 1, 1)}; it has none of {absent or [1]}."
+            f"{path}: the labels of y_{where} run to {greatest[where]}, so y_train needs every "
+            f"class from 0 to {classes - 1}; it has none of {absent}"
+            + (f" and {rest} more." if rest else ".")
         )
     names = tuple(map(str, range(classes)))
     return from_arrays(path.stem, names, arrays, digest_of(arrays))

@@ -1,6 +1,8 @@
 """Numbers in English words and in figures."""
 
 import functools
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +11,15 @@ _SMALL = (
     "sixteen seventeen eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ORDINALS = {
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
+}
 
 
 def in_words(n: int) -> str:
@@ -30,18 +41,25 @@ def in_words(n: int) -> str:
     return f"{head} {'and ' * (rest < 100)}{in_words(rest)}"
 
 
+def ordinal(n: int) -> str:
+    """Which one the number n, 1 to 999,999, is in a row: "twenty-first"."""
+    head, last = re.fullmatch("(.*?)([a-z]+)", in_words(n)).groups()
+    return head + _ORDINALS.get(last, re.sub("y$", "ie", last) + "th")
+
+
 @functools.lru_cache(maxsize=2)
 def numbers(greatest: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Words [N, S] and figures [N, U] of the numbers from 0 on, as ids; the letters of 1, 2, ..."""
     words = [in_words(n) for n in range(greatest + 1)]
     letters = "".join(sorted(set("".join(words))))
     figures = [str(n) for n in range(greatest + 1)]
-    return _encoded(words, letters, 0), _encoded(figures, "0123456789", 1), letters
+    inputs = encoded(words, letters, max(map(len, words)))
+    return inputs, encoded(figures, "0123456789", len(str(greatest)) + 1), letters
 
 
-def _encoded(texts: list[str], symbols: str, ends: int) -> np.ndarray:
-    """Ids [N, ...] int32, symbol k as k + 1, then zeros: in the longest text, `ends` of them."""
-    ids = np.zeros((len(texts), max(map(len, texts)) + ends), np.int32)
+def encoded(texts: Sequence[str], symbols: str, width: int) -> np.ndarray:
+    """Ids [N, width] int32, symbol k as k + 1, then zeros."""
+    ids = np.zeros((len(texts), width), np.int32)
     of = {symbol: k + 1 for k, symbol in enumerate(symbols)}
     for row, text in zip(ids, texts, strict=True):
         row[: len(text)] = [of[c] for c in text]

@@ -1,97 +1,14 @@
 """Problems over sequences, generated as they are met."""
 
 import dataclasses
-import hashlib
 import math
 from typing import Any
 
-import grain
 import numpy as np
 
-from nets.data.images import ENDLESS
+from nets.data.generated import Batch, Generated, at_least, held_out, vocabularies
 from nets.data.numerals import numbers
 from nets.errors import UserError
-
-Batch = dict[str, np.ndarray]
-_STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Generated:
-    """What the generated problems have in common: a problem says how rows are drawn.
-
-    Batches hold "inputs" and "targets", whose first axis is that of the rows, those of an
-    evaluation also "mask" [B] or, where a problem gives weights to steps, [B, T] float32.
-    Training batch i is drawn from (seed, i); the two evaluation sets are always the same.
-
-    Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: sequences in each of the two evaluation sets.
-    """
-
-    batch_size: int = 64
-    eval_batch_size: int = 250
-    eval_size: int = 1000
-
-    def __post_init__(self):
-        _at_least(self, 1, "batch_size", "eval_batch_size", "eval_size")
-
-    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        """That many sequences of a split."""
-        raise NotImplementedError
-
-    def about(self) -> dict[str, Any]:
-        """What this problem adds to the facts."""
-        return {}
-
-    def train(self, seed: int) -> grain.MapDataset:
-        """The training batches; element i is the batch of step i."""
-
-        def batch(i: int) -> Batch:
-            rng = np.random.default_rng((_STREAMS["train"], seed, int(i)))
-            return self.draw(rng, self.batch_size, "train")
-
-        return grain.MapDataset.range(ENDLESS).map(batch)
-
-    def evaluate(self, split: str) -> grain.MapDataset:
-        """The set "validation" or "test"; the last batch is padded."""
-        if split not in self.splits():
-            raise UserError(f"there is no split {split}; there are validation, test.")
-        rows = self._whole(split)
-
-        def batch(i: int) -> Batch:
-            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
-            real = places < self.eval_size
-            found = {k: a[np.where(real, places, 0)] for k, a in rows.items()}
-            mask = found.get("mask", np.ones(len(real), np.float32))
-            found["mask"] = mask * real.reshape(-1, *[1] * (mask.ndim - 1))
-            return found
-
-        return grain.MapDataset.range(-(-self.eval_size // self.eval_batch_size)).map(batch)
-
-    def splits(self) -> tuple[str, ...]:
-        return ("validation", "test")
-
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        row = self.draw(np.random.default_rng(0), 1, "train")
-        return {k: ((self.batch_size, *a.shape[1:]), a.dtype) for k, a in row.items()}
-
-    def facts(self) -> dict[str, Any]:
-        """digest (of the validation set), and what a problem adds: vocab_size and num_classes, the
-        numbers of symbols of inputs and targets, and how they are written."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, rows in sorted(self._whole("validation").items()):
-            digest.update(f"\0{name} {rows.shape} {rows.dtype}\0".encode() + rows.tobytes())
-        return {"digest": digest.hexdigest(), **self.about()}
-
-    @property
-    def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
-        return 1
-
-    def _whole(self, split: str) -> Batch:
-        return self.draw(np.random.default_rng(_STREAMS[split]), self.eval_size, split)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +31,7 @@ class Adding(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        _at_least(self, 2, "length")
+        at_least(self, 2, "length")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         half, row = self.length // 2, np.arange(rows)
@@ -149,7 +66,7 @@ class CopyMemory(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        _at_least(self, 1, "delay", "symbols", "span")
+        at_least(self, 1, "delay", "symbols", "span")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         inputs = np.zeros((rows, self.delay + 2 * self.span), np.int32)
@@ -162,7 +79,7 @@ class CopyMemory(Generated):
     def about(self) -> dict[str, Any]:
         written = ["·", *_written(self.symbols)]
         loss = self.span * math.log(self.symbols) / (self.delay + 2 * self.span)
-        return {**_symbols([*written, "?"], written), "memoryless_loss": loss}
+        return {**vocabularies([*written, "?"], written), "memoryless_loss": loss}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,8 +106,8 @@ class Recall(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        _at_least(self, 1, "distance", "distractors")
-        _at_least(self, 2, "symbols")
+        at_least(self, 1, "distance", "distractors")
+        at_least(self, 2, "symbols")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         question = self.symbols + self.distractors
@@ -203,9 +120,8 @@ class Recall(Generated):
         return {"inputs": inputs, "targets": targets, "mask": mask}
 
     def about(self) -> dict[str, Any]:
-        symbols = _written(self.symbols)
-        shown = [*symbols, *map(str.lower, _written(self.distractors)), "?"]
-        return _symbols(shown, symbols)
+        said = _written(self.symbols)
+        return vocabularies([*said, *map(str.lower, _written(self.distractors)), "?"], said)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,7 +145,7 @@ class Brackets(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        _at_least(self, 1, "length", "depth")
+        at_least(self, 1, "length", "depth")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         steps = rng.choice([0, 1, -1], (self.length, rows), p=[0.2, 0.4, 0.4])
@@ -241,7 +157,7 @@ class Brackets(Generated):
         return {"inputs": inputs, "targets": depths.T.astype(np.int32)}
 
     def about(self) -> dict[str, Any]:
-        return _symbols(["x", "(", ")"], [str(k) for k in range(self.depth + 1)])
+        return vocabularies(["x", "(", ")"], [str(k) for k in range(self.depth + 1)])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -271,38 +187,15 @@ class NumberWords(Generated):
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         inputs, targets, _ = numbers(self.greatest)
-        order = np.random.default_rng(0).permutation(self.greatest + 1)
-        n = self.eval_size
-        if split == "train":
-            chosen = order[2 * n :][rng.integers(0, len(order) - 2 * n, rows)]
-        else:
-            chosen = order[:n] if split == "validation" else order[n : 2 * n]
+        chosen = held_out(self.greatest + 1, self.eval_size, rng, rows, split)
         targets = targets[chosen]
         mask = np.pad(targets[:, :-1] > 0, ((0, 0), (1, 0)), constant_values=True)
         return {"inputs": inputs[chosen], "targets": targets, "mask": mask.astype(np.float32)}
 
     def about(self) -> dict[str, Any]:
-        return _symbols(["", *numbers(self.greatest)[2]], ["", *"0123456789"])
-
-
-def _symbols(inputs: list[str], outputs: list[str]) -> dict[str, Any]:
-    """How many symbols there are of inputs and of targets, and how they are written."""
-    return {
-        "vocab_size": len(inputs),
-        "num_classes": len(outputs),
-        "input_symbols": inputs,
-        "output_symbols": outputs,
-    }
+        return vocabularies(["", *numbers(self.greatest)[2]], ["", *"0123456789"])
 
 
 def _written(symbols: int) -> list[str]:
     """How so many symbols are written: as letters while there are enough."""
     return [chr(ord("A") + k) if symbols <= 26 else str(k) for k in range(symbols)]
-
-
-def _at_least(data: Any, least: int, *fields: str) -> None:
-    for field in fields:
-        if getattr(data, field) < least:
-            raise UserError(
-                f"--data.{field}={getattr(data, field)} is not possible; {least} is the least."
-            )

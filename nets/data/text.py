@@ -156,6 +156,9 @@ class Text:
 
         The vocabulary of characters is a string. That of words is a list, and "words" is the
         regular expression by which a text falls into them.
+
+        Raises:
+            UserError: the training text is empty.
         """
         corpus = self._corpus()
         pattern = words.PATTERNS.get(self.level)
@@ -174,7 +177,13 @@ class Text:
 
     def _corpus(self) -> "Corpus":
         where = self.name, self.data_dir, self.path, self.suffixes, self.validation, self.test
-        return _corpus(self.level, self.max_words, *where)
+        corpus = _corpus(self.level, self.max_words, *where)
+        if not len(corpus.ids["train"]):
+            text = f"name={self.name}" if self.path is None else f"path={self.path}"
+            raise UserError(
+                f"the training text of --data.{text} has 0 {self.level}s; 2 is the least."
+            )
+        return corpus
 
 
 class Corpus(NamedTuple):

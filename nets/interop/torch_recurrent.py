@@ -15,7 +15,9 @@ from nets.layers.cell import Cell
 from nets.lstm import LSTM
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}
-_FREE = {"activation", "identity", "forget_bias", "chrono", "projection", "update_gate"}
+_FREE = {
+    "activation", "identity", "kernel_std", "forget_bias", "chrono", "projection", "update_gate",
+}  # fmt: skip
 """Fields that may have any value; those that are not here or `Cell`'s need their default."""
 
 

@@ -64,8 +64,9 @@ class Conv(nn.Module):
         """Maps x [B, *spatial, C] to [B, *spatial', F].
 
         Raises:
-            ValueError: the axes of x do not fit the window, it is too large for them, `groups`
-                does not divide C and F, or there is no such padding, stride or dilation.
+            ValueError: the axes of x do not fit the window, it is too large for them, it or F is
+                below 1, `groups` does not divide C and F, there is no such padding, stride or
+                dilation, or the kernel given is one for another C.
         """
         return self._convolved(x, self.padding)
 
@@ -94,11 +95,19 @@ class Conv(nn.Module):
         rank, channels = len(self.window), x.shape[-1]
         if x.ndim != rank + 2:
             raise ValueError(f"a window {self.window} takes x of {rank + 2} axes, not {x.shape}")
+        if min(self.features, *self.window) < 1:
+            raise ValueError(
+                f"features={self.features}, window={self.window}: valid are numbers from 1 up"
+            )
         if channels % self.groups or self.features % self.groups:
             raise ValueError(
                 f"groups={self.groups} must divide the {channels} channels of x and "
                 f"features={self.features}"
             )
+        if self.has_variable("params", "kernel"):
+            taken = self.get_variable("params", "kernel").shape[-2] * self.groups
+            if taken != channels:
+                raise ValueError(f"weights for {taken} channels, x of {channels}")
         shape = (*self.window, channels // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x, kernel = promote_dtype(x, kernel, dtype=self.dtype)

@@ -3,6 +3,8 @@
 import jax
 from flax import linen as nn
 
+from nets.layers.recurrent_check import check_probability
+
 
 def check_images(model: nn.Module, x: jax.Array, least: int) -> None:
     """Refuses what `model`, which has a field `num_classes`, cannot classify.
@@ -13,16 +15,33 @@ def check_images(model: nn.Module, x: jax.Array, least: int) -> None:
         least: number of pixels below which H or W is too small.
 
     Raises:
-        ValueError: x has other axes or is too small, or `num_classes` is None or below 0.
+        ValueError: x has other axes or is too small, or as `check_head`.
     """
-    name = type(model).__name__
+    check_head(model)
     if x.ndim != 4 or min(x.shape[1:3]) < least:
         raise ValueError(
-            f"{name} takes images [B, H, W, C] of at least {least} x {least} pixels, "
-            f"not {list(x.shape)}"
+            f"{type(model).__name__} takes images [B, H, W, C] of at least {least} x {least} "
+            f"pixels, not {list(x.shape)}"
         )
+
+
+def check_head(model: nn.Module) -> None:
+    """Refuses what ends no classifier: its `num_classes`, and what it drops on the way, if it does.
+
+    Args:
+        model: has a field `num_classes`; its fields `dropout` (one, or one for each block) and
+            `auxiliary_dropout`, where it has them, are probabilities.
+
+    Raises:
+        ValueError: `num_classes` is None or below 0, or a probability is not in [0, 1).
+    """
+    name = type(model).__name__
     if model.num_classes is None or model.num_classes < 0:
         raise ValueError(
             f"{name}.num_classes is {model.num_classes}: valid are a number of classes, and 0 for "
             "a model without a head"
         )
+    for field in ("dropout", "auxiliary_dropout"):
+        rates = getattr(model, field, 0.0)
+        for rate in rates if isinstance(rates, tuple) else (rates,):
+            check_probability(f"{name}.{field}", rate)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.attention import attend
+from nets.layers.attention import attend, each_query
 from nets.layers.scores import dot
 
 
@@ -75,14 +75,12 @@ class MultiHeadAttention(nn.Module):
         self, x: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """What the call gives, with keys and values from `project`."""
-        queries, length = self._split(self.query(x)), keys.shape[1]
-        if mask is not None and mask.ndim == 2:
-            mask = mask[:, None]
-        if self.causal:
-            seen = (jnp.arange(length) <= jnp.arange(x.shape[1])[:, None])[None]
-            mask = seen if mask is None else seen & mask
+        queries, shape = self._split(self.query(x)), (*x.shape[:2], keys.shape[1])
         if mask is not None:
-            mask = jnp.broadcast_to(mask, (x.shape[0], x.shape[1], length))
+            mask = jnp.broadcast_to(each_query(mask, shape), shape)
+        if self.causal:
+            seen = jnp.broadcast_to(jnp.tri(*shape[1:], dtype=bool), shape)
+            mask = seen if mask is None else seen & mask
 
         def head(query, key, value):
             return attend(dot(query, key, scaled=True), value, mask)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,9 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers import cudnn, scan
+from nets.layers import recurrent_check as checks
 from nets.layers.cell import Cell
-
-Merge = Literal["concat", "sum", "average", "none"]
-Backend = Literal["auto", "scan", "fused", "cudnn"]
+from nets.layers.recurrent_check import Backend, Merge
 
 
 class Recurrent(nn.Module):
@@ -45,9 +44,10 @@ class Recurrent(nn.Module):
         recurrent_dropout: probability of dropping a recurrent weight.
         zoneout: for each entry of the cell's carry, the probability that a unit keeps it.
         chunk: steps whose inner values are computed again in the backward pass; none keeps all.
-        backend: "fused" has its own backward pass (reverse-mode only), "scan" leaves it to
-            automatic differentiation, "cudnn" is a GPU's own (a plain LSTM in float32); "auto" is
-            the fastest of them that can run this layer (`refusals` tells why others cannot).
+        backend: "fused" has its own backward pass, for reverse mode only; "scan" leaves it to
+            automatic differentiation, and forward mode (`jax.jvp`, `jax.jacfwd`) needs it; "cudnn"
+            is a GPU's own (a plain LSTM in float32); "auto" is the fastest of them that can run
+            this layer (`refusals` tells why others cannot).
         dtype: what it computes in.
         param_dtype: what it stores, the carry too: a sum over the whole sequence.
     """
@@ -91,14 +91,16 @@ class Recurrent(nn.Module):
             stages: whether the outputs of all layers, a tuple, are returned as a third result.
 
         Raises:
-            ValueError: a length is not in 0 to T (unless it is traced, as inside `jax.jit`),
-                merge="none" with several layers, a backend that cannot run the cell, or zoneout of
-                another length than the cell's carry.
+            ValueError: a field is out of its range or does not go with another (merge="none" with
+                several layers), the backend cannot run the cell, lengths are not integers from 0
+                to T (the range of traced ones, as inside `jax.jit`, is not looked at), the carry
+                is of another depth, or zoneout of another length than the cell's carry.
         """
-        self._check()
+        checks.check_fields(self)
         batch, length = x.shape[:2]
         if carry is None:
             carry = self.initial_carry((batch, *x.shape[2:]))
+        checks.check_carry(carry, self.layers, self._carried_directions)
         if reset is not None:
             reset = jnp.asarray(reset)
             if reset.ndim == 1 and not self.bidirectional:  # nothing is left for each step to do
@@ -109,7 +111,7 @@ class Recurrent(nn.Module):
         time_major = lambda a: None if a is None else a.swapaxes(0, 1)  # noqa: E731
         valid, x, reset = None, time_major(x), time_major(reset)
         if lengths is not None:
-            _check_lengths(lengths, length)
+            checks.check_lengths(lengths, length)
             valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
             x = jnp.where(_rows(valid, x), x, 0)  # NaN times a gradient of zero is NaN
             reset = None if reset is None else reset & valid.at[0].set(True)
@@ -128,7 +130,7 @@ class Recurrent(nn.Module):
                     y, c = self.direction(name, x, before[d], valid, reset, train, bool(d))
                     ys.append(y)
                     last.append(c)
-            x = ys[0] if len(ys) == 1 else self._merged(ys, i)
+            x = ys[0] if len(ys) == 1 else self._merged(ys)
             if self.residual and i > 0:
                 x = x + given
             after.append(tuple(last))
@@ -150,24 +152,18 @@ class Recurrent(nn.Module):
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...]) -> tuple:
         """The carry before the first step, zeros, for inputs of this shape a step, [B, D]."""
-        directions = 1 + (self.bidirectional and self.lookahead is None)
         cell, carry = self.cell.clone(parent=None), []
         for i in range(self.layers):
             if i > 0:
                 width = cell.output_features * (1 + (self.bidirectional and self.merge == "concat"))
                 shape = (*shape[:-1], width)
-            carry.append((cell.initial_carry(shape, self.param_dtype),) * directions)
+            carry.append((cell.initial_carry(shape, self.param_dtype),) * self._carried_directions)
         return jax.tree.map(jnp.copy, tuple(carry))  # no buffer twice: it may be donated
 
-    def _check(self) -> None:
-        for field, least in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
-            value = getattr(self, field)
-            if value is not None and value < least:
-                raise ValueError(f"{field}={value} is not possible; {least} is the least")
-        if self.lookahead is not None and not self.bidirectional:
-            raise ValueError(f"lookahead={self.lookahead} is for bidirectional=True")
-        if self.merge not in get_args(Merge):
-            raise ValueError(f"merge={self.merge!r}: valid are {', '.join(get_args(Merge))}")
+    @property
+    def _carried_directions(self) -> int:
+        """Of each layer: one that looks ahead begins from zeros at each step."""
+        return 1 + (self.bidirectional and self.lookahead is None)
 
     def _weights(self, name: str, shape: tuple[int, ...], train: bool) -> tuple[Cell, dict]:
         """A cell of this layer's, and its weights as they are computed with."""
@@ -193,7 +189,7 @@ class Recurrent(nn.Module):
             after = jnp.concatenate([reset[1:], jnp.zeros_like(reset[:1])])
         carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
         x = x.astype(self.dtype)
-        if self._chosen(after is not None) == "cudnn":
+        if checks.backend(self, after is not None) == "cudnn":
             c, h, ys = cudnn.lstm(weights, *carry, x, valid)
             last = type(carry)(c, h)
         else:
@@ -226,11 +222,7 @@ class Recurrent(nn.Module):
 
         `project` belongs to what a chunk computes again: its result is the largest of all.
         """
-        if self.zoneout and len(self.zoneout) != len(carry):
-            raise ValueError(
-                f"zoneout={self.zoneout} is not one probability for each of "
-                f"{', '.join(carry._fields)}, what {type(cell).__name__} carries"
-            )
+        checks.check_zoneout(self.zoneout, cell, carry)
         kept = None
         if self.zoneout and train:
             keys = jax.random.split(self.make_rng("dropout"), len(carry))
@@ -240,7 +232,7 @@ class Recurrent(nn.Module):
             )
         end = functools.partial(_end_of_step, cell, self.zoneout, self.dtype)
         masks = (valid, after, kept)
-        if self._chosen(after is not None) == "fused":
+        if checks.backend(self, after is not None) == "fused":
             outside = ("kernel", "bias", "recurrent_kernel")
             local = {k: a for k, a in weights.items() if k not in outside}
             recurrent = weights["recurrent_kernel"]
@@ -272,35 +264,10 @@ class Recurrent(nn.Module):
         Args:
             resets: whether rows begin again within the sequence.
         """
-        name = type(self.cell).__name__
-        whole = "a step is more than one matmul with h and arithmetic"
-        reasons = (
-            (jax.default_backend() != "gpu", "there is no GPU"),
-            (not self.cell.cudnn, f"cuDNN has no such {name}"),
-            (jnp.dtype(self.dtype) != jnp.float32, "jax has it for float32 only"),
-            (bool(self.zoneout), "it has no zoneout"),
-            (self.chunk is not None, "it cannot compute chunks again"),
-            (self.lookahead is not None, "it cannot look ahead"),
-            (resets, "rows begin again within the sequence"),
-        )
-        return {
-            "cudnn": next((reason for holds, reason in reasons if holds), None),
-            "fused": None if self.cell.fusable else f"{name}: {whole}",
-            "scan": None,
-        }
+        return checks.refusals(self, resets)
 
-    def _chosen(self, resets: bool) -> str:
-        refusals = self.refusals(resets)
-        if self.backend == "auto":
-            return next(name for name, reason in refusals.items() if reason is None)
-        if reason := refusals[self.backend]:
-            raise ValueError(f"backend={self.backend!r} cannot run this layer: {reason}")
-        return self.backend
-
-    def _merged(self, ys: Sequence[jax.Array], layer: int) -> Any:
+    def _merged(self, ys: Sequence[jax.Array]) -> Any:
         if self.merge == "none":
-            if self.layers > 1:
-                raise ValueError(f"merge='none' is for one layer, not for layers={self.layers}")
             return tuple(ys)
         if self.merge == "concat":
             return jnp.concatenate(ys, axis=-1)
@@ -322,15 +289,6 @@ def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
     if after is not None:
         new = jax.tree.map(lambda a: jnp.where(_rows(after, a), 0, a), new)
     return new, y
-
-
-def _check_lengths(lengths, steps):
-    if isinstance(lengths, jax.core.Tracer):
-        return
-    lengths = np.asarray(lengths)
-    wrong = lengths[(lengths < 0) | (lengths > steps)]
-    if wrong.size:
-        raise ValueError(f"a length {wrong[0]} for x of {steps} steps: 0 to {steps} are valid")
 
 
 def _rows(mask: jax.Array, a: jax.Array) -> jax.Array:

@@ -11,8 +11,8 @@ class RowConvolution(nn.Module):
 
         y_{t,d} = sum_{j=0}^{context} W_{j,d} x_{t+j,d}
 
-    Steps past the end count as zeros. Outputs are late by `context` steps. W starts normal, of
-    variance 1 / (context + 1).
+    Steps past the end count as zeros. W starts normal, of variance 1 / (context + 1). It also runs
+    as a stream, by `step`, whose outputs are late by `context` steps.
 
     Attributes:
         context: number of steps ahead.
@@ -24,12 +24,33 @@ class RowConvolution(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x [B, T, D] to [B, T, D]."""
+        return self._summed(jnp.pad(x, ((0, 0), (0, self.context), (0, 0))))
+
+    def step(self, state: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """One step of a stream, x [B, D]: the next state, and the output [B, D].
+
+        Given step t it hands out that of step t - context: the first `context` outputs are of no
+        step, and `context` steps of zeros after the last give the last ones.
+        """
+        seen = jnp.concatenate([state, x[:, None].astype(state.dtype)], axis=1)
+        return seen[:, 1:], self._summed(seen)[:, 0]
+
+    @nn.nowrap
+    def init_state(self, shape: tuple[int, int]) -> jax.Array:
+        """What a stream remembers before step 0, zeros, for inputs of this shape a step, [B, D].
+
+        The inputs whose outputs are still to come, [B, context, D].
+        """
+        return jnp.zeros((shape[0], self.context, shape[1]), self.dtype)
+
+    @nn.compact
+    def _summed(self, x):
+        """[B, T, D] of x [B, T + context, D]."""
         taps = self.context + 1
         init = nn.initializers.normal(taps**-0.5)
         kernel = self.param("kernel", init, (taps, x.shape[-1]), self.param_dtype)
-        kernel, length = kernel.astype(self.dtype), x.shape[1]
-        x = jnp.pad(x.astype(self.dtype), ((0, 0), (0, self.context), (0, 0)))
+        kernel, x = kernel.astype(self.dtype), x.astype(self.dtype)
+        length = x.shape[1] - self.context
         return sum(x[:, j : j + length] * kernel[j][None, None] for j in range(taps))

@@ -7,18 +7,15 @@ least.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
 
 class Dot(nn.Module):
-    """q^T k (Luong et al. 2015, section 3.1), over sqrt(D) if `scaled` (Vaswani et al. 2017, eq. 1).
-
-    It has no weights: query and memory are of one size D.
+    """q^T k (Luong et al. 2015, section 3.1); it has no weights, and the keys are the memory.
 
     Attributes:
-        scaled: whether it is divided by sqrt(D).
+        scaled: whether it is divided by sqrt(D) (Vaswani et al. 2017, equation 1).
         dtype: what it computes in.
     """
 
@@ -130,7 +127,7 @@ def dot(query: jax.Array, keys: jax.Array, scaled: bool = False) -> jax.Array:
     """
     _check(query, keys)
     if scaled:
-        query = query / np.sqrt(query.shape[-1]).astype(query.dtype)
+        query = query * query.shape[-1] ** -0.5
     return jnp.einsum("b...d,bkd->b...k", query, keys, preferred_element_type=_wide(query))
 
 

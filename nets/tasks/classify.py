@@ -74,6 +74,11 @@ class Classify:
     def __post_init__(self):
         if not self.auxiliary >= 0:
             raise UserError(f"--task.auxiliary={self.auxiliary} is not possible; 0 is the least.")
+        if not 0 <= self.smoothing < 1:
+            raise UserError(
+                f"--task.smoothing={self.smoothing} is not possible; "
+                "at least 0 and below 1 is valid."
+            )
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         if self.auxiliary and not getattr(model, "auxiliary", False):

@@ -36,11 +36,11 @@ class GradientFlow(Label):
     """
 
     radii: tuple[float, ...] = (0.5, 0.9, 1.0, 1.1, 1.5)
-    clip_updates: int = 300
+    clip_updates: int = 800
     clip_radius: float = 1.5
-    clip_rate: float = 0.1
-    clip_norm: float = 1.0
-    clip_value: float = 0.01
+    clip_rate: float = 30.0
+    clip_norm: float = 0.005
+    clip_value: float = 5e-5
 
     def init(self, model, key, batch):
         params, state = super().init(model, key, batch)
@@ -74,10 +74,10 @@ class GradientFlow(Label):
                 "Gradient of the last output by the state before",
                 lags, flows, "steps back", "norm, relative to the last step", True,
             ),
-            Lines("How far gates are open", bins, levels, "activation", "share of all"),
+            Lines(levels_title(levels), bins, levels, "activation", "share of all"),
             Lines(
                 f"Clipping, radius {self.clip_radius:g}, learning rate {self.clip_rate:g}",
-                np.arange(1, self.clip_updates + 1), losses, "update", "loss (nats)",
+                np.arange(1, self.clip_updates + 1), losses, "update", "loss (nats)", True,
             ),
         )  # fmt: skip
         found: dict[str, View] = {
@@ -117,6 +117,7 @@ class GradientFlow(Label):
 
 
 _BINS = 20
+_OUTPUT = "|output|"
 
 
 def drawn_weights(cell: Cell, x: jax.Array, key: jax.Array, radius: float) -> dict:
@@ -161,11 +162,14 @@ def flow(cell: Cell, weights: dict, x: jax.Array) -> jax.Array:
 
 
 def gate_histograms(cell: Cell, weights: dict, x: jax.Array, name: str) -> dict[str, np.ndarray]:
-    """Share of each gate's activations in 20 bins from 0 to 1; without gates, of |output|."""
+    """Share of each gate's activations in 20 bins from 0 to 1.
+
+    The gates of the plain LSTM and GRU are known; of any other cell it is the share of |output|.
+    """
     cell = cell.clone(parent=None)
 
     def step(carry, x):
-        values = {"|output|": jnp.abs(cell.output(weights, carry))}
+        values = {_OUTPUT: jnp.abs(cell.output(weights, carry))}
         if isinstance(cell, LSTM) and cell.cudnn:
             i, f, _, o = gates(x + carry.h @ weights["recurrent_kernel"], "ssts")
             values = {"input gate": i, "forget gate": f, "output gate": o}
@@ -182,6 +186,12 @@ def gate_histograms(cell: Cell, weights: dict, x: jax.Array, name: str) -> dict[
         f"{gate}, {name}": np.histogram(np.asarray(v), _BINS, (0, 1))[0] / v.size
         for gate, v in values.items()
     }
+
+
+def levels_title(levels: dict[str, np.ndarray]) -> str:
+    """What the shares of `gate_histograms` are of."""
+    gated = not any(name.startswith(_OUTPUT) for name in levels)
+    return "How far gates are open" if gated else "How large outputs are"
 
 
 def table(flows: dict[str, np.ndarray]) -> str:

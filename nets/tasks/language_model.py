@@ -29,7 +29,8 @@ class LanguageModel:
     steps before a segment are run again for it; with dropout they then draw other masks.
 
     A symbol is a character or a word, as the data has it. Metrics: loss (nats a symbol),
-    bits_per_symbol, perplexity (a symbol), accuracy.
+    bits_per_symbol (of characters the bits per character, bpc, that papers report), perplexity (a
+    symbol), accuracy.
 
     Attributes:
         k2: steps that gradients pass back through time, at least a segment's; none is a segment's.

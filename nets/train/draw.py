@@ -155,8 +155,7 @@ def _chart(ax, view: Lines) -> None:
         ax.axvline(view.mark[1], color="dimgray", linestyle=":", label=view.mark[0])
     _plot(ax, {k: (view.x, y) for k, y in view.curves.items()}, view.x_label, view.y_label)
     if view.log:
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter("{x:g}")
+        _logarithmic(ax)
     _title(ax, view.title)
 
 
@@ -170,12 +169,19 @@ def _plot(ax, curves: dict[str, Any], x_label: str, y_label: str) -> None:
     values = np.concatenate([np.asarray(y, float) for _, y in curves.values()])
     values = values[np.isfinite(values)]
     if "loss" in y_label and values.size and 0 < 20 * values.min() < values.max():
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter("")
+        _logarithmic(ax)
     ax.set(xlabel=x_label, ylabel=y_label)
     ax.grid(alpha=0.3)
     ax.legend(fontsize=_POINT)
+
+
+def _logarithmic(ax) -> None:
+    """A vertical axis whose labels are plain numbers."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    narrow = high < 100 * low  # there is hardly a power of ten to label
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if narrow and f"{x:e}"[0] in "25" else "")
 
 
 def _colours(signal: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from nets.layers import recurrent_check
+from nets.layers.recurrent import Recurrent
 from nets.train.count import multiply_adds, receptive_field, residual_bytes
 from nets.train.experiment import Batch, Task
 
@@ -25,7 +27,8 @@ def describe(
     loss of one row (an image, a sequence of `sequence_length`), or "unbounded"; a layer's
     `parameters` are those that it alone holds, so they add up to the total; `activation_bytes` are
     kept from the forward pass over the batch for the backward pass, before XLA saves any;
-    `state_bytes` is what goes from step to step without being optimised.
+    `state_bytes` is what goes from step to step without being optimised. A recurrent layer has its
+    `backend` beside it, and as `refused` why a faster one cannot run it.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
     layers, (params, state) = _layers(model, task, key, batch)
@@ -75,6 +78,10 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
         if context.method_name != "__call__":
             return call(*args, **kwargs)
         found = row(context.module.path, context.module)
+        if isinstance(module := context.module, Recurrent):
+            found["backend"] = recurrent_check.backend(module, resets=False)
+            reasons = module.refusals() if module.backend == "auto" else {}
+            found["refused"] = {name: reason for name, reason in reasons.items() if reason}
         output = call(*args, **kwargs)
         found["output"] = [list(x.shape) for x in jax.tree.leaves(output) if hasattr(x, "shape")]
         return output
@@ -111,6 +118,11 @@ def render(description: dict[str, Any]) -> str:
         ("model state", _mebibytes(d["state_bytes"])),
         (f"activations, batch of {d['batch_size']}", _mebibytes(d["activation_bytes"])),
     ]
+    for layer in d["layers"]:
+        if "backend" in layer:
+            refused = "; ".join(f"not {name}: {why}" for name, why in layer["refused"].items())
+            backend = layer["backend"] + f" ({refused})" * bool(refused)
+            totals.append((f"backend of {layer['path']}", backend))
     if field := d["receptive_field"]:
         size, stride = (" x ".join(map(str, field[k])) for k in ("size", "stride"))
         totals.append(("receptive field", f"{size} pixels, stride {stride}"))

@@ -6,13 +6,8 @@ import functools
 import json
 import logging
 import os
-import random
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,7 @@ import jax
 import numpy as np
 
 from nets.errors import UserError
-from nets.train import compilation, flags, loop, metrics, resume, show, workdir
+from nets.train import compilation, flags, loop, resume, show, workdir
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.checkpoint import NotSaved
@@ -29,6 +24,7 @@ from nets.train.evaluate import Evaluator
 from nets.train.experiment import Experiment, batch_struct, resolve
 from nets.train.reporter import Reporter
 from nets.train.signals import Signals, Stopped
+from nets.train.verify import verify_resume
 
 
 def run(command: Command) -> int:
@@ -90,7 +86,10 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     workdir.check(folder, record, reporter.warn)
     experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
     if experiment.init_from is not None:
-        resume.best(Path(experiment.init_from), reporter.warn)
+        other = Path(experiment.init_from)
+        resume.best(other, reporter.warn)
+        known = json.loads((other / "config.json").read_text())["facts"]
+        check_vocabulary(facts, known, f"--init_from={other}")
     finished = folder / "result.json"
     if finished.is_file():
         result = json.loads(finished.read_text())
@@ -188,12 +187,7 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
 def evaluate(command: Command, signals: Signals) -> int:
     """Evaluates a checkpoint on every evaluation split and prints the metrics."""
     experiment, params, model_state, step, facts = loaded(command)
-    read, known = (list(f.get("vocabulary", ())) for f in (experiment.data.facts(), facts))
-    if read != known:
-        raise UserError(
-            f"the data's vocabulary, of {len(read)} symbols, is not that of the run, of "
-            f"{len(known)}: its ids would mean something else."
-        )
+    check_vocabulary(experiment.data.facts(), facts, "the run")
     mesh = meshes.make()
     meshes.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
     params, model_state = meshes.put((params, model_state), meshes.replicated(mesh))
@@ -206,6 +200,20 @@ def evaluate(command: Command, signals: Signals) -> int:
         shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
         print(f"step {step}  {split}: {shown}")
     return 0
+
+
+def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:
+    """Refuses parameters of a run, whose facts are `known`, for data that has other symbols.
+
+    Raises:
+        UserError: their vocabularies differ.
+    """
+    read, known = (list(facts.get("vocabulary", ())) for facts in (data, known))
+    if read != known:
+        raise UserError(
+            f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
+            f"{len(known)}: its ids would mean something else."
+        )
 
 
 def sample(command: Command, signals: Signals) -> int:
@@ -229,52 +237,6 @@ def sample(command: Command, signals: Signals) -> int:
     )
     print(options.prompt + text)
     return 0
-
-
-def verify_resume(command: Command, signals: Signals) -> int:
-    """Trains twice, once undisturbed and once killed and resumed, and compares every bit."""
-    experiment = command.experiment
-    arguments = [f"--{path}={text}" for path, text in command.changes(experiment).items()]
-    arguments += [f"--compilation_cache={command.options.compilation_cache or 'none'}"]
-    launch = [sys.executable, str(command.folder.parent / "launch.py"), "train"]
-    with tempfile.TemporaryDirectory() as folder:
-        calm, killed = Path(folder) / "undisturbed", Path(folder) / "killed"
-        call = [*launch, f"--experiment={command.name}", *arguments]
-        quiet = {"stdout": subprocess.DEVNULL}
-        began = time.monotonic()
-        subprocess.run([*call, f"--workdir={calm}"], check=True, **quiet)
-        wall = time.monotonic() - began
-        process = subprocess.Popen([*call, f"--workdir={killed}"], **quiet)
-        time.sleep(random.uniform(0.3, 0.9) * wall)
-        process.send_signal(signal.SIGKILL)
-        at = "after its end" if process.wait() == 0 else "by SIGKILL"
-        print(f"undisturbed run: {wall:.1f} s; the other stopped {at} "
-              f"{time.monotonic() - began - wall:.1f} s after its start")  # fmt: skip
-        subprocess.run([*call, f"--workdir={killed}"], check=True, **quiet)
-        differing = differences(calm, killed)
-    for line in differing:
-        print(f"differs: {line}")
-    print("NOT the same" if differing else "the same, bit for bit: every array, every metric")
-    return 1 if differing else 0
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """In what two finished runs differ: arrays of the newest checkpoint, lines of metrics.jsonl."""
-    (step, arrays, _), (step2, arrays2, _) = (resume.newest(run, _warn) for run in (one, other))
-    found = [f"newest step: {step} and {step2}"] if step != step2 else []
-    for path in sorted(arrays.keys() | arrays2.keys()):
-        a, b = arrays.get(path), arrays2.get(path)
-        if a is None or b is None or a.tobytes() != b.tobytes():
-            found.append(f"array {path}")
-    rows, rows2 = (
-        [metrics.seconds_free(row) for row in metrics.read(run / "metrics.jsonl")]
-        for run in (one, other)
-    )
-    pairs = zip(rows, rows2, strict=False)
-    found += [f"line {i + 1} of metrics.jsonl" for i, (a, b) in enumerate(pairs) if a != b]
-    if len(rows) != len(rows2):
-        found.append(f"number of lines of metrics.jsonl: {len(rows)} and {len(rows2)}")
-    return found
 
 
 def _warn(text: str) -> None:

@@ -141,6 +141,9 @@ def test_bad_files_and_values_are_refused(tmp_path):
         Text(path=str(tmp_path / "none.txt")).facts()
     empty = tmp_path / "empty.txt"
     empty.write_text("")
+    for level in ("character", "word", "token"):
+        with pytest.raises(UserError, match=f"data.path=.*empty.txt has 0 {level}s; 2 is the"):
+            Text(path=str(empty), level=level).facts()
     with pytest.raises(UserError, match="0 characters"):
         Text(path=str(empty)).train(0)
     with pytest.raises(UserError, match="0 characters"):

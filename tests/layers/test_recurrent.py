@@ -8,7 +8,6 @@ import pytest
 from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
-from nets.layers.row_convolution import RowConvolution
 from nets.lstm import LSTM
 from tests.layers import plain_recurrent as plain
 from tests.layers.accumulator import Accumulator
@@ -142,14 +141,6 @@ def test_padding_gives_zeros_whatever_the_cell():
     np.testing.assert_array_equal(outputs[1], [[11, 11], [0, 0], [0, 0], [0, 0], [0, 0]])
 
 
-def test_lengths_out_of_range():
-    model = Recurrent(GRU(UNITS))
-    params, x, _ = given(model)
-    for lengths, wrong in (([6, 7, 0, 1, 8], "7"), ([6, -2, 0, 1, 6], "-2")):
-        with pytest.raises(ValueError, match=f"length {wrong} .*0 to 6 are valid"):
-            model.apply({"params": params}, x, lengths=jnp.array(lengths))
-
-
 @pytest.mark.parametrize("backend, options", [("scan", {}), ("fused", {"lookahead": 2})])
 def test_what_an_output_depends_on(backend, options):
     """The first half on the steps from its reset on, the second on those up to the next reset."""
@@ -247,33 +238,6 @@ def test_a_chunk_keeps_little():
     assert 20 * room(64) < room(None)
 
 
-def test_errors():
-    x = jnp.zeros((BATCH, TIME, INPUTS))
-
-    def init(model, method="__call__", *arguments):
-        return jax.eval_shape(
-            functools.partial(model.init, method=method), jax.random.key(0), *arguments
-        )
-
-    both = Recurrent(Elman(UNITS), bidirectional=True)
-    with pytest.raises(ValueError, match="bidirectional layer has no streaming form"):
-        init(both, "step", both.initial_carry((BATCH, INPUTS)), x[:, 0])
-    with pytest.raises(ValueError, match="merge='none' is for one layer, not for layers=2"):
-        init(both.clone(layers=2, merge="none"), "__call__", x)
-    for options, message in (
-        ({"lookahead": 2}, "lookahead=2 is for bidirectional=True"),
-        ({"lookahead": -1, "bidirectional": True}, "lookahead=-1 .* 0 is the least"),
-        ({"chunk": 0}, "chunk=0 .* 1 is the least"),
-        ({"merge": "mean"}, "merge='mean': valid are concat, sum"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            init(Recurrent(Elman(UNITS), **options), "__call__", x)
-    with pytest.raises(ValueError, match=r"zoneout=\(0.1,\) .* each of c, h, what LSTM carries"):
-        init(Recurrent(LSTM(UNITS), zoneout=(0.1,)), "__call__", x)
-    with pytest.raises(ValueError, match="'fused' cannot run this layer: Accumulator"):
-        init(Recurrent(Accumulator(INPUTS), backend="fused"), "__call__", x)
-
-
 @pytest.mark.parametrize("backend", ["scan", "fused", "auto"])
 def test_backends(backend):
     """The fused one is a scan whose backward pass is not made by automatic differentiation."""
@@ -281,30 +245,3 @@ def test_backends(backend):
     params, x, carry = given(model)
     jaxpr = str(jax.make_jaxpr(lambda x: model.apply({"params": params}, x, carry))(x))
     assert ("custom_vjp" in jaxpr) == (backend != "scan")
-
-
-@pytest.mark.parametrize("context", [0, 2, 9])
-def test_row_convolution(context):
-    """A weighted sum over the steps t to t + context, unit by unit, and no other step."""
-    rng = np.random.default_rng(0)
-    x, kernel = rng.normal(size=(2, TIME, 3)), rng.normal(size=(context + 1, 3))
-    expected = np.zeros_like(x)
-    for b, t, d in np.ndindex(*x.shape):
-        for j in range(min(context, TIME - 1 - t) + 1):
-            expected[b, t, d] += kernel[j, d] * x[b, t + j, d]
-    model = RowConvolution(context)
-    apply = jax.jit(lambda x: model.apply({"params": {"kernel": kernel}}, x))
-    assert_close(apply(x), expected, 1e-5)
-    depends = np.asarray(jax.jit(jax.jacobian(apply))(np.float32(x))) != 0
-    b, t, d, a, s, e = np.ogrid[:2, :TIME, :3, :2, :TIME, :3]
-    np.testing.assert_array_equal(depends, (b == a) & (d == e) & (s >= t) & (s <= t + context))
-
-
-def test_row_convolution_at_first():
-    """Weights whose sum over the steps has the variance of one input."""
-    model = RowConvolution(15, param_dtype=jnp.bfloat16)
-    y, params = model.init_with_output(jax.random.key(0), jnp.ones((1, 16, 4000)))
-    kernel = params["params"]["kernel"]
-    assert kernel.shape == (16, 4000) and kernel.dtype == jnp.bfloat16 and y.dtype == jnp.float32
-    np.testing.assert_allclose(np.var(np.float32(kernel), axis=1), np.full(16, 1 / 16), rtol=0.2)
-    np.testing.assert_allclose(np.var(y[0, 0]), 1, rtol=0.1)

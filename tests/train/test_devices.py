@@ -15,7 +15,7 @@ import pytest
 from nets.errors import UserError
 from nets.train import mesh as meshes
 from nets.train import metrics, resume
-from nets.train.verbs import differences
+from nets.train.verify import differences
 
 ROOT = Path(__file__).parent.parent.parent
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}

@@ -222,6 +222,20 @@ def test_curves_show_every_metric_of_every_split(tmp_path, figures):
     assert not [t for t in letters(figures[0]) if "$" in t.get_text()]
 
 
+@pytest.mark.parametrize(
+    ("most", "labels"), [(2.2, {"0.2", "0.5", "1", "2"}), (300, {"0.1", "1", "10", "100"})]
+)
+def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
+    curves = {"norm": np.array([0.15, most])}
+    view = Lines("t", np.arange(2), curves, "lag", "norm", log=True)
+    draw.draw(view, tmp_path / "x.png")
+    ax = figures[0].axes[0]
+    low, high = ax.get_ylim()
+    ticks = [*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()]
+    shown = {t.label1.get_text() for t in ticks if low < t.get_loc() < high} - {""}
+    assert shown == labels - {label for label in labels if not low < float(label) < high}
+
+
 def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, figures):
     draw.curves(HISTORY[:3], tmp_path / "x.png")
     assert figures[0].axes[0].get_yscale() == "linear"

@@ -15,7 +15,7 @@ from nets.train.checkpoint import Checkpoints
 from nets.train.optimizer import Optimizer
 from nets.train.reporter import Reporter
 from nets.train.signals import Signals, Stopped
-from nets.train.verbs import differences
+from nets.train.verify import differences
 from tests import toys
 
 

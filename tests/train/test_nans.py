@@ -1,13 +1,18 @@
 """A step that is not finite is told with its layer and time step, and its batch is kept."""
 
 import dataclasses
+from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nets.char_lm import CharLM
 from nets.elman import Elman
+from nets.sequence import ManyToMany, OneToMany
+from nets.tasks.language_model import LanguageModel
+from nets.tasks.sequence import Label, Regress
 from nets.train import loop, nans
 from nets.train import state as states
 from tests import toys
@@ -40,10 +45,13 @@ def saturating(x):
     return x * x / (1 + x * x)  # infinity over infinity where x * x overflows
 
 
-@pytest.mark.parametrize("layer", [0, 1])
-def test_the_layer_and_time_step_are_named(tmp_path, layer):
-    """One symbol's embedding, or the first layer's answer to it, overflows in the next square."""
-    experiment = toys.language_model()
+@pytest.mark.parametrize(("layer", "k2"), [(0, None), (1, None), (0, 20)])
+def test_the_layer_and_time_step_are_named(layer, k2):
+    """One symbol's embedding, or the first layer's answer to it, overflows in the next square.
+
+    The time step is that of the batch, also where k2 - 12 steps before it are run again.
+    """
+    experiment = toys.language_model(task=LanguageModel(k2=k2))
     cells = Elman(16, activation=saturating if layer == 0 else lambda x: x)
     experiment = dataclasses.replace(experiment, model=CharLM(6, cells, 8, 2, parent=None))
     batch = toys.batch(experiment)
@@ -61,10 +69,53 @@ def test_the_layer_and_time_step_are_named(tmp_path, layer):
     assert nans.first(experiment, state, batch) == expected
 
 
-def test_a_parameter_or_the_backward_pass(tmp_path):
+def first(model, task, batch, changes):
+    """What is named for a model with no weights but these."""
+    params, model_state = task.init(model, jax.random.key(0), batch)
+    params = jax.tree.map(jnp.zeros_like, params)
+    params["recurrent"]["layer_0"] |= changes
+    experiment = SimpleNamespace(model=model, task=task, seed=0)
+    state = SimpleNamespace(params=params, model_state=model_state, step=0)
+    return nans.first(experiment, state, batch)
+
+
+GROWING = Elman(3, activation=lambda x: x)  # a thousandfold at each step, from 1e30
+GROWTH = {"recurrent_kernel": 1000 * jnp.eye(3)}
+
+
+def test_the_time_step_of_a_sequence_that_is_unfolded():
+    model = OneToMany(length=6, outputs=2, cell=GROWING, vocab_size=4)
+    batch = {"inputs": jnp.array([1, 3, 2, 2]), "targets": jnp.zeros((4, 6, 2))}
+    kernel = jnp.zeros((4 + 2, 3)).at[2].set(1e30)
+    named = first(model, Regress(), batch, GROWTH | {"kernel": kernel})
+    assert named == "the output of recurrent/layer_0, time step 3 of row 2"
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(None, None), (2, 2), (2, 3)])
+def test_the_time_step_where_back_propagation_is_truncated(k1, k2):
+    inputs = jnp.zeros((4, 6, 1)).at[1, 2].set(1e30)
+    batch = {"inputs": inputs, "targets": jnp.zeros((4, 6), jnp.int32)}
+    model = ManyToMany(num_classes=2, cell=GROWING)
+    named = first(model, Label(k1=k1, k2=k2), batch, GROWTH | {"kernel": jnp.ones((1, 3))})
+    assert named == "the output of recurrent/layer_0, time step 5 of row 1"
+
+
+def test_the_loss_where_all_layers_are_finite():
+    experiment = toys.language_model()
+    batch, state = toys.batch(experiment), states.make_init(experiment)()
+    state.params["output"]["bias"] = jnp.array([3e38] + 5 * [-3e38])  # their distance overflows
+    named = nans.first(experiment, state, batch)
+    assert named == "the loss, all layers before it are finite"
+
+
+def test_a_parameter_the_state_or_the_backward_pass(tmp_path):
     experiment = toys.language_model()
     batch, state = toys.batch(experiment), states.make_init(experiment)()
     assert nans.first(experiment, state, batch) is None
+    carry = state.model_state["carry"]
+    lost = jax.tree.map(lambda a: a.at[1].set(jnp.nan), carry.carry)
+    bad = state._replace(model_state={"carry": carry._replace(carry=lost)})
+    assert nans.first(experiment, bad, batch) == "the state carry/carry/0/0/c"
     assert nans.explain(experiment, state, batch, tmp_path).startswith("first in the backward pass")
     state.params["output"]["bias"] = jnp.full(6, jnp.inf)
     assert nans.first(experiment, state, batch) == "the parameter output/bias"

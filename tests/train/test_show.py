@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from nets.gru import MGU
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
 from nets.train.show import describe, render
 
 
@@ -213,6 +216,20 @@ def test_a_scanned_lstm_costs_in_proportion_to_its_length():
     assert long["multiply_adds"] == 100 * (4 + 8) * 4 * 8
     assert (short["sequence_length"], long["sequence_length"]) == (10, 100)
     assert sum(column(long, "parameters").values()) == long["parameters"] == 36 + (4 + 8 + 1) * 32
+
+
+def test_the_backend_of_a_recurrent_layer_and_why_none_faster():
+    def shown(cell, backend="auto"):
+        layer = Recurrent(cell, backend=backend)
+        batch = {"inputs": jax.ShapeDtypeStruct((2, 6, 3), jnp.float32)}
+        found = describe(layer, Text(), optax.sgd(1e-3), batch, {})
+        (line,) = [x for x in render(found).splitlines() if x.startswith("backend of model")]
+        return line.partition("model")[2].strip()
+
+    assert shown(LSTM(4)) == "fused (not cudnn: there is no GPU)"
+    whole = "not fused: MGU: a step is more than one matmul with h and arithmetic"
+    assert shown(MGU(4)) == f"scan (not cudnn: there is no GPU; {whole})"
+    assert shown(LSTM(4), "scan") == "scan"
 
 
 def test_a_loop_of_unknown_length_is_unbounded():

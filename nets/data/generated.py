@@ -1,0 +1,125 @@
+"""What problems that are generated as they are met have in common."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import grain
+import numpy as np
+
+from nets.data.images import ENDLESS
+from nets.errors import UserError
+
+Batch = dict[str, np.ndarray]
+_STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What the generated problems have in common: a problem says how rows are drawn.
+
+    Batches hold arrays, most often "inputs" and "targets", whose first axis is that of the rows,
+    those of an evaluation also "mask" [B] or, where a problem gives weights to steps, [B, T]
+    float32.
+    Training batch i is drawn from (seed, i); the two evaluation sets are always the same.
+
+    Attributes:
+        batch_size: sequences in a training batch.
+        eval_batch_size: sequences in a batch of an evaluation.
+        eval_size: sequences in each of the two evaluation sets.
+    """
+
+    batch_size: int = 64
+    eval_batch_size: int = 250
+    eval_size: int = 1000
+
+    def __post_init__(self):
+        at_least(self, 1, "batch_size", "eval_batch_size", "eval_size")
+
+    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
+        """That many sequences of a split."""
+        raise NotImplementedError
+
+    def about(self) -> dict[str, Any]:
+        """What this problem adds to the facts."""
+        return {}
+
+    def train(self, seed: int) -> grain.MapDataset:
+        """The training batches; element i is the batch of step i."""
+
+        def batch(i: int) -> Batch:
+            rng = np.random.default_rng((_STREAMS["train"], seed, int(i)))
+            return self.draw(rng, self.batch_size, "train")
+
+        return grain.MapDataset.range(ENDLESS).map(batch)
+
+    def evaluate(self, split: str) -> grain.MapDataset:
+        """The set "validation" or "test"; the last batch is padded."""
+        if split not in self.splits():
+            raise UserError(f"there is no split {split}; there are validation, test.")
+        rows = self._whole(split)
+
+        def batch(i: int) -> Batch:
+            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
+            real = places < self.eval_size
+            found = {k: a[np.where(real, places, 0)] for k, a in rows.items()}
+            mask = found.get("mask", np.ones(len(real), np.float32))
+            found["mask"] = mask * real.reshape(-1, *[1] * (mask.ndim - 1))
+            return found
+
+        return grain.MapDataset.range(-(-self.eval_size // self.eval_batch_size)).map(batch)
+
+    def splits(self) -> tuple[str, ...]:
+        return ("validation", "test")
+
+    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        row = self.draw(np.random.default_rng(0), 1, "train")
+        return {k: ((self.batch_size, *a.shape[1:]), a.dtype) for k, a in row.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """digest (of the validation set), and what a problem adds: vocab_size and num_classes, the
+        numbers of symbols of inputs and targets, and how they are written."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, rows in sorted(self._whole("validation").items()):
+            digest.update(f"\0{name} {rows.shape} {rows.dtype}\0".encode() + rows.tobytes())
+        return {"digest": digest.hexdigest(), **self.about()}
+
+    @property
+    def read_threads(self) -> int:
+        """Threads that making batches keeps busy."""
+        return 1
+
+    def _whole(self, split: str) -> Batch:
+        return self.draw(np.random.default_rng(_STREAMS[split]), self.eval_size, split)
+
+
+def held_out(
+    size: int, eval_size: int, rng: np.random.Generator, rows: int, split: str
+) -> np.ndarray:
+    """Places [N] in a list of that size, those of no split ever in another.
+
+    Those of training are `rows` drawn by rng; those of an evaluation all of its eval_size.
+    """
+    order = np.random.default_rng(0).permutation(size)
+    if split == "train":
+        return order[2 * eval_size :][rng.integers(0, size - 2 * eval_size, rows)]
+    return order[:eval_size] if split == "validation" else order[eval_size : 2 * eval_size]
+
+
+def vocabularies(inputs: list[str], outputs: list[str]) -> dict[str, Any]:
+    """How many symbols there are of inputs and of targets, and how they are written."""
+    return {
+        "vocab_size": len(inputs),
+        "num_classes": len(outputs),
+        "input_symbols": inputs,
+        "output_symbols": outputs,
+    }
+
+
+def at_least(data: Any, least: int, *fields: str) -> None:
+    """Refuses, by UserError, fields below the least that is possible."""
+    for field in fields:
+        if getattr(data, field) < least:
+            raise UserError(
+                f"--data.{field}={getattr(data, field)} is not possible; {least} is the least."
+            )

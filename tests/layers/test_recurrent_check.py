@@ -1,0 +1,94 @@
+"""What a recurrent layer refuses, in one line that says what is valid."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.char_lm import CharLM
+from nets.elman import Elman
+from nets.gru import GRU
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
+from tests.layers.accumulator import Accumulator
+
+BATCH, TIME, INPUTS, UNITS = 5, 6, 3, 2
+X = jnp.zeros((BATCH, TIME, INPUTS))
+
+
+def init(model, method="__call__", *arguments, **options):
+    call = functools.partial(model.init, method=method, **options)
+    return jax.eval_shape(call, jax.random.key(0), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Recurrent(Elman(2), layers=0), "layers=0 .* 1 is the least"),
+        (Recurrent(Elman(2), lookahead=2), "lookahead=2 is for bidirectional=True"),
+        (Recurrent(Elman(2), lookahead=-1, bidirectional=True), "lookahead=-1 .* 0 is the least"),
+        (Recurrent(Elman(2), chunk=0), "chunk=0 .* 1 is the least"),
+        (Recurrent(Elman(2), merge="mean"), "merge='mean': valid are concat, sum, average, none"),
+        (
+            Recurrent(Elman(2), bidirectional=True, layers=2, merge="none"),
+            "merge='none' is for one layer, not for layers=2",
+        ),
+        (Recurrent(Elman(2), backend="fuse"), "backend='fuse': valid are auto, scan, fused, cudnn"),
+        (
+            Recurrent(Accumulator(INPUTS), backend="fused"),
+            "'fused' cannot run this layer: Accumulator",
+        ),
+        (Recurrent(Elman(2), dropout=1.0), "dropout=1.0: valid are probabilities from 0 to below"),
+        (Recurrent(Elman(2), recurrent_dropout=-0.1), "^recurrent_dropout=-0.1: valid are"),
+        (Recurrent(Elman(2), dropout=float("nan")), "dropout=nan: valid are"),
+        (Recurrent(LSTM(2), zoneout=(0.1, 3.0)), "zoneout=3.0: valid are"),
+        (Recurrent(LSTM(2), zoneout=(-1.0, 0.1)), "zoneout=-1.0: valid are"),
+        (
+            Recurrent(LSTM(2), zoneout=(0.1,)),
+            r"zoneout=\(0.1,\) .* each of c, h, what LSTM",
+        ),
+        (Recurrent(GRU(2, reset="befor")), "^reset='befor': valid are after, before"),
+        (Recurrent(GRU(2, update_gate="kep")), "^update_gate='kep': valid are keep, replace"),
+    ],
+)
+def test_fields(model, message):
+    with pytest.raises(ValueError, match=message):
+        init(model, "__call__", X)
+
+
+def test_no_stream_in_both_directions():
+    both = Recurrent(Elman(UNITS), bidirectional=True)
+    with pytest.raises(ValueError, match="bidirectional layer has no streaming form"):
+        init(both, "step", both.initial_carry((BATCH, INPUTS)), X[:, 0])
+
+
+def test_lengths():
+    model = Recurrent(GRU(UNITS))
+    for lengths, wrong in (([6, 7, 0, 1, 8], "7"), ([6, -2, 0, 1, 6], "-2")):
+        with pytest.raises(ValueError, match=f"length {wrong} .*0 to 6 are valid"):
+            model.init(jax.random.key(0), X, lengths=jnp.array(lengths))
+    for kind in ("float32", "bool"):
+        with pytest.raises(ValueError, match=f"lengths are {kind}; integers are valid"):
+            init(model, "__call__", X, lengths=np.ones(BATCH, kind))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"layers": 1}, "the carry has 1 layers of 1 directions, and layers=2 of 1 are needed"),
+        ({"layers": 3}, "the carry has 3 layers of 1, 1, 1 directions, and layers=2 of 1"),
+        ({"layers": 2, "bidirectional": True}, "2 layers of 2, 2 directions, and layers=2 of 1"),
+    ],
+)
+def test_a_carry_of_another_depth(given, message):
+    carry = Recurrent(Elman(UNITS), **given).initial_carry((BATCH, INPUTS))
+    with pytest.raises(ValueError, match=message):
+        init(Recurrent(Elman(UNITS), layers=2), "__call__", X, carry)
+
+
+@pytest.mark.parametrize("field", ["dropout", "embed_dropout", "recurrent_dropout"])
+def test_dropouts_of_a_language_model(field):
+    with pytest.raises(ValueError, match=f"^{field}=1.5: valid are probabilities"):
+        init(CharLM(5, GRU(4), **{field: 1.5}), "__call__", jnp.zeros((2, 3), int), train=False)

@@ -1,0 +1,60 @@
+"""A user's mistake is one line on standard error and exit code 2, before anything is written."""
+
+import pytest
+
+from tests.launching import launch, main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--experiment=lenet5_digit"], "no experiment 'lenet5_digit'. Did you mean lenet5_digits"),
+        (["trian", "--experiment=mlp_digits"], "unknown verb 'trian'"),
+        ([], "--experiment=NAME is needed"),
+        (["--experiment=mlp_digits", "--step=3"], "Unknown command line flag 'step'"),
+        (["--experiment=mlp_digits", "--optimizer.learning_rat=3"], "optimizer.learning_rate"),
+        (["--experiment=mlp_digits", "--steps=many"], "'many' is not an integer"),
+        (["--experiment=mlp_digits", "--steps=-5"], "--steps=-5 is not possible"),
+        (["--experiment=mlp_digits", "--steps", "0"], "--steps=0 is not possible"),
+        (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
+        (["--experiment=mlp_digits", "--data.batch_size=5000"], "has 1257 training images"),
+        (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),
+        (["--experiment=mlp_digits", "--best=f1"], "--best=f1 is no metric; there are"),
+        (["--experiment=mlp_digits", "--model.num_classes=7"], "the data has 10"),
+        (["--experiment=mlp_digits", "--ema=2"], "--ema=2.0 is not possible"),
+        (["--experiment=mlp_digits", "--optimizer.rule=sdg"], "not one of sgd"),
+        (["--experiment=mlp_digits", "--optimizer.momentum=1"], "at least 0 and below 1"),
+        (["--experiment=mlp_digits", "--init_from=nowhere"], "nowhere holds no intact checkpoint"),
+        (["--experiment=lenet5_digits", "--data.image_size=20"], "not [64, 20, 20, 1]"),
+        (["--experiment=lenet5_digits", "--data.path=none.npz"], "none.npz"),
+        (["--experiment=lenet5_mnist", "--data.data_dir=nowhere"], "array_record"),
+        (["--experiment=char_lstm_shakespeare", "--data.data_dir=nowhere"], "array_record"),
+        (["--experiment=char_lstm_python", "--data.path=nowhere.txt"], "nowhere.txt"),
+        (["--experiment=char_lstm_python", "--data.path={tiny}"], "--data.batch_size"),
+        (["--experiment=char_lstm_python", "--data.path={empty}"], "empty.txt has 0 characters"),
+        (["eval", "--workdir=nowhere"], "--experiment=NAME is needed"),
+        (["eval", "--experiment=mlp_digits", "--workdir=nowhere"], "nowhere holds no run"),
+        (["sample", "--experiment=mlp_digits"], "nothing to sample"),
+        (["--experiment=mlp_digits", "--workdir={tiny}"], "is a file; a directory is needed"),
+        (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
+        (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tiny = tmp_path / "full" / "tiny.txt"
+    tiny.parent.mkdir()
+    tiny.write_text("too short")
+    empty = tiny.with_name("empty.txt")
+    empty.touch()
+    arguments = [a.format(tiny=tiny, empty=empty, folder=tiny.parent) for a in arguments]
+    assert main(*arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+    assert captured.err.startswith("launch.py: ")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["empty.txt", "full", "tiny.txt"]
+
+
+def test_a_mistake_leaves_with_2(tmp_path):
+    out, err = launch("--experiment=lenet5_digit", cwd=tmp_path, code=2)
+    assert out == "" and err.count("\n") == 1
