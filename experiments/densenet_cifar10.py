@@ -13,13 +13,14 @@ normalisation.
 Measured: pending
 """
 
+from nets.data.cifar import epoch
 from nets.data.images import Images
 from nets.densenet import DenseNetBC100
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
-EPOCH = 45_000 // 64
+EPOCH = epoch(64)
 
 
 def experiment() -> Experiment:

@@ -9,8 +9,9 @@ parts of random area and shape, mirrored. Thinner nets by `--model.width=0.5`, s
 instead.
 
 Batches of 96 are those of v2. The paper keeps from very small parts, and from weight decay of
-depthwise kernels: here parts are as for all others, and all kernels have 4e-5. Here one update
-follows another, there several machines made them at once.
+depthwise kernels: here parts are as for all others, and all kernels have 4e-5. Of Inception-v3's
+recipe there is neither the average of the parameters nor the clipping of gradients here. Here one
+update follows another, there several machines made them at once.
 
 Measured: not trained here, for want of the data; 4,231,976 parameters and 568.7 M multiply-adds an
 image by `python launch.py show --experiment=mobilenet_v1_imagenet`.

@@ -7,8 +7,9 @@ Sandler et al. 2018, section 6.1: RMSProp with decay and momentum 0.9, weight de
 wider nets by `--model.width=0.75`. Images in class folders train and validation are read by
 `--data.path` instead.
 
-The paper gives no epsilon, here 1 as in the authors' release, and no length, here 300 epochs. Here
-one update follows another, there 16 machines made them at once.
+The paper gives no epsilon, here 1 as in the authors' release, and no length, here 300 epochs. There
+is neither an average of the parameters nor a clipping of gradients here. Here one update follows
+another, there 16 machines made them at once.
 
 Measured: not trained here, for want of the data; 3,504,872 parameters and 300.8 M multiply-adds an
 image by `python launch.py show --experiment=mobilenet_v2_imagenet`.

@@ -9,7 +9,7 @@ decays by 0.9999 a step; parts of random area and shape, mirrored. The small net
 instead.
 
 The paper gives no decay of the mean square, here 0.9, no epsilon, here 0.001, and no length, here
-600 epochs.
+600 epochs. Colours are left alone here.
 
 Measured: not trained here, for want of the data; 5,483,032 parameters and 216.6 M multiply-adds an
 image by `python launch.py show --experiment=mobilenet_v3_imagenet`.

@@ -9,8 +9,10 @@ with a probability that grows to 0.3. Images in class folders train and validati
 `--data.path` instead.
 
 What the paper does not give is Inception-v3's: batches of 32, momentum 0.9, a rate of 0.045 times
-0.94 every two epochs for 100 epochs, weight decay 4e-5, the average's decay of 0.9999. Here one
-update follows another, there 50 machines made them together.
+0.94 every two epochs for 100 epochs, weight decay 4e-5, the average's decay of 0.9999; but for the
+clipping of gradients, of which there is none. The 0.3 is the authors' release's, where it is
+reached after 250,000 steps, here at the end. Here one update follows another, there 50 machines
+made them together.
 
 Measured: not trained here, for want of the data; 93,320,934 parameters and 23.783 G multiply-adds
 an image by `python launch.py show --experiment=nasnet_large_imagenet`.

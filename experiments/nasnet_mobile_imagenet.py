@@ -8,8 +8,9 @@ parts of random area and shape, mirrored, as for Inception-v3, images of 224 pix
 folders train and validation are read by `--data.path` instead.
 
 What the paper does not give is Inception-v3's: batches of 32, momentum 0.9, a rate of 0.045 times
-0.94 every two epochs for 100 epochs, weight decay 4e-5, the average's decay of 0.9999. Here one
-update follows another, there 50 machines made them together.
+0.94 every two epochs for 100 epochs, weight decay 4e-5, the average's decay of 0.9999; but for the
+clipping of gradients, of which there is none. No paths are dropped, as in the authors' release of
+this net. Here one update follows another, there 50 machines made them together.
 
 Measured: not trained here, for want of the data; 7,701,218 parameters and 563.6 M multiply-adds an
 image by `python launch.py show --experiment=nasnet_mobile_imagenet`.

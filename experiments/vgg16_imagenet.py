@@ -6,12 +6,14 @@ Simonyan and Zisserman 2015, section 3.1: batches of 256, momentum 0.9, weight d
 steps (74 epochs) at a rate of 0.01 that is divided by ten when the validation accuracy stops
 improving; parts of 224 pixels of the image with its shorter side drawn from 256 to 512, mirrored,
 with AlexNet's noise of colour; dropout 0.5. The other depths by `--model.depth=11`, 13 or 19; the
-paper's A and A-LRN saw one size, `--data.short_side=256,256`. Images in class folders train and
-validation are read by `--data.path` instead.
+paper's nets of 11 and 13 layers saw one size, `--data.short_side=256,256`. Images in class folders
+train and validation are read by `--data.path` instead.
 
-The paper starts deep nets from shallow ones and tests on whole images at several sizes; here all
-layers start as He et al. 2015 and the middle of the image at 256 is tested. How long it waits
-before it divides is not said: here five epochs. Weight decay spares biases here.
+The paper starts deep nets from shallow ones, those of drawn sizes from one trained at 384, and
+tests on whole images at several sizes; here convolutions start as He et al. 2015 and dense layers
+normal with a deviation of 0.01, all sizes are drawn from the start, and the middle of the image at
+256 is tested. How long it waits before it divides is not said: here five epochs. Weight decay
+spares biases here.
 
 Measured: not trained here, for want of the data; 138,357,544 parameters and 15.470 G multiply-adds
 an image by `python launch.py show --experiment=vgg16_imagenet`.

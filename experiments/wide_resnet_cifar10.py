@@ -13,13 +13,14 @@ normalisation, and padding is black, not reflected.
 Measured: pending
 """
 
+from nets.data.cifar import epoch
 from nets.data.images import Images
 from nets.resnet_cifar import WideResNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
-EPOCH = 45_000 // 128
+EPOCH = epoch(128)
 
 
 def experiment() -> Experiment:

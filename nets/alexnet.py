@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.adaptive_pooling import adaptive_average
+from nets.layers.classifier import logits
 from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import local_response_norm
@@ -60,7 +61,8 @@ class AlexNet(nn.Module):
         check_images(self, x, 63)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(Conv, kernel_init=HE, **dtypes)
-        dense = functools.partial(nn.Dense, kernel_init=nn.initializers.normal(0.01), **dtypes)
+        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         seen = {}
         x = conv(64, (11, 11), strides=4, padding=2, name="features_0")(x)
@@ -76,8 +78,7 @@ class AlexNet(nn.Module):
         if self.num_classes:
             seen["fc6"] = x = nn.relu(dense(self.hidden, name="classifier_1")(drop(x)))
             seen["fc7"] = x = nn.relu(dense(self.hidden, name="classifier_4")(drop(x)))
-            wide = jnp.promote_types(self.dtype, jnp.float32)
-            x = dense(self.num_classes, dtype=wide, name="classifier_6")(x)
+            x = logits(self.num_classes, **start, name="classifier_6")(x)
         return (x, seen) if stages else x
 
     @property
@@ -147,6 +148,5 @@ class AlexNetOriginal(nn.Module):
         if self.num_classes:
             seen["fc6"] = x = nn.relu(dense(self.hidden, **ones, name="fc6")(x))
             seen["fc7"] = x = nn.relu(dense(self.hidden, **ones, name="fc7")(drop(x)))
-            wide = jnp.promote_types(self.dtype, jnp.float32)
-            x = dense(self.num_classes, dtype=wide, name="fc8")(drop(x))
+            x = logits(self.num_classes, **start, name="fc8")(drop(x))
         return (x, seen) if stages else x

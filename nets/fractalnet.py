@@ -58,7 +58,8 @@ class FractalNet(nn.Module):
         drop_path: probability of local dropping; the paper's is 0.15. 0 is without any drop-path.
         global_share: share of the batches whose drop-path is global.
         column: the one column that is computed, 1 (the shortest) to C; None is all of them. The
-            variables of the whole net serve any of its columns.
+            variables of the whole net serve any of its columns, and are what `init` gives for one,
+            too.
         num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
             result is `features`.
         dtype: what it computes in.
@@ -100,7 +101,8 @@ class FractalNet(nn.Module):
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
         dropping = train and self.drop_path > 0 and self.column is None
         chosen = self._chosen() if dropping else None
-        columns = range(1, self.columns + 1) if self.column is None else (self.column,)
+        whole = self.column is None or self.is_initializing()
+        columns = range(1, self.columns + 1) if whole else (self.column,)
         outputs = {}
         if self.stem == "imagenet":
             wide = functools.partial(conv, window=(7, 7), strides=2, padding=3)

@@ -220,12 +220,11 @@ class AuxiliaryHead(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Maps x [B, H, W, C], averaged to 4x4 places, to logits, float32 at least."""
-        dense = functools.partial(nn.Dense, param_dtype=self.param_dtype)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = self.unit(128, name="conv")(x)
-        x = nn.relu(dense(1024, dtype=self.dtype, name="fc1")(x.reshape(x.shape[0], -1)))
+        x = nn.relu(nn.Dense(1024, **dtypes, name="fc1")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        wide = jnp.promote_types(self.dtype, jnp.float32)
-        return dense(self.num_classes, dtype=wide, name="fc2")(x)
+        return logits(self.num_classes, **dtypes, name="fc2")(x)
 
 
 def he_conv(**dtypes) -> Callable[..., nn.Module]:

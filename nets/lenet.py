@@ -198,7 +198,8 @@ class ZipNet(nn.Module):
     Stages: H1 [B, 8, 8, 12], H2 [B, 4, 4, 12], H3 [B, 30].
 
     Attributes:
-        num_classes: number of outputs.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no output layer, the
+            result is H3.
         background: what lies beyond the border of the image and of H1; the paper's is -1.
         dtype: what it computes in.
         param_dtype: what it stores.
@@ -216,9 +217,10 @@ class ZipNet(nn.Module):
         """Maps x [B, 16, 16, 1] to outputs [B, num_classes] in +-1.7159, float32 at least.
 
         Raises:
-            ValueError: for another size or more than one channel.
+            ValueError: for another size or more than one channel; or `num_classes` is None.
         """
         _check_size(self, x, 16, channels=1)
+        check_head(self)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(TableConv, 12, stride=2, unit_biases=True, **dtypes)
         outputs = {}
@@ -226,9 +228,10 @@ class ZipNet(nn.Module):
         outputs["H2"] = x = squash(conv(table=H2_TABLE, name="H2")(_frame(x, 2, self.background)))
         x = x.reshape(x.shape[0], -1)
         outputs["H3"] = x = squash(_dense(30, 192, **dtypes, name="H3")(x))
-        dtypes["dtype"] = _at_least_float32(self.dtype)
-        answer = squash(_dense(self.num_classes, 30, **dtypes, name="output")(x))
-        return (answer, outputs) if stages else answer
+        if self.num_classes:
+            dtypes["dtype"] = _at_least_float32(self.dtype)
+            x = squash(_dense(self.num_classes, 30, **dtypes, name="output")(x))
+        return (x, outputs) if stages else x
 
 
 class Subsampling(nn.Module):

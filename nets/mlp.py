@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import logits
+from nets.layers.image_check import check_head
 from nets.types import Activation
 
 
@@ -15,7 +17,8 @@ class MLP(nn.Module):
 
     Attributes:
         widths: number of units of each hidden layer.
-        num_classes: number of outputs.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no output layer, the
+            result is the last of the hidden units.
         activation: nonlinearity of the hidden units.
         dropout: probability of dropping a hidden unit while training.
         dtype: what it computes in.
@@ -36,18 +39,19 @@ class MLP(nn.Module):
         """Maps x [B, ...] to logits [B, num_classes], float32 at least; with `stages` also those.
 
         Needs the key `dropout` while training, if there is any.
+
+        Raises:
+            ValueError: `num_classes` is None, or `dropout` no probability.
         """
+        check_head(self)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         outputs = {}
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.widths):
             name = f"hidden_{i}"
-            x = nn.Dense(width, dtype=self.dtype, param_dtype=self.param_dtype, name=name)(x)
+            x = nn.Dense(width, **dtypes, name=name)(x)
             outputs[name] = x = self.activation(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        logits = nn.Dense(
-            self.num_classes,
-            dtype=jnp.promote_types(self.dtype, jnp.float32),
-            param_dtype=self.param_dtype,
-            name="output",
-        )(x)
-        return (logits, outputs) if stages else logits
+        if self.num_classes:
+            x = logits(self.num_classes, **dtypes, name="output")(x)
+        return (x, outputs) if stages else x

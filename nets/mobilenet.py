@@ -15,9 +15,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.classifier import conv_and_norm, logits
-from nets.layers.convolution import Conv
 from nets.layers.image_check import check_images
-from nets.layers.normalisation import BatchNorm
 from nets.layers.pooling import global_average
 from nets.layers.window import Padding
 from nets.types import Activation
@@ -100,9 +98,10 @@ class MobileNetV1(nn.Module):
             return max(int(channels * self.width), 8)
 
         seen = {}
-        seen["stem"] = x = unit(thinned(32), 3, 2, name="features_0")(x)
+        seen["stem"] = x = unit(thinned(32), window=3, strides=2, name="features_0")(x)
         for i, (channels, strides) in enumerate(V1, 1):
-            x = unit(x.shape[-1], 3, strides, groups=x.shape[-1], name=f"features_{i}_0")(x)
+            depthwise = {"window": 3, "strides": strides, "groups": x.shape[-1]}
+            x = unit(x.shape[-1], **depthwise, name=f"features_{i}_0")(x)
             seen[f"block{i}"] = x = unit(thinned(channels), name=f"features_{i}_1")(x)
         seen["features"] = x = global_average(x)
         if self.num_classes:
@@ -159,8 +158,8 @@ class MobileNetV2(nn.Module):
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         made = {"activation": nn.relu6, "conv": conv, "norm": norm}
         seen = {}
-        stem = ConvNorm(multiple_of_8(32 * self.width), 3, 2, **made, name="features_0")
-        seen["stem"] = x = stem(x)
+        thin = multiple_of_8(32 * self.width)
+        seen["stem"] = x = ConvNorm(thin, **made, window=3, strides=2, name="features_0")(x)
         place = 0
         for expansion, channels, blocks, first in V2:
             for block in range(blocks):
@@ -194,22 +193,22 @@ class ConvNorm(nn.Module):
 
     Attributes:
         features: number of output channels F.
+        conv, norm: what make its parts, the convolution without bias.
         window: size of the kernel along either axis.
         strides: step between neighbouring outputs.
         groups: parts of the channels that do not see each other.
         padding: as in `Conv`; None is torchvision's, (window - 1) / 2 on every side.
         activation: nonlinearity.
-        conv, norm: what make its parts, the convolution without bias.
     """
 
     features: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
     window: int = 1
     strides: int = 1
     groups: int = 1
     padding: Padding | None = None
     activation: Activation | None = None
-    conv: Callable[..., nn.Module] = Conv
-    norm: Callable[..., nn.Module] = BatchNorm
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -259,8 +258,9 @@ class InvertedResidual(nn.Module):
         """Maps x [B, H, W, C] to [B, H / strides, W / strides, F], rounded up."""
         unit = functools.partial(ConvNorm, conv=self.conv, norm=self.norm)
         wide = functools.partial(unit, self.expanded, activation=self.activation)
+        depthwise = {"window": self.window, "strides": self.strides, "groups": self.expanded}
         chain = [wide] if self.expanded != x.shape[-1] else []
-        chain += [functools.partial(wide, self.window, self.strides, groups=self.expanded)]
+        chain += [functools.partial(wide, **depthwise)]
         chain += [self.excite] if self.excite else []
         if self.sequence == "block":
             chain += [functools.partial(unit, self.features)]

@@ -116,7 +116,8 @@ class MobileNetV3(nn.Module):
         made = {"conv": conv, "norm": functools.partial(norm, momentum=0.99, epsilon=1e-3)}
         active = functools.partial(ConvNorm, activation=nn.hard_swish, **made)
         seen = {}
-        seen["stem"] = x = active(multiple_of_8(16 * self.width), 3, 2, name="features_0")(x)
+        thin = multiple_of_8(16 * self.width)
+        seen["stem"] = x = active(thin, window=3, strides=2, name="features_0")(x)
         for i, row in enumerate(bottlenecks, 1):
             expanded = multiple_of_8(row.expanded * self.width)
             excite = functools.partial(
@@ -145,7 +146,7 @@ class MobileNetV3(nn.Module):
 
 
 MobileNetV3Large = MobileNetV3
-"""Large, as it stands."""
+"""Large, of table 1, as it stands."""
 
 MobileNetV3Small = functools.partial(MobileNetV3, variant="small")
-"""2,542,856 parameters for three channels and 1,000 classes; 56.5 M multiply-adds at 224 px."""
+"""Small, of table 2."""

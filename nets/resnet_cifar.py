@@ -30,8 +30,9 @@ class CifarResNet(nn.Module):
     normal.
 
     `scan_blocks` is for the deepest on an accelerator, which would take minutes to compile: a CPU
-    takes many times longer to train convolutions in a scan. `nets.layers.scan_blocks` converts the
-    variables.
+    takes many times longer to train convolutions in a scan. Forward and gradient of depth 1202 at
+    batch 128 are traced in 0.6 s and compiled in 5.0 s on one core of a CPU.
+    `nets.layers.scan_blocks` converts the variables.
 
     Attributes:
         depth: number of layers with weights; the paper's are 20, 32, 44, 56, 110 and 1202.

@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.adaptive_pooling import adaptive_average
+from nets.layers.classifier import logits
 from nets.layers.convolution import HE, Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import BatchNorm
@@ -75,7 +76,8 @@ class VGG(nn.Module):
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(Conv, window=(3, 3), padding=1, kernel_init=HE, **dtypes)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
-        dense = functools.partial(nn.Dense, kernel_init=nn.initializers.normal(0.01), **dtypes)
+        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         seen, place = {}, 0  # place: where torchvision's list of layers is
         for stage, (width, count) in enumerate(zip(WIDTHS, DEPTHS[self.depth], strict=True), 1):
@@ -91,8 +93,7 @@ class VGG(nn.Module):
         if self.num_classes:
             seen["fc6"] = x = nn.relu(dense(self.hidden, name="classifier_0")(x))
             seen["fc7"] = x = nn.relu(dense(self.hidden, name="classifier_3")(drop(x)))
-            wide = jnp.promote_types(self.dtype, jnp.float32)
-            x = dense(self.num_classes, dtype=wide, name="classifier_6")(drop(x))
+            x = logits(self.num_classes, **start, name="classifier_6")(drop(x))
         return (x, seen) if stages else x
 
     @property

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.classifier import logits
 from nets.layers.convolution import Conv
 from nets.layers.image_check import check_images
 from nets.layers.normalisation import local_response_norm
@@ -77,6 +78,5 @@ class ZFNet(nn.Module):
         if self.num_classes:
             seen["fc6"] = x = nn.relu(dense(self.hidden, name="fc6")(x))
             seen["fc7"] = x = nn.relu(dense(self.hidden, name="fc7")(drop(x)))
-            wide = jnp.promote_types(self.dtype, jnp.float32)
-            x = dense(self.num_classes, dtype=wide, name="fc8")(drop(x))
+            x = logits(self.num_classes, **start, name="fc8")(drop(x))
         return (x, seen) if stages else x

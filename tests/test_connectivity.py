@@ -82,5 +82,5 @@ def test_side_by_side_each_answers_as_alone():
 def test_unknown_connections_and_axes_are_refused():
     with pytest.raises(ValueError, match="valid are full, local, shared"):
         init(Connected("sparse", num_classes=10))
-    with pytest.raises(ValueError, match=r"\[B, H, W, C\], not \[2, 400\]"):
+    with pytest.raises(ValueError, match=r"images \[B, H, W, C\] .*, not \[2, 400\]"):
         init(MODELS["full"], jax.ShapeDtypeStruct((2, 400), jnp.float32))

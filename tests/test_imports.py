@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
 TASK = MODEL | {"optax", "nets.tasks", "nets.errors"}
 DATA = {"numpy", "grain", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
-DATA |= {"skimage"}  # inside a function alone
+DATA |= {"skimage", "sentencepiece"}  # inside a function alone
 ENGINE = {"orbax", "absl", "tensorboardX", "matplotlib", "rich", "nets.train"}
 FOREIGN = {"torch", "safetensors"}  # inside a function alone
 # room -> what it may import beside Python's own library; families may build on families

@@ -38,6 +38,9 @@ from tests.launching import launch, main
         (["--experiment=mlp_digits", "--workdir={tiny}"], "is a file; a directory is needed"),
         (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
         (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
+        (["show", "--experiment=matched_filter", "--model.window=0"], "window=(0,): valid are"),
+        (["show", "--experiment=lenet5_digits", "--model.dropout=1"], "LeNet5.dropout=1.0: valid"),
+        (["show", "--experiment=lenet5_digits", "--task.smoothing=2"], "--task.smoothing=2.0 is"),
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, capsys):

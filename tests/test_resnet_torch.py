@@ -80,6 +80,7 @@ def preactivated_bottleneck():
             {"groups": 4, "width_per_group": 32},
             functools.partial(bottleneck, groups=4, inner=(16, 32)),
         ),
+        ({"width_per_group": 128}, functools.partial(bottleneck, inner=(16, 32))),
         ({"block": "basic", "version": "v2"}, preactivated_basic),
         ({"version": "v2"}, preactivated_bottleneck),
     ],

@@ -1,5 +1,6 @@
 """Texts by split: Python's own documentation and source, Tiny Shakespeare, a person's files."""
 
+import gzip
 import hashlib
 import os
 import re
@@ -116,10 +117,10 @@ def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) ->
                 f"--data.path={path} has no file whose name ends in {', '.join(suffixes)}; say "
                 "--data.suffixes=SUFFIX,SUFFIX,..."
             )
-        texts = (_read(root / name, f"{path}: {name}") for name in names)
+        texts = (read(root / name, f"--data.path={path}: {name}") for name in names)
         text = "\n".join(text for text in texts if text)
     else:
-        text = _read(root, path)
+        text = read(root, f"--data.path={path}")
     ends = [round(len(text) * (1 - validation - test)), round(len(text) * (1 - test))]
     return {
         "train": text[: ends[0]],
@@ -145,13 +146,20 @@ def _digest(name: str) -> bytes:
     return hashlib.blake2b(os.fsencode(name)).digest()
 
 
-def _read(path: Path, shown: str) -> str:
+def read(path: Path, shown: str) -> str:
+    """The text of a UTF-8 file, unpacked first where its name ends in .gz.
+
+    Raises:
+        UserError: it cannot be read or is not UTF-8; `shown` is how it was given.
+    """
     try:
-        return path.read_bytes().decode("utf-8")
+        stored = path.read_bytes()
+        return (gzip.decompress(stored) if path.suffix == ".gz" else stored).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"--data.path={shown} is not UTF-8: byte {error.object[error.start]:#04x} at offset "
-            f"{error.start}."
+            f"{shown} is not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}."
         ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{shown} is not a whole gzip file: {error}.") from None
     except OSError as error:
-        raise UserError(f"--data.path={shown} cannot be read: {error.strerror}.") from None
+        raise UserError(f"{shown} cannot be read: {error.strerror}.") from None

@@ -106,6 +106,12 @@ def held_out(
     return order[:eval_size] if split == "validation" else order[eval_size : 2 * eval_size]
 
 
+def until_end(targets: np.ndarray) -> np.ndarray:
+    """The mask [B, U] float32 of targets [B, U]: their symbols and the first 0, the end."""
+    before = np.pad(targets[:, :-1] > 0, ((0, 0), (1, 0)), constant_values=True)
+    return before.astype(np.float32)
+
+
 def vocabularies(inputs: list[str], outputs: list[str]) -> dict[str, Any]:
     """How many symbols there are of inputs and of targets, and how they are written."""
     return {

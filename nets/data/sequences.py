@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.generated import Batch, Generated, at_least, held_out, vocabularies
+from nets.data.generated import Batch, Generated, at_least, held_out, until_end, vocabularies
 from nets.data.numerals import numbers
 from nets.errors import UserError
 
@@ -189,8 +189,7 @@ class NumberWords(Generated):
         inputs, targets, _ = numbers(self.greatest)
         chosen = held_out(self.greatest + 1, self.eval_size, rng, rows, split)
         targets = targets[chosen]
-        mask = np.pad(targets[:, :-1] > 0, ((0, 0), (1, 0)), constant_values=True)
-        return {"inputs": inputs[chosen], "targets": targets, "mask": mask.astype(np.float32)}
+        return {"inputs": inputs[chosen], "targets": targets, "mask": until_end(targets)}
 
     def about(self) -> dict[str, Any]:
         return vocabularies(["", *numbers(self.greatest)[2]], ["", *"0123456789"])

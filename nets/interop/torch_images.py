@@ -33,6 +33,14 @@ def images_from_torch(
         variables = jax.eval_shape(functools.partial(model.init, train=False), key, images)
         variables = images_from_torch(read("resnet50.pth"), model, variables)
 
+    The images have to be those that the weights were trained on: RGB in 0..1, less the mean 0.485,
+    0.456, 0.406, over the standard deviation 0.229, 0.224, 0.225. But torchvision's GoogLeNet and
+    Inception-v3, with their own weights, turn these inside (`transform_input`) into -1..1, which
+    is what the weights want here: (x - 0.5) / 0.5, `normalise="signed"` of `nets.data.images`.
+
+    torchvision's ResNets are `version="v1.5"`; "v1" has the same names and shapes, takes the same
+    weights, and is another function.
+
     Args:
         state_dict: tensors or arrays by name. What is returned are copies, of the same types.
         model: what the weights are for. Its `flattened`, if it has that, says which linear layers

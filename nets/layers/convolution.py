@@ -139,8 +139,8 @@ def convolve(
     """What `Conv` computes, without bias.
 
     On a CPU it is put together from matmuls where XLA's own form, or its gradient, is slow: for
-    1x1 windows, small images of few channels, groups, and the kernel's gradient of many channels.
-    Elsewhere all is `lax.conv_general_dilated`.
+    1x1 windows, images smaller than the window, small ones of few channels, groups, and the
+    kernel's gradient of many channels. Elsewhere all is `lax.conv_general_dilated`.
 
     Args:
         x: [B, *spatial, C].
@@ -202,6 +202,8 @@ def _cpu_form(x_shape, kernel_shape, strides, pads, dilation):
         return _tap_by_tap if taps <= 64 else None  # hundreds of them take long to compile
     if set(window) == {1} and not np.any(pads):
         return _pointwise
+    if taps <= 64 and any(n < side for n, side in zip(sizes, window, strict=True)):
+        return _tap_by_tap  # the general form takes 50 times as long where images end
     row = sizes[-1]
     few = channels % 8 and features <= 16 and row * channels <= 144 and row <= 7 * window[-1]
     if len(window) == 2 and few and set(dilation) == {1}:

@@ -87,6 +87,11 @@ class Classify:
                 "heads here: say --model.auxiliary=true where it can have them, or "
                 "--task.auxiliary=0."
             )
+        if getattr(model, "auxiliary", False) and not self.auxiliary:
+            raise UserError(
+                f"--task.auxiliary={self.auxiliary} trains no auxiliary head, and "
+                f"{type(model).__name__} has some: say --model.auxiliary=false, or give a weight."
+            )
         if self.maps:
             check_stages(model, batch[self.inputs], self.maps)
         kept = flax.core.DenyList("intermediates")

@@ -12,7 +12,7 @@ from nets.errors import UserError
 from nets.layers.convolution import convolve
 from nets.layers.filters import apply_filter, matched_filter
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence import quotient, weighed
+from nets.tasks.sequence import means, quotient, weighed
 from nets.tasks.sequence_views import real
 from nets.tasks.views import Lines, Panels, Text, View
 
@@ -56,7 +56,7 @@ class FindPulse:
         return quotient(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return {k: float(s / w) for k, (s, w) in sums.items()}
+        return means(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:

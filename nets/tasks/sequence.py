@@ -47,7 +47,7 @@ class Regress:
         return quotient(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return {k: float(s / w) for k, (s, w) in sums.items()}
+        return means(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         apply = jax.jit(lambda x: model.apply({"params": params}, x, train=False))
@@ -122,7 +122,7 @@ class Label:
         return truncated_scan(run, model.initial_carry(inputs), xs, k1, k2)[1].swapaxes(0, 1)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return {k: float(s / w) for k, (s, w) in sums.items()}
+        return means(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:
@@ -166,7 +166,7 @@ class Translate:
         return model.apply({"params": params}, inputs, length, method="decode")[0]
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return {k: float(s / w) for k, (s, w) in sums.items()}
+        return means(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         rows = look.real(next(iter(batches)))
@@ -199,3 +199,8 @@ def faultless(right: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
 def quotient(metric: tuple[jax.Array, jax.Array]) -> jax.Array:
     """The mean, from its sum and weight."""
     return metric[0] / metric[1]
+
+
+def means(sums: dict) -> dict[str, float]:
+    """The mean of each metric, from its sum and weight over a whole split."""
+    return {k: float(quotient(metric)) for k, metric in sums.items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from nets.connectivity import CONNECTIONS
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence import quotient, weighed
+from nets.tasks.sequence import means, quotient, weighed
 from nets.tasks.sequence_views import real
 from nets.tasks.views import Images, Lines, Panels, Text, View
 
@@ -39,7 +39,7 @@ class AcrossShifts:
         return quotient(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return {k: float(s / w) for k, (s, w) in sums.items()}
+        return means(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:

@@ -60,7 +60,12 @@ def test_npz_digest_is_that_of_the_content(saved):
         ({"y_train": np.eye(50, dtype=int)}, r"shape \(50, 50\)"),
         ({"y_train": np.arange(50) % 4 - 1}, "holds -1"),
         ({"y_train": np.arange(50) % 4 + 1}, r"0 to 4; it has none of \[0\]"),
-        ({"y_test": np.arange(23)}, r"0 to 22; it has none of \[4, 5"),
+        (
+            {"y_test": np.arange(23)},
+            r"labels of y_test run to 22.* 0 to 22; it has none of \[4, 5, .* 11\] and 11 more\.$",
+        ),
+        ({"y_train": np.arange(50) % 3, "y_test": np.full(23, 7)}, r"of \[3, 4, 5, 6, 7\]\.$"),
+        ({"y_train": np.arange(50) * 1000}, r"y_train run to 49000, .* and 48943 more\.$"),
         ({"y_train": np.zeros(50, int), "y_test": np.zeros(23, int)}, r"0 to 1.*none of \[1\]"),
     ],
 )  # fmt: skip

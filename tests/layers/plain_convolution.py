@@ -53,6 +53,10 @@ CASES = {
         *((1, 9, 64), (3,), 2, {"dilation": 2, "padding": "CAUSAL", "strides": 3}),
         *(((4, 0),), "_by_taps"),
     ),
+    "image smaller than the window": (
+        *((2, 2, 3, 8), (3, 2), 4, {"padding": 1}),
+        *(((1, 1), (1, 1)), "_tap_by_tap"),
+    ),
     "two groups": ((1, 4, 5, 4), (3, 2), 6, {"groups": 2}, ((1, 1), (0, 1)), "_by_groups"),
     "deep groups": ((1, 2, 3, 128), (2, 2), 2, {"groups": 2}, ((0, 1),) * 2, "_by_groups"),
     "five groups": (

@@ -77,6 +77,8 @@ def test_same_makes_as_many_outputs_as_there_are_strides():
     "shape, window, options, message",
     [
         ((1, 5, 4), (3, 3), {}, r"a window \(3, 3\) takes x of 4 axes, not \(1, 5, 4\)"),
+        ((1, 5, 4), (0,), {}, r"features=6, window=\(0,\): valid are numbers from 1 up"),
+        ((1, 5, 5, 4), (3, -1), {}, r"features=6, window=\(3, -1\)"),
         ((1, 5, 4), (3,), {"groups": 3}, "groups=3 must divide the 4 channels of x and features=6"),
         ((1, 5, 8), (3,), {"groups": 4}, "groups=4 must divide the 8 channels of x and features=6"),
         ((1, 5, 4), (7,), {"padding": 0}, "a window of 7 does not fit into 5 places padded by 0"),
@@ -100,6 +102,21 @@ def test_refusals(shape, window, options, message):
     x = jnp.zeros(shape)
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(Conv(6, window, **options).init, jax.random.key(0), x)
+
+
+@pytest.mark.parametrize("features", [0, -2])
+def test_no_features_are_refused(features):
+    with pytest.raises(ValueError, match=rf"features={features}, window=\(3,\): valid are"):
+        jax.eval_shape(Conv(features, (3,)).init, jax.random.key(0), jnp.zeros((1, 5, 4)))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_weights_for_other_channels_are_refused(groups):
+    model = Conv(6, (3,), groups=groups)
+    variables = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 5, 4)))
+    jax.eval_shape(model.apply, variables, jnp.zeros((1, 5, 4)))
+    with pytest.raises(ValueError, match="^weights for 4 channels, x of 2"):
+        jax.eval_shape(model.apply, variables, jnp.zeros((1, 5, 2)))
 
 
 @pytest.mark.parametrize("shape, groups", [((3, 4, 6), 2), ((3, 2, 5), 2), ((3, 3, 4, 6), 1)])

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +34,34 @@ def test_it_is_a_window_for_each_channel_and_a_mixture(shape, window, multiplier
         y = jit(model.apply)({"params": params}, x)
     each = {**options, "groups": shape[-1]}
     assert_close(y, plain(x, depthwise, pads, **each) @ pointwise + bias)
+
+
+@pytest.mark.parametrize(("window", "multiplier", "dilation"), [(3, 2, 2), (1, 1, 1)])
+def test_a_stream_equals_the_whole(window, multiplier, dilation):
+    model = SeparableConv(
+        4, (window,), padding="CAUSAL", dilation=dilation, multiplier=multiplier, dtype=None
+    )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 9, 3))
+    with jax.enable_x64(True):
+        outline = jax.eval_shape(model.init, jax.random.key(0), x)
+        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), outline)
+        step = jit(functools.partial(model.apply, variables, method="step"))
+        state = np.float64(model.init_state((2, 3)))
+        assert state.shape == (2, (window - 1) * dilation, 3) and not state.any()
+        outputs = []
+        for t in range(9):
+            state, y = step(state, x[:, t])
+            outputs.append(y)
+        assert_close(np.stack(outputs, 1), jit(model.apply)(variables, x))
+        init = functools.partial(model.init, method="step")
+        assert jax.eval_shape(init, jax.random.key(0), state, x[:, 0]) == outline
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": "CAUSAL", "strides": 2}])
+def test_what_is_no_stream_is_refused(options):
+    with pytest.raises(ValueError, match="only a causal convolution of stride 1 runs as a stream"):
+        SeparableConv(4, (3,), **options).init_state((2, 3))
 
 
 def test_parameters_and_cost():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets import inception
 from nets.errors import UserError
 from nets.googlenet import GoogLeNet
 from nets.tasks import classify
@@ -105,6 +106,37 @@ def test_auxiliary_heads_weigh_in_what_is_minimised_alone():
         np.testing.assert_allclose(loss, main, rtol=1e-6)
 
 
+def test_inceptions_auxiliary_head_learns_by_its_own_logits(monkeypatch):
+    """Its bias moves by weight (probability - target), of its own logits alone."""
+    narrow = ((inception.Unit("branch1x1", 4),),)
+    monkeypatch.setattr(inception, "MIXED", {"Mixed_6e": narrow})
+    model, task = inception.InceptionV3(num_classes=3, auxiliary=True), Classify(auxiliary=0.4)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 299, 299, 3)).astype(np.float32)
+    batch, key = {"image": images, "label": np.array([0, 2])}, jax.random.key(1)
+    outlines = jax.eval_shape(functools.partial(task.init, model), key, batch)
+    draw = lambda leaf: rng.uniform(-0.1, 0.1, leaf.shape).astype(np.float32)  # noqa: E731
+    params, state = jax.tree.map(draw, outlines)
+
+    @jax.jit
+    def step(params):
+        def loss(bias):
+            head = params["AuxLogits"] | {"fc": params["AuxLogits"]["fc"] | {"bias": bias}}
+            return task.loss(model, params | {"AuxLogits": head}, state, batch, key, train=True)
+
+        bias = params["AuxLogits"]["fc"]["bias"]
+        slope, (after, _) = jax.grad(loss, has_aux=True)(bias)
+        run = functools.partial(model.apply, train=True, stages=True, mutable=["batch_stats"])
+        (_, seen), _ = run({"params": params, **state}, batch["image"], rngs={"dropout": key})
+        return slope, after["batch_stats"]["AuxLogits"], seen["aux1"]
+
+    slope, statistics, logits = step(params)
+    missed = jax.nn.softmax(logits) - np.eye(3)[batch["label"]]
+    np.testing.assert_allclose(slope, 0.4 * missed.mean(0), rtol=1e-4)
+    before = state["batch_stats"]["AuxLogits"]["conv1"]["bn"]["mean"]
+    assert not np.allclose(statistics["conv1"]["bn"]["mean"], before)
+
+
 def test_an_auxiliary_weight_without_heads_is_refused():
     with pytest.raises(UserError, match="--task.auxiliary=-1"):
         Classify(auxiliary=-1)
@@ -112,6 +144,19 @@ def test_an_auxiliary_weight_without_heads_is_refused():
     plain = functools.partial(Classify(auxiliary=0.3).init, GoogLeNet(num_classes=3))
     with pytest.raises(UserError, match="GoogLeNet has no auxiliary heads here"):
         jax.eval_shape(plain, jax.random.key(0), images)
+
+
+def test_auxiliary_heads_without_a_weight_are_refused():
+    images = {"image": jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)}
+    headed = functools.partial(Classify().init, GoogLeNet(num_classes=3, auxiliary=True))
+    with pytest.raises(UserError, match="GoogLeNet has some: say --model.auxiliary=false"):
+        jax.eval_shape(headed, jax.random.key(0), images)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0, math.nan])
+def test_a_smoothing_that_leaves_no_label_is_refused(smoothing):
+    with pytest.raises(UserError, match=f"--task.smoothing={smoothing} is not possible"):
+        Classify(smoothing=smoothing)
 
 
 def test_the_five_best_of_more_than_ten_classes():

@@ -1,0 +1,116 @@
+"""Synthetic pictures that say what is where: scenes, captions, boxes and masks from one seed."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from nets.data import scenes
+from nets.data.generated import Batch, Generated
+from nets.data.images import ENDLESS
+
+_STREAM = 0  # of random numbers; those of the evaluation sets are 1 and 2
+_INVERSE = (1, 0, 3, 2)  # the places in RELATIONS of what holds the other way round
+_NAMES = (tuple(scenes.SIZES), tuple(scenes.COLOURS), scenes.SHAPES)
+VOCABULARY = ("", "a", "is", "above", "below", "left", "right", "of", *sum(_NAMES, ()))
+_IDS = {word: k for k, word in enumerate(VOCABULARY)}
+_LONGEST = 11  # words of "a small red circle is left of a large blue square"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shapes(Generated):
+    """Generated, synthetic scenes: two coloured shapes on textured ground, and all about them.
+
+    Example k of training is a pure function of (seed, k), whatever the size of batches; batch i
+    holds the examples from i batch_size on. No scene of one split is in another: a scene's split
+    follows from where its objects are. Objects never hide each other. A batch holds
+
+        image           [B, 64, 64, 3] uint8, RGB
+        captions        [B, 2, 12] int32, places in the vocabulary, then 0, the end, to the last
+        caption_lengths [B, 2] int32, words before the end
+        named           [B, 2, 12] int32, the object (0, 1) whose size, colour or shape the word
+                        says, -1 for any other word and the end
+        objects         [B, 2, 3] int32, size, colour and shape of each object
+        boxes           [B, 2, 4] int32, (top, left, bottom, right) of each object in pixels, the
+                        last two not in it
+        object_masks    [B, 2, 64, 64] bool, the pixels of each object
+
+    and in an evaluation "mask" [B] float32. Caption c names object c first: of the sentences
+
+        a SIZE COLOUR SHAPE is RELATION a SIZE COLOUR SHAPE
+
+    just these two are true of the scene: its objects differ, and of above, below, left of and
+    right of only that along which their centres are further apart counts.
+
+    Attributes:
+        batch_size: scenes in a training batch.
+        eval_batch_size: scenes in a batch of an evaluation.
+        eval_size: scenes in each of the two evaluation sets.
+    """
+
+    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
+        return examples(rng.spawn(rows), split)
+
+    def train(self, seed: int) -> grain.MapDataset:
+        """The training batches; element i is the batch of step i."""
+
+        def batch(i: int) -> Batch:
+            first = int(i) * self.batch_size
+            keys = range(first, first + self.batch_size)
+            return examples([generator(seed, key) for key in keys], "train")
+
+        return grain.MapDataset.range(ENDLESS).map(batch)
+
+    def about(self) -> dict[str, Any]:
+        """synthetic, vocab_size, vocabulary (word k of it has the id k; 0 is the end), and the
+        names of sizes, colours and shapes."""
+        return {
+            "synthetic": True,
+            "vocab_size": len(VOCABULARY),
+            "vocabulary": list(VOCABULARY),
+            "attributes": dict(zip(("size", "colour", "shape"), map(list, _NAMES), strict=True)),
+        }
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of a training example."""
+    return np.random.default_rng(np.random.SeedSequence((_STREAM, seed), spawn_key=(index,)))
+
+
+def examples(rngs: Sequence[np.random.Generator], split: str) -> Batch:
+    """One example of a split from each generator."""
+    found = scenes.layout(rngs, split)
+    pixels, holds = scenes.masks(found), scenes.relations(found.centres)
+    captions = np.zeros((len(rngs), 2, _LONGEST + 1), np.int32)
+    named = np.full_like(captions, -1)
+    for row, (pair, relation) in enumerate(zip(found.objects.tolist(), holds, strict=True)):
+        for first, holding in ((0, relation), (1, _INVERSE[relation])):
+            said = sentence(pair, first, holding)
+            captions[row, first, : len(said)] = [_IDS[word] for word, _ in said]
+            named[row, first, : len(said)] = [name for _, name in said]
+    return {
+        "image": scenes.images(rngs, found, pixels),
+        "captions": captions,
+        "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
+        "named": named,
+        "objects": found.objects.astype(np.int32),
+        "boxes": scenes.boxes(pixels),
+        "object_masks": pixels,
+    }
+
+
+def sentence(pair: Sequence[Sequence[int]], first: int, relation: int) -> list[tuple[str, int]]:
+    """What is said of two objects, that of place `first` first: words, and which one each names.
+
+    Args:
+        pair: size, colour and shape of the two, by their places in the names.
+        first: 0 or 1.
+        relation: of the first said to the other, by its place in RELATIONS.
+    """
+    one, two = (
+        [("a", -1), *((names[i], k) for names, i in zip(_NAMES, pair[k], strict=True))]
+        for k in (first, 1 - first)
+    )
+    return [*one, *((word, -1) for word in ("is", *scenes.RELATIONS[relation].split())), *two]
