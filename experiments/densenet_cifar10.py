@@ -10,7 +10,9 @@ half of the time. The authors report 4.51% wrong. Without augmentation (5.92%) t
 Here a tenth of the training images is held out to choose by, and weight decay spares biases and
 normalisation.
 
-Measured: pending
+Measured: not trained to its end here: 210,900 steps of 5.6 s would take 325 h; 769,162
+parameters.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.cifar import epoch

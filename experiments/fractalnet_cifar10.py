@@ -11,7 +11,8 @@ answers by `python launch.py eval --workdir=RUN --model.column=3`.
 
 Here a tenth of the training images is held out to choose by.
 
-Measured: pending
+Measured: not trained to its end here: 180,000 steps of 8.4 s would take 419 h.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.cifar import epoch

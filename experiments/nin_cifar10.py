@@ -11,7 +11,8 @@ Here the rate starts at 0.1 and falls after ten epochs without improvement, ther
 images are normalised by channel (the paper's are contrast-normalised and whitened), and a tenth of
 them is held out to choose by.
 
-Measured: pending
+Measured: not trained to its end here: 80,730 steps of 2.5 s would take 56 h; 966,986 parameters.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.cifar import epoch

@@ -12,7 +12,8 @@ Here each channel is normalised, where the paper takes off the mean of each pixe
 spares biases and normalisation; and the warm-up of the 110 layers grows linearly from 0, where the
 paper's is a constant 0.01.
 
-Measured: pending
+Measured: not trained to its end here: 64,000 steps of 0.81 s would take 14 h; 269,722 parameters.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.images import Images

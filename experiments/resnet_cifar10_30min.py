@@ -7,7 +7,8 @@ most of the arithmetic is done at 16 x 16 and below; one cosine of the rate, lab
 from padded images, mirrored half of the time, and an average of the parameters. 1,000 training
 images are held out to choose by.
 
-Measured: pending
+Measured: test accuracy 0.856 after 4,200 steps (11 passes), below the 0.88 aimed at; 45 min 56 s.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.images import Images

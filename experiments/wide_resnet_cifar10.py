@@ -10,7 +10,8 @@ of the time. The authors report 4.00% wrong, 3.89% with `--model.dropout=0.3`. T
 Here a tenth of the training images is held out to choose by, weight decay spares biases and
 normalisation, and padding is black, not reflected.
 
-Measured: pending
+Measured: not trained here; 36,479,194 parameters and 5.243 G multiply-adds an image by
+`python launch.py show --experiment=wide_resnet_cifar10`.
 """
 
 from nets.data.cifar import epoch
