@@ -9,8 +9,8 @@ from jax.typing import ArrayLike, DTypeLike
 from nets.elman import Elman
 from nets.gru import GRU, MGU
 from nets.layers.cell import matmul, with_bias
+from nets.layers.check import check_probability
 from nets.layers.recurrent import Backend, Recurrent
-from nets.layers.recurrent_check import check_probability
 from nets.lstm import LSTM
 
 Carry = tuple

@@ -9,7 +9,6 @@ from jax.typing import DTypeLike
 
 from nets.layers.cell import (
     Cell,
-    check_choice,
     chrono_bias,
     gates,
     glorot_gates,
@@ -20,6 +19,7 @@ from nets.layers.cell import (
     tanh,
     with_bias,
 )
+from nets.layers.check import check_choice
 
 UpdateGate = Literal["keep", "replace"]
 Reset = Literal["after", "before"]

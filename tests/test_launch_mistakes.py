@@ -2,6 +2,8 @@
 
 import pytest
 
+from nets.errors import UserError
+from nets.train.verbs import check_vocabulary
 from tests.launching import launch, main
 
 
@@ -61,3 +63,10 @@ def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, 
 def test_a_mistake_leaves_with_2(tmp_path):
     out, err = launch("--experiment=lenet5_digit", cwd=tmp_path, code=2)
     assert out == "" and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["vocabulary", "input_symbols", "output_symbols"])
+def test_parameters_are_for_the_symbols_that_they_were_trained_with(key):
+    check_vocabulary({key: ["a", "b"]}, {key: ["a", "b"]}, "the run")
+    with pytest.raises(UserError, match="of 2 symbols, is not that of the run, of 2: its ids"):
+        check_vocabulary({key: ["a", "b"]}, {key: ["a", "c"]}, "the run")

@@ -1,7 +1,7 @@
 """Recurrent cells: what they have in common, and what they are made of."""
 
 import functools
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,16 +70,6 @@ class Cell(nn.Module):
     def cudnn(self) -> bool:
         """Whether cuDNN computes the same (`nets.layers.cudnn`)."""
         return False
-
-
-def check_choice(field: str, value: str, choices: Any) -> None:
-    """Refuses a value of a field that none of its choices, a Literal, is.
-
-    Raises:
-        ValueError: there is no such choice.
-    """
-    if value not in get_args(choices):
-        raise ValueError(f"{field}={value!r}: valid are {', '.join(get_args(choices))}")
 
 
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:

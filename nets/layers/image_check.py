@@ -3,7 +3,7 @@
 import jax
 from flax import linen as nn
 
-from nets.layers.recurrent_check import check_probability
+from nets.layers.check import check_probability
 
 
 def check_images(model: nn.Module, x: jax.Array, least: int) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.layers.cell import check_choice
+from nets.layers.check import check_choice, check_probability
 
 Merge = Literal["concat", "sum", "average", "none"]
 Backend = Literal["auto", "scan", "fused", "cudnn"]
@@ -33,16 +33,6 @@ def check_fields(layer: Any) -> None:
         check_probability(field, getattr(layer, field))
     for probability in layer.zoneout:
         check_probability("zoneout", probability)
-
-
-def check_probability(field: str, probability: float) -> None:
-    """Refuses what is no probability of dropping something.
-
-    Raises:
-        ValueError: it is not in [0, 1).
-    """
-    if not 0 <= probability < 1:
-        raise ValueError(f"{field}={probability}: valid are probabilities from 0 to below 1")
 
 
 def check_zoneout(zoneout: tuple[float, ...], cell: Any, carry: Any) -> None:

@@ -12,8 +12,8 @@ from nets.errors import UserError
 from nets.layers.convolution import convolve
 from nets.layers.filters import apply_filter, matched_filter
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence import means, quotient, weighed
 from nets.tasks.sequence_views import real
+from nets.tasks.sums import means, quotient, weighed
 from nets.tasks.views import Lines, Panels, Text, View
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from nets.connectivity import CONNECTIONS
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence import means, quotient, weighed
 from nets.tasks.sequence_views import real
+from nets.tasks.sums import means, quotient, weighed
 from nets.tasks.views import Images, Lines, Panels, Text, View
 
 

@@ -208,12 +208,13 @@ def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> N
     Raises:
         UserError: their vocabularies differ.
     """
-    read, known = (list(facts.get("vocabulary", ())) for facts in (data, known))
-    if read != known:
-        raise UserError(
-            f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
-            f"{len(known)}: its ids would mean something else."
-        )
+    for key in ("vocabulary", "input_symbols", "output_symbols"):
+        read, held = (list(facts.get(key, ())) for facts in (data, known))
+        if read != held:
+            raise UserError(
+                f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
+                f"{len(held)}: its ids would mean something else."
+            )
 
 
 def sample(command: Command, signals: Signals) -> int:
