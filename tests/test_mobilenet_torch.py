@@ -55,7 +55,7 @@ class Net(nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
-def v2(width):
+def v2(width, classes=3):
     bn = functools.partial(unit, act=nn.ReLU6, eps=1e-5)
     c = rounded(32 * width)
     layers = [bn(3, c, 3, 2, 1)]
@@ -71,7 +71,7 @@ def v2(width):
             layers.append(Residual("conv", chain, stride == 1 and c == f))
             c = f
     last = rounded(1280 * max(width, 1))
-    return Net([*layers, bn(c, last, 1, 1, 1)], [nn.Dropout(), nn.Linear(last, 3)])
+    return Net([*layers, bn(c, last, 1, 1, 1)], [nn.Dropout(), nn.Linear(last, classes)])
 
 
 R, H = nn.ReLU, nn.Hardswish

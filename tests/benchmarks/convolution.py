@@ -36,7 +36,7 @@ from nets.vgg import VGG  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from test_mobilenet_torch import TorchMobileNetV2  # noqa: E402
+from test_mobilenet_torch import v2  # noqa: E402
 from test_zoo_early_torch import D, vgg  # noqa: E402
 from torch_resnet import Basic, Bottleneck, Net  # noqa: E402
 
@@ -94,7 +94,7 @@ NETS = {  # ours, torch's, image, batch
     ),
     "mobilenet_v2": (
         MobileNetV2(num_classes=1000),
-        functools.partial(TorchMobileNetV2, 1000),
+        functools.partial(v2, 1.0, classes=1000),
         (224, 224, 3),
         8,
     ),
