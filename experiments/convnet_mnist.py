@@ -1,4 +1,4 @@
-"""A plain convolutional net on MNIST: above 99.6% within ten minutes.
+"""A plain convolutional net on MNIST, in nine minutes on two cores.
 
     python launch.py --experiment=convnet_mnist --data.data_dir=~/tensorflow_datasets
 
@@ -6,8 +6,8 @@ Three convolutions of 32, 64 and 128 channels, each with batch normalisation and
 and one linear layer; small rotations, enlargements and shifts, an average of the parameters, and
 5,000 training images held out to choose the best.
 
-Measured: test accuracy 0.9956 after 4,300 steps; 13 min 28 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Measured: test accuracy 0.9957, just below the 0.996 aimed at; 9 min 11 s.
+Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.convnet import ConvNet
@@ -31,9 +31,9 @@ def experiment() -> Experiment:
             shift=2.0,
         ),
         optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=200),
-        steps=8000,
-        eval_every=1000,
-        save_every=1000,
+        steps=5600,
+        eval_every=800,
+        save_every=800,
         best="loss",
         ema=0.999,
     )
