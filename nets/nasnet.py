@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.check import check_probability
 from nets.layers.classifier import conv_and_norm, logits
 from nets.layers.convolution import HE
 from nets.layers.drop_path import drop_rows
@@ -189,8 +190,7 @@ class NASNet(nn.Module):
         for field in ("cells", "drop_path_steps"):
             if getattr(self, field) < 1:
                 raise ValueError(f"NASNet.{field}={getattr(self, field)}: 1 is the least")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"NASNet.drop_path={self.drop_path}: valid is 0 <= drop_path < 1")
+        check_probability("NASNet.drop_path", self.drop_path)
 
 
 NASNetMobile = NASNet

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.check import check_probability
 from nets.layers.classifier import answer, conv_and_norm
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_check import check_images
@@ -158,8 +159,7 @@ class ResNet(nn.Module):
                 f"groups={self.groups}, width_per_group={self.width_per_group}: basic blocks have "
                 "groups=1, width_per_group=64"
             )
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"ResNet.drop_path={self.drop_path}: valid is 0 <= drop_path < 1")
+        check_probability("ResNet.drop_path", self.drop_path)
 
 
 ResNet18 = functools.partial(ResNet, layers=(2, 2, 2, 2), block="basic")

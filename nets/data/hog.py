@@ -9,7 +9,7 @@ import grain
 import numpy as np
 
 from nets.data import cache, opened
-from nets.data.images import ENDLESS, Images, shuffled
+from nets.data.images import ENDLESS, Images, alike, shuffled
 from nets.errors import UserError
 
 
@@ -115,9 +115,7 @@ class HOG:
         return 1
 
     def _images(self) -> Images:
-        shared = [field.name for field in dataclasses.fields(Images)]
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in shared}
-        return Images(**own, normalise="unit")
+        return alike(self, normalise="unit")
 
     def _where(self) -> opened.Where:
         held = Images().in_memory_mb

@@ -275,6 +275,13 @@ class Images:
         return images
 
 
+def alike(data: Any, **fixed: Any) -> Images:
+    """The images of a set that has fields of `Images`, whose values they take but for `fixed`."""
+    shared = {field.name for field in dataclasses.fields(Images)}
+    own = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name in shared}
+    return Images(**own | fixed)
+
+
 def shuffled(seed: int, n: int, positions: np.ndarray) -> np.ndarray:
     """What stands at `positions` of the endless sequence of permutations of range(n)."""
     epochs, within = np.divmod(positions, n)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import grain
 import numpy as np
 
-from nets.data.images import Images
+from nets.data.images import Images, alike
 from nets.errors import UserError
 
 
@@ -94,9 +94,7 @@ class Pixels:
         return self._images().read_threads
 
     def _images(self) -> Images:
-        shared = [field.name for field in dataclasses.fields(Images)]
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Images(**{name: value for name, value in own.items() if name in shared})
+        return alike(self)
 
     def _length(self, shape: tuple[int, ...]) -> int:
         return shape[0] * shape[1] if self.by == "pixel" else shape[0]

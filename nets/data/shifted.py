@@ -7,7 +7,7 @@ import grain
 import numpy as np
 
 from nets.data.augment import pad_crop
-from nets.data.images import ENDLESS, Images
+from nets.data.images import ENDLESS, Images, alike
 from nets.errors import UserError
 
 _SHIFT = 2  # tells the generator of a step's shifts from that of an epoch's order
@@ -82,9 +82,7 @@ class Shifted:
         return self._images().read_threads
 
     def _images(self) -> Images:
-        shared = [field.name for field in dataclasses.fields(Images)]
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in shared}
-        return Images(**own | {"normalise": "unit", "shift": 0.0})
+        return alike(self, normalise="unit", shift=0.0)
 
     def _framed(self, images: np.ndarray) -> np.ndarray:
         sides = (self.margin, self.margin)
