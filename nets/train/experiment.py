@@ -159,6 +159,15 @@ def resolve(experiment: Experiment, facts: dict[str, Any]) -> Experiment:
     return dataclasses.replace(experiment, model=model)
 
 
+def known(data: Data) -> tuple[dict[str, Any], UserError | None]:
+    """The facts of a set; of one that is not there, what is known without it, and why it is not."""
+    try:
+        return data.facts(), None
+    except UserError as error:
+        outline = getattr(data, "classes", None)
+        return {} if outline is None else {"num_classes": len(outline())}, error
+
+
 def batch_struct(data: Data, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes and types of a training batch, of `rows` rows where given."""
     return {

@@ -21,7 +21,7 @@ from nets.train import state as states
 from nets.train.checkpoint import NotSaved
 from nets.train.command import Command
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import Experiment, batch_struct, resolve
+from nets.train.experiment import Experiment, batch_struct, known, resolve
 from nets.train.reporter import Reporter
 from nets.train.signals import Signals, Stopped
 from nets.train.verify import verify_resume
@@ -146,13 +146,10 @@ def metric_names(experiment: Experiment) -> list[str]:
 
 def describe(command: Command, signals: Signals) -> int:
     """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
-    experiment = command.experiment
-    try:
-        experiment = resolve(experiment, experiment.data.facts())
-    except UserError as error:
-        if "--model" in str(error):
-            raise
-        print(f"note: {error}", file=sys.stderr)
+    facts, missing = known(command.experiment.data)
+    if missing is not None:
+        print(f"note: {missing}", file=sys.stderr)
+    experiment = resolve(command.experiment, facts)
     checked(experiment)
     description = show.describe(
         experiment.model,
