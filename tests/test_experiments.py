@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from nets import inception, mobilenet_v3, nasnet
+from nets.errors import UserError
 from nets.train import catalogue, flags, loop, verbs
 from nets.train import state as states
 from nets.train.experiment import Experiment, batch_struct, known, load, resolve
