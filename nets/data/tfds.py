@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,29 +9,41 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.sources import SPLITS, Fit, ImageSet, resize
+from nets.data.sources import SPLITS, Fit, ImageSet, fingerprint, resize
 from nets.errors import UserError
 
 
 def open_builder(name: str, data_dir: str | None) -> Any:
     """The `tfds.core.DatasetBuilder` of a name; knows features, and splits where it is prepared.
 
+    A set whose code needs what is not installed is opened by its files, where it is prepared.
+
     Raises:
-        UserError: there is no such set, or its code needs what is not installed.
+        UserError: there is no such set, or its code needs what is not installed and it is not
+            prepared.
     """
     import tensorflow_datasets
 
-    data_dir = data_dir and os.path.expanduser(data_dir)
+    folder = data_dir and os.path.expanduser(data_dir)
     try:
         with _quiet():
-            return tensorflow_datasets.builder(name, data_dir=data_dir)
+            return tensorflow_datasets.builder(name, data_dir=folder)
     except tensorflow_datasets.core.DatasetNotFoundError:
         names = tensorflow_datasets.list_builders(with_community_datasets=False)
         near = difflib.get_close_matches(name, ["digits", *names], n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UserError(f"TFDS has no data set '{name}'.{hint}") from None
     except Exception as error:  # whatever the set's own code raises
-        raise UserError(f"TFDS cannot open its data set '{name}': {_line(error)}") from error
+        from tensorflow_datasets.core import read_only_builder
+
+        try:
+            with _quiet():
+                return read_only_builder.builder_from_files(name, data_dir=folder)
+        except Exception:  # it is not there, or damaged
+            raise UserError(
+                f"TFDS cannot open its data set '{name}': {_line(error)}; where it is not yet "
+                f"prepared, {_how(name, data_dir)}"
+            ) from error
 
 
 def prepared(name: str, data_dir: str | None) -> Any:
@@ -43,28 +54,39 @@ def prepared(name: str, data_dir: str | None) -> Any:
     """
     builder = open_builder(name, data_dir)
     where, info = builder.data_path, builder.info
-    keyword = f", data_dir={data_dir!r}" if data_dir else ""
-    how = (
-        "prepare it once, in any environment with tensorflow, tensorflow-datasets and "
-        'importlib_resources: python -c "import tensorflow_datasets as tfds; '
-        f"tfds.builder({name!r}{keyword}).download_and_prepare(file_format='array_record')\""
-    )
     if not info.splits:
-        raise UserError(f"data set '{name}' is not prepared: nothing at {where}; {how}")
+        raise UserError(
+            f"data set '{name}' is not prepared: nothing at {where}; {_how(name, data_dir)}"
+        )
     if info.file_format.value != "array_record":
         raise UserError(
             f"data set '{name}' at {where} is prepared as {info.file_format.value}, not as "
-            f"array_record; remove it, or give another --data.data_dir, and {how}"
+            f"array_record; remove it, or give another --data.data_dir, and {_how(name, data_dir)}"
         )
     return builder
 
 
-def reader(builder: Any, split: str) -> Callable[[Sequence[int]], list[dict[str, Any]]]:
+def _how(name: str, data_dir: str | None) -> str:
+    keyword = f", data_dir={data_dir!r}" if data_dir else ""
+    return (
+        "prepare it once, in any environment with tensorflow, tensorflow-datasets and "
+        'importlib_resources: python -c "import tensorflow_datasets as tfds; '
+        f"tfds.builder({name!r}{keyword}).download_and_prepare(file_format='array_record')\""
+    )
+
+
+def reader(
+    builder: Any, split: str, without: Sequence[str] = ()
+) -> Callable[[Sequence[int]], list[dict[str, Any]]]:
     """A thread-safe function from indices [n] to the decoded records of a prepared split.
 
-    It raises a UserError where they cannot be read.
+    It raises a UserError where they cannot be read. Fields named in `without` are not decoded.
     """
-    source = builder.as_data_source(split=split)
+    from tensorflow_datasets import decode
+
+    source = builder.as_data_source(
+        split=split, decoders={field: decode.SkipDecoding() for field in without}
+    )
 
     def read(indices: Sequence[int]) -> list[dict[str, Any]]:
         try:
@@ -117,7 +139,8 @@ def image_outline(
 def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageSet:
     """A prepared image-classification set, its records read and decoded as they are asked for.
 
-    A split without labels (a test split whose answers are kept back) is left out.
+    A split without labels (a test split whose answers are kept back) is left out. Reading raises a
+    UserError where a label is not one of the classes.
     """
     builder = prepared(name, data_dir)
     info = builder.info
@@ -134,23 +157,27 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
             images = [fit(image) for image in images]
         elif image_size is not None:
             images = [resize(image, image_size) for image in images]
-        return np.stack(images), np.array([r[label_key] for r in found], np.int32)
+        labels = np.array([r[label_key] for r in found])
+        for i in np.flatnonzero((labels < 0) | (labels >= len(class_names))):
+            raise UserError(
+                f"image {indices[i]} of split {split} of '{info.full_name}' at "
+                f"{builder.data_path} has label {labels[i]}; valid are 0 to {len(class_names) - 1}."
+            )
+        return np.stack(images), labels.astype(np.int32)
 
     with _quiet():  # the first image decoded warns that OpenCV, which is optional, is not there
         records = {s: reader(builder, s) for s in SPLITS if s in info.splits}
         labelled = [s for s in records if records[s]([0])[0][label_key] >= 0]
     sizes = {split: info.splits[split].num_examples for split in labelled}
     paths = [path for split in labelled for path in info.splits[split].filepaths]
-    stats = [(os.path.basename(path), os.stat(path)) for path in paths]
-    files = f"{info.full_name} {image_size} {[(n, s.st_size) for n, s in stats]}"
-    digest = hashlib.blake2b(files.encode(), digest_size=16).hexdigest()
-    stamp = f"{files} {[s.st_mtime_ns for _, s in stats]}"
+    stats = ((os.path.basename(path), os.stat(path)) for path in paths)
+    digest, stamp = fingerprint(f"{info.full_name} {image_size}", stats)
     return ImageSet(info.full_name, shape, class_names, sizes, read, digest, stamp)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without warnings through absl's logger."""
+    """Without warnings through absl's logger, and without what TFDS prints."""
 
     def errors(record: logging.LogRecord) -> bool:
         return record.levelno > logging.WARNING
@@ -158,7 +185,8 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger("absl")
     logger.addFilter(errors)
     try:
-        yield
+        with contextlib.redirect_stdout(None):
+            yield
     finally:
         logger.removeFilter(errors)
 

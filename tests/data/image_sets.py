@@ -1,5 +1,6 @@
 """Small sets of images that tests write, and what they read back."""
 
+import io
 import json
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from PIL import Image
 
 from nets.data import images, opened
 from nets.data.images import Images
+
+FEATURES = "tensorflow_datasets.core.features"
 
 
 def forget():
@@ -56,56 +59,85 @@ def write_folder(root: Path, shape=(6, 5, 3), splits=("train", "test"), classes=
     return made
 
 
-def write_tfds(root: Path, name: str = "tinted", shape=(6, 5, 3), unlabelled: bool = False):
-    """A prepared set of 20 training and 9 test images; returns images and labels by split."""
-    from array_record.python.array_record_module import ArrayRecordWriter
+def write_tfds(
+    root: Path, name: str = "tinted", shape=(6, 5, 3), unlabelled: bool = False, last: int = 1
+):
+    """A prepared set of 20 training and 9 test images; returns images and labels by split.
+
+    `last` is the label of the last training image.
+    """
     from tensorflow_datasets.proto import tf_example_pb2
 
-    folder = root / name / "1.0.0"
-    folder.mkdir(parents=True)
-    rng, made = np.random.default_rng(2), {}
+    rng, made, records = np.random.default_rng(2), {}, {}
     for split, n in (("train", 20), ("test", 9)):
         x, y = rng.integers(0, 256, (n, *shape), dtype=np.uint8), np.arange(n) % 3
         if unlabelled and split == "test":
             y = y * 0 - 1
-        made[split] = x, y
-        writer = ArrayRecordWriter(
-            str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1"
-        )
+        if split == "train":
+            y[-1] = last
+        made[split], records[split] = (x, y), []
         for image, label in zip(x, y, strict=True):
-            path = root / "one.png"
-            Image.fromarray(image.squeeze()).save(path)
             example = tf_example_pb2.Example()
-            example.features.feature["image"].bytes_list.value.append(path.read_bytes())
+            example.features.feature["image"].bytes_list.value.append(png(image))
             example.features.feature["label"].int64_list.value.append(int(label))
-            writer.write(example.SerializeToString())
-        writer.close()
-    module = "tensorflow_datasets.core.features"
-    dimensions = {"dimensions": [str(d) for d in shape]}
+            records[split].append(example.SerializeToString())
     fields = {
-        "image": {
-            "pythonClassName": f"{module}.image_feature.Image",
-            "image": {"dtype": "uint8", "shape": dimensions, "encodingFormat": "png"},
-        },
+        "image": image_feature(shape),
         "label": {
-            "pythonClassName": f"{module}.class_label_feature.ClassLabel",
+            "pythonClassName": f"{FEATURES}.class_label_feature.ClassLabel",
             "classLabel": {"numClasses": "3"},
         },
     }
+    keys = {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}}
+    folder = write_prepared(root, name, fields, records, supervisedKeys=keys)
+    (folder / "label.labels.txt").write_text("red\ngreen\nblue\n")
+    return made
+
+
+def png(image: np.ndarray) -> bytes:
+    packed = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(packed, "PNG")
+    return packed.getvalue()
+
+
+def image_feature(shape) -> dict:
+    """How TFDS describes images; the sides of those of any size are -1."""
+    return {
+        "pythonClassName": f"{FEATURES}.image_feature.Image",
+        "image": {
+            "dtype": "uint8",
+            "shape": {"dimensions": [str(d) for d in shape]},
+            "encodingFormat": "png",
+        },
+    }
+
+
+def write_prepared(root: Path, name: str, fields: dict, records: dict[str, list], **more) -> Path:
+    """A prepared set of TFDS, from its features and the records of each split."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    name, _, config = name.partition("/")
+    folder = root / name / config / "1.0.0"
+    folder.mkdir(parents=True)
+    for split, found in records.items():
+        path = folder / f"{name}-{split}.array_record-00000-of-00001"
+        writer = ArrayRecordWriter(str(path), "group_size:1")
+        for record in found:
+            writer.write(record)
+        writer.close()
     features = {
-        "pythonClassName": f"{module}.features_dict.FeaturesDict",
+        "pythonClassName": f"{FEATURES}.features_dict.FeaturesDict",
         "featuresDict": {"features": fields},
     }
+    more |= {"configName": config} if config else {}
     info = {
-        "name": name, "version": "1.0.0", "fileFormat": "array_record",
-        "supervisedKeys": {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}},
+        "name": name, "version": "1.0.0", "fileFormat": "array_record", **more,
         "splits": [
-            {"name": split, "numBytes": "1", "shardLengths": [str(len(y))],
+            {"name": split, "numBytes": "1", "shardLengths": [str(len(found))],
              "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"}
-            for split, (_, y) in made.items()
+            for split, found in records.items()
         ],
     }  # fmt: skip
     (folder / "features.json").write_text(json.dumps(features))
     (folder / "dataset_info.json").write_text(json.dumps(info))
-    (folder / "label.labels.txt").write_text("red\ngreen\nblue\n")
-    return made
+    return folder

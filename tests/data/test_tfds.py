@@ -39,6 +39,15 @@ def test_tfds_split_without_labels_is_left_out(tmp_path):
     assert Images(name="tinted", data_dir=str(tmp_path), validation=0).splits() == ()
 
 
+@pytest.mark.parametrize("last", [-1, 3])
+def test_tfds_label_out_of_range_is_refused(tmp_path, last):
+    write_tfds(tmp_path, last=last)
+    data = Images(name="tinted", data_dir=str(tmp_path), batch_size=4)
+    where = rf"image 19 of split train of 'tinted/1.0.0' at {tmp_path}.* has label {last};"
+    with pytest.raises(UserError, match=where + " valid are 0 to 2"):
+        data.train(0)
+
+
 @pytest.mark.parametrize("in_memory_mb", [100, 0])
 def test_tfds_damage_is_refused(tmp_path, in_memory_mb):
     write_tfds(tmp_path)
