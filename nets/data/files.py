@@ -1,13 +1,12 @@
 """Labelled images from a person's own files: an .npz of arrays, or a folder of class subfolders."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nets.data.sources import SPLITS, Fit, ImageSet, digest_of, from_arrays, resize
+from nets.data.sources import SPLITS, Fit, ImageSet, digest_of, fingerprint, from_arrays, resize
 from nets.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
@@ -138,13 +137,13 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
             np.array([k for _, k in found], np.int32),
         )
     every = [file for split in files.values() for file in split]
-    sample = [_look(file, _header) for file in every[:: max(1, len(every) // 64)]]
+    sample = [look(file, _header) for file in every[:: max(1, len(every) // 64)]]
     mode = "L" if all(mode in ("1", "L") for mode, _ in sample) else "RGB"
     width, height = (image_size, image_size) if image_size is not None else sample[0][1]
     shape = (height, width, 1 if mode == "L" else 3)
 
     def decode(file: Path, fit: Fit | None) -> np.ndarray:
-        image = _look(file, lambda picture: np.asarray(picture.convert(mode)))
+        image = look(file, lambda picture: np.asarray(picture.convert(mode)))
         image = image.reshape(*image.shape[:2], shape[2])
         if fit is not None:
             return fit(image)
@@ -162,12 +161,11 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
     ) -> tuple[np.ndarray, np.ndarray]:
         return np.stack([decode(files[split][i], fit) for i in indices]), labels[split][indices]
 
-    stats = [(file.relative_to(path).as_posix(), file.stat()) for file in every]
-    listing = f"{image_size} {[(name, s.st_size) for name, s in stats]}"
-    digest = hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
-    stamp = f"{path.resolve()} {listing} {[s.st_mtime_ns for _, s in stats]}"
+    stats = ((file.relative_to(path).as_posix(), file.stat()) for file in every)
+    digest, stamp = fingerprint(str(image_size), stats)
     sizes = {split: len(found) for split, found in files.items()}
-    return ImageSet(path.resolve().name, shape, names, sizes, read, digest, stamp)
+    where = path.resolve()
+    return ImageSet(where.name, shape, names, sizes, read, digest, f"{where} {stamp}")
 
 
 def _subfolders(path: Path) -> list[str]:
@@ -185,7 +183,7 @@ def _header(picture: Any) -> tuple[str, tuple[int, int]]:
     return picture.mode, picture.size
 
 
-def _look(file: Path, at: Callable[[Any], Any]) -> Any:
+def look(file: Path, at: Callable[[Any], Any]) -> Any:
     """What `at` finds in the PIL image of a file."""
     from PIL import Image
 

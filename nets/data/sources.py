@@ -2,7 +2,8 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -89,6 +90,14 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.shape} {array.dtype} ".encode())
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def fingerprint(what: str, found: Iterable[tuple[str, os.stat_result]]) -> tuple[str, str]:
+    """A digest of `what` and of the names and sizes of files; and a stamp, of their times too."""
+    stats = list(found)
+    listing = f"{what} {[(name, s.st_size) for name, s in stats]}"
+    digest = hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
+    return digest, f"{listing} {[s.st_mtime_ns for _, s in stats]}"
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:

@@ -1,0 +1,287 @@
+"""Captioned images: a set of TFDS (COCO) or a person's own files, and what is said of each."""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import itertools
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grain
+import numpy as np
+
+from nets.data import caption_sets, sources
+from nets.data.caption_sets import Files, Square
+from nets.data.generated import at_least
+from nets.data.images import ENDLESS, shuffled
+from nets.data.sources import ImageSet
+from nets.data.words import UNKNOWN
+from nets.errors import UserError
+
+_CHOICE = 3  # tells the generator of a step's captions from others of its seed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Captions:
+    """Photographs and several captions of each, as `nets.data.shapes.Shapes` has its scenes.
+
+    Captions are in lower case and without punctuation. Their vocabulary is the words that are
+    frequent in those trained on, kept with a run; 0 is the end, 1 any other word. A batch holds
+
+        image           [B, S, S, 3] uint8, RGB, the middle square of each image
+        captions        [B, C, U] int32, places in the vocabulary, then 0, the end, to the last
+        caption_lengths [B, C] int32, words before the end
+
+    S being image_size, C per_image and U max_length + 1, and in an evaluation "mask" [B] float32.
+    Of more than C captions, training takes C that are drawn by (seed, step), an evaluation the
+    first; of fewer, they are repeated.
+
+    A training caption above max_length is left out, and an image that has no other. In an
+    evaluation all images stay, in their order; what is above max_length is cut off, but not of
+    `references`. Every training image is met exactly once an epoch, in an order drawn anew for
+    each.
+
+    Attributes:
+        name: a set of TFDS prepared as array_record whose records have an "image" and "captions"
+            with a "text" ("coco_captions": COCO 2014, split by Karpathy and Li 2015).
+        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        images: folder of images to train on; is taken, with `captions`, instead of `name`.
+        captions: file of their captions: COCO's JSON (captions_train2017.json), or lines of an
+            image's name, "#" and a number, a tab and a caption (Flickr8k, Flickr30k); packed where
+            its name ends in .gz.
+        validation_images: the same for validation; none has no such split.
+        validation_captions: captions of these.
+        test_images: the same for the test; none has no such split.
+        test_captions: captions of these.
+        image_size: side in pixels of the square that each image becomes.
+        short_side: pixels that an image's shorter side is resized to, before the middle square of
+            image_size is cut out; none is image_size.
+        per_image: captions of an image in a batch.
+        min_count: times that a word occurs in the training captions to have an id of its own.
+        max_length: words of a caption at most.
+        batch_size: images in a training batch.
+        eval_batch_size: images in a batch of an evaluation.
+        in_memory_mb: size in MB above which images are not held in memory but decoded in threads
+            ahead of the step.
+    """
+
+    name: str | None = None
+    data_dir: str | None = None
+    images: str | None = None
+    captions: str | None = None
+    validation_images: str | None = None
+    validation_captions: str | None = None
+    test_images: str | None = None
+    test_captions: str | None = None
+    image_size: int = 224
+    short_side: int | None = None
+    per_image: int = 5
+    min_count: int = 5
+    max_length: int = 20
+    batch_size: int = 64
+    eval_batch_size: int = 100
+    in_memory_mb: int = 1024
+
+    def __post_init__(self):
+        at_least(self, 1, "image_size", "per_image", "min_count", "max_length")
+        at_least(self, 1, "batch_size", "eval_batch_size")
+        at_least(self, 0, "in_memory_mb")
+        if self.short_side is not None:
+            at_least(self, self.image_size, "short_side")
+        for fields in _FILES.values():
+            lacking = [field for field in fields if getattr(self, field) is None]
+            if len(lacking) == 1:
+                (given,) = set(fields) - set(lacking)
+                raise UserError(f"--data.{given} needs --data.{lacking[0]} too.")
+
+    def train(self, seed: int) -> grain.MapDataset:
+        """The training batches; element i is the batch of step i.
+
+        Raises:
+            UserError: there are fewer images than a batch holds, or what `facts` says.
+        """
+        corpus = self._corpus()
+        n = len(corpus.rows["train"].places)
+        if self.batch_size > n:
+            raise UserError(
+                f"--data.batch_size={self.batch_size}, but there are {n} training images with a "
+                f"caption of at most --data.max_length={self.max_length} words."
+            )
+
+        def batch(i: int) -> dict[str, np.ndarray]:
+            positions = int(i) * self.batch_size + np.arange(self.batch_size)
+            rng = np.random.default_rng((seed, int(i), _CHOICE))
+            return _batch(corpus, "train", shuffled(seed, n, positions), self.per_image, rng)
+
+        return grain.MapDataset.range(ENDLESS).map(batch)
+
+    def evaluate(self, split: str) -> grain.MapDataset:
+        """All images of a split in their stored order; the last batch is padded."""
+        self._check(split)
+        corpus = self._corpus()
+        n = len(corpus.rows[split].places)
+
+        def batch(i: int) -> dict[str, np.ndarray]:
+            positions = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
+            real = positions < n
+            found = _batch(corpus, split, np.where(real, positions, 0), self.per_image, None)
+            return found | {"mask": real.astype(np.float32)}
+
+        return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
+
+    def references(self, split: str) -> list[list[str]]:
+        """All captions of each image of a split, whole, in lower case, a space between words."""
+        self._check(split)
+        return self._corpus().references[split]
+
+    def splits(self) -> tuple[str, ...]:
+        paths = self._files()
+        found = self._corpus().rows if "train" not in paths else paths
+        return tuple(split for split in found if split != "train")
+
+    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        b, s, c = self.batch_size, self.image_size, self.per_image
+        return {
+            "image": ((b, s, s, 3), np.dtype(np.uint8)),
+            "captions": ((b, c, self.max_length + 1), np.dtype(np.int32)),
+            "caption_lengths": ((b, c), np.dtype(np.int32)),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """vocab_size, vocabulary (word k of it has the id k; 0 is the end), words (the regular
+        expression by which a caption in lower case falls into them), digest, and by split: sizes,
+        captions, long (captions above max_length) and unknown (words that are).
+
+        Raises:
+            UserError: no files and no set are given, or what `nets.data.caption_sets` says.
+        """
+        corpus = self._corpus()
+        return {
+            "vocab_size": len(corpus.vocabulary),
+            "vocabulary": corpus.vocabulary,
+            "words": caption_sets.WORDS,
+            "digest": corpus.digest,
+            "sizes": {split: len(rows.places) for split, rows in corpus.rows.items()},
+            **corpus.counts,
+        }
+
+    @property
+    def read_threads(self) -> int:
+        """Threads that making batches keeps busy."""
+        return 1 if self._corpus().images.stamp is None else min(16, os.cpu_count() or 1)
+
+    def _check(self, split: str) -> None:
+        if split not in self.splits():
+            raise UserError(
+                f"the captions have no split {split}; they have "
+                f"{', '.join(self.splits()) or 'train only'}."
+            )
+
+    def _files(self) -> dict[str, Files]:
+        found = {}
+        for split, fields in _FILES.items():
+            images, captions = (getattr(self, field) for field in fields)
+            if images is not None:
+                shown = (f"--data.{field}={getattr(self, field)}" for field in fields)
+                found[split] = Files(Path(images).expanduser(), Path(captions).expanduser(), *shown)
+        return found
+
+    def _corpus(self) -> "Corpus":
+        paths = self._files()
+        if "train" not in paths and (paths or self.name is None):
+            raise UserError(
+                "there is nothing to train on: say --data.images=FOLDER and --data.captions=FILE"
+                + ("." if paths else ", or --data.name=coco_captions.")
+            )
+        where = tuple(paths.items()) or (self.name, self.data_dir)
+        square = Square(self.image_size, self.short_side or self.image_size)
+        return _corpus(where, square, self.in_memory_mb, self.min_count, self.max_length)
+
+
+_FILES = {
+    split: (f"{prefix}images", f"{prefix}captions")
+    for split, prefix in (("train", ""), ("validation", "validation_"), ("test", "test_"))
+}
+
+
+class Rows(NamedTuple):
+    """The N images of a split and their captions."""
+
+    places: np.ndarray  # [N]: which of the stored images they are
+    starts: np.ndarray  # [N + 1]: image k has the captions from starts[k] up to starts[k + 1]
+    ids: np.ndarray  # [M, U] int32: all captions, one after the other
+
+
+class Corpus(NamedTuple):
+    """Captioned images as they are trained on."""
+
+    images: ImageSet
+    rows: dict[str, Rows]
+    references: dict[str, list[list[str]]]
+    vocabulary: list[str]
+    counts: dict[str, dict[str, int]]  # captions, long and unknown, by split
+    digest: str
+
+
+@functools.lru_cache(maxsize=2)
+def _corpus(
+    where: tuple, square: Square, in_memory_mb: int, min_count: int, max_length: int
+) -> Corpus:
+    images, texts = (
+        caption_sets.from_tfds(*where, square)
+        if isinstance(where[0], str)
+        else caption_sets.from_files(dict(where), square)
+    )
+    if images.nbytes <= in_memory_mb * 1e6:
+        images = sources.hold(images)
+    said = {split: [[c.split() for c in one] for one in every] for split, every in texts.items()}
+    counts = {"captions": {}, "long": {}, "unknown": {}}
+    for split, every in said.items():
+        lengths = [len(words) for one in every for words in one]
+        counts["captions"][split] = len(lengths)
+        counts["long"][split] = sum(n > max_length for n in lengths)
+    said["train"] = [[words for words in one if len(words) <= max_length] for one in said["train"]]
+    vocabulary = _vocabulary(said["train"], min_count)
+    table = {word: k for k, word in enumerate(vocabulary)}
+    digest = hashlib.blake2b("\n".join([images.digest, *vocabulary]).encode(), digest_size=16)
+    rows = {}
+    for split, every in said.items():
+        places = np.flatnonzero([len(one) > 0 for one in every])
+        starts = np.cumsum([0, *(len(every[k]) for k in places)])
+        ids = np.zeros((starts[-1], max_length + 1), np.int32)
+        for row, words in zip(ids, itertools.chain(*every), strict=True):
+            cut = [table.get(word, 1) for word in words[:max_length]]
+            row[: len(cut)] = cut
+        rows[split] = Rows(places, starts, ids)
+        counts["unknown"][split] = int((ids == 1).sum())
+        for array in rows[split]:
+            digest.update(f"\0{split} {array.shape}\0".encode() + array.tobytes())
+    return Corpus(images, rows, texts, vocabulary, counts, digest.hexdigest())
+
+
+def _vocabulary(captions: list[list[list[str]]], min_count: int) -> list[str]:
+    """The end, the unknown, and the words that are frequent enough, the most frequent first."""
+    counts = collections.Counter(word for one in captions for words in one for word in words)
+    frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
+    return ["", UNKNOWN, *(word for _, word in frequent)]
+
+
+def _batch(
+    corpus: Corpus,
+    split: str,
+    chosen: np.ndarray,
+    per_image: int,
+    rng: np.random.Generator | None,
+) -> dict[str, np.ndarray]:
+    """Images of some rows of a split, and captions, in their order where there is no rng."""
+    places, starts, ids = corpus.rows[split]
+    first, n = starts[chosen], starts[chosen + 1] - starts[chosen]
+    orders = [np.arange(k) if rng is None else rng.permutation(k) for k in n]
+    captions = ids[first[:, None] + [np.resize(order, per_image) for order in orders]]
+    return {
+        "image": corpus.images.read(split, places[chosen])[0],
+        "captions": captions,
+        "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
+    }
