@@ -6,6 +6,7 @@ import functools
 import hashlib
 import itertools
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,23 +237,21 @@ def _corpus(
     )
     if images.nbytes <= in_memory_mb * 1e6:
         images = sources.hold(images)
-    said = {split: [[c.split() for c in one] for one in every] for split, every in texts.items()}
-    counts = {"captions": {}, "long": {}, "unknown": {}}
-    for split, every in said.items():
-        lengths = [len(words) for one in every for words in one]
-        counts["captions"][split] = len(lengths)
-        counts["long"][split] = sum(n > max_length for n in lengths)
-    said["train"] = [[words for words in one if len(words) <= max_length] for one in said["train"]]
-    vocabulary = _vocabulary(said["train"], min_count)
+    kept = dict(texts)
+    kept["train"] = [[c for c in one if _length(c) <= max_length] for one in texts["train"]]
+    vocabulary = _vocabulary(itertools.chain(*kept["train"]), min_count)
     table = {word: k for k, word in enumerate(vocabulary)}
     digest = hashlib.blake2b("\n".join([images.digest, *vocabulary]).encode(), digest_size=16)
-    rows = {}
-    for split, every in said.items():
+    rows, counts = {}, {"captions": {}, "long": {}, "unknown": {}}
+    for split, every in kept.items():
+        lengths = [_length(caption) for one in texts[split] for caption in one]
+        counts["captions"][split] = len(lengths)
+        counts["long"][split] = sum(n > max_length for n in lengths)
         places = np.flatnonzero([len(one) > 0 for one in every])
         starts = np.cumsum([0, *(len(every[k]) for k in places)])
         ids = np.zeros((starts[-1], max_length + 1), np.int32)
-        for row, words in zip(ids, itertools.chain(*every), strict=True):
-            cut = [table.get(word, 1) for word in words[:max_length]]
+        for row, caption in zip(ids, itertools.chain(*every), strict=True):
+            cut = [table.get(word, 1) for word in caption.split()[:max_length]]
             row[: len(cut)] = cut
         rows[split] = Rows(places, starts, ids)
         counts["unknown"][split] = int((ids == 1).sum())
@@ -261,9 +260,13 @@ def _corpus(
     return Corpus(images, rows, texts, vocabulary, counts, digest.hexdigest())
 
 
-def _vocabulary(captions: list[list[list[str]]], min_count: int) -> list[str]:
+def _length(caption: str) -> int:
+    return caption.count(" ") + 1
+
+
+def _vocabulary(captions: Iterable[str], min_count: int) -> list[str]:
     """The end, the unknown, and the words that are frequent enough, the most frequent first."""
-    counts = collections.Counter(word for one in captions for words in one for word in words)
+    counts = collections.Counter(word for caption in captions for word in caption.split())
     frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
     return ["", UNKNOWN, *(word for _, word in frequent)]
 

@@ -1,0 +1,114 @@
+"""Captioned images that cannot be read, or are not what they should be: one clear line."""
+
+import functools
+
+import pytest
+
+from nets.data.captions import Captions
+from nets.errors import UserError
+from tests.data import image_sets
+from tests.data.caption_files import SAID, SMALL, coco, existing, lines, write_files, write_tfds
+
+BAD_JSON = "is not COCO's JSON of captions: images with id"
+
+
+@pytest.fixture
+def files(tmp_path):
+    return functools.partial(write_files, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (lambda said: coco(said)[:-9], "captions.gz is not whole JSON: "),
+        (lambda said: '{"images": []}', BAD_JSON),
+        (lambda said: coco(said).replace('"image_id": 7', '"image_id": 6'), BAD_JSON),
+        (lambda said: coco(said).replace("caption", "bbox"), BAD_JSON),
+        (lambda said: coco(said).replace('"A red square."', "5"), BAD_JSON),
+        (lambda said: coco({}), "captions.gz has no captions"),
+        (lambda said: "", "captions.gz has no captions"),
+        (
+            lambda said: "image,caption\n",
+            "captions.gz is not COCO's JSON, and its line 1 is not an",
+        ),
+        (lambda said: lines(said) + "x.png\ta sky\n", "its line 7 is not an image's name, #, a"),
+        (lambda said: coco(said | {"red.png": ["?!"]}), "captions.gz: red.png has an empty captio"),
+        (lambda said: lines(said | {"red.png": [""]}), "captions.gz: red.png has an empty captio"),
+        (
+            lambda said: coco(said | {"sun.png": ["a sun"], "sky.png": ["a sky"]}),
+            "captions.gz names sky.png and 1 more, not in --data.images=",
+        ),
+        (lambda said: lines({"sun.png": ["a sun"]}), "captions.gz names sun.png, not in --data.im"),
+    ],
+)
+def test_files_of_another_form_are_refused(files, form, message):
+    with pytest.raises(UserError, match=message) as error:
+        files(form).facts()
+    assert "--data.captions=" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("in_memory_mb", [100, 0])
+def test_a_damaged_image_is_named(files, tmp_path, in_memory_mb):
+    files()
+    path = tmp_path / "images" / "green.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match="green.png cannot be read as an image"):
+        existing(tmp_path, in_memory_mb=in_memory_mb).train(0)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "say --data.images=FOLDER and --data.captions=FILE, or --data.name=coco_captions"),
+        (
+            {"validation_images": "a", "validation_captions": "b"},
+            "say --data.images=FOLDER and --data.captions=FILE\\.$",
+        ),
+        ({"images": "a"}, "--data.images needs --data.captions too"),
+        (
+            {"name": "coco_captions", "test_images": "a", "test_captions": "b"},
+            r"say --data.images=FOLDER and --data.captions=FILE\.$",
+        ),
+        (
+            {"images": "a", "captions": "b", "test_captions": "c"},
+            "--data.test_captions needs --data.test_images",
+        ),
+        ({"images": "nowhere", "captions": "b"}, "--data.images=nowhere is no folder"),
+        ({"images": ".", "captions": "nowhere"}, "--data.captions=nowhere cannot be read: No such"),
+        ({"name": "cococaptions"}, "no data set 'cococaptions'. Did you mean coco_captions"),
+        ({"per_image": 0}, "--data.per_image=0 .* 1 is the least"),
+        ({"image_size": 64, "short_side": 63}, "--data.short_side=63 .* 64 is the least"),
+    ],
+)
+def test_impossible_values_are_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        Captions(**given).facts()
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"val": SAID}, "'captioned/1.0.0' has no split train; it has val"),
+        (
+            {"train": {"red.png": []}},
+            "captioned/1.0.0 train: image 0 has an empty caption, or none",
+        ),
+        (
+            {"train": {"red.png": ["a", "!"]}},
+            "captioned/1.0.0 train: image 0 has an empty caption, or none",
+        ),
+    ],
+)
+def test_sets_without_training_captions_are_refused(tmp_path, splits, message):
+    with pytest.raises(UserError, match=message):
+        Captions(**write_tfds(tmp_path, splits=splits)).facts()
+
+
+def test_sets_of_another_kind_are_refused(tmp_path):
+    image_sets.write_tfds(tmp_path)
+    with pytest.raises(
+        UserError, match="'tinted/1.0.0' has no captioned images; it holds image, l"
+    ):
+        Captions(name="tinted", data_dir=str(tmp_path)).facts()
+    with pytest.raises(UserError, match="have no split test; they have validation"):
+        Captions(**write_tfds(tmp_path) | SMALL).evaluate("test")
