@@ -13,7 +13,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.data.sequences import NumberWords
 from nets.gru import GRU
 from nets.sequence import Seq2Seq
-from nets.tasks.sequence import Translate
+from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 

@@ -10,6 +10,7 @@ from nets.elman import Elman
 from nets.gru import GRU, MGU
 from nets.layers.cell import matmul, with_bias
 from nets.layers.check import check_probability
+from nets.layers.linear import dense
 from nets.layers.recurrent import Backend, Recurrent
 from nets.lstm import LSTM
 
@@ -106,10 +107,7 @@ class CharLM(nn.Module):
         if self.tie:
             logits = self._tied(x.astype(wide), embedding.embedding.astype(wide))
         else:
-            dtypes["dtype"] = wide
-            rows = x.reshape(-1, x.shape[-1])  # over more axes the kernel's gradient takes longer
-            logits = nn.Dense(self.vocab_size, **dtypes, name="output")(rows)
-            logits = logits.reshape(*x.shape[:-1], -1)
+            logits = dense(self.vocab_size, wide, self.param_dtype, name="output")(x)
         if not stages:
             return logits, carry
         return logits, carry, {f"layer_{i}": x for i, x in enumerate(outputs)}

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
+from nets.layers.linear import dense
 from nets.layers.recurrent import Backend, Recurrent
 from nets.lstm import LSTM
 
@@ -229,34 +230,32 @@ class Seq2Seq(nn.Module):
         Those of step t are given the targets before t (teacher forcing). Needs the key `dropout`
         while training, if there is any.
         """
-        before = jnp.pad(targets[:, :-1], ((0, 0), (1, 0)))
-        x = read(before, self.num_classes, self.dtype)
-        h, _ = self.decoder(x, self.encode(inputs, train=train), train=train)
+        x = read(shifted(targets), self.num_classes, self.dtype)
+        _, carry = self.start(inputs, train=train)
+        h, _ = self.decoder(x, carry, train=train)
         return self.output(self.drop(h, deterministic=not train))
 
-    def encode(self, inputs: jax.Array, *, train: bool = False) -> Carry:
-        """The encoder's carry after inputs [B, S]."""
-        lengths = (jnp.cumsum(inputs == 0, axis=1) == 0).sum(1)
+    def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[tuple[()], Carry]:
+        """No memory, and the encoder's carry after inputs [B, S], for `nets.layers.decoding`."""
         x = read(inputs, self.vocab_size, self.dtype)
-        return self.encoder(x, lengths=lengths, train=train)[1]
+        return (), self.encoder(x, lengths=before_end(inputs).sum(1), train=train)[1]
 
-    def decode(self, inputs: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
-        """What it writes by itself, the likeliest symbol at each step, zeros after the first 0.
+    def step(
+        self, memory: tuple[()], carry: Carry, symbols: jax.Array
+    ) -> tuple[Carry, jax.Array, jax.Array]:
+        """Carry, logits [N, num_classes] and no weights [N, 0] after symbols [N] (int32)."""
+        carry, h = self.decoder.step(carry, read(symbols, self.num_classes, self.dtype))
+        return carry, self.output(h), jnp.zeros((len(symbols), 0))
 
-        Returns:
-            symbols [B, length] and the logits [B, length, num_classes] they are the greatest of.
-        """
 
-        def step(model, state, _):
-            carry, last = state
-            carry, h = model.decoder.step(carry, read(last, self.num_classes, self.dtype))
-            logits = model.output(h)
-            symbol = logits.argmax(-1).astype(jnp.int32)
-            return (carry, symbol), (symbol, logits)
+def before_end(inputs: jax.Array) -> jax.Array:
+    """Where [B, S] (bool) a row of inputs [B, S] is before its first 0."""
+    return jnp.cumsum(inputs == 0, axis=1) == 0
 
-        state = self.encode(inputs), jnp.zeros(len(inputs), jnp.int32)
-        symbols, logits = unrolled(step, length)(self, state, None)[1]
-        return jnp.where(jnp.cumsum(symbols == 0, axis=1) == 0, symbols, 0), logits
+
+def shifted(targets: jax.Array) -> jax.Array:
+    """The symbols [B, U] before each of the targets [B, U], 0 before the first."""
+    return jnp.pad(targets[:, :-1], ((0, 0), (1, 0)))
 
 
 def read(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Array:
@@ -279,9 +278,8 @@ def recurrent(model: Any, **where) -> Recurrent:
 
 
 def output(model: Any, features: int, **where) -> nn.Dense:
-    """The matmul after the recurrent layers."""
-    dtype = jnp.promote_types(model.dtype, jnp.float32)
-    return nn.Dense(features, dtype=dtype, param_dtype=model.param_dtype, **where)
+    """The matmul after the recurrent layers, float32 at least."""
+    return dense(features, jnp.promote_types(model.dtype, jnp.float32), model.param_dtype, **where)
 
 
 def unrolled(step, length: int):

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
 TASK = MODEL | {"optax", "nets.tasks", "nets.errors"}
+TASK |= {"sacrebleu"}  # inside a function alone
 DATA = {"numpy", "grain", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
 DATA |= {"skimage", "sentencepiece"}  # inside a function alone
 ENGINE = {"orbax", "absl", "tensorboardX", "matplotlib", "rich", "nets.train"}

@@ -72,6 +72,19 @@ class Generated:
     def splits(self) -> tuple[str, ...]:
         return ("validation", "test")
 
+    def encode(self, text: str, facts: dict[str, Any]) -> list[int]:
+        """The input symbols of a text, a character each.
+
+        Raises:
+            UserError: it is empty, or has characters that the facts of a run lack.
+        """
+        if not text:
+            raise UserError("the text is empty.")
+        known = facts["input_symbols"]
+        if lacking := "".join(dict.fromkeys(c for c in text if c not in known)):
+            raise UserError(f"{text!r} has {lacking!r}; valid are {''.join(known)!r}.")
+        return [known.index(c) for c in text]
+
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         row = self.draw(np.random.default_rng(0), 1, "train")
         return {k: ((self.batch_size, *a.shape[1:]), a.dtype) for k, a in row.items()}

@@ -24,21 +24,24 @@ class Parallel:
     both languages, learnt from the training text alone, and kept with a run
     (`nets.data.subwords.Subwords.of(facts)` restores it). A batch holds
 
-        inputs  [B, max_length] int32, the source, then 0
+        inputs  [B, W] int32, the source, then 0
         lengths [B] int32, subwords of it
-        targets [B, max_length + 1] int32, the target, then 0
-        mask    [B, max_length + 1] float32, 1 for the target and the 0 that ends it
+        targets [B, W + 1] int32, the target, then 0
+        mask    [B, W + 1] float32, 1 for the target and the 0 that ends it
 
-    Of the targets 0 is the symbol before the first, and the one that ends them. Shapes are fixed,
-    so short sentences leave places unused: `facts` tell how many.
+    Of the targets 0 is the symbol before the first, and the one that ends them. W is max_length;
+    with `widths`, pairs of like length come together while training, and W is the least width that
+    holds them. `facts` tell how many places short sentences leave unused where W is max_length.
 
     A training pair with a sentence above max_length is left out. In an evaluation all pairs stay,
     in their order; what is above max_length is cut off, but not of `references`. Characters that
     the training text lacks become the symbol 1. Facts count these pairs and symbols.
 
-    Every training pair is met exactly once an epoch, in an order drawn anew for each.
+    Every training pair is met exactly once an epoch, in an order drawn anew for each; with
+    `widths`, 50 batches at a time are sorted by length then, and shuffled as whole batches.
 
     Attributes:
+        folder: what the names of files are relative to.
         source: file of the sentences to train on, a line each.
         target: file of their translations.
         validation_source: the same for validation; none has no such split.
@@ -47,10 +50,13 @@ class Parallel:
         test_target: their translations.
         vocab_size: subwords, with the end and the unknown.
         max_length: subwords of a sentence at most.
+        widths: other widths, rising and below max_length, that a training batch may have; each is
+            compiled when it is first met.
         batch_size: pairs in a training batch.
         eval_batch_size: pairs in a batch of an evaluation.
     """
 
+    folder: str = "."
     source: str | None = None
     target: str | None = None
     validation_source: str | None = None
@@ -59,12 +65,19 @@ class Parallel:
     test_target: str | None = None
     vocab_size: int = 8000
     max_length: int = 40
+    widths: tuple[int, ...] = ()
     batch_size: int = 64
     eval_batch_size: int = 250
 
     def __post_init__(self):
         at_least(self, 1, "max_length", "batch_size", "eval_batch_size")
         at_least(self, 3, "vocab_size")
+        rising = (0, *self.widths, self.max_length)
+        if list(rising) != sorted(set(rising)):
+            raise UserError(
+                f"--data.widths={','.join(map(str, self.widths))} is not possible; they rise from "
+                f"1 to below --data.max_length={self.max_length}."
+            )
         for fields in _FILES.values():
             lacking = [field for field in fields if getattr(self, field) is None]
             if len(lacking) == 1:
@@ -85,11 +98,25 @@ class Parallel:
                 f"--data.max_length={self.max_length} subwords."
             )
 
+        longest = np.maximum(rows["lengths"], (rows["targets"] > 0).sum(1))
+        widths = (*self.widths, self.max_length)
+
+        def ordered(i: int) -> np.ndarray:
+            """Which pairs the batch of step i holds."""
+            if not self.widths:
+                return shuffled(seed, n, i * self.batch_size + np.arange(self.batch_size))
+            return _pool(seed, i // _SORTED, self.batch_size, longest)[i % _SORTED]
+
         def batch(i: int) -> dict[str, np.ndarray]:
-            places = int(i) * self.batch_size + np.arange(self.batch_size)
-            chosen = shuffled(seed, n, places)
-            found = {name: a[chosen] for name, a in rows.items()}
-            return found | {"mask": until_end(found["targets"])}
+            chosen = ordered(int(i))
+            width = min(w for w in widths if w >= longest[chosen].max())
+            targets = rows["targets"][chosen, : width + 1]
+            return {
+                "inputs": rows["inputs"][chosen, :width],
+                "lengths": rows["lengths"][chosen],
+                "targets": targets,
+                "mask": until_end(targets),
+            }
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 
@@ -111,6 +138,15 @@ class Parallel:
         """The translations of a split as they are in the file, whole and in their order."""
         self._check(split)
         return self._corpus().references[split]
+
+    def encode(self, text: str, facts: dict[str, Any]) -> list[int]:
+        """The subwords of a source sentence, of whatever length, by those that the facts of a run
+        keep.
+
+        Raises:
+            UserError: it is empty, or has characters that the vocabulary lacks.
+        """
+        return subwords.Subwords.of(facts).known(text)
 
     def splits(self) -> tuple[str, ...]:
         return tuple(split for split in _FILES if split != "train" and self._paths()[split])
@@ -150,8 +186,13 @@ class Parallel:
         return 1
 
     def _paths(self) -> dict[str, tuple[str, str] | None]:
-        found = {split: tuple(getattr(self, f) for f in files) for split, files in _FILES.items()}
-        return {split: None if None in paths else paths for split, paths in found.items()}
+        """The two files of each split, None where they are not given."""
+        folder = Path(self.folder).expanduser()
+        found = {split: [getattr(self, f) for f in files] for split, files in _FILES.items()}
+        return {
+            split: None if None in names else tuple(str(folder / name) for name in names)
+            for split, names in found.items()
+        }
 
     def _check(self, split: str) -> None:
         if split not in self.splits():
@@ -175,6 +216,10 @@ _FILES = {
     "validation": ("validation_source", "validation_target"),
     "test": ("test_source", "test_target"),
 }
+
+
+_SORTED = 50  # training batches that are sorted by length at a time
+_BATCHES = 1  # tells the generator of their order from that of an epoch's
 
 
 class Corpus(NamedTuple):
@@ -209,6 +254,14 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
         digest.update(f"\0{split} {places.shape}\0".encode() + places.tobytes())
     references = {split: target for split, (_, target) in texts.items()}
     return Corpus(model, rows, references, counts, digest.hexdigest())
+
+
+def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:
+    """Pairs [_SORTED, batch_size] of `longest` subwords, those of a batch of like length."""
+    places = pool * _SORTED * batch_size + np.arange(_SORTED * batch_size)
+    chosen = shuffled(seed, len(longest), places)
+    batches = chosen[np.argsort(longest[chosen], kind="stable")].reshape(_SORTED, batch_size)
+    return np.random.default_rng((seed, pool, _BATCHES)).permutation(batches)
 
 
 def _pair(fields: tuple[str, str], paths: tuple[str, str]) -> list[list[str]]:

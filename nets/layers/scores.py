@@ -146,6 +146,12 @@ def additive(
         ValueError: shapes do not fit.
     """
     _check(query, keys)
+    return _additive(query, keys, v, extra)
+
+
+@jax.checkpoint
+def _additive(query, keys, v, extra):
+    """Its tanh [B, ..., K, A] is computed again going back, which costs less than to keep it."""
     keys = jnp.expand_dims(keys, tuple(range(1, query.ndim - 1)))
     z = query[..., None, :] + keys
     z = jnp.tanh(z if extra is None else z + extra)

@@ -1,4 +1,4 @@
-"""Sequences: numbers or classes, at the end or at every step, and sequences into sequences."""
+"""Sequences: numbers or classes, at the end or at every step."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -107,6 +107,10 @@ class Label:
             metrics["exact"] = faultless(right, batch)
         return quotient(metrics["loss"]), (model_state, metrics)
 
+    def untruncated(self) -> "Label":
+        """The task with back-propagation through all of a sequence; its values are the same."""
+        return dataclasses.replace(self, k1=None, k2=None)
+
     def steps(self, model, params, inputs: jax.Array, key: jax.Array, train: bool) -> jax.Array:
         """Logits [B, T, K] of every step."""
 
@@ -136,41 +140,3 @@ class Label:
         rows = look.real(next(iter(batches)))
         logits = jax.jit(lambda x: self.steps(model, params, x, key, False))(rows["inputs"])
         return look.stepwise(rows, np.asarray(jax.nn.softmax(logits)), facts)
-
-
-@dataclasses.dataclass(frozen=True)
-class Translate:
-    """Joins `nets.sequence.Seq2Seq` to the cross-entropy of the target symbols.
-
-    The loss is that of the targets, each given those before it. In evaluation the model also
-    writes by itself: accuracy is the share of right symbols then, exact that of right sequences.
-    """
-
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact")
-
-    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        return model.init(key, batch["inputs"], batch["targets"], train=False)["params"], {}
-
-    def loss(self, model, params, model_state, batch, key, train):
-        inputs, targets = batch["inputs"], batch["targets"]
-        noise = {"dropout": key}
-        logits = model.apply({"params": params}, inputs, targets, train=train, rngs=noise)
-        each = cross_entropy(logits, targets)
-        metrics = {"loss": weighed(each, batch)}
-        if not train:
-            right = self.written(model, params, inputs, targets.shape[1]) == targets
-            metrics |= {"accuracy": weighed(right, batch), "exact": faultless(right, batch)}
-        return quotient(metrics["loss"]), (model_state, metrics)
-
-    def written(self, model, params, inputs: jax.Array, length: int) -> jax.Array:
-        """What the model writes by itself, symbols [B, length]."""
-        return model.apply({"params": params}, inputs, length, method="decode")[0]
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return means(sums)
-
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
-        rows = look.real(next(iter(batches)))
-        length = rows["targets"].shape[1]
-        written = jax.jit(lambda x: self.written(model, params, x, length))(rows["inputs"])
-        return look.translations(rows, np.asarray(written), facts)

@@ -131,23 +131,3 @@ def _aligned(rows: dict[str, np.ndarray], answers: np.ndarray, facts: dict, most
             "wrong     " + "".join("^" if c and i != j else " " for _, i, j, c in steps),
         ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def translations(
-    rows: dict[str, np.ndarray], written: np.ndarray, facts: dict, shown: int = 12
-) -> dict[str, View]:
-    """What was written for some sequences, the wrong ones first."""
-    wrong = (written != rows["targets"]).any(1)
-    lines = []
-    for i in np.argsort(~wrong, kind="stable")[:shown]:
-        said, right, asked = (
-            "".join(symbols[s] for s in ids)
-            for symbols, ids in (
-                (facts["output_symbols"], written[i]),
-                (facts["output_symbols"], rows["targets"][i]),
-                (facts["input_symbols"], rows["inputs"][i]),
-            )
-        )
-        lines.append(f"{asked} -> {said}" + (f"  (wrong, it is {right})" if wrong[i] else ""))
-    title = f"Written by itself: {wrong.sum()} of {len(wrong)} wrong"
-    return {"written": Text(title, "\n".join(lines))}

@@ -9,15 +9,22 @@ import numpy as np
 
 
 class Images(NamedTuple):
-    """A grid of images [N, H, W, C] (C 1 or 3, any range), one caption under each."""
+    """A grid of images [N, H, W, C] (C 1 or 3, any range), one caption under each.
+
+    `columns` are the images in a line; none makes the grid about as wide as it is high.
+    """
 
     title: str
     images: np.ndarray
     captions: tuple[str, ...]
+    columns: int | None = None
 
 
 class Matrix(NamedTuple):
-    """A table of numbers [R, C] shown in colours, with its labels (a confusion matrix)."""
+    """A table of numbers [R, C] shown in colours, with its labels (a confusion matrix).
+
+    Where they are `shares`, colours go evenly from 0 to 1, and no numbers are written.
+    """
 
     title: str
     values: np.ndarray
@@ -25,6 +32,7 @@ class Matrix(NamedTuple):
     columns: tuple[str, ...]
     row_label: str
     column_label: str
+    shares: bool = False
 
 
 class Lines(NamedTuple):
@@ -43,10 +51,14 @@ class Lines(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """Several charts, or grids of images, in one picture."""
+    """Several charts, tables or grids of images in one picture, in rows of `columns`.
+
+    None is one row of all.
+    """
 
     title: str
-    panels: tuple[Lines | Images, ...]
+    panels: tuple["Lines | Images | Matrix", ...]
+    columns: int | None = None
 
 
 class Text(NamedTuple):

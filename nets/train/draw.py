@@ -79,7 +79,7 @@ def _grid(ax, view: Images) -> tuple[float, float]:
     """Width and height in inches at which the grid's captions have their room."""
     count, height, width, channels = view.images.shape
     captions = [textwrap.wrap(caption, 15)[:3] for caption in view.captions]
-    columns = min(count, math.ceil(math.sqrt(1.6 * count)))
+    columns = min(count, view.columns or math.ceil(math.sqrt(1.6 * count)))
     rows = math.ceil(count / columns)
     cell = 0.7 if max(map(len, view.captions), default=0) < 6 else 1.2  # inches
     letters = 0.16 * max(map(len, captions), default=0) + 0.08
@@ -105,25 +105,36 @@ def _grid(ax, view: Images) -> tuple[float, float]:
 
 
 def _matrix(figure, view: Matrix) -> None:
-    from matplotlib.colors import CenteredNorm, PowerNorm
+    figure.set_size_inches(*_matrix_size(view))
+    _table(figure.add_subplot(), view)
+
+
+def _matrix_size(view: Matrix) -> tuple[float, float]:
+    """Width and height in inches."""
+    rows, columns = view.values.shape
+    cell = min(0.45, 9.6 / max(rows, columns))
+    return max(cell * columns + 2.4, 5), max(cell * rows + 1.9, 2.6)
+
+
+def _table(ax, view: Matrix) -> None:
+    from matplotlib.colors import CenteredNorm, Normalize, PowerNorm
 
     values = np.asarray(view.values)
     rows, columns = values.shape
-    cell = min(0.45, 9.6 / max(rows, columns))
-    figure.set_size_inches(max(cell * columns + 2.4, 5), max(cell * rows + 1.9, 2.6))
-    ax = figure.add_subplot()
     signed = values.min() < 0
-    # not linear, so that few mistakes are seen beside many right answers
-    norm = CenteredNorm() if signed else PowerNorm(0.4, 0, max(values.max(), 1e-12))
+    if view.shares:
+        norm = Normalize(0, 1)
+    else:  # not linear, so that few mistakes are seen beside many right answers
+        norm = CenteredNorm() if signed else PowerNorm(0.4, 0, max(values.max(), 1e-12))
     shown = ax.imshow(values, "PuOr" if signed else "viridis", norm, interpolation="nearest")
-    figure.colorbar(shown, ax=ax, shrink=0.8)
+    ax.figure.colorbar(shown, ax=ax, shrink=0.8)
     turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     turn = turn if max(map(len, view.columns)) > 2 else {}
     every = [math.ceil(n / 40) for n in values.shape]
     ax.set_yticks(range(0, rows, every[0]), view.rows[:: every[0]])
     ax.set_xticks(range(0, columns, every[1]), view.columns[:: every[1]], **turn)
     ax.set(xlabel=view.column_label, ylabel=view.row_label)
-    if max(values.shape) <= 20:
+    if max(values.shape) <= 20 and not view.shares:
         whole = np.issubdtype(values.dtype, np.integer)
         for (r, c), value in np.ndenumerate(values):
             light = abs(norm(value) - 0.5) > 0.35 if signed else norm(value) < 0.6
@@ -139,13 +150,19 @@ def _lines(figure, view: Lines) -> None:
 
 
 def _panels(figure, view: Panels) -> None:
-    figure.set_size_inches(5.6 * len(view.panels), 4.6)
+    columns = view.columns or len(view.panels)
+    rows = math.ceil(len(view.panels) / columns)
+    sizes = [_matrix_size(p) if isinstance(p, Matrix) else (5.6, 4.3) for p in view.panels]
+    width, height = np.max(sizes, 0)
+    figure.set_size_inches(width * columns, height * rows + 0.3)
     figure.suptitle(view.title)
     for i, panel in enumerate(view.panels):
-        ax = figure.add_subplot(1, len(view.panels), i + 1)
+        ax = figure.add_subplot(rows, columns, i + 1)
         if isinstance(panel, Images):
             _grid(ax, panel)
             _title(ax, panel.title)
+        elif isinstance(panel, Matrix):
+            _table(ax, panel)
         else:
             _chart(ax, panel)
 

@@ -24,7 +24,10 @@ class Task(Protocol):
 
     `model_state` is whatever goes from step to step without being optimised. Its entry "carry" is
     per row (sharded like the batch, begun afresh in each evaluation); all else is replicated.
-    `metrics` always holds "loss".
+    `metrics` always holds "loss". A task may also have `sample`, which writes after a prompt
+    (nets.train.verbs), and `judge(model, params, data, split) -> dict[str, float]`: metrics of a
+    whole split's answers, taken at the end of a run and by `eval`; and `untruncated`, itself
+    without truncated back-propagation, as `--debug_nans` looks at it.
     """
 
     maximise: ClassVar[tuple[str, ...]]  # the finished metrics of which more is better
@@ -79,7 +82,10 @@ class Experiment:
         patience: evaluations without improvement before the run stops.
         ema: decay of an exponential moving average of the parameters, which is then evaluated.
         average_from: step from which on the plain mean of the parameters is kept instead, and
-            evaluated (Polyak and Juditsky 1992): with sgd, the ASGD of Merity et al. 2018.
+            evaluated (Polyak and Juditsky 1992): with sgd, averaged SGD.
+        average_after: the same from the first evaluation that is worse than the best of all but
+            this many before it: with sgd, the NT-ASGD of Merity et al. 2018, algorithm 1, there
+            with n=5.
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.
         debug_nans: whether, when a loss or gradient is not finite, the layer and time step where
@@ -99,6 +105,7 @@ class Experiment:
     patience: int | None = None
     ema: float | None = None
     average_from: int | None = None
+    average_after: int | None = None
     accumulate: int = 1
     init_from: str | None = None
     debug_nans: bool = False
@@ -111,15 +118,19 @@ class Experiment:
             raise UserError(f"--patience={self.patience} is not possible; 1 is the least, or none.")
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"--ema={self.ema} is not possible; it lies between 0 and 1, or none.")
-        if self.average_from is not None and self.average_from < 1:
+        for name in ("average_from", "average_after"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UserError(f"--{name}={value} is not possible; 1 is the least, or none.")
+        if len(given := self.averages()) > 1:
+            said = " and ".join(f"--{name}={value}" for name, value in given.items())
             raise UserError(
-                f"--average_from={self.average_from} is not possible; 1 is the least, or none."
+                f"{said} are {len(given)} averages; one is evaluated: say none for the others."
             )
-        if self.average_from is not None and self.ema is not None:
-            raise UserError(
-                f"--average_from={self.average_from} and --ema={self.ema} are two averages; "
-                "one of them is evaluated: say none for the other."
-            )
+
+    def averages(self) -> dict[str, float]:
+        """What is said of an average of the parameters, none or one field."""
+        fields = ("ema", "average_from", "average_after")
+        return {name: v for name in fields if (v := getattr(self, name)) is not None}
 
 
 SILENT = ("save_every", "log_every", "debug_nans")  # fields that change no result

@@ -7,6 +7,7 @@ bit.
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from nets.train import checkpoint, evaluate, metrics, nans, resume, step
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.checkpoint import Checkpoints
-from nets.train.experiment import Experiment, batch_struct
+from nets.train.experiment import Batch, Experiment, batch_struct
 from nets.train.reporter import Reporter
 from nets.train.resume import Progress
 from nets.train.signals import Signals, Stopped
@@ -44,7 +45,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     state, progress, start = resume.restore(experiment, workdir, mesh, signals, reporter.warn)
     batches = evaluate.read(data.train(experiment.seed), data, start)
     rows = meshes.rows(mesh)
-    update = signals.run(lambda: compile_step(experiment, state, mesh))
+    first = batch_struct(data)
+    compiled = {shapes(first): signals.run(lambda: compile_step(experiment, state, mesh, first))}
     if (signum := signals.agree()) is not None:
         raise Stopped(signum)
 
@@ -92,6 +94,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                     improved = progress.judge(n, found[experiment.best], maximise)
                     reporter.evaluation(n, "validation", found, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
+                    state = begin_to_average(experiment, state, progress, mesh, maximise)
                     look(experiment, *parts, n, "validation", reporter, signals, final=False)
                 except Stopped as stopped:
                     stop = stopped.code - 128
@@ -109,11 +112,14 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             if last or done:
                 break
             batch = next(batches)
+            if (shape := shapes(batch)) not in compiled:
+                make = functools.partial(compile_step, experiment, state, mesh, batch)
+                compiled[shape] = signals.run(make, to_end=True)
             if jax.process_count() > 1:
                 batch = meshes.put(batch, rows) | {step.STOP: signals.flags(mesh)}
             if experiment.debug_nans and jax.process_count() == 1:
                 before = {n: before.get(n), n + 1: (state, batch)}
-            state, device_metrics = update(state, batch)
+            state, device_metrics = compiled[shape](state, batch)
             if pending is not None:
                 stop = absorb(n, pending)
             pending = device_metrics
@@ -123,12 +129,17 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     return progress
 
 
-def compile_step(experiment: Experiment, state: states.State, mesh):
-    """The update, compiled for these shapes; the state given to it is donated (but to debug)."""
+def shapes(batch: Batch) -> tuple:
+    """What a step is compiled for."""
+    return tuple((name, x.shape) for name, x in sorted(batch.items()))
+
+
+def compile_step(experiment: Experiment, state: states.State, mesh, batch: Batch):
+    """The update, compiled for batches as this one; the state it is given is donated (but to
+    debug)."""
     rows = meshes.rows(mesh)
     batch = {
-        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows)
-        for name, x in batch_struct(experiment.data).items()
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows) for name, x in batch.items()
     }
     if jax.process_count() > 1:
         batch[step.STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
@@ -146,6 +157,15 @@ def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
     progress.flat = 0
     scale = np.asarray(meshes.fetch(state.scale) * optimizer.factor, state.scale.dtype)
     return state._replace(scale=meshes.put(scale, meshes.replicated(mesh)))
+
+
+def begin_to_average(experiment: Experiment, state, progress: Progress, mesh, maximise: bool):
+    """The state with a mean of the parameters from now on, when the evaluations say so."""
+    after = experiment.average_after
+    if after is None or not progress.worse_than_before(after, maximise):
+        return state
+    since = np.minimum(meshes.fetch(state.since), meshes.fetch(state.step))
+    return state._replace(since=meshes.put(since, meshes.replicated(mesh)))
 
 
 def look(experiment, params, model_state, n: int, split: str, reporter, signals, final: bool):
@@ -184,7 +204,7 @@ def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, s
             best = n
     result = {"step": n, "best_step": best, "elapsed_s": progress.elapsed_s}
     for split in experiment.data.splits()[-1:]:
-        result[split] = evaluator(params, model_state, split)
+        result[split] = evaluator.last(params, model_state, split)
         if split == "test":
             reporter.evaluation(n, split, result[split], False)
         look(experiment, params, model_state, n, split, reporter, signals, final=True)

@@ -62,13 +62,17 @@ class Signals:
 
         return int(np.max(process_allgather(np.int32(self.received or 0)))) or None
 
-    def run(self, work: Callable[[], Any]) -> Any:
+    def run(self, work: Callable[[], Any], to_end: bool = False) -> Any:
         """The result of `work()`, done in a thread while this one stays able to hear signals.
 
         A compilation never returns to Python, where handlers run, before it is done.
 
+        Args:
+            to_end: whether a signal leaves it time to end, as there is something to save after it.
+
         Raises:
-            Stopped: a signal came first, and this is the only process; the thread is left behind.
+            Stopped: a signal came first, not `to_end`, and this is the only process; the thread is
+                left behind.
         """
         outcome: list[Any] = []
 
@@ -82,7 +86,7 @@ class Signals:
         thread.start()
         while thread.is_alive():
             thread.join(0.05)
-            if self.received is not None and jax.process_count() == 1:
+            if self.received is not None and not to_end and jax.process_count() == 1:
                 raise Stopped(self.received)
         result, error = outcome[0]
         if error is not None:

@@ -193,7 +193,7 @@ def evaluate(command: Command, signals: Signals) -> int:
         model_state = {**model_state, "carry": None}  # begun afresh by the evaluator
     evaluator = Evaluator(experiment, mesh, signals)
     for split in experiment.data.splits():
-        values = evaluator(params, model_state, split)
+        values = evaluator.last(params, model_state, split)
         shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
         print(f"step {step}  {split}: {shown}")
     return 0
@@ -223,12 +223,13 @@ def sample(command: Command, signals: Signals) -> int:
     if options.length < 1 or options.temperature < 0:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
+    encode = getattr(experiment.data, "encode", None)
     text = experiment.task.sample(
         experiment.model,
         params,
         facts,
         key,
-        options.prompt,
+        options.prompt if encode is None else encode(options.prompt, facts),
         options.length,
         options.temperature,
         options.top_k,

@@ -23,7 +23,7 @@ from nets.layers import convolution as convolution_layer
 from nets.train import allocator, evaluate, flags, loop, verbs
 from nets.train import mesh as meshes
 from nets.train import state as states
-from nets.train.experiment import load, resolve
+from nets.train.experiment import batch_struct, load, resolve
 from nets.train.reporter import Reporter
 from nets.train.signals import Signals
 
@@ -40,7 +40,8 @@ class Alternating(Reporter):
         self.console.quiet = True
         mesh, init = meshes.make(), states.make_init(experiment)
         self.state = jax.jit(init)()
-        self.update = loop.compile_step(experiment, self.state, mesh)
+        batch = batch_struct(experiment.data)
+        self.update = loop.compile_step(experiment, self.state, mesh, batch)
         batches = evaluate.read(experiment.data.train(0), experiment.data)
         self.batches = [meshes.put(next(batches), meshes.rows(mesh)) for _ in range(8)]
         self.loop, self.bare = [], []
@@ -108,7 +109,7 @@ def convolution() -> None:
     for name, form in (("own", convolution_layer._cpu_form), ("XLA's", lambda *given: None)):
         with unittest.mock.patch.object(convolution_layer, "_cpu_form", form):
             state = jax.jit(states.make_init(experiment))()
-            updates[name] = [loop.compile_step(experiment, state, meshes.make()), state]
+            updates[name] = [loop.compile_step(experiment, state, meshes.make(), batch), state]
     for _ in range(20):
         for name, pair in updates.items():
             began = time.perf_counter()

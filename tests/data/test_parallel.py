@@ -72,6 +72,44 @@ def test_every_pair_is_met_once_an_epoch(counting):
     assert (found[3]["inputs"] != data.train(2)[3]["inputs"]).any()
 
 
+def test_batches_of_like_length_have_the_least_width_that_holds_them(counting, monkeypatch):
+    monkeypatch.setattr(parallel, "_SORTED", 6)  # batches of 10: all 60 pairs at a time
+    fields = counting | {"batch_size": 10, "max_length": 12}
+    plain, data = Parallel(**fields), Parallel(**fields, widths=(4, 6, 9))
+    decode = Subwords.of(data.facts()).decode
+    for epoch in range(2):
+        met, wanted, widths = [], [], []
+        for i in range(6 * epoch, 6 * epoch + 6):
+            batch, width = data.train(1)[i], data.train(1)[i]["inputs"].shape[1]
+            longest = max(batch["lengths"].max(), (batch["targets"] > 0).sum(1).max())
+            assert width == min(w for w in (4, 6, 9, 12) if w >= longest)
+            assert batch["targets"].shape == batch["mask"].shape == (10, width + 1)
+            assert (batch["mask"].sum(1) == (batch["targets"] > 0).sum(1) + 1).all()
+            widths.append(width)
+            met += zip(decode(batch["inputs"]), decode(batch["targets"]), strict=True)
+            other = plain.train(1)[i]
+            wanted += zip(decode(other["inputs"]), decode(other["targets"]), strict=True)
+        assert sorted(met) == sorted(wanted)  # those of the same steps, in another order
+        assert len({*widths}) > 1 and widths != sorted(widths)
+    np.testing.assert_array_equal(batch["inputs"], data.train(1)[11]["inputs"])
+    assert {k: (v.shape, v.dtype) for k, v in plain.train(1)[0].items()} == data.spec()
+
+
+def test_a_run_can_be_asked_for_sentences_of_any_length(counting):
+    data = Parallel(**counting)
+    facts, text = data.facts(), "sieben " * 30
+    assert data.encode(text, facts) == Subwords.of(facts).known(text)
+    with pytest.raises(UserError, match="'Ö' has 'Ö', which the vocabulary lacks"):
+        data.encode("Ö", facts)
+
+
+def test_files_are_found_in_their_folder(counting, tmp_path):
+    names = {k: v.rpartition("/")[2] for k, v in counting.items() if isinstance(v, str)}
+    assert (
+        Parallel(**counting | names, folder=str(tmp_path)).facts() == Parallel(**counting).facts()
+    )
+
+
 def test_an_evaluation_keeps_the_order(counting):
     data = Parallel(**counting)
     assert data.splits() == ("validation",)
@@ -227,6 +265,8 @@ def test_too_few_subwords_are_refused():
         ({"test_target": "a"}, "--data.test_target needs --data.test_source"),
         ({"max_length": 0}, "--data.max_length=0 .* 1 is the least"),
         ({"vocab_size": 2}, "--data.vocab_size=2 .* 3 is the least"),
+        ({"widths": (9, 7)}, "--data.widths=9,7 is not possible; they rise from 1 to below"),
+        ({"widths": (9, 40)}, "--data.widths=9,40 .* below --data.max_length=40"),
     ],
 )
 def test_impossible_values_are_refused(given, message):

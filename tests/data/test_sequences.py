@@ -128,6 +128,17 @@ def test_numbers_in_words(n, words):
     assert in_words(n) == words
 
 
+def test_a_run_can_be_asked_for_words_of_ones_own():
+    data = NumberWords(eval_size=2)
+    facts = data.facts()
+    ids = data.encode("two-one", facts)
+    assert "".join(facts["input_symbols"][i] for i in ids) == "two-one"
+    with pytest.raises(UserError, match="'2, Ä' has '2,Ä'; valid are ' -adefghil"):
+        data.encode("2, Ä", facts)
+    with pytest.raises(UserError, match="the text is empty"):
+        data.encode("", facts)
+
+
 def test_number_words_hold_numbers_out():
     data = NumberWords(greatest=120, batch_size=400, eval_size=10, eval_batch_size=10)
     facts, met = data.facts(), {}

@@ -12,9 +12,9 @@ from flax import linen as nn
 
 from nets.elman import Elman
 from nets.errors import UserError
-from nets.sequence import ManyToMany, Seq2Seq
+from nets.sequence import ManyToMany
 from nets.tasks import sequence_views as look
-from nets.tasks.sequence import Label, Regress, Translate
+from nets.tasks.sequence import Label, Regress
 
 KEY = jax.random.key(0)
 
@@ -137,32 +137,6 @@ def test_truncations_that_do_not_fit_the_data_are_refused():
     for targets, message in ((jnp.zeros((2, 6)), "6 steps"), (jnp.zeros(2), "one answer")):
         with pytest.raises(UserError, match=f"--task.k1=4 does not fit: the data has {message}"):
             Label(k1=4).init(None, KEY, {"inputs": inputs, "targets": targets})
-
-
-def test_translation_is_judged_by_what_it_writes_itself():
-    """A network whose logits do not depend on what it reads: it writes 2 at every step."""
-    model = Seq2Seq(num_classes=3, vocab_size=2, cell=Elman(3))
-    targets = jnp.array([[2, 2, 0], [2, 2, 2], [1, 2, 2], [0, 0, 0]])
-    mask = jnp.array([[1.0, 1, 0], [1, 1, 1], [1, 1, 1], [0, 0, 0]])
-    batch = {"inputs": jnp.ones((4, 5), jnp.int32), "targets": targets, "mask": mask}
-    params, state = Translate().init(model, KEY, batch)
-    bias = jnp.log(jnp.array([0.2, 0.3, 0.5]))
-    params["output"] = {"kernel": jnp.zeros((3, 3)), "bias": bias}
-    _, (_, metrics) = Translate().loss(model, params, state, batch, KEY, False)
-    loss = -(7 * math.log(0.5) + math.log(0.3)) / 8
-    assert Translate().finish(metrics) == pytest.approx(
-        {"loss": loss, "accuracy": 7 / 8, "exact": 2 / 3}
-    )
-    _, (_, metrics) = Translate().loss(model, params, state, batch, KEY, True)
-    assert Translate().finish(metrics) == pytest.approx({"loss": loss})
-
-
-def test_what_a_translation_shows_has_the_wrong_ones_first():
-    facts = {"input_symbols": ["", "a", "b"], "output_symbols": ["", "1", "2"]}
-    rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[1, 0], [2, 0]])}
-    view = look.translations(rows, np.array([[1, 0], [1, 0]]), facts)["written"]
-    assert view.text == "bba -> 1  (wrong, it is 2)\nab -> 1"
-    assert view.title == "Written by itself: 1 of 2 wrong"
 
 
 def test_pictures_undo_the_order_of_the_steps():

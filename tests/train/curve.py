@@ -32,7 +32,7 @@ else:
 mesh = meshes.make()
 init = states.make_init(experiment)
 state = jax.jit(init, out_shardings=states.shardings(jax.eval_shape(init), mesh))()
-update = loop.compile_step(experiment, state, mesh)
+update = loop.compile_step(experiment, state, mesh, experiment.data.train(0)[0])
 batches, losses = experiment.data.train(0), []
 for i in range(50):
     state, metrics = update(state, meshes.put(batches[i], meshes.rows(mesh)))

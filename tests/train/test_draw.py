@@ -258,3 +258,16 @@ def test_a_wide_matrix_is_drawn_flat(tmp_path):
     draw.draw(Matrix("", noise(4, 40), names[:4], names, "", ""), tmp_path / "wide.png")
     with Image.open(tmp_path / "wide.png") as shown:
         assert shown.width > 3 * shown.height
+
+
+def test_shares_are_coloured_evenly_from_nothing_to_all(tmp_path, figures):
+    shares = Matrix("a", np.array([[0.5, 0.25]]), ("r",), ("c", "d"), "", "", shares=True)
+    draw.draw(Panels("two", (shares, shares), columns=1), tmp_path / "a.png")
+    (figure,) = figures
+    tables = [ax for ax in figure.axes if ax.images]
+    assert len(tables) == 2
+    (image,) = tables[0].images
+    assert image.get_clim() == (0, 1) and image.norm(0.25) == 0.25
+    assert not tables[0].texts  # no numbers
+    above, below = (ax.get_window_extent() for ax in tables)
+    assert above.y0 > below.y1 and abs(above.x0 - below.x0) < 1  # one column

@@ -71,6 +71,49 @@ def test_interrupted_twice_it_ends_bit_identical(kind, undisturbed, tmp_path):
     assert [s for s, split in steps if split == "train"] == [3, 6, 9, 12, 15, 18, 20]
 
 
+@dataclasses.dataclass(frozen=True)
+class Ragged(toys.Cycle):
+    """Every third batch has half as many steps."""
+
+    def _batch(self, seed, i):
+        found = super()._batch(seed, i)
+        if seed == 99 or i % 3 < 2:
+            return found
+        return found | {k: found[k][:, : self.length // 2] for k in ("inputs", "targets")}
+
+
+def test_batches_of_another_shape_are_compiled_when_they_come(tmp_path, monkeypatch):
+    """A signal in the middle of that compilation loses no step."""
+    experiment = toys.language_model(data=Ragged(), ema=0.9)
+    compile_step, compiled = loop.compile_step, []
+
+    def counted(experiment, state, mesh, batch):
+        compiled.append(batch["inputs"].shape[1])
+        return compile_step(experiment, state, mesh, batch)
+
+    monkeypatch.setattr(loop, "compile_step", counted)
+    fit(experiment, tmp_path / "whole")
+    assert compiled == [12, 6]
+    signals = Signals()
+
+    def interrupted(*given):
+        if given[3]["inputs"].shape[1] == 6:
+            signals.received = signal.SIGTERM
+        return compile_step(*given)
+
+    monkeypatch.setattr(loop, "compile_step", interrupted)
+    (tmp_path / "torn").mkdir()
+    with (
+        contextlib.closing(Interrupting(tmp_path / "torn", signals)) as reporter,
+        pytest.raises(Stopped),
+    ):
+        loop.fit(experiment, tmp_path / "torn", signals, reporter)
+    assert resume.newest(tmp_path / "torn", print)[0] == 3  # the step it was compiled for is done
+    monkeypatch.undo()
+    fit(experiment, tmp_path / "torn")
+    assert differences(tmp_path / "whole", tmp_path / "torn") == []
+
+
 def test_differences_sees_a_flipped_bit_and_a_changed_line(undisturbed, tmp_path):
     assert fit(toys.classifier(ema=0.9, seed=1), tmp_path) is not None
     found = differences(undisturbed["classifier"], tmp_path)

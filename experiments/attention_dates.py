@@ -1,0 +1,32 @@
+"""Dates in many written forms into one, by attention that can be watched: Bahdanau et al. 2015.
+
+    python launch.py --experiment=attention_dates
+
+"the third of may, nineteen seventy-nine" is 1979-05-03. The attention of each figure that is
+written is drawn over the characters that were read, and measured: in_span is the share that falls
+on the year while the year is written, on the month and the day likewise.
+
+Measured: pending.
+"""
+
+from nets.data.dates import Dates
+from nets.gru import GRU
+from nets.seq2seq import Bahdanau
+from nets.tasks.translate import Translate
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Bahdanau(cell=GRU(128), embedding=32, hidden=64, readout=64),
+        task=Translate(),
+        data=Dates(batch_size=64),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
+        ),
+        steps=1500,
+        eval_every=250,
+        save_every=500,
+        best="loss",
+    )

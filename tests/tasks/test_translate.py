@@ -1,0 +1,143 @@
+"""Losses, what is written, where it looked and BLEU, by hand; what is refused; what is shown."""
+
+import math
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.elman import Elman
+from nets.errors import UserError
+from nets.layers.decoding import Written
+from nets.sequence import Seq2Seq
+from nets.tasks import translate_views as look
+from nets.tasks.translate import Translate, in_span
+
+KEY = jax.random.key(0)
+MODEL = Seq2Seq(num_classes=3, vocab_size=2, cell=Elman(3))
+FACTS = {"input_symbols": ["", "a", "▁b"], "output_symbols": ["", "▁one", "s", "▁two"]}
+
+
+def always(shares):
+    """Weights by which MODEL says the same of every step: symbols with these shares."""
+    params = MODEL.init(KEY, jnp.ones((1, 2), int), jnp.ones((1, 2), int), train=False)["params"]
+    params["output"] = {"kernel": jnp.zeros((3, len(shares))), "bias": jnp.log(jnp.array(shares))}
+    return params
+
+
+def test_translation_is_judged_by_what_it_writes_itself():
+    """A network whose logits do not depend on what it reads: it writes 2 at every step."""
+    targets = jnp.array([[2, 2, 0], [2, 2, 2], [1, 2, 2], [0, 0, 0]])
+    mask = jnp.array([[1.0, 1, 0], [1, 1, 1], [1, 1, 1], [0, 0, 0]])
+    batch = {"inputs": jnp.ones((4, 5), jnp.int32), "targets": targets, "mask": mask}
+    params = always([0.2, 0.3, 0.5])
+    _, (_, metrics) = Translate().loss(MODEL, params, {}, batch, KEY, False)
+    loss = -(7 * math.log(0.5) + math.log(0.3)) / 8
+    shared = {"loss": loss, "perplexity": math.exp(loss)}
+    assert Translate().finish(metrics) == pytest.approx(
+        shared | {"accuracy": 7 / 8, "exact": 2 / 3}
+    )
+    _, (_, metrics) = Translate().loss(MODEL, params, {}, batch, KEY, True)
+    assert Translate().finish(metrics) == pytest.approx(shared)
+
+
+def test_smoothing_changes_what_is_minimised_and_not_what_is_reported():
+    batch = {"inputs": jnp.ones((1, 2), int), "targets": jnp.array([[2]])}
+    params, task = always([0.2, 0.3, 0.5]), Translate(smoothing=0.3)
+    minimised, (_, metrics) = task.loss(MODEL, params, {}, batch, KEY, True)
+    shares = 0.1 + 0.7 * np.array([0, 0, 1])
+    assert float(minimised) == pytest.approx(-(shares * np.log([0.2, 0.3, 0.5])).sum())
+    assert task.finish(metrics)["loss"] == pytest.approx(-math.log(0.5))
+
+
+def test_attention_inside_spans_by_hand():
+    weights = jnp.array([[[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], [[1, 0, 0], [0, 1, 0]]])
+    spans = jnp.array([[[0, 2], [2, 3]], [[0, 1], [0, 0]]])
+    right = jnp.array([[True, True], [True, True]])
+    found = in_span(weights, right, {"spans": spans, "mask": jnp.array([1.0, 1.0])})
+    np.testing.assert_allclose(found, (0.8 + 0.7 + 1.0, 3))
+    masked = {"spans": spans, "mask": jnp.array([1.0, 0.0])}  # the second row is padding
+    np.testing.assert_allclose(in_span(weights, right, masked), (1.5, 2))
+    mistaken = right.at[1, 0].set(False)
+    np.testing.assert_allclose(in_span(weights, mistaken, {"spans": spans}), (1.5, 2))
+
+
+class Two:
+    """Two sentences whose translations are known."""
+
+    def __init__(self, references):
+        self._references = references
+
+    def facts(self):
+        return FACTS
+
+    def references(self, split):
+        return self._references[split]
+
+    def evaluate(self, split):
+        inputs, targets = np.ones((3, 2), np.int32), np.zeros((3, 9), np.int32)
+        return [{"inputs": inputs, "targets": targets, "mask": np.array([[1.0], [1.0], [0.0]])}]
+
+
+def test_bleu_by_hand_is_that_of_the_real_rows():
+    """Written is "one one one ..." of nine words for each; three of four references' words match
+    at most, clipped: every precision and the brevity penalty are counted here."""
+    params = always([0.2, 0.5, 0.3])
+    sentence = "one one one one two"
+    data = Two({"test": [sentence, sentence]})
+    found = Translate().judge(MODEL, params, data, "test")["bleu"]
+    # nine words written, five to compare with: 4 of 9 words, 3 of 8 pairs, 2 of 7, 1 of 6
+    expected = 100 * math.exp(sum(map(math.log, (4 / 9, 3 / 8, 2 / 7, 1 / 6))) / 4)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert Translate().judge(MODEL, params, SimpleNamespace(), "test") == {}
+
+
+def test_a_sample_is_what_the_search_finds():
+    given = MODEL, always([0.4, 0.5, 0.1]), FACTS, KEY, [1, 1], 3, 0.8
+    assert Translate().sample(*given) == " -> one one one"
+    # to end at once (0.4) is likelier than "one" (0.2) and "one one" (0.1) with their ends
+    assert Translate(beam=2).sample(*given) == " -> "
+    assert Translate(beam=2, length_penalty=9.0).sample(*given) == " -> one one"
+    with pytest.raises(UserError, match="--top_k=3 is for language models; here it is --task.beam"):
+        Translate().sample(*given, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"beam": 0}, "--task.beam=0 is not possible; 1 is the least"),
+        ({"length_penalty": -0.5}, "--task.length_penalty=-0.5 is not possible; 0 is the least"),
+        ({"coverage_penalty": float("nan")}, "--task.coverage_penalty=nan is not possible"),
+        ({"smoothing": 1.0}, "--task.smoothing=1.0 is not possible; at least 0 and below 1"),
+    ],
+)
+def test_impossible_searches_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        Translate(**fields)
+
+
+def test_a_beam_above_the_vocabulary_is_refused_before_anything_compiles():
+    with pytest.raises(UserError, match="--task.beam=4 is more than the 3 symbols"):
+        Translate(beam=4).init(MODEL, KEY, {})
+
+
+def test_what_a_translation_shows_has_the_wrong_ones_first():
+    rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[1, 2], [3, 0]])}
+    view = look.translations(rows, np.array([[1, 2], [1, 2]]), FACTS)["written"]
+    assert view.text == "b ba -> ones  (wrong, it is two)\na b -> ones"
+    assert view.title == "Written by itself: 1 of 2 wrong"
+
+
+def test_an_alignment_has_what_was_read_and_written_on_its_axes():
+    rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[3, 0], [1, 0]])}
+    weights = np.arange(12).reshape(2, 2, 3) / 12
+    written = Written(np.array([[1, 2], [1, 0]]), weights, np.zeros(2))
+    first, second = look.alignments(rows, written, FACTS)["alignment"].panels
+    # the right one first; up to the end that was written, over the source's own places
+    assert (first.rows, first.columns) == (("one", "end"), ("b", "b", "a"))
+    np.testing.assert_array_equal(first.values, weights[1])
+    assert (second.rows, second.columns) == (("one", "s"), ("a", "b"))
+    np.testing.assert_array_equal(second.values, weights[0][:, :2])
+    assert second.title == "a b -> ones" and second.shares
