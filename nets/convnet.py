@@ -27,6 +27,8 @@ class ConvNet(nn.Module):
     Attributes:
         widths: channels of each stage.
         windows: side of each stage's window.
+        padded: whether the first convolution pads the image, so that conv1 is as large; else it is
+            windows[0] - 1 smaller.
         dropout: probability of dropping a feature while training.
         num_classes: number of outputs. None: to be filled in from the data. 0: no linear layer,
             the result is `features`.
@@ -36,6 +38,7 @@ class ConvNet(nn.Module):
 
     widths: tuple[int, ...] = (32, 64, 128)
     windows: tuple[int, ...] = (5, 3, 3)
+    padded: bool = True
     dropout: float = 0.0
     num_classes: int | None = None
     dtype: DTypeLike = jnp.float32
@@ -50,19 +53,22 @@ class ConvNet(nn.Module):
         Needs the key `dropout` while training, if there is any.
 
         Raises:
-            ValueError: H or W is below 2^stages, or x has other axes; there are not as many
-                windows as widths; or `num_classes` is None.
+            ValueError: H or W is below 2^stages, as many pixels more as the first convolution takes
+                away, or x has other axes; there are not as many windows as widths; or `num_classes`
+                is None.
         """
-        check_images(self, x, 2 ** len(self.widths))
         if len(self.windows) != len(self.widths):
             raise ValueError(
                 f"ConvNet.windows={self.windows}: one for each of widths={self.widths} is valid"
             )
+        border = 0 if self.padded else self.windows[0] - 1
+        check_images(self, x, 2 ** len(self.widths) + border)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes)
         seen = {}
         for i, (width, window) in enumerate(zip(self.widths, self.windows, strict=True), 1):
-            x = conv(width, (window, window), name=f"conv{i}")(x)
+            padding = "SAME" if i > 1 or self.padded else "VALID"
+            x = conv(width, (window, window), padding=padding, name=f"conv{i}")(x)
             x = BatchNorm(use_running_average=not train, name=f"bn{i}", **dtypes)(x)
             seen[f"conv{i}"] = x = nn.relu(x)
             seen[f"pool{i}"] = x = max_pool(x, 2)

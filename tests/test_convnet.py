@@ -29,6 +29,11 @@ def test_parameters_and_stages():
     assert (logits.shape, logits.dtype) == ((2, 10), jnp.float32)
 
 
+def test_without_padding_the_first_map_is_smaller():
+    (_, stages), _ = shapes(ConvNet(num_classes=10, padded=False), 2, 28, 28, 1)
+    assert [stages[f"conv{i}"].shape[1:3] for i in (1, 2, 3)] == [(24, 24), (12, 12), (6, 6)]
+
+
 def test_no_classes_no_head_and_bfloat16():
     model = ConvNet(num_classes=0, dtype=jnp.bfloat16)
     (features, _), variables = shapes(model, 2, 16, 8, 3)
@@ -40,6 +45,7 @@ def test_no_classes_no_head_and_bfloat16():
     ("fields", "shape", "message"),
     [
         ({}, (1, 7, 28, 1), "at least 8 x 8 pixels, not"),
+        ({"padded": False}, (1, 11, 28, 1), "at least 12 x 12 pixels, not"),
         ({"windows": (5, 3)}, (1, 28, 28, 1), r"windows=\(5, 3\): one for each of widths="),
         ({"num_classes": None}, (1, 28, 28, 1), "num_classes is None"),
     ],
