@@ -1,7 +1,8 @@
-"""Residual networks for images of 32 x 32: the thin ones of He et al., and Wide ResNets.
+"""Residual networks for images of 32 x 32: the thin ones of He et al., Wide ResNets, a quick one.
 
 He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
 Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016.
+Page, How to Train Your ResNet, 2018; Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024.
 """
 
 import functools
@@ -12,8 +13,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classifier import answer, conv_and_norm
+from nets.layers.classifier import answer, conv_and_norm, logits
+from nets.layers.filters import cosine_patches
 from nets.layers.image_check import check_images
+from nets.layers.pooling import global_max, max_pool
 from nets.layers.residual import Layer, ResidualBlock, residual_stage
 
 
@@ -134,6 +137,83 @@ class WideResNet(nn.Module):
         x, seen = _three_stages(x, self.depth // 6, 16 * self.width, block, self.scan_blocks)
         x = nn.relu(norm(name="norm")(x))
         return answer(self, x, outputs | seen, stages)
+
+
+class QuickResNet(nn.Module):
+    """A residual network that learns much in few passes, after Page 2018 and Jordan 2024.
+
+    The stem takes patches of the image, which overlap by half: a convolution that starts as their
+    cosine transform in opponent colours (`nets.layers.filters.cosine_patches`), as many channels as
+    a patch has values, then normalisation and GELU. As the transform's outputs hardly correlate in
+    pictures, the normalisation whitens them, as Jordan's principal components do. Each stage is a
+    3x3 convolution, where it pools 2x2 max pooling, normalisation and GELU, and a residual block of
+    one more convolution, normalisation and GELU. Behind the last stand the greatest value of each
+    channel and a linear layer, whose result is divided by eight.
+
+    Stages: stem [B, 2H/p, 2W/p, p^2 C], p being the patch; layer1 [B, 2H/p, 2W/p, widths[0]],
+    halved where it pools, layer2, ...; features [B, widths[-1]].
+
+    Convolutions behind the stem start as He et al. 2015 (normal, by fan-out, truncated), the
+    classifier LeCun normal.
+
+    Attributes:
+        widths: channels of each stage.
+        pools: whether each stage pools.
+        patch: side of a patch in pixels, even.
+        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
+            result is `features`.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    widths: tuple[int, ...] = (64, 128, 256)
+    pools: tuple[bool, ...] = (False, True, True)
+    patch: int = 4
+    num_classes: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
+
+        Raises:
+            ValueError: x has other axes or is too small to be pooled so often; there are not as
+                many `pools` as widths; the patch is not even; or `num_classes` is None.
+        """
+        if len(self.pools) != len(self.widths):
+            raise ValueError(
+                f"QuickResNet.pools={self.pools}: one for each of widths={self.widths} is valid"
+            )
+        if self.patch < 2 or self.patch % 2:
+            raise ValueError(f"QuickResNet.patch={self.patch}: even numbers from 2 up are valid")
+        check_images(self, x, self.patch // 2 * (2 ** sum(self.pools) - 1) + 1)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+
+        def normed(y, name):
+            return nn.gelu(norm(name=name)(y))
+
+        stem = conv(
+            self.patch**2 * x.shape[-1],
+            window=(self.patch, self.patch),
+            strides=self.patch // 2,
+            kernel_init=cosine_patches,
+            name="stem_conv",
+        )
+        outputs = {}
+        outputs["stem"] = x = normed(stem(x), "stem_bn")
+        for i, (width, pool) in enumerate(zip(self.widths, self.pools, strict=True), 1):
+            y = conv(width, window=(3, 3), name=f"layer{i}_conv1")(x)
+            x = normed(max_pool(y, 2) if pool else y, f"layer{i}_bn1")
+            y = conv(width, window=(3, 3), name=f"layer{i}_conv2")(x)
+            outputs[f"layer{i}"] = x = x + normed(y, f"layer{i}_bn2")
+        outputs["features"] = x = global_max(x)
+        if self.num_classes:
+            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+            x = logits(self.num_classes, **dtypes, name="fc")(x) / 8
+        return (x, outputs) if stages else x
 
 
 def _check_depth(model: nn.Module, rest: int) -> None:

@@ -3,10 +3,12 @@
 `apply_filter` correlates, as every convolution here: a kernel lies on the image as it is printed.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from nets.layers.convolution import convolve
 from nets.layers.window import Padding
@@ -88,6 +90,42 @@ def matched_filter(pulse: ArrayLike) -> np.ndarray:
     if pulse.ndim != 1 or not pulse.any():
         raise ValueError(f"a pulse is [n] and has energy, not {pulse.shape} of {np.sum(pulse**2)}")
     return pulse[::-1] / np.linalg.norm(pulse)
+
+
+def cosine_patches(key: jax.Array, shape: Sequence[int], dtype: DTypeLike) -> jax.Array:
+    """A kernel [n, n, C, n^2 C] that takes the cosine transform of patches; an initialiser.
+
+    Its filters are orthonormal: products of two cosines (of the type II, the basis of JPEG) and,
+    for three channels, of an opponent colour: brightness, red less blue, green less both; for
+    other numbers of channels, of a cosine over these. The lowest frequencies come first, of each
+    all colours. The principal components of patches of pictures are nearly these (Ahmed, Natarajan
+    and Rao 1974).
+
+    Args:
+        key: not used, as nothing is drawn.
+        shape: of the kernel.
+        dtype: type of the kernel.
+
+    Raises:
+        ValueError: the shape is another.
+    """
+    n, m, channels, features = shape
+    if n != m or features != n * n * channels:
+        raise ValueError(f"a cosine transform has a kernel [n, n, C, n^2 C], not {list(shape)}")
+    place, colour = _cosines(n), _cosines(channels)
+    if channels == 3:
+        colour = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt([[3], [2], [6]])
+    u, v, _ = np.indices((n, n, channels)).reshape(3, -1)
+    kernel = np.einsum("ui,vj,kc->ijcuvk", place, place, colour).reshape(shape)
+    return jnp.asarray(kernel[..., np.argsort(u + v, kind="stable")], dtype)
+
+
+def _cosines(n: int) -> np.ndarray:
+    """The orthonormal cosine transform of n values, [frequency, place]."""
+    k, i = np.ogrid[:n, :n]
+    rows = np.cos(np.pi * k * (2 * i + 1) / (2 * n)) * np.sqrt(2 / n)
+    rows[0] /= np.sqrt(2)
+    return rows
 
 
 def _checked(size: int) -> int:
