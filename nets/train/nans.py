@@ -1,6 +1,5 @@
 """Where a step first was not finite."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from nets.layers.recurrent import Recurrent
 from nets.layers.scan import Window
-from nets.tasks.sequence import Label
 from nets.train.experiment import Experiment
 from nets.train.state import State
 from nets.train.step import step_key
@@ -44,8 +42,8 @@ def first(experiment: Experiment, state: State, batch: dict[str, Any]) -> str | 
                 return f"the {kind} {jax.tree_util.keystr(path, simple=True, separator='/')}"
     watch = _Watch(len(next(iter(batch.values()))), _steps_before(state.model_state))
     task = experiment.task
-    if isinstance(task, Label):  # the layers of a window that is computed again cannot be seen
-        task = dataclasses.replace(task, k1=None, k2=None)
+    if hasattr(task, "untruncated"):  # the layers of a window that is computed again are not seen
+        task = task.untruncated()
     with jax.disable_jit(), nn.intercept_methods(watch):
         loss, _ = task.loss(
             experiment.model,

@@ -27,6 +27,7 @@ class Progress:
     best_value: float | None = None
     stale: int = 0  # evaluations since the best
     flat: int = 0  # evaluations since the best or the last drop of the plateau schedule
+    values: list[float] = dataclasses.field(default_factory=list)  # of all evaluations
     window: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # since the last line
     log_size: int = 0  # bytes of metrics.jsonl that belong to this state
     elapsed_s: float = 0.0
@@ -34,12 +35,21 @@ class Progress:
     def judge(self, step: int, value: float, maximise: bool) -> bool:
         """Counts an evaluation in, and tells whether it is the best so far."""
         self.evaluated = step
+        self.values.append(value)
         sign = 1 if maximise else -1
         if self.best_value is None or sign * value > sign * self.best_value:
             self.best_step, self.best_value, self.stale, self.flat = step, value, 0, 0
             return True
         self.stale, self.flat = self.stale + 1, self.flat + 1
         return False
+
+    def worse_than_before(self, n: int, maximise: bool) -> bool:
+        """Whether the last evaluation is worse than the best of those more than n before it.
+
+        Merity et al. 2018, algorithm 1.
+        """
+        before, last = self.values[: -n - 1], self.values[-1]
+        return bool(before) and (last < max(before) if maximise else last > min(before))
 
 
 def restore(

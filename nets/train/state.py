@@ -4,22 +4,29 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from nets.train import mesh as meshes
 from nets.train.experiment import Experiment, batch_struct
 
+NEVER = np.iinfo(np.int32).max
+
 
 class State(NamedTuple):
-    """A pytree; `step` counts the updates done, `scale` multiplies them (plateau schedule)."""
+    """A pytree; `step` counts the updates done, `scale` multiplies them (plateau schedule).
+
+    `since` is the step from which on the mean of the parameters is taken, NEVER until it is known.
+    """
 
     step: jax.Array
     params: Any
     model_state: dict[str, Any]
     opt_state: optax.OptState
-    ema: Any  # None without --ema and --average_from
+    ema: Any  # None without --ema, --average_from and --average_after
     scale: jax.Array
+    since: jax.Array | None = None  # None without --average_after
 
 
 def evaluated(state: State) -> Any:
@@ -31,7 +38,7 @@ def make_init(experiment: Experiment):
     """The function of no argument that builds the state of step 0."""
     batch = batch_struct(experiment.data)
     transformation = experiment.optimizer.build(experiment.steps)
-    averaged = experiment.ema is not None or experiment.average_from is not None
+    since = None if experiment.average_after is None else NEVER
 
     def init() -> State:
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batch)
@@ -42,8 +49,9 @@ def make_init(experiment: Experiment):
             params=params,
             model_state=model_state,
             opt_state=transformation.init(params),
-            ema=jax.tree.map(jnp.copy, params) if averaged else None,
+            ema=jax.tree.map(jnp.copy, params) if experiment.averages() else None,
             scale=jnp.ones(()),
+            since=None if since is None else jnp.array(since, jnp.int32),
         )
 
     return init

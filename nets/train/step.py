@@ -22,11 +22,11 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
     transformation = experiment.optimizer.build(experiment.steps)
     learning_rate = experiment.optimizer.learning_rates(experiment.steps)
 
-    def weight(n):
+    def weight(n, since):
         """What the parameters after n updates count in their average."""
-        if experiment.average_from is None:
+        if experiment.ema is not None:
             return 1 - experiment.ema
-        return 1 / jnp.maximum(n - experiment.average_from + 1, 1)
+        return 1 / jnp.maximum(n - (experiment.average_from or since) + 1, 1)
 
     def loss(params, model_state, batch, key):
         return task.loss(model, params, model_state, batch, key, train=True)
@@ -47,11 +47,12 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:
-            mean = optax.incremental_update(params, ema, weight(state.step + 1))
+            mean = optax.incremental_update(params, ema, weight(state.step + 1, state.since))
             ema = jax.tree.map(lambda m, e: m.astype(e.dtype), mean, ema)
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
-        return State(state.step + 1, params, model_state, opt_state, ema, state.scale), metrics
+        kept = {"scale": state.scale, "since": state.since}
+        return State(state.step + 1, params, model_state, opt_state, ema, **kept), metrics
 
     return step
 

@@ -198,7 +198,10 @@ def test_the_mean_is_stored_as_the_parameters_are():
 
 
 def test_averages_that_are_impossible_are_refused():
-    with pytest.raises(UserError, match="--average_from=0 is not possible"):
-        toys.classifier(average_from=0)
-    with pytest.raises(UserError, match="--average_from=3 and --ema=0.9 are two averages"):
+    for field in ("average_from", "average_after"):
+        with pytest.raises(UserError, match=f"--{field}=0 is not possible"):
+            toys.classifier(**{field: 0})
+    with pytest.raises(UserError, match="--ema=0.9 and --average_from=3 are 2 averages"):
         toys.classifier(average_from=3, ema=0.9)
+    with pytest.raises(UserError, match="--average_from=3 and --average_after=2 are 2 averages"):
+        toys.classifier(average_from=3, average_after=2)
