@@ -41,6 +41,9 @@ from tests.launching import launch, main
         (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
         (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
         (["show", "--experiment=matched_filter", "--model.window=0"], "window=(0,): valid are"),
+        (["show", "--experiment=word_lstm", "--data.path=no.txt"], "--data.path=no.txt cannot be"),
+        (["--experiment=attention_multi30k"], "--data.source=train.de.gz cannot be read"),
+        (["--experiment=attention_dates", "--task.beam=50"], "--task.beam=50 is more than the 12"),
         (["show", "--experiment=lenet5_digits", "--model.dropout=1"], "LeNet5.dropout=1.0: valid"),
         (["show", "--experiment=lenet5_digits", "--task.smoothing=2"], "--task.smoothing=2.0 is"),
     ],
@@ -58,6 +61,14 @@ def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, 
     assert message in captured.err and captured.err.count("\n") == 1
     assert captured.err.startswith("launch.py: ")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["empty.txt", "full", "tiny.txt"]
+
+
+def test_what_is_known_without_its_files_is_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main("show", "--experiment=attention_multi30k") == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("note: --data.source=train.de.gz cannot be read")
+    assert "model.num_classes           4000" in captured.out
 
 
 def test_a_mistake_leaves_with_2(tmp_path):

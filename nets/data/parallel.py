@@ -160,6 +160,10 @@ class Parallel:
             "mask": ((b, most + 1), np.dtype(np.float32)),
         }
 
+    def outline(self) -> dict[str, Any]:
+        """Those of the facts that are known without the files."""
+        return {"vocab_size": self.vocab_size, "num_classes": self.vocab_size}
+
     def facts(self) -> dict[str, Any]:
         """vocab_size and num_classes, input_symbols and output_symbols (the same), subwords (their
         model in base64), digest, and by split: sizes, long (pairs with a sentence above

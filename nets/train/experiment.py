@@ -175,8 +175,7 @@ def known(data: Data) -> tuple[dict[str, Any], UserError | None]:
     try:
         return data.facts(), None
     except UserError as error:
-        outline = getattr(data, "classes", None)
-        return {} if outline is None else {"num_classes": len(outline())}, error
+        return getattr(data, "outline", dict)(), error
 
 
 def batch_struct(data: Data, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:

@@ -147,10 +147,15 @@ def metric_names(experiment: Experiment) -> list[str]:
 def describe(command: Command, signals: Signals) -> int:
     """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
     facts, missing = known(command.experiment.data)
+    experiment = resolve(command.experiment, facts)
+    try:
+        checked(experiment)
+    except UserError:
+        if missing is not None:  # which is why
+            raise missing from None
+        raise
     if missing is not None:
         print(f"note: {missing}", file=sys.stderr)
-    experiment = resolve(command.experiment, facts)
-    checked(experiment)
     description = show.describe(
         experiment.model,
         experiment.task,
