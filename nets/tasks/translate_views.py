@@ -32,15 +32,12 @@ def translations(rows: dict[str, np.ndarray], written: np.ndarray, facts: dict) 
 def alignments(rows: dict[str, np.ndarray], written: Written, facts: dict) -> dict[str, View]:
     """The attention of some sequences, symbol by symbol, the right ones first.
 
-    Of the right ones a short, a middling and a long one; left out is what is too long to draw.
+    Those are the longest right ones, then wrong ones, of what is not too long to draw.
     """
     wrong = (written.symbols != rows["targets"]).any(1)
     lengths = [[len(_up_to_end(ids)) for ids in a] for a in (rows["inputs"], written.symbols)]
     drawn = np.flatnonzero(np.max(lengths, 0) < _LONGEST)
-    drawn = drawn[np.lexsort((np.max(lengths, 0)[drawn], wrong[drawn]))]
-    right = np.count_nonzero(~wrong[drawn])
-    if right >= _ALIGNED:
-        drawn = drawn[np.linspace(0, right - 1, _ALIGNED).astype(int)]
+    drawn = drawn[np.lexsort((-np.max(lengths, 0)[drawn], wrong[drawn]))]
     panels = []
     for i in drawn[:_ALIGNED]:
         source, target = _up_to_end(rows["inputs"][i]), _up_to_end(written.symbols[i])

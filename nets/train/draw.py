@@ -113,7 +113,7 @@ def _matrix_size(view: Matrix) -> tuple[float, float]:
     """Width and height in inches."""
     rows, columns = view.values.shape
     cell = min(0.28 if view.shares else 0.45, 9.6 / max(rows, columns))
-    return max(cell * columns + 2.4, 5), max(cell * rows + 1.9, 2.6)
+    return max(cell * columns + 2.4, 5), max(cell * rows + (1.2 if view.shares else 1.9), 2.6)
 
 
 def _table(ax, view: Matrix) -> None:
