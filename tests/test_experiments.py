@@ -6,6 +6,9 @@ Those for ImageNet are not described layer by layer, which would take minutes.
 import contextlib
 import dataclasses
 import functools
+import gzip
+import itertools
+import json
 import re
 from pathlib import Path
 
@@ -92,6 +95,15 @@ REDUCED = {
     "shifted_digits": {"model.features": (2, 3), "data.margin": 2},
     "hog_digits": {"data.image_size": 8},
     "seq_to_seq": {"data.greatest": 40, "data.eval_size": 10, "model.cell.features": 8},
+    "luong_dates": {"data.eval_size": 20, "model.cell.features": 8, "model.embedding": 4},
+    "attention_multi30k": {
+        "model.cell.features": 8,
+        "model.embedding": 4,
+        "data.widths": (),
+        "data.max_length": 9,
+        "data.vocab_size": 24,
+        "data.eval_batch_size": 8,
+    },
 }
 
 
@@ -101,7 +113,17 @@ def test_one_of_each_family_learns_a_little(name, tmp_path):
     changes = {"steps": 4, "eval_every": 1000, "log_every": 2, "data.batch_size": 16}
     if name.startswith("char"):
         experiment = flags.replace(experiment, {"data.path": __file__, "task.sample_length": 9})
-    fit(flags.replace(experiment, changes | REDUCED[name]), tmp_path)
+    if name == "attention_multi30k":
+        changes["data.folder"] = str(tmp_path)
+        lines = "\n".join(f"word {k % 7} " * (1 + k % 3) for k in range(40)).encode()
+        for split, end in itertools.product(("", "validation_", "test_"), ("source", "target")):
+            file = tmp_path / getattr(experiment.data, split + end)
+            file.write_bytes(gzip.compress(lines))
+    (tmp_path / "run").mkdir()
+    fit(flags.replace(experiment, changes | REDUCED[name]), tmp_path / "run")
+    if name == "attention_multi30k":
+        result = json.loads((tmp_path / "run" / "result.json").read_text())
+        assert 0 <= result["test"]["bleu"] <= 100
 
 
 SMALL = {

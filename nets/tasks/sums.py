@@ -31,5 +31,6 @@ def quotient(metric: tuple[jax.Array, jax.Array]) -> jax.Array:
 
 
 def means(sums: dict) -> dict[str, float]:
-    """The mean of each metric, from its sum and weight over a whole split."""
-    return {k: float(quotient(metric)) for k, metric in sums.items()}
+    """The mean of each metric, from its sum and weight over a whole split; none where nothing
+    counted for it."""
+    return {k: float(quotient((s, w))) for k, (s, w) in sums.items() if w > 0}

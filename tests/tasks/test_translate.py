@@ -62,6 +62,8 @@ def test_attention_inside_spans_by_hand():
     np.testing.assert_allclose(in_span(weights, right, masked), (1.5, 2))
     mistaken = right.at[1, 0].set(False)
     np.testing.assert_allclose(in_span(weights, mistaken, {"spans": spans}), (1.5, 2))
+    nothing = in_span(weights, jnp.zeros_like(right), {"spans": spans})
+    assert "in_span" not in Translate().finish({"loss": (1.0, 1.0), "in_span": nothing})
 
 
 class Two:
