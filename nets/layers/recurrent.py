@@ -38,6 +38,8 @@ class Recurrent(nn.Module):
         bidirectional: whether a second cell reads from the end.
         merge: what becomes of the two directions' outputs.
         lookahead: steps ahead that the second direction sees; none is all.
+        reverse: whether the one direction reads from the end, so that "the carry after the last
+            step" is that after step 0.
         residual: whether each layer from the second on adds its input to its output.
         dropout: probability of dropping a unit between two layers.
         variational: whether one dropout mask serves all steps.
@@ -57,6 +59,7 @@ class Recurrent(nn.Module):
     bidirectional: bool = False
     merge: Merge = "concat"
     lookahead: int | None = None
+    reverse: bool = False
     residual: bool = False
     dropout: float = 0.0
     variational: bool = False
@@ -103,7 +106,9 @@ class Recurrent(nn.Module):
         checks.check_carry(carry, self.layers, self._carried_directions)
         if reset is not None:
             reset = jnp.asarray(reset)
-            if reset.ndim == 1 and not self.bidirectional:  # nothing is left for each step to do
+            if reset.ndim == 1 and not (
+                self.bidirectional or self.reverse
+            ):  # nothing is left for each step to do
                 carry = jax.tree.map(lambda a: jnp.where(_rows(reset, a), 0, a), carry)
                 reset = None
             elif reset.ndim == 1:
@@ -127,7 +132,8 @@ class Recurrent(nn.Module):
                 if d and self.lookahead is not None:
                     ys.append(self._ahead(name, x, valid, reset, train))
                 else:
-                    y, c = self.direction(name, x, before[d], valid, reset, train, bool(d))
+                    backward = bool(d) or self.reverse
+                    y, c = self.direction(name, x, before[d], valid, reset, train, backward)
                     ys.append(y)
                     last.append(c)
             x = ys[0] if len(ys) == 1 else self._merged(ys)
@@ -142,10 +148,11 @@ class Recurrent(nn.Module):
         """One step over x [B, D], for streams: the next carry and the output, as in evaluation.
 
         Raises:
-            ValueError: the layer is bidirectional, so that a step needs those after it.
+            ValueError: the layer reads from the end, so that a step needs those after it.
         """
-        if self.bidirectional:
-            raise ValueError("a bidirectional layer has no streaming form")
+        if self.bidirectional or self.reverse:
+            kind = "bidirectional" if self.bidirectional else "reversed"
+            raise ValueError(f"a {kind} layer has no streaming form")
         outputs, carry = self(x[:, None], carry)
         return carry, outputs[:, 0]
 

@@ -25,6 +25,8 @@ def check_fields(layer: Any) -> None:
             raise ValueError(f"{field}={value} is not possible; {least} is the least")
     if layer.lookahead is not None and not layer.bidirectional:
         raise ValueError(f"lookahead={layer.lookahead} is for bidirectional=True")
+    if layer.reverse and layer.bidirectional:
+        raise ValueError("reverse=True is for one direction, not for bidirectional=True")
     check_choice("merge", layer.merge, Merge)
     check_choice("backend", layer.backend, Backend)
     if layer.merge == "none" and layer.layers > 1:

@@ -101,7 +101,7 @@ def run(model, params, x, carry, lengths=None, reset=None):
                 if seen_only:
                     ys[b, :n] = np.reshape(ahead(step, *row, model.lookahead), ys[b, :n].shape)
                     continue
-                outputs, state = (backward if d else forward)(step, *row)
+                outputs, state = (backward if d or model.reverse else forward)(step, *row)
                 ys[b, :n] = np.reshape(outputs, ys[b, :n].shape)
                 for a, value in zip(end, state, strict=True):
                     a[b] = value

@@ -78,6 +78,12 @@ def test_both_directions_with_lengths_and_resets(cell, backend):
 
 
 @pytest.mark.parametrize("cell, backend", SOME)
+def test_reading_from_the_end_with_lengths_and_resets(cell, backend):
+    model = Recurrent(CELLS[cell], reverse=True, backend=backend)
+    assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
+
+
+@pytest.mark.parametrize("cell, backend", SOME)
 def test_lookahead_with_lengths_and_resets(cell, backend):
     model = Recurrent(CELLS[cell], bidirectional=True, lookahead=2, backend=backend)
     assert_equals_plain(model, LENGTHS, RESET, padding=np.nan)
@@ -91,6 +97,7 @@ def test_lookahead_with_lengths_and_resets(cell, backend):
         {"layers": 2, "bidirectional": True, "merge": "average", "zoneout": (0.2,), "chunk": 9},
         {"layers": 2, "residual": True, "bidirectional": True, "lookahead": 2, "chunk": 1},
         {"bidirectional": True, "merge": "none", "lookahead": 0},
+        {"layers": 2, "residual": True, "reverse": True, "chunk": 4},
     ],
     ids=str,
 )
@@ -98,14 +105,14 @@ def test_stacks(options):
     assert_equals_plain(Recurrent(GRU(UNITS), **options), LENGTHS, RESET, padding=np.nan)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_reset_of_the_first_step(bidirectional):
-    model = Recurrent(LSTM(UNITS), bidirectional=bidirectional)
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"reverse": True}], ids=str)
+def test_reset_of_the_first_step(options):
+    model = Recurrent(LSTM(UNITS), **options)
     params, x, carry = given(model)
     whole = np.zeros((BATCH, TIME), bool)
     whole[:, 0] = first = np.array([True, False, False, True, True])
-    options = {"lengths": LENGTHS, "reset": first}
-    got = jit(lambda x: model.apply({"params": params}, x, carry, **options))(x)
+    given_at = {"lengths": LENGTHS, "reset": first}
+    got = jit(lambda x: model.apply({"params": params}, x, carry, **given_at))(x)
     assert_close(got, plain.run(model, params, x, carry, LENGTHS, whole), 1e-5)
 
 

@@ -29,6 +29,10 @@ def init(model, method="__call__", *arguments, **options):
         (Recurrent(Elman(2), layers=0), "layers=0 .* 1 is the least"),
         (Recurrent(Elman(2), lookahead=2), "lookahead=2 is for bidirectional=True"),
         (Recurrent(Elman(2), lookahead=-1, bidirectional=True), "lookahead=-1 .* 0 is the least"),
+        (
+            Recurrent(Elman(2), reverse=True, bidirectional=True),
+            "reverse=True is for one direction, not for bidirectional=True",
+        ),
         (Recurrent(Elman(2), chunk=0), "chunk=0 .* 1 is the least"),
         (Recurrent(Elman(2), merge="mean"), "merge='mean': valid are concat, sum, average, none"),
         (
@@ -60,8 +64,10 @@ def test_fields(model, message):
 
 def test_no_stream_in_both_directions():
     both = Recurrent(Elman(UNITS), bidirectional=True)
-    with pytest.raises(ValueError, match="bidirectional layer has no streaming form"):
-        init(both, "step", both.initial_carry((BATCH, INPUTS)), X[:, 0])
+    behind = Recurrent(Elman(UNITS), reverse=True)
+    for model, kind in ((both, "bidirectional"), (behind, "reversed")):
+        with pytest.raises(ValueError, match=f"{kind} layer has no streaming form"):
+            init(model, "step", model.initial_carry((BATCH, INPUTS)), X[:, 0])
 
 
 def test_lengths():
