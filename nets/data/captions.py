@@ -15,7 +15,7 @@ import numpy as np
 
 from nets.data import caption_sets, sources
 from nets.data.caption_sets import Files, Square
-from nets.data.generated import at_least
+from nets.data.generated import at_least, together
 from nets.data.images import ENDLESS, shuffled
 from nets.data.sources import ImageSet
 from nets.data.words import UNKNOWN
@@ -92,10 +92,7 @@ class Captions:
         if self.short_side is not None:
             at_least(self, self.image_size, "short_side")
         for fields in _FILES.values():
-            lacking = [field for field in fields if getattr(self, field) is None]
-            if len(lacking) == 1:
-                (given,) = set(fields) - set(lacking)
-                raise UserError(f"--data.{given} needs --data.{lacking[0]} too.")
+            together(self, fields, "which belongs to it")
 
     def train(self, seed: int) -> grain.MapDataset:
         """The training batches; element i is the batch of step i.

@@ -142,3 +142,11 @@ def at_least(data: Any, least: int, *fields: str) -> None:
             raise UserError(
                 f"--data.{field}={getattr(data, field)} is not possible; {least} is the least."
             )
+
+
+def together(data: Any, fields: tuple[str, str], why: str) -> None:
+    """Refuses, by UserError, one of two fields without the other, which `why` says of."""
+    given = [field for field in fields if getattr(data, field) is not None]
+    if len(given) == 1:
+        (lacking,) = set(fields) - set(given)
+        raise UserError(f"--data.{given[0]} needs --data.{lacking}, {why}.")

@@ -11,7 +11,7 @@ import grain
 import numpy as np
 
 from nets.data import corpora, subwords
-from nets.data.generated import at_least, until_end, vocabularies
+from nets.data.generated import at_least, together, until_end, vocabularies
 from nets.data.images import ENDLESS, shuffled
 from nets.errors import UserError
 
@@ -79,10 +79,7 @@ class Parallel:
                 f"1 to below --data.max_length={self.max_length}."
             )
         for fields in _FILES.values():
-            lacking = [field for field in fields if getattr(self, field) is None]
-            if len(lacking) == 1:
-                (given,) = set(fields) - set(lacking)
-                raise UserError(f"--data.{given} needs --data.{lacking[0]}, its translation.")
+            together(self, fields, "its translation")
 
     def train(self, seed: int) -> grain.MapDataset:
         """The training batches; element i is the batch of step i.

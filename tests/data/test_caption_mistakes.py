@@ -64,7 +64,7 @@ def test_a_damaged_image_is_named(files, tmp_path, in_memory_mb):
             {"validation_images": "a", "validation_captions": "b"},
             "say --data.images=FOLDER and --data.captions=FILE\\.$",
         ),
-        ({"images": "a"}, "--data.images needs --data.captions too"),
+        ({"images": "a"}, "--data.images needs --data.captions, which belongs to it"),
         (
             {"name": "coco_captions", "test_images": "a", "test_captions": "b"},
             r"say --data.images=FOLDER and --data.captions=FILE\.$",
