@@ -44,7 +44,8 @@ def describe(
     first = len(jax.tree.leaves((params, row_state)))  # of the batch, whose leaves go by name
     images = [first + i for i, k in enumerate(sorted(row)) if row[k].ndim == 4]
     field = receptive_field(jaxpr, images[0]) if images else None
-    tokens = [v for v in batch.values() if v.ndim == 2 and jnp.issubdtype(v.dtype, jnp.integer)]
+    sequences = [batch[name] for name in ("inputs", "targets") if name in batch]
+    tokens = [v for v in sequences if v.ndim == 2 and jnp.issubdtype(v.dtype, jnp.integer)]
     return {
         "parameters": sum(x.size for x in jax.tree.leaves(params)),
         "multiply_adds": "unbounded" if count is None else count,

@@ -1,0 +1,47 @@
+"""Where a captioner looks: Show, Attend and Tell on synthetic scenes, its attention measured.
+
+    python launch.py --experiment=show_attend_tell_shapes
+    python launch.py --experiment=show_attend_tell_shapes --task.references=all --steps=1800
+
+Xu et al. 2015, with places of 4 x 4 pixels that know where they are. in_box is the share of the
+attention that lies in the named object's box while a word says its size, colour or shape, box_share
+the share of the image that the box covers. The picture `attention` has a panel a word.
+
+A scene has two true captions, and the loss is that of writing either. Where attention falls is
+decided before the last word is known, so a model of both captions (references="all") has to look at
+both objects until it has said which one it means.
+
+Measured: 0.987 of test captions exact, 0.966 of the attention in the box (in_box), which covers
+0.083 of the image (box_share); 13 min 47 s. After 1,800 steps of references="any" and "all" 0.972
+and 0.738 are exact, 0.962 and 0.598 of the attention in the box; 3 min 21 s and 3 min 55 s.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+"""
+
+from nets.caption import ShowAttendTell
+from nets.convnet import ConvNet
+from nets.data.shapes import Shapes
+from nets.tasks.caption import Caption
+from nets.train.experiment import Experiment
+from nets.train.optimizer import Optimizer
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=ShowAttendTell(
+            ConvNet(widths=(8, 24, 48), windows=(5, 3, 5), num_classes=0),
+            stage="conv3",
+            features=128,
+            embedding=64,
+            hidden=32,
+            coordinates=True,
+        ),
+        task=Caption(references="any"),
+        data=Shapes(batch_size=32),
+        optimizer=Optimizer(
+            rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
+        ),
+        steps=4000,
+        eval_every=1000,
+        save_every=1000,
+        best="exact",
+    )

@@ -1,0 +1,263 @@
+"""Captioning: words after words, and whether attention lies where the words are true."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nets.errors import UserError
+from nets.layers.attention import doubly_stochastic_loss
+from nets.layers.decoding import Written, write
+from nets.layers.hard_attention import moving_baseline, reinforce_loss
+from nets.tasks import caption_views as look
+from nets.tasks.sequence_views import real
+from nets.tasks.sums import quotient, weighed
+
+
+@dataclasses.dataclass(frozen=True)
+class Caption:
+    """Joins `model(images, captions, train=..., stages=True) -> logits, stages` to true captions.
+
+    Batches hold "image" [B, H, W, 3] uint8, "captions" [B, C, U] int32, of words, then zeros, and
+    "caption_lengths" [B, C], numbers of words. Where boxes are known they also hold "boxes"
+    [B, O, 4] (top, left, bottom, right, in pixels, the last two not in it) and "named" [B, C, U],
+    the object that a word names, or -1.
+
+    The loss, in nats an image, is that of the words and the end, each given those before:
+
+        references="all"    -mean_c log p(caption c)
+        references="any"    -log sum_c p(caption c)
+
+    The second is that one of them is written, no matter which: the model may choose what it names
+    first, and look at it before it says so. While training what is minimised has besides the doubly
+    stochastic regulariser (Xu et al. 2015, equation 14) and, for hard attention, REINFORCE
+    (section 4.1), whose baseline goes from step to step.
+
+    Metrics: loss. In evaluation the model also writes by itself, the likeliest word each time. Each
+    such caption is held against the true one that it shares most words with, place by place:
+
+        exact       share of captions that are right from first word to end
+        attributes  whose words that name an object are right
+        relation    whose other words are
+        in_box      share of attention inside the object's box when a word names it, in captions
+                    that are exact; a cell's lies evenly on its pixels
+        box_share   share of the image that the box covers, over the same words
+
+    Attributes:
+        references: what the loss asks of several true captions.
+        doubly_stochastic: weight of that regulariser, a mean over captions.
+        reward_weight: lambda_r of REINFORCE.
+        entropy_weight: lambda_e of REINFORCE, of the entropy that keeps it looking around.
+        baseline_decay: of the moving baseline of REINFORCE.
+        mean: of each colour, 0 to 1, which is taken from it.
+        std: of each colour, which it is divided by.
+    """
+
+    references: Literal["all", "any"] = "all"
+    doubly_stochastic: float = 0.0
+    reward_weight: float = 1.0
+    entropy_weight: float = 0.002
+    baseline_decay: float = 0.9
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    maximise: ClassVar[tuple[str, ...]] = ("exact", "attributes", "relation", "in_box")
+
+    def __post_init__(self):
+        if self.references not in ("all", "any"):
+            raise UserError(f"--task.references={self.references}: valid are all, any.")
+        for name in ("doubly_stochastic", "reward_weight", "entropy_weight"):
+            if not getattr(self, name) >= 0:
+                raise UserError(
+                    f"--task.{name}={getattr(self, name)} is not possible; 0 is the least."
+                )
+        if not 0 <= self.baseline_decay < 1:
+            raise UserError(
+                f"--task.baseline_decay={self.baseline_decay} is not possible; "
+                "at least 0 and below 1 is valid."
+            )
+        if not all(s > 0 for s in self.std):
+            raise UserError(f"--task.std={self.std} is not possible; it is above 0.")
+
+    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        variables = model.init(key, self.pixels(batch["image"]), batch["captions"], train=False)
+        state = {k: v for k, v in variables.items() if k != "params"}
+        if hasattr(model, "hard"):  # soft too, so that a hard one can begin with its parameters
+            state["baseline"] = jnp.zeros(())
+        elif self.doubly_stochastic:
+            raise UserError(
+                f"--task.doubly_stochastic={self.doubly_stochastic}, but {type(model).__name__} "
+                "has no attention; 0 is valid."
+            )
+        return variables["params"], state
+
+    def loss(self, model, params, model_state, batch, key, train):
+        images, captions = self.pixels(batch["image"]), batch["captions"]
+        variables = _variables(params, model_state)
+        noise = dict(zip(("dropout", "attention"), jax.random.split(key), strict=True))
+        (logits, seen), updated = model.apply(
+            variables,
+            images,
+            captions,
+            train=train,
+            stages=True,
+            rngs=noise,
+            mutable=[k for k in variables if k != "params"] if train else [],
+        )
+        model_state = {**model_state, **updated}
+        counted = said(batch)
+        each = optax.softmax_cross_entropy_with_integer_labels(logits, captions)
+        nats = jnp.where(counted, each, 0).sum(-1)  # [B, C]
+        penalty = self.penalty(nats)
+        metrics = {"loss": weighed(penalty, batch)}
+        if not train:
+            written = write(model, variables, images, captions.shape[-1])
+            return quotient(metrics["loss"]), (model_state, metrics | judged(written, batch))
+        if "log_probability" in seen:
+            looked = [
+                jnp.where(counted, seen[k], 0).sum(-1) for k in ("log_probability", "entropy")
+            ]
+            baseline = model_state["baseline"]
+            model_state["baseline"] = moving_baseline(baseline, -penalty, self.baseline_decay)
+            penalty = self.reinforced(nats, looked, baseline)
+        if self.doubly_stochastic:
+            weights, steps = (a.reshape(-1, *a.shape[2:]) for a in (seen["weights"], counted))
+            missing = doubly_stochastic_loss(weights, steps).reshape(nats.shape).mean(-1)
+            penalty += self.doubly_stochastic * missing
+        return quotient(weighed(penalty, batch)), (model_state, metrics)
+
+    def penalty(self, nats: jax.Array) -> jax.Array:
+        """The loss of each image [B], from the nats of each of its captions, [B, C]."""
+        return nats.mean(-1) if self.references == "all" else -jax.nn.logsumexp(-nats, axis=-1)
+
+    def reinforced(self, nats: jax.Array, looked: list, baseline: jax.Array) -> jax.Array:
+        """`reinforce_loss` of each image [B]: the mean over its captions, or of all as one."""
+        weights = {"reward_weight": self.reward_weight, "entropy_weight": self.entropy_weight}
+        if self.references == "all":
+            return reinforce_loss(-nats, *looked, baseline, **weights).mean(-1)
+        looked = [a.sum(-1) for a in looked]
+        return reinforce_loss(-self.penalty(nats), *looked, baseline, **weights)
+
+    def pixels(self, image: jax.Array) -> jax.Array:
+        """Images as the model takes them, float32.
+
+        Raises:
+            UserError: there is not one mean and one std for each of its colours.
+        """
+        if not len(self.mean) == len(self.std) == image.shape[-1]:
+            raise UserError(
+                f"--task.mean={self.mean} and --task.std={self.std} do not fit images of "
+                f"{image.shape[-1]} colours: one number for each is valid."
+            )
+        shape = (1,) * (image.ndim - 1) + (-1,)
+        mean, std = (jnp.array(a).reshape(shape) for a in (self.mean, self.std))
+        return (image.astype(jnp.float32) / 255 - mean) / std
+
+    def finish(self, sums: dict) -> dict[str, float]:
+        """The means, 0 where nothing counted, as of in_box where no caption is exact."""
+        return {k: float(s / w) if w > 0 else 0.0 for k, (s, w) in sums.items()}
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        rows = real(next(iter(batches)))
+        variables = _variables(params, model_state)
+
+        @jax.jit
+        def run(rows):
+            images = self.pixels(rows["image"])
+            written = write(model, variables, images, rows["captions"].shape[-1])
+            return written, *matched(written.symbols, rows)
+
+        written, chosen, same = jax.tree.map(np.asarray, run(rows))
+        keys, size = written.weights.shape[-1], rows["image"].shape[1:3]
+        maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
+        return look.captions(rows, written.symbols, maps, chosen, same, facts)
+
+
+def said(batch: dict) -> jax.Array:
+    """The symbols [B, C, U] that count: the words of each caption and its end."""
+    lengths = batch["caption_lengths"][..., None]
+    return jnp.arange(batch["captions"].shape[-1])[None, None] <= lengths
+
+
+def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
+    """Of each image's captions the one that shares most words with what was written.
+
+    Args:
+        symbols: [B, U].
+        batch: its "captions" [B, C, U].
+
+    Returns:
+        its place [B] among them, and where its words and the end are those written, [B, U].
+    """
+    same = symbols[:, None] == batch["captions"]
+    chosen = same.sum(-1).argmax(-1)
+    return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
+
+
+def judged(written: Written, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """The metrics (sum, weight) of captions that a model wrote by itself."""
+    chosen, same = matched(written.symbols, batch)
+    exact = same.all(-1)
+    metrics = {"exact": weighed(exact, batch)}
+    if "named" not in batch:
+        return metrics
+    named = jnp.take_along_axis(batch["named"], chosen[:, None, None], 1)[:, 0]  # [B, U]
+    metrics["attributes"] = weighed((same | (named < 0)).all(-1), batch)
+    metrics["relation"] = weighed((same | (named >= 0)).all(-1), batch)
+    keys = written.weights.shape[-1]
+    if keys == 0:
+        return metrics
+    height, width = batch["image"].shape[1:3]
+    share = cell_shares(batch["boxes"], (height, width), grid(keys, height, width))
+    word = jnp.maximum(named, 0)[..., None]
+    inside = jnp.take_along_axis(share, word, 1)  # [B, U, K]
+    box = jnp.take_along_axis(share.mean(-1, keepdims=True), word, 1)[..., 0]
+    counted = (exact[:, None] & (named >= 0)) * batch.get("mask", jnp.ones(len(exact)))[:, None]
+    metrics["in_box"] = jnp.sum((inside * written.weights).sum(-1) * counted), counted.sum()
+    metrics["box_share"] = jnp.sum(box * counted), counted.sum()
+    return metrics
+
+
+def grid(cells: int, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of that many cells of an image, as nearly square as its size allows.
+
+    Raises:
+        UserError: there are none.
+    """
+    rows = max(round((cells * height / width) ** 0.5), 1)
+    if cells % rows:
+        raise UserError(
+            f"{cells} places are no grid of cells over images of {height} x {width} pixels: valid "
+            "is a stage whose places are as many times fewer along each side."
+        )
+    return rows, cells // rows
+
+
+def cell_shares(boxes: jax.Array, size: tuple[int, int], cells: tuple[int, int]) -> jax.Array:
+    """The share of each cell's area that lies in each box.
+
+    Args:
+        boxes: [B, O, 4] (top, left, bottom, right) in pixels, the last two not in it.
+        size: pixels of the image, height and width.
+        cells: rows and columns of equal cells that it is cut into.
+
+    Returns:
+        [B, O, rows * columns].
+    """
+    along = []
+    for axis in (0, 1):
+        edges = jnp.arange(cells[axis] + 1) * size[axis] / cells[axis]
+        low, high = boxes[..., axis, None], boxes[..., axis + 2, None]
+        ends = jnp.minimum(high, edges[None, None, 1:]) - jnp.maximum(low, edges[None, None, :-1])
+        along.append(jnp.maximum(ends, 0) * cells[axis] / size[axis])
+    share = along[0][..., :, None] * along[1][..., None, :]
+    return share.reshape(*share.shape[:2], -1)
+
+
+def _variables(params: Any, model_state: dict) -> dict:
+    return {"params": params} | {k: v for k, v in model_state.items() if k != "baseline"}
