@@ -12,6 +12,7 @@ from nets.inception import InceptionV3
 from nets.layers import pooling
 from nets.nin import NiN
 from nets.resnet import ResNet50
+from nets.resnet_cifar import QuickResNet
 from nets.train.count import receptive_field
 from nets.vgg import VGG
 from tests.train.stacks import of_module, struct
@@ -31,6 +32,8 @@ from tests.train.stacks import of_module, struct
         # 27 behind pool2, then two, five and two modules of the widest branch between two pools
         (GoogLeNet2014(10), 224, 27 + 2 * 32 + 16 + 5 * 64 + 32 + 2 * 128, 32),  # 5x5
         (GoogLeNet(10), 224, 27 + 2 * 16 + 16 + 5 * 32 + 16 + 2 * 64, 32),  # 3x3, pool4 2x2
+        # patches of 4; three windows at stride 2, a pooling, two at 4, a pooling, one at 8
+        (QuickResNet(num_classes=10), 32, 4 + 3 * 4 + 2 + 2 * 8 + 4 + 16, 8),
         (NiN(10), 32, 5 + 2 + 2 * 4 + 2 * 2 + 4 * 2, 4),
     ],
 )
