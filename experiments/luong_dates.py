@@ -13,7 +13,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 
 from nets.data.dates import Dates
 from nets.lstm import LSTM
-from nets.seq2seq import Luong
+from nets.luong import Luong
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer

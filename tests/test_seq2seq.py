@@ -8,7 +8,8 @@ import pytest
 from nets.gru import GRU
 from nets.layers.decoding import write
 from nets.lstm import LSTM
-from nets.seq2seq import Bahdanau, Luong
+from nets.luong import Luong
+from nets.seq2seq import Bahdanau
 from tests.layers.plain_recurrent import gru, lstm
 
 RNG = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from nets.tasks.sums import faultless, means, quotient, weighed
 
 @dataclasses.dataclass(frozen=True)
 class Translate:
-    """Joins a model of `nets.seq2seq`, or `nets.sequence.Seq2Seq`, to the next target's loss.
+    """Joins `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.sequence.Seq2Seq` to a loss.
 
     The loss is the cross-entropy of the targets, each given those before it. In evaluation the
     model also writes by itself, the likeliest symbol at each step: accuracy is the share of right
