@@ -144,6 +144,11 @@ def test_attention_inside_boxes_by_hand():
     assert masked["box_share"] == pytest.approx(8 / 64) and masked["exact"] == 1
     none = finish(mask=jnp.array([0, 0, 1.0]))
     assert none == {"exact": 0, "attributes": 0, "relation": 1, "in_box": 0, "box_share": 0}
+    other = written._replace(symbols=written.symbols.at[1, 1].set(2))  # names no object
+    found = Caption().finish(judged(other, rows))
+    assert (found["exact"], found["attributes"], found["relation"]) == pytest.approx(
+        (1 / 3, 2 / 3, 2 / 3)
+    )
     del rows["named"]
     assert finish() == pytest.approx({"exact": 2 / 3})
 
