@@ -8,7 +8,6 @@ The backbone is any image network here with `num_classes=0`. Words are symbols b
 and is seen once for all of them. `nets.layers.decoding.write` writes with `start` and `step`.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -285,31 +284,6 @@ class ShowAttendTell(nn.Module):
         rows, _, width = memory.values.shape
         found = self.cell.weights((rows, self.embedding + width), self.param_dtype)
         return {k: a.astype(self.dtype) for k, a in found.items()}
-
-
-def with_backbone(variables: Mapping[str, Any], backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """A captioner's variables with another backbone's in them, such as converted weights.
-
-    Args:
-        variables: of the captioner, as from its `init`.
-        backbone: of its backbone alone, as from `nets.interop.torch.images_from_torch`.
-
-    Raises:
-        ValueError: they are not the variables of this backbone: names or shapes differ.
-    """
-    held = {k: v["backbone"] for k, v in variables.items() if "backbone" in v}
-    wanted, given = (
-        {jax.tree_util.keystr(path, simple=True, separator="/"): jnp.shape(a) for path, a in leaves}
-        for leaves in map(jax.tree.leaves_with_path, (held, dict(backbone)))
-    )
-    wrong = sorted(k for k in wanted.keys() | given.keys() if wanted.get(k) != given.get(k))
-    if wrong:
-        name = wrong[0]
-        raise ValueError(
-            f"these are not the variables of the backbone: {len(wrong)} differ, the first is "
-            f"{name}, {given.get(name, 'none')} for {wanted.get(name, 'none')}"
-        )
-    return dict(variables) | {k: {**variables[k], "backbone": v} for k, v in backbone.items()}
 
 
 def _check(model: nn.Module) -> None:

@@ -9,8 +9,9 @@ import pytest
 from flax import linen as nn
 from jax.extend.core import jaxprs_in_params
 
-from nets.caption import ShowAndTell, ShowAttendTell, with_backbone
+from nets.caption import ShowAndTell, ShowAttendTell
 from nets.convnet import ConvNet
+from nets.interop.backbone import with_backbone
 from nets.interop.torch import images_from_torch, images_to_torch
 from nets.layers.decoding import write
 from nets.resnet import ResNet
@@ -204,8 +205,12 @@ def test_weights_from_torchvision_go_into_the_backbone():
     other = images_from_torch(theirs, eyes, shapes, ignore=["fc."])
     del other["params"]["bn1"]["scale"]
     other["params"]["conv1"]["kernel"] = np.zeros((3, 3, 3, 4))
-    with pytest.raises(ValueError, match=r"2 differ, the first is params/bn1/scale, none for \(4,"):
+    with pytest.raises(ValueError, match="not the variables of the backbone") as refusal:
         with_backbone(variables, other)
+    assert [line.split() for line in str(refusal.value).splitlines()[2:]] == [
+        ["params/bn1/scale", "[4]", "nothing"],
+        ["params/conv1/kernel", *"[7, 7, 3, 4] [3, 3, 3, 4]".split()],
+    ]
 
 
 @pytest.mark.parametrize(
