@@ -16,7 +16,7 @@ from nets.layers.decoding import Written, write
 from nets.layers.hard_attention import moving_baseline, reinforce_loss
 from nets.tasks import caption_views as look
 from nets.tasks.sequence_views import real
-from nets.tasks.sums import quotient, weighed
+from nets.tasks.sums import means, quotient, weighed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +159,7 @@ class Caption:
         return (image.astype(jnp.float32) / 255 - mean) / std
 
     def finish(self, sums: dict) -> dict[str, float]:
-        """The means, 0 where nothing counted, as of in_box where no caption is exact."""
-        return {k: float(s / w) if w > 0 else 0.0 for k, (s, w) in sums.items()}
+        return means(sums)  # in_box is none where no caption is exact
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         rows = real(next(iter(batches)))

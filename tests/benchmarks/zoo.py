@@ -38,7 +38,7 @@ from nets.resnet import (  # noqa: E402
     SEResNet50,
     WideResNet50_2,
 )
-from nets.resnet_cifar import CifarResNet, WideResNet  # noqa: E402
+from nets.resnet_cifar import CifarResNet, QuickResNet, WideResNet  # noqa: E402
 from nets.train.count import multiply_adds  # noqa: E402
 from nets.vgg import VGG  # noqa: E402
 from nets.zfnet import ZFNet  # noqa: E402
@@ -52,6 +52,7 @@ NETS = {  # makes the net from its number of classes; pixels, channels, classes
     "cifar_resnet20": (CifarResNet, 32, 3, 10),
     "cifar_resnet110": (functools.partial(CifarResNet, 110), 32, 3, 10),
     "wide_resnet_28_10": (WideResNet, 32, 3, 10),
+    "quick_resnet": (QuickResNet, 32, 3, 10),
     "densenet_bc_100_12": (DenseNetBC100, 32, 3, 10),
     "fractalnet20": (FractalNet, 32, 3, 10),
     "alexnet_original": (AlexNetOriginal, 227, 3, 1000),
