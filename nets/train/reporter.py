@@ -123,6 +123,8 @@ class Reporter:
     def result(self, result: dict[str, Any]) -> None:
         """The closing table: the result, what was best, where things lie, what comes next."""
         table = Table(show_header=False, box=None)
+        table.add_column()
+        table.add_column(overflow="fold")  # a command is whole, however narrow the terminal
         for split in ("validation", "test"):
             for name, value in result.get(split, {}).items():
                 table.add_row(f"{split} {name}", f"{value:.6g}")

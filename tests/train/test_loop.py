@@ -258,3 +258,13 @@ def test_a_signal_within_an_evaluation_puts_it_off(undisturbed, tmp_path):
     assert step == 5 and progress["evaluated"] == 0
     fit(experiment, folder)
     assert differences(undisturbed["classifier"], folder) == []
+
+
+def test_the_closing_tables_commands_are_whole_on_a_narrow_terminal(tmp_path, capsys):
+    folder = tmp_path / "a-work-directory-whose-name-is-longer-than-a-terminal-is-wide"
+    record = {"experiment": "toy", "config": {}, "facts": {}, "environment": {}}
+    reporter = Reporter(folder, record)
+    reporter.console.width = 60
+    reporter.result({"step": 3, "best_step": 3, "elapsed_s": 1.0})
+    shown = "".join(line.strip() for line in capsys.readouterr().out.split("\n"))
+    assert f"eval--workdir={folder}" in shown.replace(" ", "")
