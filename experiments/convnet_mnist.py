@@ -1,12 +1,12 @@
-"""A plain convolutional net on MNIST, in nine minutes on two cores.
+"""A plain convolutional net on MNIST, in under ten minutes on two cores.
 
     python launch.py --experiment=convnet_mnist --data.data_dir=~/tensorflow_datasets
 
-Three convolutions of 32, 64 and 128 channels, each with batch normalisation and a 2x2 max pooling,
-and one linear layer; small rotations, enlargements and shifts, an average of the parameters, and
-5,000 training images held out to choose the best.
+Three convolutions of 32, 64 and 128 channels without a border of zeros, each with batch
+normalisation and a 2x2 max pooling, and one linear layer; rotations, enlargements and shifts, and
+1,000 training images held out to choose the best.
 
-Measured: test accuracy 0.9957, just below the 0.996 aimed at; 9 min 11 s.
+Measured: TODO
 Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
@@ -19,21 +19,22 @@ from nets.train.optimizer import Optimizer
 
 def experiment() -> Experiment:
     return Experiment(
-        model=ConvNet(dropout=0.3),
+        model=ConvNet(padded=False, dropout=0.3),
         task=Classify(maps=("conv1", "conv2", "conv3")),
         data=Images(
             name="mnist",
             batch_size=128,
             eval_batch_size=1000,
-            validation=1 / 12,
-            rotate=10.0,
-            scale=0.1,
+            validation=1 / 60,
+            rotate=15.0,
+            scale=0.15,
             shift=2.0,
         ),
-        optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=200),
-        steps=5600,
-        eval_every=800,
-        save_every=800,
+        optimizer=Optimizer(
+            rule="nesterov", learning_rate=0.05, schedule="cosine", warmup_steps=200, l2=5e-4
+        ),
+        steps=6800,
+        eval_every=1700,
+        save_every=1700,
         best="loss",
-        ema=0.999,
     )

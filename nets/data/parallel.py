@@ -37,8 +37,9 @@ class Parallel:
     in their order; what is above max_length is cut off, but not of `references`. Characters that
     the training text lacks become the symbol 1. Facts count these pairs and symbols.
 
-    Every training pair is met exactly once an epoch, in an order drawn anew for each; with
-    `widths`, 50 batches at a time are sorted by length then, and shuffled as whole batches.
+    Every training pair is met exactly once an epoch, in an order drawn anew for each. `widths` have
+    50 batches of that order at a time, be it across epochs, sorted by length then, and shuffled as
+    whole batches.
 
     Attributes:
         folder: what the names of files are relative to.

@@ -85,13 +85,15 @@ def beam_search(
     length_penalty: float = 0.0,
     coverage_penalty: float = 0.0,
 ) -> Written:
-    """The best of what a beam finds for each row; a beam of 1 takes the likeliest symbol each time.
+    """The best of what a beam finds for each row; a beam of 1 takes the likeliest symbol each time,
+    and ends where that is the end.
 
     What has ended, Y of |Y| symbols with the end, is scored (Wu et al. 2016, equation 14) by
 
         log P(Y) / ((5 + |Y|) / 6)^length_penalty + coverage_penalty sum_k log min(1, sum_t w_tk)
 
-    over the keys k that had any weight. It counts where it is among the `beam` likeliest
+    over the keys k that had any weight: one that is never looked at at all, as padding or what is
+    outside a window, is not asked for. It counts where it is among the `beam` likeliest
     continuations of its step. The search ends where no continuation can score higher, and gives the
     likeliest unfinished one where none has ended in time.
 
@@ -122,7 +124,10 @@ def beam_search(
 
     def running(state: _State):
         bound = penalised(state.alive.max(1), length, jnp.ones((rows, 0)))
-        return (state.time < length) & jnp.any(bound > state.best.score)
+        open_ = bound > state.best.score
+        if beam == 1:
+            open_ = state.best.score == -jnp.inf
+        return (state.time < length) & jnp.any(open_)
 
     def extend(state: _State) -> _State:
         t = state.time
@@ -141,6 +146,8 @@ def beam_search(
         first = scores.argmax(1)[:, None]
         found, slot = (jnp.take_along_axis(a, first, 1)[:, 0] for a in (scores, parents))
         better = found > state.best.score
+        if beam == 1:
+            better &= state.best.score == -jnp.inf
         best = jax.tree.map(
             lambda new, old: jnp.where(better, new, old),
             _Best(found, jnp.broadcast_to(t, better.shape), slot),

@@ -1,6 +1,7 @@
 """Captioning: words after words, and whether attention lies where the words are true."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
@@ -163,18 +164,18 @@ class Caption:
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         rows = real(next(iter(batches)))
-        variables = _variables(params, model_state)
-
-        @jax.jit
-        def run(rows):
-            images = self.pixels(rows["image"])
-            written = write(model, variables, images, rows["captions"].shape[-1])
-            return written, *matched(written.symbols, rows)
-
-        written, chosen, same = jax.tree.map(np.asarray, run(rows))
+        found = _written(self, model, _variables(params, model_state), rows)
+        written, chosen, same = jax.tree.map(np.asarray, found)
         keys, size = written.weights.shape[-1], rows["image"].shape[1:3]
         maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
         return look.captions(rows, written.symbols, maps, chosen, same, facts)
+
+
+@functools.partial(jax.jit, static_argnames=("task", "model"))
+def _written(task: Caption, model, variables, rows) -> tuple[Written, jax.Array, jax.Array]:
+    images = task.pixels(rows["image"])
+    written = write(model, variables, images, rows["captions"].shape[-1])
+    return written, *matched(written.symbols, rows)
 
 
 def said(batch: dict) -> jax.Array:
@@ -184,17 +185,17 @@ def said(batch: dict) -> jax.Array:
 
 
 def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
-    """Of each image's captions the one that shares most words with what was written.
+    """Of each image's captions the one that shares most words, and the end, with what was written.
 
     Args:
         symbols: [B, U].
-        batch: its "captions" [B, C, U].
+        batch: its "captions" [B, C, U] and "caption_lengths" [B, C].
 
     Returns:
         its place [B] among them, and where its words and the end are those written, [B, U].
     """
     same = symbols[:, None] == batch["captions"]
-    chosen = same.sum(-1).argmax(-1)
+    chosen = (same & said(batch)).sum(-1).argmax(-1)
     return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
 
 

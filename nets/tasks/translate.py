@@ -31,8 +31,8 @@ class Translate:
 
     Attributes:
         smoothing: label smoothing of what is minimised (Szegedy et al. 2016, section 7).
-        beam: slots of the search at the end of a run, in `eval` and in `sample`; 1 takes the
-            likeliest symbol at each step, as evaluations while training do.
+        beam: slots of the search for BLEU, for what is shown at the end of a run, and in `sample`;
+            1 takes the likeliest symbol at each step, as all else does.
         length_penalty: of that search (`nets.layers.decoding.beam_search`); above 0 prefers what
             is longer.
         coverage_penalty: of that search; above 0 prefers what looks at all of the source.
@@ -43,7 +43,7 @@ class Translate:
     length_penalty: float = 0.0
     coverage_penalty: float = 0.0
 
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact", "in_span", "bleu")
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact", "in_span")
 
     def __post_init__(self):
         if not 0 <= self.smoothing < 1:
@@ -113,7 +113,8 @@ class Translate:
         temperature: float,
         top_k: int | None = None,
     ) -> str:
-        """What the search finds for a source, of at most `length` symbols; it draws nothing.
+        """What the search finds for a source, of at most `length` symbols. It draws nothing: a
+        temperature changes nothing.
 
         Raises:
             UserError: there is a `top_k`, which is for models that draw.
@@ -125,7 +126,8 @@ class Translate:
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         rows = real(next(iter(batches)))
-        written = jax.tree.map(np.asarray, self.written(model, params, rows))
+        task = self if final else dataclasses.replace(self, beam=1)
+        written = jax.tree.map(np.asarray, task.written(model, params, rows))
         found = look.translations(rows, written.symbols, facts)
         if final and written.weights.shape[-1]:
             found |= look.alignments(rows, written, facts)

@@ -91,8 +91,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 try:
                     parts = states.evaluated(state), state.model_state
                     found = evaluator(*parts, "validation")
-                    worst = -math.inf if maximise else math.inf  # where nothing counted for it
-                    improved = progress.judge(n, found.get(experiment.best, worst), maximise)
+                    improved = progress.judge(n, found.get(experiment.best), maximise)
                     reporter.evaluation(n, "validation", found, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
                     state = begin_to_average(experiment, state, progress, mesh, maximise)

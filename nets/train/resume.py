@@ -32,9 +32,15 @@ class Progress:
     log_size: int = 0  # bytes of metrics.jsonl that belong to this state
     elapsed_s: float = 0.0
 
-    def judge(self, step: int, value: float, maximise: bool) -> bool:
-        """Counts an evaluation in, and tells whether it is the best so far."""
+    def judge(self, step: int, value: float | None, maximise: bool) -> bool:
+        """Counts an evaluation in, and tells whether it is the best so far.
+
+        None, where nothing counted for the metric, is not.
+        """
         self.evaluated = step
+        if value is None:
+            self.stale, self.flat = self.stale + 1, self.flat + 1
+            return False
         self.values.append(value)
         sign = 1 if maximise else -1
         if self.best_value is None or sign * value > sign * self.best_value:

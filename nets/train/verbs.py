@@ -63,8 +63,11 @@ def train(command: Command, signals: Signals) -> int:
     ]
     if len(results) > 1:
         for split in ("validation", "test"):
-            for name in results[0].get(split, {}):
-                values = [result[split][name] for result in results]
+            for name in dict.fromkeys(name for result in results for name in result.get(split, {})):
+                # not every seed has every metric: in_span where nothing was exact
+                values = [result[split][name] for result in results if name in result[split]]
+                if len(values) < 2:
+                    continue
                 mean, spread = statistics.mean(values), statistics.stdev(values)
                 print(f"{split} {name}: {mean:.6g} +- {spread:.2g} over {len(values)} seeds")
     return 0

@@ -54,13 +54,22 @@ def slow(row, length, beam, alpha, beta):
         grown.sort(key=lambda g: -g[0])
         ended += [(score(*g), *g[1:]) for g in grown[:beam] if g[1][-1] == 0]
         alive = [g for g in grown if g[1][-1] != 0][:beam]
+        if beam == 1 and ended:
+            break
     ended = ended or [(score(*g), *g[1:]) for g in alive]
     return max(ended, key=lambda e: e[0])
 
 
 @pytest.mark.parametrize(
     ("length", "beam", "alpha", "beta"),
-    [(6, 1, 0.0, 0.0), (6, 2, 0.0, 0.0), (9, 3, 1.0, 0.0), (9, 4, 2.0, 0.3), (1, 2, 0.0, 0.0)],
+    [
+        (6, 1, 0.0, 0.0),
+        (9, 1, 3.0, 0.3),
+        (6, 2, 0.0, 0.0),
+        (9, 3, 1.0, 0.0),
+        (9, 4, 2.0, 0.3),
+        (1, 2, 0.0, 0.0),
+    ],
 )
 def test_a_search_finds_what_plain_lists_find(length, beam, alpha, beta):
     found = searched(length, beam=beam, length_penalty=alpha, coverage_penalty=beta)
@@ -74,6 +83,17 @@ def test_a_search_finds_what_plain_lists_find(length, beam, alpha, beta):
         wanted = np.concatenate([seen, np.zeros((rest, KEYS))])
         np.testing.assert_allclose(found.weights[row], wanted, rtol=1e-6)
     assert length == 1 or len(ends) > 1  # rows end at different times
+
+
+def test_a_beam_of_one_is_greedy_whatever_the_penalties():
+    plain = searched(9, beam=1)
+    np.testing.assert_array_equal(plain.symbols, searched(9, beam=1, length_penalty=4.0).symbols)
+    logits = tables()[0]
+    for row in range(ROWS):
+        symbols = [0, 0]
+        while len(symbols) < 11 and (len(symbols) == 2 or symbols[-1]):
+            symbols.append(int(logits[row, symbols[-2], symbols[-1]].argmax()))
+        assert plain.symbols[row].tolist() == (symbols[2:] + [0] * 9)[:9]
 
 
 def test_a_beam_finds_by_hand_what_the_likeliest_symbol_misses():

@@ -260,6 +260,14 @@ def test_a_signal_within_an_evaluation_puts_it_off(undisturbed, tmp_path):
     assert differences(undisturbed["classifier"], folder) == []
 
 
+def test_an_evaluation_in_which_nothing_counted_is_not_the_best():
+    progress = resume.Progress()
+    assert not progress.judge(5, None, True) and progress.best_step is None
+    assert progress.judge(10, 0.5, True) and not progress.judge(15, None, True)
+    assert (progress.best_step, progress.evaluated, progress.stale) == (10, 15, 1)
+    assert progress.values == [0.5]
+
+
 def test_the_closing_tables_commands_are_whole_on_a_narrow_terminal(tmp_path, capsys):
     folder = tmp_path / "a-work-directory-whose-name-is-longer-than-a-terminal-is-wide"
     record = {"experiment": "toy", "config": {}, "facts": {}, "environment": {}}
