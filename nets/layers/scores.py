@@ -5,6 +5,8 @@ a decoder's steps; the call scores them, and is what is left for each step. Scor
 least.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -149,7 +151,7 @@ def additive(
     return _additive(query, keys, v, extra)
 
 
-@jax.checkpoint
+@functools.partial(jax.checkpoint, prevent_cse=False)  # it is for scans, which need no such barrier
 def _additive(query, keys, v, extra):
     """Its tanh [B, ..., K, A] is computed again going back, which costs less than to keep it."""
     keys = jnp.expand_dims(keys, tuple(range(1, query.ndim - 1)))
