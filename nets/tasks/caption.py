@@ -90,10 +90,10 @@ class Caption:
         state = {k: v for k, v in variables.items() if k != "params"}
         if hasattr(model, "hard"):  # soft too, so that a hard one can begin with its parameters
             state["baseline"] = jnp.zeros(())
-        elif self.doubly_stochastic:
+        if self.doubly_stochastic and getattr(model, "hard", True):
             raise UserError(
                 f"--task.doubly_stochastic={self.doubly_stochastic}, but {type(model).__name__} "
-                "has no attention; 0 is valid."
+                "has no soft attention here, whose weights it is for; 0 is valid."
             )
         return variables["params"], state
 

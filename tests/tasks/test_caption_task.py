@@ -277,7 +277,10 @@ def test_refusals(fields, message):
         Caption(**fields)
 
 
-def test_no_attention_no_regulariser():
-    model = ShowAndTell(Eyes(), features=4, embedding=3, vocab_size=len(WORDS))
-    with pytest.raises(UserError, match="ShowAndTell has no attention; 0 is valid"):
-        Caption(doubly_stochastic=1.0).init(model, KEY, batch())
+def test_no_soft_attention_no_regulariser():
+    """No gradient passes to the weights of hard attention, which are drawn."""
+    blind = ShowAndTell(Eyes(), features=4, embedding=3, vocab_size=len(WORDS))
+    for model in (blind, HARD):
+        with pytest.raises(UserError, match=f"{type(model).__name__} has no soft attention here"):
+            Caption(doubly_stochastic=1.0).init(model, KEY, batch())
+    Caption(doubly_stochastic=1.0).init(HARD.clone(hard=False), KEY, batch())
