@@ -61,16 +61,25 @@ def train(command: Command, signals: Signals) -> int:
         train_one(command, dataclasses.replace(command.experiment, seed=seed), signals)
         for seed in seeds
     ]
-    if len(results) > 1:
-        for split in ("validation", "test"):
-            for name in dict.fromkeys(name for result in results for name in result.get(split, {})):
-                # not every seed has every metric: in_span where nothing was exact
-                values = [result[split][name] for result in results if name in result[split]]
-                if len(values) < 2:
-                    continue
-                mean, spread = statistics.mean(values), statistics.stdev(values)
-                print(f"{split} {name}: {mean:.6g} +- {spread:.2g} over {len(values)} seeds")
+    for line in over_seeds(results):
+        print(line)
     return 0
+
+
+def over_seeds(results: list[dict[str, Any]]) -> list[str]:
+    """Mean and spread of each metric over the seeds that have it, of those that two or more have.
+
+    One may lack it: in_span, where nothing was exact.
+    """
+    lines = []
+    for split in ("validation", "test"):
+        found = [result.get(split, {}) for result in results]
+        for name in dict.fromkeys(name for values in found for name in values):
+            values = [metrics[name] for metrics in found if name in metrics]
+            if len(values) > 1:
+                mean, spread = statistics.mean(values), statistics.stdev(values)
+                lines.append(f"{split} {name}: {mean:.6g} +- {spread:.2g} over {len(values)} seeds")
+    return lines
 
 
 def train_one(command: Command, experiment: Experiment, signals: Signals) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
-from nets.train import checkpoint, loop, metrics, resume
+from nets.train import checkpoint, loop, metrics, resume, verbs
 from nets.train.checkpoint import Checkpoints
 from nets.train.optimizer import Optimizer
 from nets.train.reporter import Reporter
@@ -258,6 +258,19 @@ def test_a_signal_within_an_evaluation_puts_it_off(undisturbed, tmp_path):
     assert step == 5 and progress["evaluated"] == 0
     fit(experiment, folder)
     assert differences(undisturbed["classifier"], folder) == []
+
+
+def test_a_metric_that_a_seed_lacks_is_summed_up_over_the_others():
+    results = [
+        {"step": 9, "test": {"loss": 1.0}},
+        {"step": 9, "test": {"loss": 3.0, "in_span": 0.5}},
+        {"step": 9, "test": {"loss": 2.0, "in_span": 0.7, "rare": 1.0}},
+    ]
+    assert verbs.over_seeds(results) == [
+        "test loss: 2 +- 1 over 3 seeds",
+        "test in_span: 0.6 +- 0.14 over 2 seeds",
+    ]
+    assert verbs.over_seeds(results[:1]) == []
 
 
 def test_an_evaluation_in_which_nothing_counted_is_not_the_best():
