@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from nets.errors import UserError
-from nets.train import allocator, catalogue, command
+from nets.train import catalogue, command, process
 
 EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
 
@@ -25,5 +25,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    allocator.keep_pages()
+    process.tune()
     sys.exit(main(sys.argv))

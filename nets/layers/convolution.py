@@ -10,6 +10,8 @@ import numpy as np
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
+from jax.experimental.xla_metadata import set_xla_metadata
 from jax.typing import DTypeLike
 
 from nets.layers.window import Padding, each, explicit_pads, output_size, windows
@@ -208,9 +210,7 @@ def _cpu_form(x_shape, kernel_shape, strides, pads, dilation):
     few = channels % 8 and features <= 16 and row * channels <= 144 and row <= 7 * window[-1]
     if len(window) == 2 and few and set(dilation) == {1}:
         return _banded
-    if channels >= 64 and taps <= 64 and math.prod(sizes) <= 28 * 28 * math.prod(strides):
-        return _by_taps
-    return None
+    return _channels_last
 
 
 def _pointwise(x, kernel, strides, pads, dilation):
@@ -239,17 +239,46 @@ def _banded(x, kernel, strides, pads, dilation):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
-def _by_taps(x, kernel, strides, pads, dilation):
-    """The general form, but for the kernel's gradient: a matmul over all places for each tap."""
+def _channels_last(x, kernel, strides, pads, dilation):
+    """The general form, whose gradients are convolutions of channels last too.
+
+    Its own are not, and XLA turns them around: on a CPU only outside of loops (inside they take a
+    hundred times as long), and together with all that made their operands, computed once more.
+    """
     return _general(x, kernel, strides, pads, dilation)
 
 
-@_by_taps.defjvp
-def _by_taps_jvp(strides, pads, dilation, primals, tangents):
+@functools.partial(_channels_last.defjvp, symbolic_zeros=True)
+def _channels_last_jvp(strides, pads, dilation, primals, tangents):
     (x, kernel), (dx, dkernel) = primals, tangents
-    dy = _general(dx, kernel, strides, pads, dilation)
-    dy += _tap_by_tap(x, dkernel, strides, pads, dilation)
-    return _by_taps(x, kernel, strides, pads, dilation), dy
+    terms = []
+    with set_xla_metadata(inlineable="false"):  # or XLA would fuse them with what is around them
+        if not isinstance(dx, SymbolicZero):
+            terms.append(_of_input(dx, kernel, strides, pads, dilation))
+        if not isinstance(dkernel, SymbolicZero):
+            terms.append(_of_kernel(x, dkernel, strides, pads, dilation))
+    return _channels_last(x, kernel, strides, pads, dilation), sum(terms)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _of_input(dx, kernel, strides, pads, dilation):
+    """Transposed it is a convolution of dy [B, *spatial, F] by [*window, F, C]."""
+    spec = layout(len(strides))
+    out, inner, *window = spec.rhs_spec
+    spec = spec._replace(rhs_spec=(inner, out, *window))
+    kernel = kernel.swapaxes(-1, -2)
+    return lax.conv_general_dilated(dx, kernel, strides, pads, None, dilation, spec)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _of_kernel(x, dkernel, strides, pads, dilation):
+    """Transposed it is a convolution of x [C, *spatial, B] by dy [*spatial, B, F]."""
+    (batch, last, *spatial), (out, inner, *window), _ = layout(rank := len(strides))
+    first = (last, batch, *spatial)
+    spec = lax.ConvDimensionNumbers(first, first, (inner, out, *window))
+    x, dkernel = jnp.swapaxes(x, 0, -1), jnp.moveaxis(dkernel, -2, 0)
+    dy = lax.conv_general_dilated(x, dkernel, strides, pads, None, dilation, spec)
+    return jnp.moveaxis(dy, rank, 0)
 
 
 @functools.partial(jax.checkpoint, static_argnums=(2, 3, 4), prevent_cse=False)

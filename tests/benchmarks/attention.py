@@ -12,9 +12,9 @@ import argparse
 import functools
 import os
 
-from nets.train import allocator
+from nets.train import process
 
-allocator.keep_pages()
+process.tune()
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402

@@ -14,9 +14,9 @@ import os
 import sys
 from pathlib import Path
 
-from nets.train import allocator
+from nets.train import process
 
-allocator.keep_pages()
+process.tune()
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402

@@ -20,7 +20,7 @@ import jax
 
 from nets.errors import UserError
 from nets.layers import convolution as convolution_layer
-from nets.train import allocator, evaluate, flags, loop, verbs
+from nets.train import evaluate, flags, loop, process, verbs
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.experiment import batch_struct, load, resolve
@@ -161,7 +161,7 @@ def memory() -> None:
 
 
 if __name__ == "__main__":
-    allocator.keep_pages()
+    process.tune()
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_dir", default=os.environ.get("NETS_TFDS_DIR"))
     data_dir = parser.parse_args().data_dir

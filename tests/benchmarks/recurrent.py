@@ -25,9 +25,9 @@ if options.devices > 1:
         "--xla_cpu_multi_thread_eigen=false"
     )
 
-from nets.train import allocator  # noqa: E402
+from nets.train import process  # noqa: E402
 
-allocator.keep_pages()
+process.tune()
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402

@@ -11,9 +11,9 @@ import functools
 import os
 import sys
 
-from nets.train import allocator
+from nets.train import process
 
-allocator.keep_pages()
+process.tune()
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402

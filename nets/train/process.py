@@ -1,0 +1,38 @@
+"""How the process is set up, before jax is imported: its malloc, and XLA's convolutions."""
+
+import os
+import sys
+from importlib import metadata
+
+TUNABLES = ":".join(
+    (
+        "glibc.malloc.hugetlb=1",
+        "glibc.malloc.mmap_threshold=33554432",
+        "glibc.malloc.trim_threshold=1000000000",
+        "glibc.malloc.top_pad=16777216",
+    )
+)
+LIBRARY = "--xla_cpu_experimental_ynn_fusion_type"
+KNOWN_UNTIL = (0, 13)
+"""The first release of jax in which XLA was not seen to know LIBRARY: it ends at unknown flags."""
+
+
+def tune() -> None:
+    """Sets XLA's flags, and starts this program anew with a malloc that keeps its pages.
+
+    On CPU, XLA gives its convolutions to YNNPACK, which shares one among the cores only from 128
+    channels up; Eigen, which XLA has too, always does, and is as fast on one core.
+
+    XLA and numpy allocate their temporaries afresh at every call; given back to the system in
+    between, each page costs a fault. glibc reads its settings before a program begins, so the
+    program replaces itself, once.
+
+    What the user has set of either, by XLA_FLAGS or GLIBC_TUNABLES, is left as it is.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    release = tuple(int(part) for part in metadata.version("jax").split(".")[:2])
+    if LIBRARY not in flags and release < KNOWN_UNTIL:
+        os.environ["XLA_FLAGS"] = f"{flags} {LIBRARY}=-individual_convolution".strip()
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = TUNABLES
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
