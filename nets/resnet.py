@@ -35,8 +35,8 @@ class ResNet(nn.Module):
     Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
     normal.
 
-    `scan_blocks` is for nets of very many blocks on an accelerator: a CPU takes many times longer
-    to train convolutions in a scan. `nets.layers.scan_blocks` converts the variables.
+    `scan_blocks` is for nets of very many blocks: compiled faster, they run somewhat slower on a
+    CPU (`tests/benchmarks/depth.py`). `nets.layers.scan_blocks` converts the variables.
 
     Attributes:
         layers: number of blocks in each stage.

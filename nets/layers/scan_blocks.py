@@ -19,8 +19,7 @@ Variables = Mapping[str, Any]
 def scan_blocks(block: nn.Module, x: jax.Array, length: int, given: Any = None) -> jax.Array:
     """x through `length` blocks of one kind, each with parameters and statistics of its own.
 
-    A block whose name ends in "_rest" has variables that `unstack_blocks` takes apart. Training
-    takes a CPU many times longer than without the scan, where blocks have convolutions.
+    A block whose name ends in "_rest" has variables that `unstack_blocks` takes apart.
 
     Args:
         block: a module that maps `(x, given)` to another x of the same shape and type.

@@ -11,7 +11,8 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import convolve, layout
+from nets.layers.convolution import convolve
+from nets.layers.convolution_forms import layout
 from nets.layers.window import Padding, each, explicit_pads
 
 

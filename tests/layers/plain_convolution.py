@@ -89,15 +89,15 @@ CASES = {
     "deep groups": ((1, 2, 3, 128), (2, 2), 2, {"groups": 2}, ((0, 1),) * 2, "_by_groups"),
     "five groups": (
         *((1, 4, 5, 10), (3, 2), 10, {"groups": 5, "strides": (1, 2), "dilation": (1, 2)}),
-        *(((1, 1), (1, 1)), "_tap_by_tap"),
+        *(((1, 1), (1, 1)), "_by_groups"),
     ),
     "depthwise": (
         *((2, 5, 4, 3), (2, 3), 6, {"groups": 3, "strides": 2, "padding": ((1, 0), (1, 2))}),
-        *(((1, 0), (1, 2)), "_tap_by_tap"),
+        *(((1, 0), (1, 2)), "_depthwise"),
     ),
     "depthwise, three axes": (
         *((1, 3, 4, 2, 2), (2, 3, 1), 2, {"groups": 2, "dilation": (1, 1, 2)}),
-        *(((0, 1), (1, 1), (0, 0)), "_tap_by_tap"),
+        *(((0, 1), (1, 1), (0, 0)), "_depthwise"),
     ),
     "depthwise, long": (
         *((1, 70, 2), (65,), 4, {"groups": 2, "padding": "VALID"}),
