@@ -201,18 +201,21 @@ def _products_of_input(dx, kernel, strides, pads, dilation):
 def _products_of_kernel(x, dkernel, strides, pads, dilation):
     """Transposed it is, of each tap, the sum over all places of what it sees times dy.
 
-    Rows are added up first, some at a time, in one pass with their products.
+    That goes image by image, so that the caches hold one.
     """
-    *window, _ = dkernel.shape
+    *window, features = dkernel.shape
     dy = jax.eval_shape(lambda k: _products(x, k, strides, pads, dilation), dkernel)
-    parts = math.gcd(len(x), 8)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def of_image(total, image):
+        x, dy = image
+        seen = windows(x[None], window, strides, pads, dilation)
+        sums = [(one[0] * dy).sum(range(len(window))) for one in seen]
+        return total + jnp.stack(sums), None
 
     def gradient(dy):
-        rows, totals = jnp.split(dy, parts), []
-        for seen in windows(x, window, strides, pads, dilation):
-            total = sum(map(jnp.multiply, jnp.split(seen, parts), rows))
-            totals.append(total.sum(range(dy.ndim - 1)))
-        return jnp.stack(totals).reshape(dkernel.shape)
+        zeros = jnp.zeros((math.prod(window), features), dy.dtype)
+        return lax.scan(of_image, zeros, (x, dy))[0].reshape(dkernel.shape)
 
     return jax.linear_transpose(gradient, dy)(dkernel)[0]
 
