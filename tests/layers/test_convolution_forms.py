@@ -90,6 +90,8 @@ def test_all_convolutions_are_of_channels_last():
             axes = ", ".join(map(str, range(len(kernel) - 2)))
             numbers = f"[b, {axes}, f]x[{axes}, i, o]->[b, {axes}, f]"
             assert text.count(numbers) == text.count("stablehlo.convolution") == 3
+            calls = [line for line in text.splitlines() if "func.call" in line]
+            assert sum('inlineable = "false"' in line for line in calls) == 2
 
 
 @pytest.mark.parametrize("name", ["1x1", "small", "deep", "two groups", "five groups", "dilated"])
