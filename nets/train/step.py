@@ -70,8 +70,8 @@ def gradient(
 
     Micro-batches are weighted by the weight of their loss, so that the sum is the gradient of the
     unsplit batch (where rows do not meet: not so through batch normalisation). Part j holds rows
-    j, j + parts, ...: every device keeps its own rows. The scan is unrolled on CPU, where a
-    convolution inside a loop is many times slower.
+    j, j + parts, ...: every device keeps its own rows. The scan is unrolled on CPU, where the
+    gradient of `lax.conv_general_dilated` is many times slower inside a loop.
 
     Returns:
         gradient, new model state, metrics summed over the parts.
