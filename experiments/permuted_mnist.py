@@ -7,7 +7,8 @@ Le et al. 2015. What belongs together lies hundreds of steps apart; the update g
 lags of up to 784 (Tallec and Ollivier 2018). Another order is `--data.permutation_seed=1`. Bai et
 al. 2018, Table 1, test accuracy: 85.7% (LSTM), 87.3% (GRU).
 
-Measured: test accuracy 0.818 after 5,000 steps (6 passes), below the published; 29 min.
+Measured: test accuracy 0.818 after 5,000 steps (6 passes), 29 min; extended by --steps=10000,
+0.871, above the published LSTM, just below the published GRU; 61 min.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
