@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from nets.layers.window import Pads, output_size, windows
 
@@ -104,6 +103,8 @@ def _apart(linear):
     called = jax.jit(jax.checkpoint(linear, prevent_cse=False, **how), **how)
 
     def apart(*given):
+        from jax.experimental.xla_metadata import set_xla_metadata  # flax does not load it either
+
         with set_xla_metadata(inlineable="false"):
             return called(*given)
 
