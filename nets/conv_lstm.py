@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.cell import Cell, glorot_gates, orthogonal_gates, with_bias
-from nets.layers.convolution import layout
+from nets.layers.convolution_forms import layout
 from nets.lstm import LSTM, LSTMCarry
 
 
