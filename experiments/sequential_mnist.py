@@ -8,8 +8,8 @@ update gates start with lags of up to 784 (Tallec and Ollivier 2018). The embedd
 steps and need nothing downloaded. Bai et al. 2018, Table 1, test accuracy: 87.2% (LSTM), 96.2%
 (GRU).
 
-Measured: test accuracy 0.912 after 6,000 steps (7 passes), above the published LSTM, below the
-published GRU; 40 min.
+Measured: test accuracy 0.949 after 4,000 steps (5 passes), above the published LSTM, below the
+published GRU; 27 min.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
@@ -25,11 +25,11 @@ def experiment() -> Experiment:
     return Experiment(
         model=ManyToOne(num_classes=10, cell=GRU(128, chrono=784)),
         task=Label(),
-        data=Pixels(name="mnist", batch_size=64),
+        data=Pixels(name="mnist", normalise="standard", batch_size=64),
         optimizer=Optimizer(
             rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=200, clip_norm=1.0
         ),
-        steps=6000,
+        steps=4000,
         eval_every=1000,
         save_every=500,
         best="accuracy",

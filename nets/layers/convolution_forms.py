@@ -200,23 +200,13 @@ def _products_of_input(dx, kernel, strides, pads, dilation):
 
 @_apart
 def _products_of_kernel(x, dkernel, strides, pads, dilation):
-    """Transposed it is, of each tap, the sum over all places of what it sees times dy.
-
-    That goes image by image, so that the caches hold one.
-    """
-    *window, features = dkernel.shape
+    """Transposed it is, of each tap, the sum over all places of what it sees times dy."""
+    *window, _ = dkernel.shape
     dy = jax.eval_shape(lambda k: _products(x, k, strides, pads, dilation), dkernel)
 
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def of_image(total, image):
-        x, dy = image
-        seen = windows(x[None], window, strides, pads, dilation)
-        sums = [(one[0] * dy).sum(range(len(window))) for one in seen]
-        return total + jnp.stack(sums), None
-
     def gradient(dy):
-        zeros = jnp.zeros((math.prod(window), features), dy.dtype)
-        return lax.scan(of_image, zeros, (x, dy))[0].reshape(dkernel.shape)
+        seen = windows(x, window, strides, pads, dilation)
+        return jnp.stack([(one * dy).sum(range(x.ndim - 1)) for one in seen]).reshape(dkernel.shape)
 
     return jax.linear_transpose(gradient, dy)(dkernel)[0]
 
