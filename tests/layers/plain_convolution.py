@@ -8,63 +8,36 @@ import numpy as np
 from nets.layers.convolution import Conv
 from tests.layers.checks import jit
 
+LAST = "_channels_last"
 CASES = {
-    "pairs": (
-        (2, 7, 3),
-        (3,),
-        4,
-        {"padding": ((2, 1),), "strides": 2},
-        ((2, 1),),
-        "_channels_last",
-    ),
-    "valid": ((2, 8, 3), (4,), 2, {"padding": "VALID", "strides": 3}, ((0, 0),), "_channels_last"),
-    "same": ((2, 7, 2), (4,), 3, {}, ((1, 2),), "_channels_last"),
-    "same strided": ((2, 8, 2), (3,), 3, {"strides": 2}, ((0, 1),), "_channels_last"),
-    "same dilated": ((2, 7, 2), (3,), 3, {"dilation": 2}, ((2, 2),), "_channels_last"),
-    "causal": (
-        (2, 6, 3),
-        (3,),
-        2,
-        {"padding": "CAUSAL", "dilation": 2},
-        ((4, 0),),
-        "_channels_last",
-    ),
-    "causal strided": (
-        (2, 6, 3),
-        (3,),
-        2,
-        {"padding": "CAUSAL", "strides": 2},
-        ((2, 0),),
-        "_channels_last",
-    ),
-    "circular": ((2, 6, 2), (4,), 3, {"padding": "CIRCULAR"}, ((1, 2),), "_channels_last"),
+    "pairs": ((2, 7, 3), (3,), 4, {"padding": ((2, 1),), "strides": 2}, ((2, 1),), LAST),
+    "valid": ((2, 8, 3), (4,), 2, {"padding": "VALID", "strides": 3}, ((0, 0),), LAST),
+    "same": ((2, 7, 2), (4,), 3, {}, ((1, 2),), LAST),
+    "same strided": ((2, 8, 2), (3,), 3, {"strides": 2}, ((0, 1),), LAST),
+    "same dilated": ((2, 7, 2), (3,), 3, {"dilation": 2}, ((2, 2),), LAST),
+    "causal": ((2, 6, 3), (3,), 2, {"padding": "CAUSAL", "dilation": 2}, ((4, 0),), LAST),
+    "causal strided": ((2, 6, 3), (3,), 2, {"padding": "CAUSAL", "strides": 2}, ((2, 0),), LAST),
+    "circular": ((2, 6, 2), (4,), 3, {"padding": "CIRCULAR"}, ((1, 2),), LAST),
     "circular, two axes": (
         *((1, 5, 6, 8), (2, 3), 3),
         {"padding": "CIRCULAR", "dilation": (2, 1), "strides": (1, 2)},
-        *(((1, 1), (0, 1)), "_channels_last"),
+        *(((1, 1), (0, 1)), LAST),
     ),
-    "number": ((2, 5, 6, 8), (3, 2), 4, {"padding": 2}, ((2, 2), (2, 2)), "_channels_last"),
-    "flip": (
-        (2, 5, 6, 8),
-        (3, 2),
-        4,
-        {"padding": 1, "flip": True},
-        ((1, 1), (1, 1)),
-        "_channels_last",
-    ),
+    "number": ((2, 5, 6, 8), (3, 2), 4, {"padding": 2}, ((2, 2), (2, 2)), LAST),
+    "flip": ((2, 5, 6, 8), (3, 2), 4, {"padding": 1, "flip": True}, ((1, 1), (1, 1)), LAST),
     "dilated": (
         *((1, 9, 8, 2), (3, 2), 3),
         {"strides": (2, 3), "padding": ((1, 0), (0, 2)), "dilation": (2, 3)},
-        *(((1, 0), (0, 2)), "_channels_last"),
+        *(((1, 0), (0, 2)), LAST),
     ),
     "three axes": (
         *((1, 4, 5, 3, 2), (2, 3, 2), 3),
         {"strides": (1, 2, 1), "padding": 1, "dilation": (2, 1, 1)},
-        *(((1, 1),) * 3, "_channels_last"),
+        *(((1, 1),) * 3, LAST),
     ),
     "1x1": ((2, 5, 4, 3), (1, 1), 4, {"strides": (2, 3)}, ((0, 0),) * 2, "_pointwise"),
     "1x1x1": ((1, 2, 3, 4, 2), (1, 1, 1), 3, {"strides": 2}, ((0, 0),) * 3, "_pointwise"),
-    "1x1 padded": ((2, 5, 4, 8), (1, 1), 4, {"padding": 1}, ((1, 1),) * 2, "_channels_last"),
+    "1x1 padded": ((2, 5, 4, 8), (1, 1), 4, {"padding": 1}, ((1, 1),) * 2, LAST),
     "small": (
         *((2, 8, 9, 3), (3, 4), 5),
         {"strides": (1, 2), "padding": ((1, 2), (0, 3))},
@@ -75,11 +48,11 @@ CASES = {
     "deep": (
         *((1, 5, 4, 64), (3, 2), 2),
         {"strides": (2, 1), "padding": ((1, 2), (0, 1))},
-        *(((1, 2), (0, 1)), "_channels_last"),
+        *(((1, 2), (0, 1)), LAST),
     ),
     "deep, one axis": (
         *((1, 9, 64), (3,), 2, {"dilation": 2, "padding": "CAUSAL", "strides": 3}),
-        *(((4, 0),), "_channels_last"),
+        *(((4, 0),), LAST),
     ),
     "image smaller than the window": (
         *((2, 2, 3, 8), (3, 2), 4, {"padding": 1}),
