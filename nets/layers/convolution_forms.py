@@ -94,13 +94,13 @@ def _banded(x, kernel, strides, pads, dilation):
     return y.reshape(batch, -1, columns_out, features)
 
 
-def _apart(linear):
+def _apart(function):
     """A function as a call that XLA keeps, and whose results are not kept for the gradient.
 
     Else XLA would fuse what is in it with what made its operands, and compute those once more.
     """
     how = {"static_argnums": (2, 3, 4)}
-    called = jax.jit(jax.checkpoint(linear, prevent_cse=False, **how), **how)
+    called = jax.jit(jax.checkpoint(function, prevent_cse=False, **how), **how)
 
     def apart(*given):
         from jax.experimental.xla_metadata import set_xla_metadata  # flax does not load it either
@@ -118,27 +118,6 @@ def _tap_by_tap(x, kernel, strides, pads, dilation):
     taps = kernel.reshape(-1, inner, features)
     product = functools.partial(jnp.einsum, "...c,cf->...f")
     return sum(map(product, windows(x, window, strides, pads, dilation), taps))
-
-
-def _with_gradients(of_input, of_kernel):
-    """A decorator of forms: their derivatives along x and along the kernel, as calls apart."""
-
-    def decorate(form):
-        form = jax.custom_jvp(form, nondiff_argnums=(2, 3, 4))
-
-        def jvp(strides, pads, dilation, primals, tangents):
-            (x, kernel), (dx, dkernel) = primals, tangents
-            terms = []
-            if not isinstance(dx, SymbolicZero):
-                terms.append(of_input(dx, kernel, strides, pads, dilation))
-            if not isinstance(dkernel, SymbolicZero):
-                terms.append(of_kernel(x, dkernel, strides, pads, dilation))
-            return form(x, kernel, strides, pads, dilation), sum(terms)
-
-        form.defjvp(jvp, symbolic_zeros=True)
-        return form
-
-    return decorate
 
 
 @_apart
@@ -162,7 +141,7 @@ def _of_kernel(x, dkernel, strides, pads, dilation):
     return jnp.moveaxis(dy, rank, 0)
 
 
-@_with_gradients(_of_input, _of_kernel)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
 def _channels_last(x, kernel, strides, pads, dilation):
     """The general form, whose gradients are convolutions of channels last too.
 
@@ -172,53 +151,15 @@ def _channels_last(x, kernel, strides, pads, dilation):
     return general(x, kernel, strides, pads, dilation)
 
 
-def _weighted(seen, kernel):
-    """What the taps see, [B, *places, F] each, times the kernel's [*window, F], summed."""
-    features = kernel.shape[-1]
-    return sum(map(jnp.multiply, seen, kernel.reshape(-1, *(1,) * kernel.ndim, features)))
-
-
-@_apart
-def _products_of_input(dx, kernel, strides, pads, dilation):
-    """Transposed it is products of dy, zeros between its places, with the kernel mirrored."""
-    *window, _ = kernel.shape
-    dy = jax.eval_shape(lambda x: _products(x, kernel, strides, pads, dilation), dx)
-    reach = np.multiply(dilation, np.subtract(window, 1))
-    span = np.multiply(strides, np.subtract(dy.shape[1:-1], 1)) + 1
-    low = reach - np.array(pads)[:, 0]
-    high = dx.shape[1:-1] + reach - low - span
-    edges = [(0, 0, 0), *zip(low, high, np.subtract(strides, 1), strict=True), (0, 0, 0)]
-    mirrored = jnp.flip(kernel, range(len(window)))
-
-    def gradient(dy):
-        spread = lax.pad(dy, dy.dtype.type(0), edges)
-        seen = windows(spread, window, (1,) * len(window), ((0, 0),) * len(window), dilation)
-        return _weighted(seen, mirrored)
-
-    return jax.linear_transpose(gradient, dy)(dx)[0]
-
-
-@_apart
-def _products_of_kernel(x, dkernel, strides, pads, dilation):
-    """Transposed it is, of each tap, the sum over all places of what it sees times dy."""
-    *window, _ = dkernel.shape
-    dy = jax.eval_shape(lambda k: _products(x, k, strides, pads, dilation), dkernel)
-
-    def gradient(dy):
-        seen = windows(x, window, strides, pads, dilation)
-        return jnp.stack([(one * dy).sum(range(x.ndim - 1)) for one in seen]).reshape(dkernel.shape)
-
-    return jax.linear_transpose(gradient, dy)(dkernel)[0]
-
-
-@_with_gradients(_products_of_input, _products_of_kernel)
-def _products(x, kernel, strides, pads, dilation):
-    """x [B, *spatial, F] by kernel [*window, F], the sum over the taps of products.
-
-    The gradients that XLA would make add up as many arrays as there are taps, each with a border
-    of its own.
-    """
-    return _weighted(windows(x, kernel.shape[:-1], strides, pads, dilation), kernel)
+@functools.partial(_channels_last.defjvp, symbolic_zeros=True)
+def _channels_last_jvp(strides, pads, dilation, primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    terms = []
+    if not isinstance(dx, SymbolicZero):
+        terms.append(_of_input(dx, kernel, strides, pads, dilation))
+    if not isinstance(dkernel, SymbolicZero):
+        terms.append(_of_kernel(x, dkernel, strides, pads, dilation))
+    return _channels_last(x, kernel, strides, pads, dilation), sum(terms)
 
 
 def _depthwise(x, kernel, strides, pads, dilation):
@@ -226,6 +167,14 @@ def _depthwise(x, kernel, strides, pads, dilation):
     *window, _, features = kernel.shape
     x = jnp.repeat(x, features // x.shape[-1], axis=-1)
     return _products(x, kernel.reshape(*window, features), strides, pads, dilation)
+
+
+@_apart
+def _products(x, kernel, strides, pads, dilation):
+    """x [B, *spatial, F] by kernel [*window, F], the sum over the taps of products."""
+    *window, features = kernel.shape
+    taps = kernel.reshape(-1, *(1,) * (x.ndim - 1), features)
+    return sum(map(jnp.multiply, windows(x, window, strides, pads, dilation), taps))
 
 
 def _by_groups(x, kernel, strides, pads, dilation):
