@@ -21,12 +21,20 @@ from nets.train.optimizer import Optimizer
 
 def experiment() -> Experiment:
     return Experiment(
-        model=ManyToMany(cell=LSTM(128, chrono=1500)),
+        model=ManyToMany(cell=LSTM(64)),
         task=Label(),
-        data=CopyMemory(delay=1000, batch_size=32, eval_size=200, eval_batch_size=100),
-        optimizer=Optimizer(rule="rmsprop", learning_rate=1e-3, clip_norm=1.0),
-        steps=3000,
-        eval_every=500,
-        save_every=500,
+        data=CopyMemory(
+            delay=1000,
+            first_delay=5,
+            first_batches=8000,
+            grow_every=100,
+            batch_size=32,
+            eval_size=200,
+            eval_batch_size=200,
+        ),
+        optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="constant", clip_norm=1.0),
+        steps=11000,
+        eval_every=1000,
+        save_every=1000,
         best="loss",
     )

@@ -189,6 +189,6 @@ def _plain_jvp(coupled, primals, tangents):
     slopes = [g * i[0] * (1 - i[0])] if i else []
     slopes += [by_f * f * (1 - f), by_g * (1 - g * g), t * o * (1 - o)]
     moved = jnp.concatenate(slopes, axis=-1) * tangents[0]
-    *early, late = jnp.split(moved, len(slopes), axis=-1)
-    d_after = sum(early) + f * tangents[1]
+    first, *early, late = jnp.split(moved, len(slopes), axis=-1)
+    d_after = sum(early, first) + f * tangents[1]
     return (after, o * t), (d_after, late + o * (1 - t * t) * d_after)

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
@@ -53,3 +54,17 @@ def test_input_matmul_is_outside_the_scan():
     inside = [e.primitive.name for e in loop.params["jaxpr"].jaxpr.eqns]
     outside = [e.primitive.name for e in jaxpr.eqns]
     assert inside.count("dot_general") == outside.count("dot_general") == 1
+
+
+@pytest.mark.parametrize("coupled, gates", [(False, 4), (True, 3)])
+def test_what_the_gradient_keeps(coupled, gates):
+    """Of a step and unit: going forward y, h_{t-1}, a slope a gate, f_t and dh_t/dc_t; going back
+    the gates' cotangents, once for the input and the recurrent matmul."""
+    model = Recurrent(LSTM(UNITS, coupled=coupled))
+    params = model.init(jax.random.key(0), X)
+    loss = lambda params, x: model.apply(params, x)[0].sum()  # noqa: E731
+    jaxpr = jax.make_jaxpr(jax.grad(loss, argnums=(0, 1)))(params, X).jaxpr
+    scans = [e for e in jaxpr.eqns if e.primitive.name == "scan"]
+    kept = [e.outvars[e.params["num_carry"] :] for e in scans]
+    sizes = [sum(v.aval.size for v in outs) for outs in kept]
+    assert sizes == [TIME * BATCH * UNITS * n for n in (gates + 4, gates)]

@@ -40,6 +40,10 @@ class Generated:
         """That many sequences of a split."""
         raise NotImplementedError
 
+    def lesson(self, i: int) -> "Generated":
+        """The problem that training batch i is drawn from; where lessons get harder, another."""
+        return self
+
     def about(self) -> dict[str, Any]:
         """What this problem adds to the facts."""
         return {}
@@ -49,7 +53,7 @@ class Generated:
 
         def batch(i: int) -> Batch:
             rng = np.random.default_rng((_STREAMS["train"], seed, int(i)))
-            return self.draw(rng, self.batch_size, "train")
+            return self.lesson(int(i)).draw(rng, self.batch_size, "train")
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 

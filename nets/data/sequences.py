@@ -58,15 +58,37 @@ class CopyMemory(Generated):
         delay: steps from the end of the symbols to their beginning in the targets.
         symbols: number of different symbols.
         span: number of symbols to remember.
+        first_delay: delay of the first training batches, which then grows to `delay` (a
+            curriculum: Bengio et al. 2009); none trains with `delay` from the first on.
+            Evaluation is always with `delay`.
+        first_batches: training batches before the delay begins to grow.
+        grow_every: training batches after which it grows by half.
     """
 
     delay: int = 1000
     symbols: int = 8
     span: int = 10
+    first_delay: int | None = None
+    first_batches: int = 0
+    grow_every: int = 100
 
     def __post_init__(self):
         super().__post_init__()
-        at_least(self, 1, "delay", "symbols", "span")
+        at_least(self, 1, "delay", "symbols", "span", "grow_every")
+        at_least(self, 0, "first_batches")
+        if self.first_delay is not None and not 1 <= self.first_delay <= self.delay:
+            raise UserError(
+                f"--data.first_delay={self.first_delay} is not possible; 1 to "
+                f"--data.delay={self.delay} is valid."
+            )
+
+    def lesson(self, i: int) -> "CopyMemory":
+        if self.first_delay is None:
+            return self
+        grown = max(0, 1 + (i - self.first_batches) // self.grow_every)
+        most = math.log(self.delay / self.first_delay, 1.5)
+        delay = round(self.first_delay * 1.5 ** min(grown, most))
+        return dataclasses.replace(self, delay=delay, first_delay=None)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         inputs = np.zeros((rows, self.delay + 2 * self.span), np.int32)

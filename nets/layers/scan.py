@@ -73,14 +73,14 @@ def _backward(combine, saved, cotangents):
         d_local_here, d_carry, d_z, d_x = pullback((d_carry, d_y))
         d_carry = d_carry._replace(h=d_carry.h + _dot(d_z, transposed).astype(d_carry.h.dtype))
         d_local = jax.tree.map(jnp.add, d_local, d_local_here)
-        return (d_carry, d_local), (d_z, None if d_x is d_z else d_x)
+        return (d_carry, d_local), (d_z, () if d_x is d_z else (d_x,))  # x + z: kept once
 
     zeros = jax.tree.map(jnp.zeros_like, local)
     (d_carry, d_local), (d_zs, d_xs) = lax.scan(
         step, (d_last, zeros), (d_ys, pullbacks), reverse=True
     )
     d_recurrent = jnp.einsum("tbh,tbg->hg", hs.astype(d_zs.dtype), d_zs)
-    d_xs = d_zs if d_xs is None else d_xs
+    (d_xs,) = d_xs or (d_zs,)
     return d_recurrent.astype(recurrent.dtype), d_local, d_carry, d_xs, None
 
 

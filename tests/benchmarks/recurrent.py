@@ -1,12 +1,12 @@
 """Recurrent layers against torch.nn and flax's nn.RNN on the same cores.
 
-    python tests/benchmarks/recurrent.py [--devices=N] [--rows=0,1,2,3] [--cells=lstm,gru,rnn]
+    python tests/benchmarks/recurrent.py [--devices=2] [--rows=0,1,2,3] [--cells=lstm,gru,rnn]
 
 One training step of embedding, recurrent layers, softmax and Adam; the layers' forward pass alone;
 and one streaming step. Every figure is the median of interleaved repetitions in one process.
 "peak" is a large matmul's speed in this run, and "floor" the time that the step's matmuls take at
-it. With --devices=N the batch is split over N devices of the host, one thread each. Run it on an
-idle machine; it needs torch.
+it. "split" is ours with the batch over that many devices of the host, as JAX_NUM_CPU_DEVICES gives
+them to launch.py; flax's, which is slower so, has one. Run it on an idle machine; it needs torch.
 """
 
 import argparse
@@ -14,17 +14,11 @@ import os
 import sys
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--devices", type=int, default=1)
+parser.add_argument("--devices", type=int, default=2)
 parser.add_argument("--rows", default="0,1,2,3")
 parser.add_argument("--cells", default="lstm,gru,rnn")
 parser.add_argument("--repetitions", type=int, default=9)
 options = parser.parse_args()
-if options.devices > 1:
-    os.environ["XLA_FLAGS"] = (
-        f"--xla_force_host_platform_device_count={options.devices} "
-        "--xla_cpu_multi_thread_eigen=false"
-    )
-
 from nets.train import process  # noqa: E402
 
 process.tune()
@@ -79,10 +73,10 @@ class Model(nn.Module):
         return x
 
 
-def jax_runs(own, cell, row, ids):
+def jax_runs(own, cell, row, ids, devices=1):
     """Callables: a training step, and the forward pass of the layers."""
     _, _, hidden, layers, vocabulary = row
-    mesh = Mesh(np.array(jax.devices()), ("data",))
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
     rows, whole = (NamedSharding(mesh, PartitionSpec(*s)) for s in (("data",), ()))
     model, optimizer = Model(own, cell, hidden, layers, vocabulary), optax.adam(1e-3)
     ids = jax.device_put(ids, rows)
@@ -157,7 +151,7 @@ def multiply_adds(cell, row):
 
 def main():
     torch.set_num_threads(os.cpu_count())
-    speed, rng = options.devices * peak(), np.random.default_rng(0)
+    speed, rng = peak(), np.random.default_rng(0)
     print(
         f"{os.cpu_count()} cores, {jax.device_count()} device(s), jax {jax.__version__}, "
         f"torch {torch.__version__}, peak {2e-9 * speed:.0f} GFLOP/s"
@@ -169,13 +163,16 @@ def main():
         for cell in options.cells.split(","):
             runs = {
                 "ours": jax_runs(True, cell, row, ids),
+                "split": jax_runs(True, cell, row, ids, options.devices),
                 "torch": torch_runs(cell, row, ids),
                 "flax": jax_runs(False, cell, row, ids),
             }
             floors = multiply_adds(cell, row)
             for i, (what, floor) in enumerate((("train", 3 * floors[1]), ("forward", floors[0]))):
                 found = interleaved({n: r[i] for n, r in runs.items()}, options.repetitions)
+                split = {"ours": found.pop("split")} | {n: found[n] for n in ("torch", "flax")}
                 show(f"{row} {cell} {what}", found, f", floor {1e3 * floor / speed:.1f}")
+                show(f"{row} {cell} {what}, split", split)
             show(f"{row} {cell} one step of a stream", interleaved(stream_runs(cell, row), 51))
 
 

@@ -84,6 +84,18 @@ def test_copy_memory():
     assert published == pytest.approx(10 * math.log(8) / 1020) == pytest.approx(0.0204, abs=5e-5)
 
 
+def test_copy_memory_by_lessons():
+    """Batch by batch, by hand: two at 4, then two each at 6, 9, 13.5 and the whole 18."""
+    data = CopyMemory(delay=18, span=1, first_delay=4, first_batches=2, grow_every=2, eval_size=3)
+    steps = [data.train(0)[i]["inputs"].shape[1] for i in range(11)]
+    assert [n - 2 for n in steps] == [4, 4, 6, 6, 9, 9, 14, 14, 18, 18, 18]
+    assert data.train(0)[100_000]["inputs"].shape[1] == 18 + 2  # no overflow on the way
+    assert data.evaluate("test")[0]["inputs"].shape[1] == data.spec()["inputs"][0][1] == 18 + 2
+    batch = data.train(0)[2]
+    np.testing.assert_array_equal(batch["inputs"][:, 0], batch["targets"][:, -1])
+    assert CopyMemory(first_delay=None).train(0)[0]["inputs"].shape[1] == 1020
+
+
 def test_recall():
     data = Recall(distance=4, symbols=3, distractors=2, batch_size=500)
     batch = data.train(0)[0]
@@ -198,6 +210,10 @@ def test_pixels_to_draw():
         (lambda: Adding(length=1), r"--data.length=1 .* 2 is the least"),
         (lambda: Adding(eval_size=0), r"--data.eval_size=0 .* 1 is the least"),
         (lambda: CopyMemory(delay=0), r"--data.delay=0 .* 1 is the least"),
+        (lambda: CopyMemory(first_delay=1001), r"--data.first_delay=1001 .* 1 to .*delay=1000"),
+        (lambda: CopyMemory(first_delay=0), r"--data.first_delay=0 .* 1 to --data.delay=1000"),
+        (lambda: CopyMemory(grow_every=0), r"--data.grow_every=0 .* 1 is the least"),
+        (lambda: CopyMemory(first_batches=-1), r"--data.first_batches=-1 .* 0 is the least"),
         (lambda: Recall(symbols=1), r"--data.symbols=1 .* 2 is the least"),
         (lambda: Recall(distractors=0), r"--data.distractors=0 .* 1 is the least"),
         (lambda: Recall(distance=0), r"--data.distance=0 .* 1 is the least"),
