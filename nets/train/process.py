@@ -7,8 +7,9 @@ from importlib import metadata
 TUNABLES = ":".join(
     (
         "glibc.malloc.hugetlb=1",
-        "glibc.malloc.mmap_threshold=33554432",
-        "glibc.malloc.trim_threshold=1000000000",
+        "glibc.malloc.mmap_max=0",  # what is mapped by itself goes back when it is freed,
+        "glibc.malloc.arena_max=1",  # and so does a thread's own arena
+        "glibc.malloc.trim_threshold=10000000000",
         "glibc.malloc.top_pad=16777216",
     )
 )
