@@ -1,13 +1,15 @@
-"""Ten symbols to be said again after a thousand blanks: the task that gated cells fail.
+"""Ten symbols to be said again after a thousand blanks, learnt by lessons that get longer.
 
     python launch.py --experiment=copy_memory
-    python launch.py --experiment=copy_memory --data.delay=50
+    python launch.py --experiment=copy_memory --data.first_delay=none    # a thousand from the first
 
-In the form of Bai et al. 2018 (after Arjovsky et al. 2016). A network without memory has a loss of
-10 ln(8) / 1020 = 0.0204 nats a step; `exact` is the share of sequences without a mistake. Bai et
-al. 2018, Table 1: 0.0204 (LSTM), 0.0197 (GRU).
+In the form of Bai et al. 2018 (after Arjovsky et al. 2016). Training begins with a pause of five
+steps, which then grows by half every hundred batches (a curriculum: Bengio et al. 2009). Without
+it an LSTM of 128 units was at 0.0205 after 3,000 batches: a network that remembers nothing has a
+loss of 10 ln(8) / 1020 = 0.0204 nats a step. `exact` is the share of sequences without a mistake.
+Bai et al. 2018, Table 1: 0.0204 (LSTM), 0.0197 (GRU), both without lessons.
 
-Measured: test loss 0.0205, exact 0.0, after 3,000 steps: as without memory; 18 min.
+Measured: test loss 0.0017, exact 0.585, an eleventh of both published; 4 min 48 s.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 

@@ -10,6 +10,8 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
+from nets.layers.apart import apart
+
 Carry = Any
 """A NamedTuple of arrays [B, ...]; every cell has its own."""
 
@@ -93,13 +95,18 @@ def gates(z: jax.Array, squash: str) -> list[jax.Array]:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _squash(z, squash):
-    return jnp.tanh(z * _halved(z, squash))
+    def tanh(z):
+        return jnp.tanh(z * _halved(z, squash))
+
+    # a CPU would fuse it with the slices of its result, and then go entry by entry
+    return lax.platform_dependent(z, cpu=apart(tanh), default=tanh)
 
 
 @_squash.defjvp
 def _squash_jvp(squash, primals, tangents):
-    a = _squash(primals[0], squash)
-    return a, (_halved(a, squash) * (1 - a * a)) * tangents[0]  # one factor to keep
+    halved = _halved(primals[0], squash)
+    a = jnp.tanh(primals[0] * halved)  # kept for the way back, and so not fused
+    return a, (halved * (1 - a * a)) * tangents[0]  # one factor to keep
 
 
 def _halved(z, squash):

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
+from nets.layers.apart import apart
 from nets.layers.window import Pads, output_size, windows
 
 
@@ -95,20 +96,12 @@ def _banded(x, kernel, strides, pads, dilation):
 
 
 def _apart(function):
-    """A function as a call that XLA keeps, and whose results are not kept for the gradient.
+    """A form apart, whose results are not kept for the gradient.
 
     Else XLA would fuse what is in it with what made its operands, and compute those once more.
     """
-    how = {"static_argnums": (2, 3, 4)}
-    called = jax.jit(jax.checkpoint(function, prevent_cse=False, **how), **how)
-
-    def apart(*given):
-        from jax.experimental.xla_metadata import set_xla_metadata  # flax does not load it either
-
-        with set_xla_metadata(inlineable="false"):
-            return called(*given)
-
-    return apart
+    static = (2, 3, 4)
+    return apart(jax.checkpoint(function, prevent_cse=False, static_argnums=static), static)
 
 
 @functools.partial(jax.checkpoint, static_argnums=(2, 3, 4), prevent_cse=False)

@@ -19,6 +19,7 @@ parser.add_argument("--rows", default="0,1,2,3")
 parser.add_argument("--cells", default="lstm,gru,rnn")
 parser.add_argument("--repetitions", type=int, default=9)
 options = parser.parse_args()
+
 from nets.train import process  # noqa: E402
 
 process.tune()
@@ -36,6 +37,8 @@ from nets.elman import Elman  # noqa: E402
 from nets.gru import GRU  # noqa: E402
 from nets.layers.recurrent import Recurrent  # noqa: E402
 from nets.lstm import LSTM  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", options.devices)
 
 ROWS = (  # batch, T, hidden, layers, vocabulary
     (32, 64, 128, 1, 65),
