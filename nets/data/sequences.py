@@ -88,7 +88,7 @@ class CopyMemory(Generated):
         grown = max(0, 1 + (i - self.first_batches) // self.grow_every)
         most = math.log(self.delay / self.first_delay, 1.5)
         delay = round(self.first_delay * 1.5 ** min(grown, most))
-        return dataclasses.replace(self, delay=delay, first_delay=None)
+        return dataclasses.replace(self, delay=delay)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         inputs = np.zeros((rows, self.delay + 2 * self.span), np.int32)
