@@ -126,7 +126,7 @@ class LSTM(Cell):
             g = tanh(a[..., -2 * h : -h])
         else:
             *i, f, g, o = gates(a, sigmoids + "ts")
-        c = f * carry.c + (i[0] if i else 1 - f) * g
+        c = _state(i, f, g, carry.c)
         if self.peepholes:
             (o,) = gates(a[..., -h:] + scaled(c.astype(a.dtype), late), "s")
         return LSTMCarry(c, o * tanh(normalised(weights, "norm_c", c)))
@@ -167,6 +167,10 @@ class LSTM(Cell):
         return bias if self.coupled else bias.at[:h].set(-lags)
 
 
+def _state(i, f, g, c):
+    return f * c + (i[0] if i else 1 - f) * g
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _plain(coupled, a, c):
     """c_t and h_t from what enters the gates, [B, 4H] or [B, 3H], and c_{t-1}.
@@ -181,7 +185,7 @@ def _plain(coupled, a, c):
 def _plain_jvp(coupled, primals, tangents):
     a, c = primals
     *i, f, g, o = gates(a, "sts" if coupled else "ssts")
-    after = f * c + (i[0] if i else 1 - f) * g
+    after = _state(i, f, g, c)
     t = jnp.tanh(after)
     if tangents is None:
         return (after, o * t), None
