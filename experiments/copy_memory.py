@@ -34,7 +34,7 @@ def experiment() -> Experiment:
             eval_size=200,
             eval_batch_size=200,
         ),
-        optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="constant", clip_norm=1.0),
+        optimizer=Optimizer(rule="adam", learning_rate=3e-3, clip_norm=1.0),
         steps=11000,
         eval_every=1000,
         save_every=1000,

@@ -93,20 +93,28 @@ def gates(z: jax.Array, squash: str) -> list[jax.Array]:
     return [0.5 * a + 0.5 if s == "s" else a for s, a in zip(squash, activated, strict=True)]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _squash(z, squash):
-    def tanh(z):
-        return jnp.tanh(z * _halved(z, squash))
+def _tanh_of_halved(z, squash):
+    return jnp.tanh(z * _halved(z, squash))
 
+
+_tanh_apart = apart(_tanh_of_halved, static_argnums=(1,))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+@functools.partial(jax.jit, static_argnums=1)  # outside of one, it would be compiled at each call
+def _squash(z, squash):
     # a CPU would fuse it with the slices of its result, and then go entry by entry
-    return lax.platform_dependent(z, cpu=apart(tanh), default=tanh)
+    return lax.platform_dependent(
+        z,
+        cpu=lambda z: _tanh_apart(z, squash),
+        default=lambda z: _tanh_of_halved(z, squash),
+    )
 
 
 @_squash.defjvp
 def _squash_jvp(squash, primals, tangents):
-    halved = _halved(primals[0], squash)
-    a = jnp.tanh(primals[0] * halved)  # kept for the way back, and so not fused
-    return a, (halved * (1 - a * a)) * tangents[0]  # one factor to keep
+    a = _tanh_of_halved(primals[0], squash)  # kept for the way back, and so not fused
+    return a, (_halved(a, squash) * (1 - a * a)) * tangents[0]  # one factor to keep
 
 
 def _halved(z, squash):

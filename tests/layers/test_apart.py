@@ -27,3 +27,17 @@ def test_gates_are_apart_on_a_cpu_alone(platform):
     traced = jax.jit(lambda z: gates(z, "sst")).trace(X)
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert ('inlineable = "false"' in text) == (platform == "cpu")
+
+
+def test_gates_are_compiled_once_outside_of_jit():
+    seen = []
+    listen = lambda event, *_, **__: seen.append(event)  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        gates(jnp.ones((3, 4)), "ss")
+        assert any("backend_compile" in event for event in seen)
+        seen.clear()
+        gates(jnp.zeros((3, 4)), "ss")
+        assert not any("backend_compile" in event for event in seen)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
