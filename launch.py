@@ -13,7 +13,7 @@ def main(argv: list[str]) -> int:
     """Runs a command line; the exit code."""
     try:
         if argv[1:2] == ["list"]:
-            print(catalogue.render(catalogue.listing(EXPERIMENTS)))
+            print(catalogue.render(argv[2:], EXPERIMENTS))
         elif (parsed := command.parse(argv, EXPERIMENTS)) is not None:
             from nets.train import verbs  # not before it is known that there is something to do
 
@@ -25,5 +25,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    process.leave_at_interrupt()
     process.tune()
     sys.exit(main(sys.argv))

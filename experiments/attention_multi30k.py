@@ -3,6 +3,8 @@
     python launch.py --experiment=attention_multi30k --data.folder=MULTI30K
     python launch.py --experiment=attention_multi30k --data.folder=MULTI30K --model.attention=false
 
+Needs: the extra translate.
+
 A bidirectional GRU reads subwords, another writes and looks at what was read before each one; a
 beam of five searches at the end. Of the paper's settings it keeps the structure; units are 256
 instead of 1,000, and the reset gate acts after the matmul. The second command is the same network

@@ -1,8 +1,9 @@
 """Histograms of oriented gradients and a linear classifier: features made by hand, as a baseline.
 
-    pip install 'nets[hog]'
     python launch.py --experiment=hog_digits
     python launch.py --experiment=hog_digits --data.name=mnist --data.eval_batch_size=1000
+
+Needs: the extra hog.
 
 Dalal and Triggs 2005. The digits are enlarged to 28x28, so that one setting serves MNIST too.
 

@@ -1,5 +1,6 @@
 """launch.py in a process of its own or in this one, and arguments of small runs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,19 +20,19 @@ CHARS = (
 )  # fmt: skip
 
 
-def call(*arguments, cwd, **options):
+def call(*arguments, cwd, **environment):
     return subprocess.Popen(
         [sys.executable, str(ROOT / "launch.py"), *arguments],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
+        env=os.environ | environment,
     )
 
 
-def launch(*arguments, cwd, code=0):
-    process = call(*arguments, cwd=cwd)
+def launch(*arguments, cwd, code=0, **environment):
+    process = call(*arguments, cwd=cwd, **environment)
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, out + err
     return out, err

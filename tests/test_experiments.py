@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_refused_before_anything_compiles(name, changes, me
 def fit(experiment: Experiment, workdir: Path) -> None:
     """Trains, evaluates and draws, and sees that it came to the end."""
     experiment = resolved(experiment)
-    record = {"experiment": "", "config": {}, "facts": {}, "environment": {}}
+    record = {"experiment": "", "config": {}, "facts": {}, "environment": {}, "code_changes": []}
     with contextlib.closing(Reporter(workdir, record)) as reporter:
         progress = loop.fit(experiment, workdir, Signals(), reporter)
     assert progress.evaluated == experiment.steps and (workdir / "report.html").is_file()

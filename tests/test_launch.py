@@ -111,7 +111,9 @@ def test_killed_three_times_it_ends_bit_identical(kind, room, tmp_path):
     assert differences(room / kind, tmp_path / "run") == [], time.monotonic() - began
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_and_leaves_with_its_code(signum, code, room, tmp_path):
     arguments = [*SMALL, "--save_every=60", f"--workdir={tmp_path / 'run'}"]
     process = call(*arguments, cwd=tmp_path)
@@ -185,7 +187,9 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
         launch(*SMALL, *LAST, "--workdir=run", cwd=disk)
         (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - 400_000))
         _, err = launch(*SMALL, *LAST, "--steps=80", "--workdir=run", cwd=disk, code=1)
-        assert re.search(r"error: checkpoint \d+ needs [\d,]+ bytes, the disk has [\d,]+ left", err)
+        said = r"error: checkpoint \d+ needs ([\d,]+) bytes, the disk has ([\d,]+) left"
+        needed, left = (int(n.replace(",", "")) for n in re.search(said, err).groups())
+        assert needed > left
         assert "Traceback" not in err
         (disk / "filler").unlink()
         launch(*SMALL, *LAST, "--steps=80", "--workdir=run", cwd=disk)
@@ -239,11 +243,17 @@ def test_an_experiment_may_lie_anywhere_and_flags_in_a_file(tmp_path):
     assert json.loads((run / "config.json").read_text())["config"]["model.widths"] == [32]
 
 
-def test_help_lists_the_experiments_flags(capsys):
+def test_help_begins_with_the_flags_that_people_change_first(capsys):
     assert main("--experiment=lenet5_digits", "--help") == 0
     out = capsys.readouterr().out
     assert "--model.pooling" in out and "how S2 and S4 join 2x2 units" in out
-    assert "--optimizer.clip_norm" in out and "(default: 'cosine')" in out
+    assert "--optimizer.clip_norm" in out and "(default: cosine)" in out
+    listed = re.findall(r"^  --([\w.]+)=", out, re.MULTILINE)
+    first = ["steps", "data.batch_size", "optimizer.learning_rate", "workdir", "seed"]
+    assert listed[:5] == first and len(listed) == len(set(listed))
+    parts = [path.partition(".")[0] for path in listed[5:] if "." in path]
+    assert list(dict.fromkeys(parts)) == ["model", "task", "data", "optimizer"]
+    assert parts == sorted(parts, key=["model", "task", "data", "optimizer"].index)
 
 
 def test_verify_resume(tmp_path):

@@ -1,5 +1,6 @@
 """Labelled images from a person's own files: an .npz of arrays, or a folder of class subfolders."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,14 @@ def open_path(path: str, image_size: int | None, whole: bool = False) -> ImageSe
     where = Path(path).expanduser()
     if where.is_dir():
         return folder(where, image_size)
-    if where.is_file():
-        return npz(where, None if whole else image_size)
-    raise UserError(f"--data.path={path}: no such file or folder.")
+    if not where.is_file():
+        raise UserError(f"--data.path={path}: no such file or folder.")
+    if not zipfile.is_zipfile(where):
+        raise UserError(
+            f"--data.path={path} is neither an .npz file nor a folder with a folder of images for "
+            "each class."
+        )
+    return npz(where, None if whole else image_size)
 
 
 def npz(path: Path, image_size: int | None) -> ImageSet:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nets.data import cache, opened
 from nets.data.images import ENDLESS, Images, alike, shuffled
-from nets.errors import UserError
+from nets.errors import UserError, missing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def features(
     try:
         from skimage.feature import hog
     except ImportError as error:
-        raise UserError("HOG features need scikit-image: pip install 'nets[hog]'.") from error
+        raise missing("a histogram of oriented gradients", "scikit-image", "hog") from error
     source = opened.open_set(where)
 
     def describe(image: np.ndarray) -> np.ndarray:

@@ -48,6 +48,10 @@ class Images:
         normalise: "standard" takes off the mean and divides by the standard deviation of the
             training images, channel by channel; the others map black and white to 0 and 1
             ("unit"), -1 and 1 ("signed"), -0.1 and 1.175 ("lecun", as LeNet-5 of 1998).
+        mean: of each channel, black being 0 and white 1, that "standard" subtracts. None means that
+            of the training images.
+        std: standard deviation of each channel, that "standard" divides by. None means that of the
+            training images.
         pad_crop: pixels by which training images are padded before a random crop to their size.
         flip: whether training images are mirrored left to right half of the time.
         rotate: greatest random rotation of training images, in degrees.
@@ -73,6 +77,8 @@ class Images:
     eval_short_side: int | None = None
     validation: float = 0.1
     normalise: Literal["standard", "unit", "signed", "lecun"] = "standard"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     pad_crop: int = 0
     flip: bool = False
     rotate: float = 0.0
@@ -102,6 +108,12 @@ class Images:
             raise UserError(
                 f"--data.normalise={self.normalise}: valid are standard, {', '.join(RANGES)}."
             )
+        for field in ("mean", "std"):
+            value = getattr(self, field)
+            if value is not None and not (value and np.isfinite(value).all()):
+                raise UserError(f"--data.{field} must be a number for each channel, got {value}.")
+        if self.std is not None and min(self.std) <= 0:
+            raise UserError(f"--data.std must be above 0, got {self.std}.")
         if self.crop not in ("middle", "jitter", "area"):
             raise UserError(f"--data.crop={self.crop}: valid are middle, jitter, area.")
         if self._cropped() and self.image_size is None:
@@ -197,14 +209,14 @@ class Images:
         standard deviation of the training images, black being 0 and white 1 (of a set not held in
         memory, those of 4,096 evenly spaced images)."""
         source = self._source()
-        mean, std = opened.statistics(self._where(), self.validation)
+        mean, std = self._statistics()
         return {
             "num_classes": len(source.class_names),
             "class_names": list(source.class_names),
             "digest": source.digest,
             "sizes": {split: len(self._rows(split)[1]) for split in ("train", *self.splits())},
-            "mean": mean.tolist(),
-            "std": std.tolist(),
+            "mean": list(mean),
+            "std": list(std),
         }
 
     @property
@@ -238,12 +250,31 @@ class Images:
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
         if self.normalise == "standard":
-            mean, std = opened.statistics(self._where(), self.validation)
+            mean, std = map(np.array, self._statistics())
             factor, offset = 1 / (255 * std), -mean / std
         else:
             low, high = RANGES[self.normalise]
             factor, offset = np.array([(high - low) / 255]), np.array([low])
         return factor.astype(np.float32), offset.astype(np.float32)
+
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, those given before those of the data.
+
+        Raises:
+            UserError: there are not as many as images have channels.
+        """
+        channels = self._source().shape[2]
+        for field in ("mean", "std"):
+            value = getattr(self, field)
+            if value is not None and len(value) != channels:
+                raise UserError(
+                    f"--data.{field} has {len(value)} numbers, and the images of "
+                    f"{self._source().name} have channels={channels}."
+                )
+        if self.mean is not None and self.std is not None:
+            return self.mean, self.std
+        mean, std = opened.statistics(self._where(), self.validation)
+        return self.mean or tuple(mean.tolist()), self.std or tuple(std.tolist())
 
     def _cropped(self) -> bool:
         return self.crop != "middle" or self.eval_short_side is not None

@@ -30,6 +30,10 @@ class Pixels:
             split of its own.
         normalise: "standard" makes mean 0 and standard deviation 1; the others map black and
             white to 0 and 1 ("unit"), -1 and 1 ("signed").
+        mean: of each channel, black being 0 and white 1, that "standard" subtracts. None means that
+            of the training images.
+        std: standard deviation of each channel, that "standard" divides by. None means that of the
+            training images.
         by: what a step is.
         permuted: whether the steps come in a random order, the same for all images.
         permutation_seed: seed of that order.
@@ -44,6 +48,8 @@ class Pixels:
     image_size: int | None = None
     validation: float = 0.1
     normalise: Literal["standard", "unit", "signed"] = "unit"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     by: Literal["pixel", "row"] = "pixel"
     permuted: bool = False
     permutation_seed: int = 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nets.errors import UserError
+from nets.errors import UserError, missing
 
 END, UNKNOWN = 0, 1
 
@@ -91,5 +91,5 @@ def _library():
     try:
         import sentencepiece
     except ImportError as error:
-        raise UserError("subwords need sentencepiece: pip install 'nets[translate]'.") from error
+        raise missing("text as subwords", "sentencepiece", "translate") from error
     return sentencepiece

@@ -12,6 +12,8 @@ import numpy as np
 from nets.data.sources import SPLITS, Fit, ImageSet, fingerprint, resize
 from nets.errors import UserError
 
+PREPARE_NEEDS = "tensorflow tensorflow-datasets importlib_resources"
+
 
 def open_builder(name: str, data_dir: str | None) -> Any:
     """The `tfds.core.DatasetBuilder` of a name; knows features, and splits where it is prepared.
@@ -66,12 +68,19 @@ def prepared(name: str, data_dir: str | None) -> Any:
     return builder
 
 
-def _how(name: str, data_dir: str | None) -> str:
+def prepare_command(name: str, data_dir: str | None) -> str:
+    """The shell command that prepares a set, in an environment with PREPARE_NEEDS."""
     keyword = f", data_dir={data_dir!r}" if data_dir else ""
     return (
-        "prepare it once, in any environment with tensorflow, tensorflow-datasets and "
-        'importlib_resources: python -c "import tensorflow_datasets as tfds; '
+        'python -c "import tensorflow_datasets as tfds; '
         f"tfds.builder({name!r}{keyword}).download_and_prepare(file_format='array_record')\""
+    )
+
+
+def _how(name: str, data_dir: str | None) -> str:
+    return (
+        f"prepare it once, in any environment where `pip install {PREPARE_NEEDS}` was run: "
+        f"{prepare_command(name, data_dir)}"
     )
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.errors import UserError
+from nets.errors import UserError, missing
 from nets.layers.decoding import Written, write
 from nets.tasks import translate_views as look
 from nets.tasks.classify import cross_entropy
@@ -161,5 +161,5 @@ def _bleu():
     try:
         from sacrebleu import corpus_bleu
     except ImportError as error:
-        raise UserError("BLEU needs sacrebleu: pip install 'nets[translate]'.") from error
+        raise missing("BLEU", "sacrebleu", "translate") from error
     return corpus_bleu

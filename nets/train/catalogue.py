@@ -3,6 +3,7 @@
 import ast
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,22 +16,30 @@ class Listing(NamedTuple):
     name: str
     summary: str
     measured: str
+    extra: str | None  # of pyproject.toml, which it needs installed
 
 
-def listing(folder: Path) -> list[Listing]:
-    """Every experiment in the folder: first line of the docstring and its `Measured:` paragraph."""
-    found = []
+def listing(folder: Path, words: Sequence[str] = ()) -> list[Listing]:
+    """The experiments of a folder whose name or summary contains every one of the words.
+
+    Each is read from its docstring: the first line, the paragraph `Measured: ...`, and the line
+    `Needs: the extra NAME.` where it has one.
+    """
+    entries = []
     for path in sorted(folder.glob("*.py")):
         text = ast.get_docstring(ast.parse(path.read_text())) or ""
         measured = re.search(r"Measured: (.*?)(\n\n|\Z)", text, re.DOTALL)
-        found.append(
-            Listing(
-                path.stem,
-                text.partition("\n")[0],
-                " ".join(measured[1].split()) if measured else "not measured",
-            )
+        extra = re.search(r"^Needs: the extra (\w+)\.$", text, re.MULTILINE)
+        entry = Listing(
+            path.stem,
+            text.partition("\n")[0],
+            " ".join(measured[1].split()) if measured else "not measured",
+            extra[1] if extra else None,
         )
-    return found
+        searched = f"{entry.name} {entry.summary}".lower()
+        if all(word.lower() in searched for word in words):
+            entries.append(entry)
+    return entries
 
 
 def find(name: str, folder: Path) -> Path:
@@ -48,6 +57,29 @@ def find(name: str, folder: Path) -> Path:
     return path
 
 
-def render(entries: list[Listing]) -> str:
-    """The list as text."""
-    return "\n".join(f"{e.name}\n    {e.summary}\n    measured: {e.measured}" for e in entries)
+def render(arguments: list[str], folder: Path) -> str:
+    """The answer to `list [WORD ...] [--long]`: a line for each experiment, or its details.
+
+    Raises:
+        UserError: another flag is given, or no experiment has all of the words.
+    """
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    flags = sorted({argument for argument in arguments if argument.startswith("-")})
+    if unknown := [flag for flag in flags if flag != "--long"]:
+        raise UserError(f"list takes words and --long, got {' '.join(unknown)}.")
+    entries = listing(folder, words)
+    if not entries:
+        raise UserError(f"no experiment has {' and '.join(words)} in its name or summary.")
+    if flags:
+        return "\n".join(map(_details, entries))
+    width = max(len(entry.name) for entry in entries)
+    lines = [f"{e.name:{width}}  {e.summary}{_needs(e)}" for e in entries]
+    return "\n".join(lines)
+
+
+def _details(entry: Listing) -> str:
+    return f"{entry.name}{_needs(entry)}\n    {entry.summary}\n    measured: {entry.measured}"
+
+
+def _needs(entry: Listing) -> str:
+    return f"  (pip install -e '.[{entry.extra}]')" if entry.extra else ""

@@ -75,9 +75,10 @@ class Checkpoints:
         Raises:
             NotSaved: the disk is full, or it or the one begun before could not be written.
         """
-        size, free = sum(x.nbytes for x in arrays.values()), shutil.disk_usage(self.folder).free
-        if free < size + 2**20:  # met in the middle, orbax and tensorstore flood the terminal
-            raise NotSaved(f"checkpoint {step} needs {size:,} bytes, the disk has {free:,} left")
+        # met in the middle, orbax and tensorstore flood the terminal; a MiB is for what they add
+        needed, free = sum(x.nbytes for x in arrays.values()) + 2**20, _free(self.folder)
+        if free < needed:
+            raise NotSaved(f"checkpoint {step} needs {needed:,} bytes, the disk has {free:,} left")
         table = {path: describe(x) for path, x in arrays.items()}
         with _telling(f"checkpoint {step}"):
             self._manager.save(
@@ -146,6 +147,10 @@ class Checkpoints:
             shutil.move(self.folder / str(step), target)
         if late:
             self._manager.reload()
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 """The command line: which verb, which experiment, which flags."""
 
 import dataclasses
+import difflib
 import json
 import os
+import shlex
 import zlib
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +13,6 @@ from nets.errors import UserError
 from nets.train import catalogue
 
 VERBS = ("train", "list", "show", "eval", "sample", "verify-resume")
-_USAGE = f"""usage: python launch.py [{"|".join(VERBS)}] --experiment=NAME [--FLAG=VALUE ...]
-
-  python launch.py list                     every experiment, with its measured result
-  python launch.py --experiment=NAME        train it, or go on with what was begun
-  python launch.py --experiment=NAME --help its flags"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +23,10 @@ class Options:
         experiment: name of a file in experiments/, or the path of a .py file.
         workdir: where the run lies; runs/<experiment> with its overrides unless given.
         seed: seed of the run; several, with commas, run in turn and end with mean and spread.
+        allow_changed_code: go on with a run although the code that it began with was edited since.
         checkpoint: for eval and sample: best, latest, or a step.
-        prompt: for sample: the text to go on from.
+        prompt: for sample: the text to go on from (None means a line's end), or the sentence to
+            translate.
         length: for sample: characters (or words) to write.
         temperature: for sample: 0 takes the likeliest, 1 samples as the model says.
         top_k: for sample: the number of likeliest symbols that are drawn from; none is all.
@@ -44,8 +43,9 @@ class Options:
     experiment: str | None = None
     workdir: str | None = None
     seed: tuple[int, ...] = ()
+    allow_changed_code: bool = False
     checkpoint: str = "best"
-    prompt: str = "\n"
+    prompt: str | None = None
     length: int = 1000
     temperature: float = 0.8
     top_k: int | None = None
@@ -59,14 +59,38 @@ class Options:
     process_id: int | None = None
     help: bool = False
 
+    def __post_init__(self):
+        for seed in self.seed:
+            if seed < 0:
+                raise UserError(f"--seed must be at least 0, got {seed}.")
+            if self.seed.count(seed) > 1:
+                raise UserError(f"--seed has {seed} more than once: {_listed(self.seed)}.")
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ",".join(map(str, values))
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A command line, understood. `default` is the experiment as its file has it."""
+    """A parsed command line.
+
+    Attributes:
+        verb: one of VERBS.
+        options: flags of the command.
+        line: the command line, as one would type it again.
+        name: the experiment's name, or the absolute path of its file where it was given by path.
+        path: the experiment's file.
+        folder: the project's experiments.
+        default: the experiment as its file defines it.
+        experiment: the same with the flags' values.
+    """
 
     verb: str
     options: Options
+    line: str
     name: str
+    path: Path
     folder: Path
     default: Any
     experiment: Any
@@ -103,7 +127,7 @@ def parse(argv: list[str], folder: Path) -> Command | None:
     from absl import flags as absl_flags
 
     from nets.train import experiment as experiments
-    from nets.train import flags
+    from nets.train import flags, usage
 
     verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
     if verb not in VERBS:
@@ -120,28 +144,56 @@ def parse(argv: list[str], folder: Path) -> Command | None:
             name = name or saved["experiment"]
         if name is None:
             if options.help:
-                print(_USAGE + "\n" + first.module_help("command"))
+                print(usage.render(VERBS, Options()))
                 return None
+            if options.workdir is not None:
+                raise UserError(
+                    f"there is no run in {options.workdir}; name one by --workdir, or start one by "
+                    "--experiment=NAME."
+                )
             names = ", ".join(entry.name for entry in catalogue.listing(folder))
             raise UserError(f"--experiment=NAME is needed; there are: {names}.")
 
-        default = experiments.load(name, folder)
+        path = _file(name, folder, options.workdir)
+        name = str(path) if name.endswith(".py") else name
+        default = experiments.load(str(path), folder)
         chosen = flags.choose(default, arguments)
         values = _values(flags)
         flags.define(chosen, values, Path(name).stem, skip=("seed",))
         if options.help:
-            print(_USAGE + "\n" + values.get_help())
+            print(usage.render(VERBS, Options(), chosen))
             return None
         left = values(["", *arguments])[1:]
         if left:
             raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
         options = flags.replace(Options(), flags.given(Options(), values))
         experiment = flags.replace(chosen, flags.given(chosen, values))
+    except absl_flags.UnrecognizedFlagError as error:
+        raise UserError(_unknown(error, list(values))) from None
     except absl_flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
     if len(options.seed) == 1:
         experiment = dataclasses.replace(experiment, seed=options.seed[0])
-    return Command(verb, options, name, folder, default, experiment)
+    line = shlex.join(["python", "launch.py", *argv[1:]])
+    return Command(verb, options, line, name, path, folder, default, experiment)
+
+
+def _file(name: str, folder: Path, workdir: str | None) -> Path:
+    """The absolute path of an experiment's file."""
+    try:
+        return catalogue.find(name, folder).resolve()
+    except UserError as error:
+        copy = Path(workdir or "") / "experiment.py"
+        if workdir is None or not copy.is_file():
+            raise
+        raise UserError(f"{error} A copy of the run's own is {copy}.") from None
+
+
+def _unknown(error: Any, names: list[str]) -> str:
+    same = [name for name in names if name.rpartition(".")[2] == error.flagname]
+    near = same or difflib.get_close_matches(error.flagname, names, n=1)
+    hint = f" Did you mean {' or '.join(f'--{name}' for name in near)}?" if near else ""
+    return f"unknown flag --{error.flagname}.{hint} --help lists all."
 
 
 def _values(flags: Any) -> Any:

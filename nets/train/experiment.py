@@ -111,6 +111,8 @@ class Experiment:
     debug_nans: bool = False
 
     def __post_init__(self):
+        if self.seed < 0:
+            raise UserError(f"--seed must be at least 0, got {self.seed}.")
         for name in ("steps", "eval_every", "save_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name}={getattr(self, name)} is not possible; 1 is the least.")
@@ -168,6 +170,16 @@ def resolve(experiment: Experiment, facts: dict[str, Any]) -> Experiment:
                 f"say --model.{name}={facts[name]}, or none to take the data's."
             )
     return dataclasses.replace(experiment, model=model)
+
+
+def as_trained(data: Data, facts: dict[str, Any]) -> Data:
+    """The data, normalised by the mean and the standard deviation of a run that has these facts.
+
+    It leaves fields as they are that are given, and data that has no such fields.
+    """
+    fields = {field.name for field in dataclasses.fields(data)} & {"mean", "std"} & facts.keys()
+    absent = [name for name in fields if getattr(data, name) is None]
+    return dataclasses.replace(data, **{name: tuple(facts[name]) for name in absent})
 
 
 def known(data: Data) -> tuple[dict[str, Any], UserError | None]:

@@ -59,6 +59,14 @@ def leaves(tree: Any, path: str = "") -> Iterator[Field]:
             yield from leaves(value, f"{path}{name}.")
 
 
+def nodes(tree: Any) -> Iterator[Any]:
+    """The dataclasses and Linen modules of the tree, itself included, depth first."""
+    yield tree
+    for _, value in _members(tree):
+        if _is_node(value):
+            yield from nodes(value)
+
+
 def replace(tree: Any, changes: dict[str, Any]) -> Any:
     """`tree` with the leaves at the dotted paths replaced."""
     here, below = {}, {}
@@ -140,14 +148,17 @@ def choose(tree: Any, arguments: list[str]) -> Any:
     return tree
 
 
+def flagged(tree: Any) -> Iterator[Field]:
+    """The leaves of which there is a flag: those whose type has a form on the command line."""
+    return (leaf for leaf in leaves(tree) if choices(leaf.hint) or parser(leaf.hint))
+
+
 def define(tree: Any, values: flags.FlagValues, module_name: str, skip: tuple[str, ...]) -> None:
     """Defines one flag a leaf, but for those whose path is in `skip` and those of no flag type."""
-    for leaf in leaves(tree):
+    for leaf in flagged(tree):
         if leaf.path in skip:
             continue
         parse = str if choices(leaf.hint) else parser(leaf.hint)
-        if parse is None:
-            continue
         options = {"flag_values": values, "module_name": module_name}
         if leaf.hint is bool:
             flags.DEFINE_boolean(leaf.path, leaf.value, leaf.help, **options)
@@ -197,7 +208,7 @@ class _Parser(flags.ArgumentParser):
         return self._parse(argument) if isinstance(argument, str) else argument
 
     def flag_type(self) -> str:
-        return _hint_name(self._hint)
+        return type_name(self._hint)
 
 
 class _Serializer(flags.ArgumentSerializer):
@@ -240,7 +251,8 @@ def _tuple(parse: Callable[[str], Any], arguments: tuple, text: str) -> tuple:
     return items
 
 
-def _hint_name(hint: Any) -> str:
+def type_name(hint: Any) -> str:
+    """How a flag's type is named in help."""
     if options := choices(hint):
         return "|".join(options)
     if hint == DTypeLike:

@@ -206,6 +206,6 @@ def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, s
     for split in experiment.data.splits()[-1:]:
         result[split] = evaluator.last(params, model_state, split)
         if split == "test":
-            reporter.evaluation(n, split, result[split], False)
+            reporter.evaluation(n if best is None else best, split, result[split], False)
         look(experiment, params, model_state, n, split, reporter, signals, final=True)
     reporter.conclude(result)

@@ -1,6 +1,7 @@
 """How the process is set up, before jax is imported: its malloc, and XLA's convolutions."""
 
 import os
+import signal
 import sys
 from importlib import metadata
 
@@ -18,6 +19,20 @@ KNOWN_UNTIL = (0, 13)
 """The first release of jax in which XLA was not seen to know LIBRARY: it ends at unknown flags."""
 
 
+def leave_at_interrupt() -> None:
+    """Ends the process with a line at Ctrl-C, until `nets.train.signals` takes over.
+
+    While modules are imported, Python would print where it was.
+    """
+
+    def leave(signum: int, _frame: object) -> None:
+        os.write(2, b"stopped by SIGINT before anything began\n")
+        os._exit(128 + signum)
+
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, leave)
+
+
 def tune() -> None:
     """Sets XLA's flags, and starts this program anew with a malloc that keeps its pages.
 
@@ -28,8 +43,11 @@ def tune() -> None:
     between, each page costs a fault. glibc reads its settings before a program begins, so the
     program replaces itself, once.
 
-    What the user has set of either, by XLA_FLAGS or GLIBC_TUNABLES, is left as it is.
+    What the user has set of either, by XLA_FLAGS or GLIBC_TUNABLES, is left as it is; with
+    NETS_TUNE=0 in the environment nothing is done.
     """
+    if os.environ.get("NETS_TUNE") == "0":
+        return
     flags = os.environ.get("XLA_FLAGS", "")
     release = tuple(int(part) for part in metadata.version("jax").split(".")[:2])
     if LIBRARY not in flags and release < KNOWN_UNTIL:

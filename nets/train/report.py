@@ -27,6 +27,9 @@ def write(workdir: Path, record: dict[str, Any], result: dict[str, Any]) -> None
     results["best step"] = f"{result['best_step']} of {result['step']}"
     results["trained for"] = f"{result['elapsed_s']:.1f} s"
     sections = [_table(results), *_pictures(workdir / "pictures")]
+    if record["code_changes"]:
+        items = "".join(f"<li>{html.escape(change)}" for change in record["code_changes"])
+        sections.append(f"<h2>Code that was edited during the run</h2><ul>{items}</ul>")
     facts = {k: v for k, v in record["facts"].items() if len(str(v)) < 300}
     for heading, rows in (
         ("Configuration", record["config"]), ("Data", facts), ("Environment", record["environment"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from nets.tasks import views as looks
-from nets.train import draw, metrics, report
+from nets.train import draw, metrics, provenance, report
 from nets.train.experiment import Experiment
 
 
@@ -22,10 +23,17 @@ class Reporter:
 
     Args:
         samples: whether what is trained can be sampled from.
+        source: the experiment's file, of which a copy is kept. None means no copy.
     """
 
-    def __init__(self, workdir: Path, record: dict[str, Any], samples: bool = False):
-        self.workdir, self.record, self.samples = workdir, record, samples
+    def __init__(
+        self,
+        workdir: Path,
+        record: dict[str, Any],
+        samples: bool = False,
+        source: Path | None = None,
+    ):
+        self.workdir, self.record, self.samples, self.source = workdir, record, samples, source
         self.finished: dict[str, Any] = {}
         self.active = jax.process_index() == 0
         self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
@@ -51,6 +59,8 @@ class Reporter:
         if not self.active:
             return
         write_json(self.workdir / "config.json", self.record)
+        if self.source is not None:
+            provenance.keep_copy(self.source, self.workdir)
         (self.workdir / "pictures").mkdir(exist_ok=True)
         self._log = metrics.Log(self.workdir, size, step)
         if self.console.is_terminal:
@@ -122,21 +132,39 @@ class Reporter:
 
     def result(self, result: dict[str, Any]) -> None:
         """The closing table: the result, what was best, where things lie, what comes next."""
+        rows = self._rows(result)
+        if not self.console.is_terminal:  # where another program reads it, nothing is wrapped
+            width = max(len(name) for name, _ in rows)
+            self.console.print("\n".join(f"{n:{width}}  {v}" for n, v in rows), markup=False)
+            return
         table = Table(show_header=False, box=None)
         table.add_column()
         table.add_column(overflow="fold")  # a command is whole, however narrow the terminal
-        for split in ("validation", "test"):
-            for name, value in result.get(split, {}).items():
-                table.add_row(f"{split} {name}", f"{value:.6g}")
-        table.add_row("best step", f"{result['best_step']} of {result['step']}")
-        table.add_row("trained for", f"{result['elapsed_s']:.1f} s")
-        table.add_row("report", str(self.workdir / "report.html"))
-        launch, where = "python launch.py", f"--workdir={self.workdir}"
-        table.add_row("evaluate it", f"{launch} eval {where}")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table, markup=False)
+
+    def _rows(self, result: dict[str, Any]) -> list[tuple[str, str]]:
+        launch, where = "python launch.py", shlex.quote(f"--workdir={self.workdir}")
+        evaluated = [split for split in ("validation", "test") if split in result]
+        rows = [
+            (f"{split} {name}", f"{value:.6g}")
+            for split in evaluated
+            for name, value in result[split].items()
+        ]
+        if result["best_step"] is not None:
+            rows.append(("best step", f"{result['best_step']} of {result['step']}"))
+        if not evaluated:
+            rows.append(("not evaluated", "the data has no validation and no test split"))
+        rows += [
+            ("trained for", f"{result['elapsed_s']:.1f} s"),
+            ("report", str(self.workdir / "report.html")),
+        ]
+        if evaluated:
+            rows.append(("evaluate it", f"{launch} eval {where}"))
         if self.samples:
-            table.add_row("sample it", f"{launch} sample {where} --prompt='...'")
-        table.add_row("extend it", f"{launch} {where} --steps={2 * result['step']}")
-        self.console.print(table)
+            rows.append(("sample it", f"{launch} sample {where} --prompt='...'"))
+        return [*rows, ("extend it", f"{launch} {where} --steps={2 * result['step']}")]
 
     def close(self) -> None:
         self._stop_bar()

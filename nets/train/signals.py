@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT only set a flag; whoever works polls it and leaves in good order."""
+"""SIGTERM, SIGINT and SIGHUP only set a flag; whoever works polls it and leaves in good order."""
 
 import os
 import signal
@@ -22,10 +22,11 @@ class Stopped(Exception):
 
 
 class Signals:
-    """Within `with Signals() as signals`, the two signals are caught and remembered.
+    """Within `with Signals() as signals`, the three signals are caught and remembered.
 
-    A second signal leaves at once. To be entered after `jax.distributed.initialize`, which takes
-    SIGTERM for itself.
+    One that the process was told to ignore (SIGHUP under nohup) stays ignored. A second signal
+    leaves at once. To be entered after `jax.distributed.initialize`, which takes SIGTERM for
+    itself.
     """
 
     def __init__(self):
@@ -33,7 +34,9 @@ class Signals:
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(signum) == signal.SIG_IGN:
+                continue
             self._old[signum] = signal.signal(signum, self._handle)
         return self
 

@@ -8,6 +8,8 @@ import logging
 import os
 import statistics
 import sys
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,13 @@ import jax
 import numpy as np
 
 from nets.errors import UserError
-from nets.train import compilation, flags, loop, resume, show, workdir
+from nets.train import compilation, flags, loop, provenance, resume, show, workdir
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.checkpoint import NotSaved
 from nets.train.command import Command
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import Experiment, batch_struct, known, resolve
+from nets.train.experiment import Experiment, as_trained, batch_struct, known, resolve
 from nets.train.reporter import Reporter
 from nets.train.signals import Signals, Stopped
 from nets.train.verify import verify_resume
@@ -44,9 +46,24 @@ def run(command: Command) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends
-        except (loop.Diverged, NotSaved, OSError) as error:
+        except (loop.Diverged, NotSaved) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except OSError as error:
+            print(f"error: {error} ({_place(error, command)})", file=sys.stderr)
+            return 1
+
+
+def _place(error: OSError, command: Command) -> str:
+    """Where an error was raised; the traceback goes to log.txt, where there is a work directory."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not provenance.is_installed(Path(f.filename))]
+    place = f"at {own[-1].filename}:{own[-1].lineno}"
+    log = command.workdir(command.experiment) / "log.txt"
+    with contextlib.suppress(OSError), open(log, "a") as file:
+        traceback.print_exception(error, file=file)
+        return f"{place}; the traceback is in {log}"
+    return place
 
 
 def quiet() -> None:
@@ -87,15 +104,11 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     folder = command.workdir(experiment)
     facts = experiment.data.facts()
     experiment = checked(resolve(experiment, facts))
-    record = {
-        "experiment": command.name,
-        "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
-        "config": flags.config(experiment),
-        "facts": facts,
-        "environment": workdir.environment(),
-    }
-    reporter = Reporter(folder, record, samples=hasattr(experiment.task, "sample"))
-    workdir.check(folder, record, reporter.warn)
+    samples = hasattr(experiment.task, "sample")
+    reporter = Reporter(folder, record(command, experiment, facts), samples, command.path)
+    reporter.record = workdir.check(
+        folder, reporter.record, reporter.warn, command.options.allow_changed_code
+    )
     experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
     if experiment.init_from is not None:
         other = Path(experiment.init_from)
@@ -114,6 +127,22 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     with workdir.locked(folder), contextlib.closing(reporter):
         loop.fit(experiment, folder, signals, reporter)
     return reporter.finished
+
+
+def record(command: Command, experiment: Experiment, facts: dict[str, Any]) -> dict[str, Any]:
+    """What config.json holds of a run: all that its result depends on, and when it began."""
+    return {
+        "experiment": command.name,
+        "command": command.line,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
+        "config": flags.config(experiment),
+        "facts": facts,
+        "environment": workdir.environment(),
+        "git": provenance.git(command.path.parent),
+        "code": provenance.digests(experiment, command.path),
+        "code_changes": [],
+    }
 
 
 def checked(experiment: Experiment) -> Experiment:
@@ -190,8 +219,12 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder} holds no run; train one first, or name it with --workdir.")
-    facts = json.loads(path.read_text())["facts"]
-    experiment = checked(resolve(command.experiment, facts))
+    held = json.loads(path.read_text())
+    facts = held["facts"]
+    experiment = resolve(command.experiment, facts)
+    experiment = checked(dataclasses.replace(experiment, data=as_trained(experiment.data, facts)))
+    if changed := provenance.changes(held["code"], provenance.digests(experiment, command.path)):
+        _warn(f"the code has changed since this run: {', '.join(changed)}")
     step, arrays = resume.best(folder, _warn, command.options.checkpoint)
     template = jax.eval_shape(states.make_init(experiment))
     params, model_state = resume.parameters(template, arrays, f"checkpoint {step} of {folder}")
@@ -199,9 +232,19 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
 
 
 def evaluate(command: Command, signals: Signals) -> int:
-    """Evaluates a checkpoint on every evaluation split and prints the metrics."""
+    """Evaluates a checkpoint on every evaluation split and prints the metrics.
+
+    Inputs are normalised as those of the run were, on whatever data.
+
+    Raises:
+        UserError: the data has other symbols or another number of classes, or nothing to evaluate.
+    """
     experiment, params, model_state, step, facts = loaded(command)
-    check_vocabulary(experiment.data.facts(), facts, "the run")
+    data_facts = experiment.data.facts()
+    check_vocabulary(data_facts, facts, "the run")
+    check_classes(data_facts, facts)
+    if not experiment.data.splits():
+        raise UserError("the data has no validation and no test split: nothing to evaluate.")
     mesh = meshes.make()
     meshes.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
     params, model_state = meshes.put((params, model_state), meshes.replicated(mesh))
@@ -214,6 +257,29 @@ def evaluate(command: Command, signals: Signals) -> int:
         shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
         print(f"step {step}  {split}: {shown}")
     return 0
+
+
+def check_classes(data: dict[str, Any], known: dict[str, Any]) -> None:
+    """Warns where data has classes of other names than a run, whose facts are `known`.
+
+    Raises:
+        UserError: there are more or fewer.
+    """
+    read, trained = (facts.get("class_names", []) for facts in (data, known))
+    if len(read) != len(trained):
+        raise UserError(
+            f"the data has {len(read)} classes ({_some(read)}), the run {len(trained)} "
+            f"({_some(trained)})."
+        )
+    if read != trained:
+        _warn(
+            f"the data's classes are {_some(read)}, those of the run {_some(trained)}: they are "
+            "taken for each other in this order"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
 
 
 def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:
@@ -235,23 +301,26 @@ def sample(command: Command, signals: Signals) -> int:
     """Prints what a generating model writes after the prompt."""
     if not hasattr(command.experiment.task, "sample"):
         raise UserError(f"{command.name} has nothing to sample: its model does not generate.")
-    experiment, params, _, _, facts = loaded(command)
     options = command.options
+    encode = getattr(command.experiment.data, "encode", None)
+    if options.prompt is None and encode is not None:
+        raise UserError("--prompt='...' is needed: the sentence to translate.")
+    experiment, params, _, _, facts = loaded(command)
     if options.length < 1 or options.temperature < 0:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
-    encode = getattr(experiment.data, "encode", None)
+    prompt = "\n" if options.prompt is None else options.prompt
     text = experiment.task.sample(
         experiment.model,
         params,
         facts,
         key,
-        options.prompt if encode is None else encode(options.prompt, facts),
+        prompt if encode is None else encode(prompt, facts),
         options.length,
         options.temperature,
         options.top_k,
     )
-    print(options.prompt + text)
+    print(prompt + text)
     return 0
 
 

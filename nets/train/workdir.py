@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from nets.errors import UserError
+from nets.train import provenance
 from nets.train.experiment import CHANGEABLE
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -32,16 +33,22 @@ def environment() -> dict[str, Any]:
     }
 
 
-def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) -> None:
-    """Whether a run of this record may go on in `workdir`. Touches nothing.
+def check(
+    workdir: Path, record: dict[str, Any], warn: Callable[[str], None], allow_changed_code: bool
+) -> dict[str, Any]:
+    """Whether a run of this record may go on in `workdir`; the record to go on by. Writes nothing.
 
     Args:
-        record: what config.json will hold: experiment, config, facts, environment.
+        record: what config.json will hold (`nets.train.verbs.record`).
         warn: told of a difference that can change bits.
+        allow_changed_code: whether code that was edited is only warned of, and noted in the record.
+
+    Returns:
+        The record, with the start and the code changes of the run that is already there.
 
     Raises:
-        UserError: the directory holds another experiment, another configuration, other data, or
-            something that is no run at all.
+        UserError: the directory holds another experiment, another configuration, other data, a run
+            by other code, or something that is no run at all.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file; a directory is needed.")
@@ -49,13 +56,20 @@ def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) ->
     if not path.is_file():
         if workdir.is_dir() and any(p.name != ".lock" for p in workdir.iterdir()):
             raise UserError(f"--workdir={workdir} holds files that are not a run's; name another.")
-        return
+        return record
     try:
         held = json.loads(path.read_text())
-        held["config"], held["facts"], held["environment"]
-    except (ValueError, KeyError, OSError) as error:
+        absent = sorted(record.keys() - held.keys())
+    except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as a run's configuration: {error!r}.") from None
-    if Path(held["experiment"]).stem != Path(record["experiment"]).stem:
+    if absent:
+        raise UserError(
+            f"{path} says nothing of {', '.join(absent)}: it was written by an older version; name "
+            "another --workdir."
+        )
+    changed = provenance.changes(held["code"], record["code"])
+    same_name = Path(held["experiment"]).name == Path(record["experiment"]).name
+    if held["experiment"] != record["experiment"] and not (same_name and not changed):
         raise UserError(
             f"{workdir} holds a run of {held['experiment']}, not of {record['experiment']}; "
             "name another --workdir."
@@ -74,9 +88,20 @@ def check(workdir: Path, record: dict[str, Any], warn: Callable[[str], None]) ->
     steps, now = held["config"]["steps"], record["config"]["steps"]
     if steps != now and held["config"]["optimizer.schedule"] == "cosine":
         warn(f"the cosine now spans {now} steps, not {steps} as it did until here")
-    changed = _differences(held["environment"], record["environment"])
+    differing = _differences(held["environment"], record["environment"])
+    if differing:
+        warn(f"bits may differ from those of an undisturbed run, since this differs: {differing}")
+    kept = {"started": held["started"], "code_changes": held["code_changes"]}
     if changed:
-        warn(f"bits may differ from those of an undisturbed run, since this differs: {changed}")
+        edited = ", ".join(changed)
+        if not allow_changed_code:
+            raise UserError(
+                f"the code that {workdir} was trained by has changed since: {edited}. Name another "
+                "--workdir, or say --allow_changed_code to go on with the code as it is now."
+            )
+        warn(f"going on with changed code: {edited}")
+        kept["code_changes"] = [*held["code_changes"], f"{record['started']}: {edited}"]
+    return record | kept
 
 
 @contextlib.contextmanager

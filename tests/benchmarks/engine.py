@@ -28,7 +28,13 @@ from nets.train.reporter import Reporter
 from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent
-RECORD = {"experiment": "benchmark", "config": {}, "facts": {}, "environment": {}}
+RECORD = {
+    "experiment": "benchmark",
+    "config": {},
+    "facts": {},
+    "environment": {},
+    "code_changes": [],
+}
 SEGMENT = 100
 
 

@@ -77,5 +77,5 @@ def test_images_without_room_for_a_block_are_refused():
 def test_it_says_what_to_install(monkeypatch):
     hog.features.cache_clear()
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
-    with pytest.raises(UserError, match=r"pip install 'nets\[hog\]'"):
+    with pytest.raises(UserError, match=r"scikit-image: run `pip install -e '\.\[hog\]'` in"):
         HOG().train(0)

@@ -183,3 +183,17 @@ def test_a_batch_larger_than_the_set_is_refused():
 def test_impossible_values_are_refused(field, value):
     with pytest.raises(UserError, match=f"--data.{field}={value}"):
         Images(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mean": (float("nan"),)}, "--data.mean must be a number for each channel, got"),
+        ({"mean": ()}, "--data.mean must be a number for each channel, got"),
+        ({"std": (0.0,)}, "--data.std must be above 0, got"),
+        ({"mean": (0.1, 0.2, 0.3)}, "--data.mean has 3 numbers, and .* have channels=1"),
+    ],
+)
+def test_statistics_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(UserError, match=message):
+        Images(**wrong).facts()

@@ -286,5 +286,5 @@ def test_no_text_and_no_library_are_refused(monkeypatch):
         return found(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(UserError, match=r"pip install 'nets\[translate\]'"):
+    with pytest.raises(UserError, match=r"sentencepiece: run `pip install -e '\.\[translate\]'`"):
         learnt(["a"], 10)

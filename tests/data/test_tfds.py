@@ -2,11 +2,13 @@
 
 import itertools
 import os
+from pathlib import Path
 
 import grain
 import numpy as np
 import pytest
 
+from nets.data import tfds
 from nets.data.images import Images
 from nets.errors import UserError
 from tests.data.image_sets import everything, forget, pixels, write_tfds
@@ -136,3 +138,13 @@ def test_cifar10_streamed_equals_its_records():
     for k in (0, 100, 255):
         assert np.array_equal(pixels(batch)[k], source[512 + k]["image"])
         assert batch["label"][k] == source[512 + k]["label"]
+
+
+def test_the_readme_and_the_error_name_one_command_to_prepare_a_set(tmp_path):
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    assert tfds.prepare_command("mnist", None) in readme
+    assert f"pip install {tfds.PREPARE_NEEDS}\n" in readme
+    with pytest.raises(UserError) as error:
+        Images(name="mnist", data_dir=str(tmp_path)).facts()
+    assert tfds.prepare_command("mnist", str(tmp_path)) in str(error.value)
+    assert f"data_dir='{tmp_path}'" in tfds.prepare_command("mnist", str(tmp_path))

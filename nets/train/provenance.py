@@ -1,0 +1,131 @@
+"""The code that a run was made by: digests of its files, the git commit, a copy of its experiment.
+
+A result is that of a configuration and of code; a run that goes on with other code than it began
+with would be neither's.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nets.train import flags
+
+_ENGINE = "nets.train"
+_INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+
+
+def digests(experiment: Any, path: Path) -> dict[str, str]:
+    """A digest by module of the code that decides what an experiment computes.
+
+    It is that of the experiment's file (under its file name), of the modules that define its model,
+    task, data and optimizer, and of all modules that those import, but for installed packages and
+    the engine, `nets.train`.
+    """
+    found = {path.name: _digest(path)}
+    pending = [type(node).__module__ for node in flags.nodes(experiment)]
+    pending += _imports(path, "")
+    while pending:
+        name = pending.pop()
+        file = None if name in found or name.startswith(_ENGINE) else _file(name)
+        if file is not None and file != path:
+            found[name] = _digest(file)
+            package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+            pending += _imports(file, package)
+    return dict(sorted(found.items()))
+
+
+def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """The modules that were edited, are new or are gone, one phrase each."""
+    names = sorted(before.keys() | now.keys())
+    kinds = {
+        name: "new" if name not in before else "gone" if name not in now else "edited"
+        for name in names
+        if before.get(name) != now.get(name)
+    }
+    return [f"{name} ({kind})" for name, kind in kinds.items()]
+
+
+def git(folder: Path) -> dict[str, Any]:
+    """The commit that a folder is at, and whether its tracked files were edited since.
+
+    Both are None where git or a repository is missing.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {
+        "commit": commit.strip() if commit else None,
+        "dirty": None if commit is None or status is None else bool(status.strip()),
+    }
+
+
+def keep_copy(path: Path, workdir: Path) -> None:
+    """Copies the experiment's file to `experiment.py` of the work directory.
+
+    An older copy that differs is kept, its digest in its name.
+    """
+    copy = workdir / "experiment.py"
+    if copy.is_file() and copy.read_bytes() != path.read_bytes():
+        copy.rename(workdir / f"experiment-{_digest(copy)[:8]}.py")
+    copy.write_bytes(path.read_bytes())
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _file(name: str) -> Path | None:
+    """The source file of a module that is not an installed package's."""
+    if not _is_own(name.partition(".")[0]):
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # `from package import function`, or a module made by hand
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+@functools.cache
+def _is_own(package: str) -> bool:
+    """Whether a top-level package is this project's or the user's, and not an installed one."""
+    if package == "nets":
+        return True
+    if package in sys.stdlib_module_names or (spec := importlib.util.find_spec(package)) is None:
+        return False
+    places = [spec.origin, *(spec.submodule_search_locations or ())]
+    paths = [Path(place) for place in places if place is not None]
+    return not any(map(is_installed, paths))
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to Python or to an installed package."""
+    return any(path.is_relative_to(folder) for folder in _INSTALLED)
+
+
+def _imports(path: Path, package: str) -> Iterator[str]:
+    """The modules that a file of `package` imports, and the names that it imports from them."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = importlib.util.resolve_name("." * node.level + base, package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
