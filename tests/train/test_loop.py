@@ -150,6 +150,10 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     assert checkpoints.steps() == [progress.best_step, 20, 24]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["best_step"] == progress.best_step
+    (tested,) = [r for r in metrics.read(tmp_path / "metrics.jsonl") if r["split"] == "test"]
+    assert tested["step"] == progress.best_step  # the step that was evaluated, not the last
+    log = (tmp_path / "log.txt").read_text()
+    assert f"step {progress.best_step}  test: " in log and "step 24  test: " not in log
     step, arrays = resume.best(tmp_path, print)
     assert step == progress.best_step
     # the tested parameters are the best's: their own pass over the test split says the same
