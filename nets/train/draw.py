@@ -8,15 +8,17 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nets.tasks.views import ColouredText, Images, Lines, Matrix, Panels
+from nets.train.metrics import SPLITS
 
 # Okabe and Ito 2008: told apart by colour-blind readers too
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-_STYLES = ("-", "--", "-.", ":")
+_LINES = ("-", "--", "-.", ":")
+_SPLITS = dict(zip(SPLITS, zip(_COLOURS[:3], _LINES[:3], "osD", strict=True), strict=True))
 _POINT = 9  # size of the smallest letters
 _COLUMNS = 80  # characters in a line of coloured text
 
@@ -32,8 +34,8 @@ def draw(view: Images | Matrix | Lines | Panels | ColouredText, path: Path) -> N
 def curves(history: list[dict[str, Any]], path: Path) -> None:
     """Writes the learning curves of the rows of metrics.jsonl as a PNG file, a panel a metric.
 
-    Left out is what depends on the clock (names in `_s`). A loss that spans more than a factor of
-    20 has a logarithmic axis.
+    A split has the same colour, line and mark in every panel of every run. Left out is what depends
+    on the clock (names in `_s`). A loss that spans more than a factor of 20 has a logarithmic axis.
     """
     panels: dict[str, dict[str, list]] = {}
     for row in history:
@@ -46,8 +48,12 @@ def curves(history: list[dict[str, Any]], path: Path) -> None:
         figure.set_size_inches(11, 3.4 * max(rows, 1))
         for i, (name, splits) in enumerate(panels.items()):
             ax = figure.add_subplot(rows, 2, i + 1)
-            label = name.replace("_", " ")
-            _plot(ax, {k: np.array(v, float).T for k, v in splits.items()}, "step", label)
+            lines = [
+                Curve(split, *np.array(splits[split], float).T, *_SPLITS[split])
+                for split in SPLITS
+                if split in splits
+            ]
+            _plot(ax, lines, "step", name.replace("_", " "))
 
 
 @contextlib.contextmanager
@@ -170,20 +176,32 @@ def _panels(figure, view: Panels) -> None:
 def _chart(ax, view: Lines) -> None:
     if view.mark:
         ax.axvline(view.mark[1], color="dimgray", linestyle=":", label=view.mark[0])
-    _plot(ax, {k: (view.x, y) for k, y in view.curves.items()}, view.x_label, view.y_label)
+    colours, lines = itertools.cycle(_COLOURS), itertools.cycle(_LINES)
+    curves = [
+        Curve(name, view.x, y, next(colours), next(lines), "D") for name, y in view.curves.items()
+    ]
+    _plot(ax, curves, view.x_label, view.y_label)
     if view.log:
         _logarithmic(ax)
     _title(ax, view.title)
 
 
-def _plot(ax, curves: dict[str, Any], x_label: str, y_label: str) -> None:
-    """Curves (x, y), each [N]; a single point is a mark."""
-    for i, (name, (x, y)) in enumerate(curves.items()):
-        style = {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _STYLES[i % len(_STYLES)]}
-        if len(x) == 1:
-            style = {"color": style["color"], "marker": "D", "linestyle": ""}
-        ax.plot(x, y, label=name, linewidth=1.5, **style)
-    values = np.concatenate([np.asarray(y, float) for _, y in curves.values()])
+class Curve(NamedTuple):
+    """Points x [N], y [N]; `mark` is what a single one is drawn as."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    colour: str
+    line: str
+    mark: str
+
+
+def _plot(ax, curves: list[Curve], x_label: str, y_label: str) -> None:
+    for name, x, y, colour, line, mark in curves:
+        style = {"linestyle": line} if len(x) > 1 else {"linestyle": "", "marker": mark}
+        ax.plot(x, y, label=name, linewidth=1.5, color=colour, **style)
+    values = np.concatenate([np.asarray(curve.y, float) for curve in curves])
     values = values[np.isfinite(values)]
     if "loss" in y_label and values.size and 0 < 20 * values.min() < values.max():
         _logarithmic(ax)

@@ -2,12 +2,15 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nets.train.experiment import Metrics
+
+SPLITS = ("train", "validation", "test")
 
 
 def add(sums: Metrics | None, metrics: Metrics) -> Metrics:
@@ -39,6 +42,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 class Log:
     """`metrics.jsonl` and the TensorBoard events of a run.
 
+    TensorBoard colours by sub-run, so each split is one (`tensorboard/train`, ...), and a metric
+    has the same tag in all: one chart, one colour per split. `pictures` is the sub-run of images
+    and texts.
+
     Args:
         workdir: where both are written.
         size: bytes of `metrics.jsonl` to keep; what follows was written after the checkpoint that
@@ -51,14 +58,18 @@ class Log:
 
         self._file = open(workdir / "metrics.jsonl", "ab")
         self._file.truncate(size)
-        self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+        # the writer's own file names have whole seconds: a continuation would overwrite a file
+        named = {"purge_step": step + 1, "filename_suffix": f".{time.time_ns()}"}
+        folder = workdir / "tensorboard"
+        self._splits = {split: SummaryWriter(str(folder / split), **named) for split in SPLITS}
+        self.pictures = SummaryWriter(str(folder / "pictures"), **named)
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
         """One line; every float reads back as the same float."""
         line = json.dumps({"step": step, "split": split, **values})
         self._file.write(line.encode() + b"\n")
         for name, value in values.items():
-            self.board.add_scalar(f"{split}/{name}", value, step)
+            self._splits[split].add_scalar(name, value, step)
 
     def sync(self) -> int:
         """Brings every line to disk and tells the file's size."""
@@ -69,4 +80,5 @@ class Log:
     def close(self) -> None:
         self.sync()
         self._file.close()
-        self.board.close()
+        for board in (*self._splits.values(), self.pictures):
+            board.close()

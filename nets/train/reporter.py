@@ -106,7 +106,7 @@ class Reporter:
         for name, view in found.items():
             if isinstance(view, looks.Text):
                 self.say(f"--- {view.title}\n{view.text}\n---")
-                self._log.board.add_text(name, f"```\n{view.text}\n```", step)
+                self._log.pictures.add_text(name, f"```\n{view.text}\n```", step)
                 (self.workdir / "pictures" / f"{name}.txt").write_text(view.text)
                 continue
             path = self.workdir / "pictures" / f"{name}.png"
@@ -185,7 +185,7 @@ class Reporter:
         from PIL import Image
 
         pixels = np.asarray(Image.open(path).convert("RGB"))
-        self._log.board.add_image(name, pixels, step, dataformats="HWC")
+        self._log.pictures.add_image(name, pixels, step, dataformats="HWC")
 
 
 def write_json(path: Path, value: Any) -> None:

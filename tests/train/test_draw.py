@@ -222,6 +222,31 @@ def test_curves_show_every_metric_of_every_split(tmp_path, figures):
     assert not [t for t in letters(figures[0]) if "$" in t.get_text()]
 
 
+def test_a_split_looks_the_same_whatever_comes_first_and_however_much_there_is_of_it(
+    tmp_path, figures
+):
+    """In every panel: here validation comes first, accuracy has no train, and top5 one point."""
+    history = [
+        {"step": 10, "split": "validation", "loss": 3.0, "accuracy": 0.1},
+        {"step": 20, "split": "validation", "loss": 2.5, "accuracy": 0.2, "top5": 0.3},
+        {"step": 20, "split": "train", "loss": 2.0},
+        {"step": 30, "split": "test", "loss": 0.5, "accuracy": 0.7, "top5": 0.9},
+        {"step": 40, "split": "test", "loss": 0.4, "accuracy": 0.8},
+    ]
+    styles = {"train": set(), "validation": set(), "test": set()}
+    for rows in (HISTORY, history):
+        draw.curves(rows, tmp_path / "x.png")
+        for line in (line for axes in figures[-1].axes for line in axes.lines):
+            form = "mark" if len(line.get_xdata()) == 1 else "line"
+            style = line.get_marker() if form == "mark" else line.get_linestyle()
+            styles[line.get_label()] |= {line.get_color(), (form, style)}
+    assert {split: sorted(map(str, found)) for split, found in styles.items()} == {
+        "train": ["#0072B2", "('line', '-')", "('mark', 'o')"],
+        "validation": ["#E69F00", "('line', '--')", "('mark', 's')"],
+        "test": ["#009E73", "('line', '-.')", "('mark', 'D')"],
+    }
+
+
 @pytest.mark.parametrize(
     ("most", "labels"), [(2.2, {"0.2", "0.5", "1", "2"}), (300, {"0.1", "1", "10", "100"})]
 )
