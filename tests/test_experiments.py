@@ -25,6 +25,7 @@ from nets.train.experiment import Experiment, batch_struct, known, load, resolve
 from nets.train.reporter import Reporter
 from nets.train.show import describe
 from nets.train.signals import Signals
+from tests import toys
 
 FOLDER = Path(__file__).parent.parent / "experiments"
 NAMES = [entry.name for entry in catalogue.listing(FOLDER)]
@@ -203,8 +204,7 @@ def test_what_does_not_fit_is_refused_before_anything_compiles(name, changes, me
 def fit(experiment: Experiment, workdir: Path) -> None:
     """Trains, evaluates and draws, and sees that it came to the end."""
     experiment = resolved(experiment)
-    record = {"experiment": "", "config": {}, "facts": {}, "environment": {}, "code_changes": []}
-    with contextlib.closing(Reporter(workdir, record)) as reporter:
+    with contextlib.closing(Reporter(workdir, toys.record())) as reporter:
         progress = loop.fit(experiment, workdir, Signals(), reporter)
     assert progress.evaluated == experiment.steps and (workdir / "report.html").is_file()
 

@@ -150,5 +150,21 @@ def language_model(**changes) -> Experiment:
     return dataclasses.replace(base, **changes)
 
 
+def record(**changes) -> dict:
+    """What config.json holds of a run, with nothing that is worth telling."""
+    return {
+        "experiment": "toy",
+        "command": "python launch.py --experiment=toy",
+        "started": "2001-02-03T04:05:06",
+        "git": {"commit": None, "dirty": None},
+        "arguments": [],
+        "parameters": 7,
+        "config": {},
+        "facts": {},
+        "environment": {},
+        "code_changes": [],
+    } | changes
+
+
 def batch(experiment: Experiment, step: int = 0) -> dict:
     return jax.tree.map(jnp.asarray, experiment.data.train(experiment.seed)[step])

@@ -126,7 +126,8 @@ class Reporter:
         path = self.workdir / "pictures" / "curves.png"
         draw.curves(history, path)
         self._picture("curves", path, result["step"])
-        report.write(self.workdir, self.record, result)
+        finished = time.strftime("%Y-%m-%d %H:%M:%S")
+        report.write(self.workdir, self.record, result, history, finished)
         write_json(self.workdir / "result.json", result)
         self.result(result)
 

@@ -28,13 +28,9 @@ from nets.train.reporter import Reporter
 from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent
-RECORD = {
-    "experiment": "benchmark",
-    "config": {},
-    "facts": {},
-    "environment": {},
-    "code_changes": [],
-}
+RECORD = {"experiment": "benchmark", "command": "", "started": "", "parameters": 0}
+RECORD |= {"arguments": [], "config": {}, "facts": {}, "environment": {}}
+RECORD |= {"git": {"commit": None, "dirty": None}, "code_changes": []}
 SEGMENT = 100
 
 

@@ -23,14 +23,7 @@ class Interrupting(Reporter):
     """Sets the signal when step `at` has been dispatched, or at the evaluation of that step."""
 
     def __init__(self, folder, signals, at=None):
-        record = {
-            "experiment": "toy",
-            "config": {},
-            "facts": {},
-            "environment": {},
-            "code_changes": [],
-        }
-        super().__init__(folder, record)
+        super().__init__(folder, toys.record())
         self.console.quiet = True
         self.signals, self.at = signals, at
 
@@ -293,8 +286,7 @@ def test_an_evaluation_in_which_nothing_counted_is_not_the_best():
 
 def test_the_closing_tables_commands_are_whole_on_a_narrow_terminal(tmp_path, capsys):
     folder = tmp_path / "a-work-directory-whose-name-is-longer-than-a-terminal-is-wide"
-    record = {"experiment": "toy", "config": {}, "facts": {}, "environment": {}, "code_changes": []}
-    reporter = Reporter(folder, record)
+    reporter = Reporter(folder, toys.record())
     reporter.console.width = 60
     result = {"step": 3, "best_step": 3, "elapsed_s": 1.0, "test": {"loss": 0.5}}
     reporter.result(result)  # the output is no terminal: each command is in a line

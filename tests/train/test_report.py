@@ -1,10 +1,55 @@
 """What a run leaves for people: TensorBoard's sub-runs, the page, the table of several seeds."""
 
+import re
 import struct
 
 from tensorboardX.proto.event_pb2 import Event
 
-from nets.train import metrics
+from nets.train import metrics, report
+from tests import toys
+
+RESULT = {"step": 60, "best_step": 40, "elapsed_s": 12.34, "test": {"accuracy": 0.875}}
+HISTORY = [
+    {"step": 20, "split": "train", "loss": 2.0, "examples_per_s": 10.0},  # slowed by the start
+    {"step": 40, "split": "train", "loss": 1.0, "examples_per_s": 1500.0},
+    {"step": 40, "split": "validation", "loss": 1.5},
+    {"step": 60, "split": "train", "loss": 0.5, "examples_per_s": 1700.0},
+]
+
+
+def page(workdir, **changes):
+    """The page of a run with this in its record, and its rows of two cells."""
+    (workdir / "pictures").mkdir(exist_ok=True)
+    report.write(workdir, toys.record(**changes), RESULT, HISTORY, "2001-02-03 05:00:00")
+    text = (workdir / "report.html").read_text()
+    return text, dict(re.findall(r"<tr><td>(.*?)<td[^>]*>(.*?)</tr>", text))
+
+
+def test_the_page_says_what_was_run_when_from_what_and_how_fast(tmp_path):
+    command = "python launch.py --experiment=toy --data.path='a & b'"
+    git = {"commit": "12ab" * 10, "dirty": True}
+    text, rows = page(tmp_path, command=command, git=git, parameters=61706)
+    assert "<pre>python launch.py --experiment=toy --data.path=&#x27;a &amp; b&#x27;</pre>" in text
+    assert rows["test accuracy"] == "0.875" and rows["best step"] == "40 of 60"
+    assert rows["started"] == "2001-02-03 04:05:06"
+    assert rows["finished"] == "2001-02-03 05:00:00"
+    assert rows["throughput"] == "1,500 examples/s"
+    assert rows["parameters"] == "61,706"
+    assert rows["git commit"] == "12ab" * 10 + ", with uncommitted changes"
+    assert page(tmp_path, git={"commit": "c", "dirty": False})[1]["git commit"] == "c"
+    assert page(tmp_path)[1]["git commit"] == "unknown"
+
+
+def test_the_page_shows_what_differs_from_the_experiment_and_folds_the_rest(tmp_path):
+    config = {"steps": 60, "data": "Blobs", "data.path": "x=y", "model.width": 4}
+    text, rows = page(tmp_path, config=config, arguments=["--steps=60", "--data.path=x=y"])
+    first, folded = re.search("<h2>Configuration</h2>(.*?)<details>(.*?)</details>", text).groups()
+    cells = "<tr><td>(.*?)<td[^>]*>(.*?)</tr>"
+    assert re.findall(cells, first) == [("steps", "60"), ("data.path", "x=y")]
+    assert dict(re.findall(cells, folded)) == {k: str(v) for k, v in config.items()}
+    assert "<summary>All 4 fields</summary>" in folded
+    same = page(tmp_path, config=config)[0]
+    assert "All fields have the values of the experiment's file" in same
 
 
 def events(folder):
