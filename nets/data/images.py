@@ -207,8 +207,10 @@ class Images:
     def facts(self) -> dict[str, Any]:
         """num_classes, class_names, digest, sizes by split, and per channel the mean and the
         standard deviation of the training images, black being 0 and white 1 (of a set not held in
-        memory, those of 4,096 evenly spaced images)."""
+        memory, those of 4,096 evenly spaced images), and the normalisation: a batch holds
+        pixel_scale times a pixel of 0 to 255 plus pixel_offset."""
         source = self._source()
+        factor, offset = (np.broadcast_to(a, source.shape[2]) for a in self._normalisation())
         mean, std = self._statistics()
         return {
             "num_classes": len(source.class_names),
@@ -217,6 +219,8 @@ class Images:
             "sizes": {split: len(self._rows(split)[1]) for split in ("train", *self.splits())},
             "mean": list(mean),
             "std": list(std),
+            "pixel_scale": factor.tolist(),
+            "pixel_offset": offset.tolist(),
         }
 
     @property

@@ -160,11 +160,11 @@ class Classify:
             outputs = model.apply(variables, batch[self.inputs], train=False)
             return self.scores(outputs), self.penalty(outputs, batch["label"])
 
-        found = look.judged(batches, judge, facts["class_names"])
+        found = look.judged(batches, judge, facts)
         first = next(iter(batches))
         found |= look.filters(model, variables, first[self.inputs])
         if self.maps:
-            found |= look.feature_maps(model, variables, first, self.maps)
+            found |= look.feature_maps(model, variables, first, self.maps, facts)
         return found
 
 

@@ -8,22 +8,23 @@ import jax
 import numpy as np
 
 from nets.tasks.sequence_views import real
-from nets.tasks.views import Images, Lines, Matrix, View
+from nets.tasks.views import Images, Lines, Matrix, View, stored_pixels
 
 _MISTAKES = 24
 _MAPS = 64
 
 
 def judged(
-    batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], names: list[str]
+    batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], facts: dict[str, Any]
 ) -> dict[str, View]:
     """Views of a whole split: worst mistakes, confusion matrix, rejection curve.
 
     Args:
         batches: of an evaluation, "image", "label" and "mask".
         judge: a batch to scores [B, K] and penalties [B].
-        names: of the classes.
+        facts: of the data; "class_names" has the classes.
     """
+    names = facts["class_names"]
     scores, labels, worst = [], [], []
     for batch in batches:
         mask = np.asarray(batch["mask"]) > 0
@@ -52,8 +53,8 @@ def judged(
     }
     if worst:
         captions = tuple(f"{names[label]} read as {names[answer]}" for *_, label, answer in worst)
-        images = np.stack([image for _, image, _, _ in worst])
-        found["mistakes"] = Images("The worst mistakes", images, captions)
+        images, units = stored_pixels(np.stack([image for _, image, _, _ in worst]), facts)
+        found["mistakes"] = Images("The worst mistakes", images, captions, **units)
     return found
 
 
@@ -89,7 +90,10 @@ def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, View]:
     if kernel is None or kernel.shape[2] not in (1, 3):
         return {}
     shown = np.moveaxis(np.asarray(kernel, np.float32), -1, 0)[:64]
-    return {"filters": Images("First-layer filters", shown, tuple(map(str, range(len(shown)))))}
+    most = float(np.abs(shown).max())  # so that no weight at all is grey
+    captions = tuple(map(str, range(len(shown))))
+    view = Images("First-layer filters", shown, captions, limits=(-most, most), unit="weight")
+    return {"filters": view}
 
 
 def first_kernel(model: nn.Module, variables: dict, inputs: Any) -> Any | None:
@@ -113,17 +117,18 @@ def first_kernel(model: nn.Module, variables: dict, inputs: Any) -> Any | None:
 
 
 def feature_maps(
-    model: nn.Module, variables: dict, batch: dict, stages: tuple[str, ...]
+    model: nn.Module, variables: dict, batch: dict, stages: tuple[str, ...], facts: dict[str, Any]
 ) -> dict[str, View]:
     """The first image of a batch, and what each of these stages [B, H, W, C] makes of it."""
     image = real(batch)["image"][:1]
     seen = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
+    pixels, _ = stored_pixels(image, facts)
     found: dict[str, View] = {}
     for stage in stages:
         maps = np.moveaxis(np.asarray(seen[stage][0], np.float32), -1, 0)[..., None]
         shown = maps[:_MAPS]
         side = np.maximum(image.shape[1:3], maps.shape[1:3])
-        cells = [_enlarged(cell, side, image.shape[-1]) for cell in (*image, *shown)]
+        cells = [_enlarged(cell, side, image.shape[-1]) for cell in (*pixels, *shown)]
         title = f"{stage}: {len(shown)} of {len(maps)} maps, each from its least to its greatest"
         captions = ("image", *map(str, range(len(shown))))
         found[f"maps_{stage}"] = Images(title, np.stack(cells), captions)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.tasks.views import Images, Lines, Matrix, Text, View
+from nets.tasks.views import Images, Lines, Matrix, Text, View, stored_pixels
 
 _COLUMNS = 40  # steps of a picture that shows them one by one
 _READ = 2000  # sequences, at most, that a picture of a whole split is made from
@@ -34,15 +34,14 @@ def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> di
 def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict[str, View]:
     """For each input symbol what was drawn [T, D], and the mean of all its targets."""
     symbols, first = np.unique(rows["inputs"], return_index=True)
-    images = []
-    for symbol, row in zip(symbols, first, strict=True):
-        mean = rows["targets"][rows["inputs"] == symbol].mean(0)
-        pair = pictures(np.stack([outputs[row], mean]), facts)
-        gap = np.full_like(pair[0][:, :1], pair.max())
-        images.append(np.concatenate([pair[0], gap, pair[1]], axis=1))
+    means = [rows["targets"][rows["inputs"] == symbol].mean(0) for symbol in symbols]
+    pairs = (pictures(steps, facts) for steps in (outputs[first], np.stack(means)))
+    (left, right), units = stored_pixels(np.stack([*pairs]), facts)  # [K, H, W, C] each
+    gap = np.full_like(left[:, :, :1], units["limits"][1])
+    images = np.concatenate([left, gap, right], axis=2)
     captions = tuple(f"class {facts['class_names'][symbol]}" for symbol in symbols)
     title = "Left: drawn from the class alone. Right: the mean of that class's images"
-    return {"drawn": Images(title, np.stack(images), captions)}
+    return {"drawn": Images(title, images, captions, **units)}
 
 
 def pictures(steps: np.ndarray, facts: dict) -> np.ndarray:
@@ -84,7 +83,8 @@ def reading(
     if len(wrong):
         shown = wrong[:24]
         captions = tuple(f"{names[targets[i]]} read as {names[last[i]]}" for i in shown)
-        found["mistakes"] = Images("Mistakes", pictures(inputs[shown], facts), captions)
+        images, units = stored_pixels(pictures(inputs[shown], facts), facts)
+        found["mistakes"] = Images("Mistakes", images, captions, **units)
     return found
 
 

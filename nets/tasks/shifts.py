@@ -13,7 +13,7 @@ from nets.connectivity import CONNECTIONS
 from nets.tasks.classify import cross_entropy
 from nets.tasks.sequence_views import real
 from nets.tasks.sums import means, quotient, weighed
-from nets.tasks.views import Images, Lines, Panels, Text, View
+from nets.tasks.views import Images, Lines, Panels, Text, View, stored_pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,8 @@ class AcrossShifts:
         chart = Lines(f"Accuracy, {trained}", distances, legend, "pixels moved", "right / %")
         image = real(next(iter(batches)))["image"][:1]
         shown = np.concatenate([moved(image, d, d) for d in distances])
-        samples = Images("A test image, moved", shown, tuple(map(str, distances)))
+        pixels, units = stored_pixels(shown, facts)
+        samples = Images("A test image, moved", pixels, tuple(map(str, distances)), **units)
         found: dict[str, View] = {
             "shifts": Panels("What shared weights are for", (chart, samples)),
             "accuracies": Text("Accuracy on moved test images", table(curves)),

@@ -3,7 +3,7 @@
 A task hands out `{name: view}`; `name` becomes the picture's file name, `title` its heading.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,13 +11,19 @@ import numpy as np
 class Images(NamedTuple):
     """A grid of images [N, H, W, C] (C 1 or 3, any range), one caption under each.
 
-    `columns` are the images in a line; none makes the grid about as wide as it is high.
+    Attributes:
+        columns: images in a line; None makes the grid about as wide as it is high.
+        limits: the values drawn black and white; None are the minimum and maximum of all.
+        unit: what the values are ("pixel"), which is written beside the limits; None writes
+            neither.
     """
 
     title: str
     images: np.ndarray
     captions: tuple[str, ...]
     columns: int | None = None
+    limits: tuple[float, float] | None = None
+    unit: str | None = None
 
 
 class Matrix(NamedTuple):
@@ -78,3 +84,18 @@ class ColouredText(NamedTuple):
 
 
 View = Images | Matrix | Lines | Panels | Text | ColouredText
+
+
+def stored_pixels(images: np.ndarray, facts: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Images [..., C] that a network reads, as the pixels 0 to 255 that they were normalised from.
+
+    Data that does not tell its normalisation (`pixel_scale`, `pixel_offset`) keeps its own values.
+
+    Returns:
+        the images, and the fields of `Images` that tell what their values are.
+    """
+    if "pixel_scale" not in facts:
+        limits = float(images.min()), float(images.max())
+        return images, {"limits": limits, "unit": "network input"}
+    pixels = (images - np.array(facts["pixel_offset"])) / np.array(facts["pixel_scale"])
+    return pixels, {"limits": (0.0, 255.0), "unit": "pixel"}

@@ -90,9 +90,9 @@ def _grid(ax, view: Images) -> tuple[float, float]:
     cell = 0.7 if max(map(len, view.captions), default=0) < 6 else 1.2  # inches
     letters = 0.16 * max(map(len, captions), default=0) + 0.08
     step = cell * height / width + letters
-    width_all, height_all = columns * cell * 1.08, rows * step + 0.2
-    low, high = float(np.nanmin(view.images)), float(np.nanmax(view.images))
-    shown = (view.images - low) / (high - low or 1)
+    width_all, height_all = columns * cell * 1.08, rows * step + (0.2 if view.unit else 0)
+    low, high = view.limits or (float(np.nanmin(view.images)), float(np.nanmax(view.images)))
+    shown = np.clip((view.images - low) / (high - low or 1), 0, 1)
     for i, image in enumerate(shown):
         x, y = i % columns * cell * 1.08, i // columns * step
         extent = (x, x + cell, y + cell * height / width, y)
@@ -103,8 +103,10 @@ def _grid(ax, view: Images) -> tuple[float, float]:
                 x + cell / 2, extent[2] + 0.03, "\n".join(captions[i]),
                 ha="center", va="top", fontsize=_POINT,
             )  # fmt: skip
-    scale = f"black is {low:.3g}, white {high:.3g}"
-    ax.text(0, rows * step + 0.05, scale, va="top", fontsize=_POINT, color="dimgray")
+    if view.unit:
+        zero = ", grey 0" if low == -high else ""
+        scale = f"{view.unit}: black {low:.3g}{zero}, white {high:.3g}"
+        ax.text(0, rows * step + 0.05, scale, va="top", fontsize=_POINT, color="dimgray")
     ax.set(xlim=(0, width_all), ylim=(height_all, 0), aspect="equal")
     ax.axis("off")
     return width_all, height_all

@@ -45,9 +45,11 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
         which = batch["image"][:, 0, 0, 0]
         return scores[which.astype(int)], which
 
-    found = look.judged(batches, judge, ["a", "b", "c"])
+    facts = {"class_names": ["a", "b", "c"], "pixel_scale": [0.5], "pixel_offset": [-1.0]}
+    found = look.judged(batches, judge, facts)
     assert found["mistakes"].captions == ("b read as c", "a read as b")
-    np.testing.assert_array_equal(found["mistakes"].images, images[[2, 1]])
+    np.testing.assert_array_equal(found["mistakes"].images.ravel(), [6, 4])  # 0.5 x - 1 is 2, 1
+    assert (found["mistakes"].limits, found["mistakes"].unit) == ((0, 255), "pixel")
     np.testing.assert_array_equal(found["confusion"].values, [[2, 1, 0], [0, 0, 1], [0, 0, 0]])
     assert "2 of 4" in found["confusion"].title
 
@@ -98,7 +100,7 @@ def test_feature_maps_by_hand():
     image = np.arange(16.0).reshape(1, 4, 4, 1)
     batch = {"image": np.concatenate([image + 7, image]), "mask": np.array([1.0, 1.0])}
     variables = Shades().init(jax.random.key(0), image, train=False)
-    found = look.feature_maps(Shades(), variables, batch, ("rows", "copies"))
+    found = look.feature_maps(Shades(), variables, batch, ("rows", "copies"), {})
     assert list(found) == ["maps_rows", "maps_copies"]
     assert found["maps_rows"].captions == ("image", "0", "1")
     assert found["maps_rows"].title.startswith("rows: 2 of 2 maps")
@@ -112,10 +114,22 @@ def test_a_constant_map_and_a_picture_in_colour():
     image = np.random.default_rng(0).random((1, 4, 4, 3), np.float32)
     batch = {"image": image, "mask": np.ones(1)}
     variables = jax.tree.map(jnp.zeros_like, Shades().init(jax.random.key(0), image, train=False))
-    found = look.feature_maps(Shades(), variables, batch, ("copies",))["maps_copies"]
+    facts = {"pixel_scale": [0.5, 0.1, 0.02], "pixel_offset": [0.0, -0.3, 0.7]}
+    found = look.feature_maps(Shades(), variables, batch, ("copies",), facts)["maps_copies"]
     assert found.images.shape == (3, 4, 4, 3) and not found.images[1:].any()
-    order = lambda a: np.argsort(a, axis=None)  # noqa: E731
-    np.testing.assert_array_equal(order(found.images[0]), order(image[0]))
+    stored = np.stack([image[0, ..., 0] / 0.5, (image[0, ..., 1] + 0.3) / 0.1,
+                       (image[0, ..., 2] - 0.7) / 0.02], -1)  # fmt: skip
+    np.testing.assert_allclose(found.images[0], (stored - stored.min()) / np.ptp(stored), rtol=1e-5)
+
+
+def test_a_weight_of_nothing_is_grey():
+    image = jnp.zeros((1, 4, 4, 1))
+    variables = Shades().init(jax.random.key(0), image, train=False)
+    kernel = jnp.array([-0.25, 0.75]).reshape(1, 1, 1, 2)
+    variables = {"params": variables["params"] | {"Conv_0": {"kernel": kernel}}}
+    found = look.filters(Shades(), variables, image)["filters"]
+    assert found.images.ravel().tolist() == [-0.25, 0.75]
+    assert (found.limits, found.unit) == ((-0.75, 0.75), "weight")
 
 
 @pytest.mark.parametrize(

@@ -153,10 +153,12 @@ def test_reading_shows_what_would_be_answered_after_each_step():
     rows = {"inputs": np.zeros((4, 2, 1)), "targets": np.array([0, 1, 1, 0])}
     answers = np.eye(2)[[[0, 0], [0, 1], [1, 1], [1, 1]]]  # [4, 2, K]
     facts = {"class_names": ["no", "yes"], "order": None, "shape": [2, 1, 1]}
+    facts |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
     found = look.reading([rows], lambda _: answers, facts)
     assert found["reading"].curves["answered now"].tolist() == [50, 75]
     assert found["confusion"].values.tolist() == [[1, 1], [0, 2]]
     assert found["mistakes"].captions == ("no read as yes",)
+    assert found["mistakes"].images.ravel().tolist() == [2, 2] and found["mistakes"].unit == "pixel"
 
 
 def test_stepwise_views_have_the_probability_of_the_right_class():

@@ -74,10 +74,11 @@ def test_what_is_drawn_is_what_the_data_allows():
     batch = {"image": image, "label": np.array([0, 3]), "mask": np.ones(2)}
     outline = jax.eval_shape(lambda: AcrossShifts().init(model, jax.random.key(0), batch)[0])
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
-    facts = {"margin": 2, "shift": 1}
+    facts = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
     found = AcrossShifts().views(model, params, {}, [batch], facts, None, final=True)
     chart, samples = found["shifts"].panels
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[k])) for k in params]
     assert all(f"({n:,} par" in name for n, name in zip(sizes, chart.curves, strict=True))
     assert len(samples.images) == len(chart.x) == 3
-    np.testing.assert_array_equal(samples.images[2][4:, 4:], image[0, 2:6, 2:6])
+    np.testing.assert_array_equal(samples.images[2][4:, 4:], 2 * image[0, 2:6, 2:6])
+    assert samples.unit == "pixel"
