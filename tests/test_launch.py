@@ -231,6 +231,9 @@ def test_several_seeds_end_with_mean_and_spread(tmp_path):
     ]
     mean = np.mean([r["test"]["accuracy"] for r in results])
     assert f"test accuracy: {mean:.6g} +-" in out
+    table = json.loads((tmp_path / "both" / "seeds.json").read_text())
+    assert [run["test"] for run in table["runs"]] == [r["test"] for r in results]
+    assert (tmp_path / "both" / "seeds.html").is_file() and "both/seeds.html" in out
 
 
 def test_an_experiment_may_lie_anywhere_and_flags_in_a_file(tmp_path):

@@ -31,27 +31,29 @@ def draw(view: Images | Matrix | Lines | Panels | ColouredText, path: Path) -> N
         kinds[type(view)](figure, view)
 
 
-def curves(history: list[dict[str, Any]], path: Path) -> None:
-    """Writes the learning curves of the rows of metrics.jsonl as a PNG file, a panel a metric.
+def curves(histories: list[list[dict[str, Any]]], path: Path) -> None:
+    """Writes the learning curves of one or several runs as a PNG file, one panel per metric.
 
-    A split has the same colour, line and mark in every panel of every run. Left out is what depends
-    on the clock (names in `_s`). A loss that spans more than a factor of 20 has a logarithmic axis.
+    A history is the rows of a metrics.jsonl. A split has the same colour, line and mark in every
+    panel of every run. Left out is what depends on the clock (names in `_s`). A loss that spans
+    more than a factor of 20 has a logarithmic axis.
     """
-    panels: dict[str, dict[str, list]] = {}
-    for row in history:
-        for name, value in row.items():
-            if name not in ("step", "split") and not name.endswith("_s"):
-                points = panels.setdefault(name, {}).setdefault(row["split"], [])
-                points.append((row["step"], value))
+    panels: dict[str, dict[str, dict[int, list]]] = {}  # points by metric, split and run
+    for i, history in enumerate(histories):
+        for row in history:
+            for name, value in row.items():
+                if name not in ("step", "split") and not name.endswith("_s"):
+                    runs = panels.setdefault(name, {}).setdefault(row["split"], {})
+                    runs.setdefault(i, []).append((row["step"], value))
     with _saved(path) as figure:
         rows = math.ceil(len(panels) / 2)
         figure.set_size_inches(11, 3.4 * max(rows, 1))
         for i, (name, splits) in enumerate(panels.items()):
             ax = figure.add_subplot(rows, 2, i + 1)
             lines = [
-                Curve(split, *np.array(splits[split], float).T, *_SPLITS[split])
+                Curve("" if n else split, *np.array(points, float).T, *_SPLITS[split])
                 for split in SPLITS
-                if split in splits
+                for n, points in enumerate(splits.get(split, {}).values())
             ]
             _plot(ax, lines, "step", name.replace("_", " "))
 
@@ -189,7 +191,7 @@ def _chart(ax, view: Lines) -> None:
 
 
 class Curve(NamedTuple):
-    """Points x [N], y [N]; `mark` is what a single one is drawn as."""
+    """Points x [N], y [N]; `mark` is what a single one is drawn as; "" is not in the legend."""
 
     name: str
     x: np.ndarray

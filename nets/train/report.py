@@ -1,10 +1,14 @@
-"""report.html: one page that holds a whole run and opens without a server."""
+"""Pages that open without a server: report.html of one run, seeds.html of several."""
 
 import base64
 import html
-import statistics
+import json
+import os
 from pathlib import Path
+from statistics import mean, median, stdev
 from typing import Any
+
+from nets.train import draw, metrics
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
@@ -34,11 +38,7 @@ def write(
         finished: date and time at which the run ended.
     """
     title = html.escape(f"{record['experiment']}: step {result['step']}")
-    results = {
-        f"{split} {name}": f"{value:.6g}"
-        for split in ("validation", "test")
-        for name, value in result.get(split, {}).items()
-    }
+    results = {name: f"{value:.6g}" for name, value in _metrics(result).items()}
     if result["best_step"] is not None:
         results["best step"] = f"{result['best_step']} of {result['step']}"
     run = {
@@ -46,7 +46,7 @@ def write(
         "finished": finished.replace("T", " "),
         "trained for": f"{result['elapsed_s']:.1f} s",
         "throughput": _throughput(history),
-        "parameters": f"{record['parameters']:,}",
+        "parameters": f"{result['parameters']:,}",
         "git commit": _commit(**record["git"]),
     }
     config, changes = record["config"], record["arguments"]
@@ -72,10 +72,68 @@ def _code_changes(changes: list[str]) -> list[str]:
     return [f"<h2>Code that was edited during the run</h2><ul>{items}</ul>"] if changes else []
 
 
+def write_seeds(folder: Path, experiment: str, runs: list[dict[str, Any]]) -> None:
+    """Writes what several seeds came to: seeds.json, and with their curves seeds.html.
+
+    Args:
+        runs: of each seed its result, with "seed" and "workdir".
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = over_seeds(runs)
+    table = {"experiment": experiment, "runs": runs, "summary": summary}
+    (folder / "seeds.json").write_text(json.dumps(table, indent=1) + "\n")
+    histories = [metrics.read(Path(run["workdir"]) / "metrics.jsonl") for run in runs]
+    draw.curves(histories, folder / "seeds.png")
+    links = [os.path.relpath(Path(run["workdir"]) / "report.html", folder) for run in runs]
+    title = html.escape(f"{experiment}: seeds {', '.join(str(run['seed']) for run in runs)}")
+    sections = [_seeds(runs, summary, links), _image("Learning curves", folder / "seeds.png")]
+    (folder / "seeds.html").write_text(_page(title, sections))
+
+
+def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Of each metric the mean, the standard deviation and the number of seeds that have it.
+
+    Left out is what fewer than two have: one may lack a metric (in_span, where nothing was exact).
+    """
+    values: dict[str, list[float]] = {}
+    for result in results:
+        for name, value in _metrics(result).items():
+            values.setdefault(name, []).append(value)
+    return {
+        name: {"mean": mean(v), "standard_deviation": stdev(v), "seeds": len(v)}
+        for name, v in values.items()
+        if len(v) > 1
+    }
+
+
+def _metrics(result: dict[str, Any]) -> dict[str, float]:
+    """The metrics of a result under "split name"."""
+    return {
+        f"{split} {name}": value
+        for split in ("validation", "test")
+        for name, value in result.get(split, {}).items()
+    }
+
+
+def _seeds(runs: list[dict[str, Any]], summary: dict, links: list[str]) -> str:
+    """One line per seed, then the mean and the standard deviation."""
+    names = dict.fromkeys(name for run in runs for name in _metrics(run))
+    lines = [["seed", *names]]
+    for run, link in zip(runs, links, strict=True):
+        values = _metrics(run)
+        first = f'<a href="{html.escape(link)}">{run["seed"]}</a>'
+        lines.append([first, *(f"{values[n]:.6g}" if n in values else "" for n in names)])
+    for key in ("mean", "standard_deviation"):
+        values = [f"{summary[n][key]:.4g}" if n in summary else "" for n in names]
+        lines.append([f"<b>{key.replace('_', ' ')}</b>", *values])
+    cells = ("".join(f'<td class="number">{cell}' for cell in line) for line in lines)
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+
 def _throughput(history: list[dict[str, Any]]) -> str:
     """The median, which a first line slowed by a start does not change."""
     rates = [row["examples_per_s"] for row in history if row["split"] == "train"]
-    return f"{statistics.median(rates):,.0f} examples/s" if rates else "unknown"
+    return f"{median(rates):,.0f} examples/s" if rates else "unknown"
 
 
 def _commit(commit: str | None, dirty: bool | None) -> str:
@@ -102,9 +160,13 @@ def _pictures(folder: Path) -> list[str]:
         elif path.suffix == ".html":
             found.append(f"<h2>{name}</h2>{path.read_text()}")
         elif path.suffix == ".png" and not path.with_suffix(".html").exists():
-            data = base64.b64encode(path.read_bytes()).decode()
-            found.append(f'<h2>{name}</h2><img alt="{name}" src="data:image/png;base64,{data}">')
+            found.append(_image(name, path))
     return found
+
+
+def _image(name: str, path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<h2>{name}</h2><img alt="{name}" src="data:image/png;base64,{data}">'
 
 
 def _table(rows: dict[str, Any]) -> str:

@@ -124,7 +124,7 @@ class Reporter:
         self._log.sync()
         history = metrics.read(self.workdir / "metrics.jsonl")
         path = self.workdir / "pictures" / "curves.png"
-        draw.curves(history, path)
+        draw.curves([history], path)
         self._picture("curves", path, result["step"])
         finished = time.strftime("%Y-%m-%d %H:%M:%S")
         report.write(self.workdir, self.record, result, history, finished)

@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import os
-import statistics
 import sys
 import time
 import traceback
@@ -17,7 +16,7 @@ import jax
 import numpy as np
 
 from nets.errors import UserError
-from nets.train import compilation, flags, loop, provenance, resume, show, workdir
+from nets.train import compilation, flags, loop, provenance, report, resume, show, workdir
 from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.checkpoint import NotSaved
@@ -74,29 +73,35 @@ def quiet() -> None:
 def train(command: Command, signals: Signals) -> int:
     """Trains each seed in turn, and ends with mean and spread where there are several."""
     seeds = command.options.seed or (command.experiment.seed,)
-    results = [
-        train_one(command, dataclasses.replace(command.experiment, seed=seed), signals)
-        for seed in seeds
-    ]
+    experiments = [dataclasses.replace(command.experiment, seed=seed) for seed in seeds]
+    results = [train_one(command, experiment, signals) for experiment in experiments]
     for line in over_seeds(results):
         print(line)
+    if len(seeds) > 1 and jax.process_index() == 0:
+        folder = seeds_folder(command)
+        runs = [
+            {"seed": experiment.seed, "workdir": str(command.workdir(experiment))} | result
+            for experiment, result in zip(experiments, results, strict=True)
+        ]
+        report.write_seeds(folder, command.name, runs)
+        print(f"table of the seeds: {folder / 'seeds.html'}")
     return 0
 
 
-def over_seeds(results: list[dict[str, Any]]) -> list[str]:
-    """Mean and spread of each metric over the seeds that have it, of those that two or more have.
+def seeds_folder(command: Command) -> Path:
+    """Where the table of several seeds lies: in their --workdir, else beside their folders, in
+    runs/NAME-seed=0,1,2."""
+    if command.options.workdir is not None:
+        return Path(command.options.workdir)
+    return command.workdir(dataclasses.replace(command.experiment, seed=command.options.seed))
 
-    One may lack it: in_span, where nothing was exact.
-    """
-    lines = []
-    for split in ("validation", "test"):
-        found = [result.get(split, {}) for result in results]
-        for name in dict.fromkeys(name for values in found for name in values):
-            values = [metrics[name] for metrics in found if name in metrics]
-            if len(values) > 1:
-                mean, spread = statistics.mean(values), statistics.stdev(values)
-                lines.append(f"{split} {name}: {mean:.6g} +- {spread:.2g} over {len(values)} seeds")
-    return lines
+
+def over_seeds(results: list[dict[str, Any]]) -> list[str]:
+    """Mean and standard deviation over several seeds, one line per metric."""
+    return [
+        f"{name}: {v['mean']:.6g} +- {v['standard_deviation']:.2g} over {v['seeds']} seeds"
+        for name, v in report.over_seeds(results).items()
+    ]
 
 
 def train_one(command: Command, experiment: Experiment, signals: Signals) -> dict[str, Any]:

@@ -230,7 +230,7 @@ HISTORY = [
 
 
 def test_curves_show_every_metric_of_every_split(tmp_path, figures):
-    draw.curves(HISTORY, tmp_path / "x.png")
+    draw.curves([HISTORY], tmp_path / "x.png")
     loss, accuracy = figures[0].axes
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
     assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
@@ -258,7 +258,7 @@ def test_a_split_looks_the_same_whatever_comes_first_and_however_much_there_is_o
     ]
     styles = {"train": set(), "validation": set(), "test": set()}
     for rows in (HISTORY, history):
-        draw.curves(rows, tmp_path / "x.png")
+        draw.curves([rows], tmp_path / "x.png")
         for line in (line for axes in figures[-1].axes for line in axes.lines):
             form = "mark" if len(line.get_xdata()) == 1 else "line"
             style = line.get_marker() if form == "mark" else line.get_linestyle()
@@ -268,6 +268,19 @@ def test_a_split_looks_the_same_whatever_comes_first_and_however_much_there_is_o
         "validation": ["#E69F00", "('line', '--')", "('mark', 's')"],
         "test": ["#009E73", "('line', '-.')", "('mark', 'D')"],
     }
+
+
+def test_several_runs_stand_in_one_picture_each_split_once_in_the_legend(tmp_path, figures):
+    other = [row | {"accuracy": 1 - row["accuracy"]} for row in HISTORY[:5]]  # without a test
+    draw.curves([other, HISTORY], tmp_path / "x.png")
+    accuracy = figures[0].axes[1]
+    blue, orange, green = ([n for n in accuracy.lines if n.get_color() == colour]
+                           for colour in ("#0072B2", "#E69F00", "#009E73"))  # fmt: skip
+    for first, second in (blue, orange):
+        np.testing.assert_allclose(first.get_ydata(), 1 - second.get_ydata())
+    assert len(green) == 1
+    names = [t.get_text() for t in accuracy.get_legend().get_texts()]
+    assert names == ["train", "validation", "test"]
 
 
 @pytest.mark.parametrize(
@@ -285,9 +298,9 @@ def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
 
 
 def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, figures):
-    draw.curves(HISTORY[:3], tmp_path / "x.png")
+    draw.curves([HISTORY[:3]], tmp_path / "x.png")
     assert figures[0].axes[0].get_yscale() == "linear"
-    draw.curves([], tmp_path / "y.png")
+    draw.curves([[]], tmp_path / "y.png")
     assert (tmp_path / "y.png").exists()
 
 

@@ -1,13 +1,18 @@
 """What a run leaves for people: TensorBoard's sub-runs, the page, the table of several seeds."""
 
+import json
 import re
 import struct
+from pathlib import Path
 
+import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from nets.train import metrics, report
+from nets.train import metrics, report, verbs
+from nets.train.command import parse
 from tests import toys
 
+FOLDER = Path(__file__).parent.parent.parent / "experiments"
 RESULT = {"step": 60, "best_step": 40, "elapsed_s": 12.34, "test": {"accuracy": 0.875}}
 HISTORY = [
     {"step": 20, "split": "train", "loss": 2.0, "examples_per_s": 10.0},  # slowed by the start
@@ -50,6 +55,73 @@ def test_the_page_shows_what_differs_from_the_experiment_and_folds_the_rest(tmp_
     assert "<summary>All 4 fields</summary>" in folded
     same = page(tmp_path, config=config)[0]
     assert "All fields have the values of the experiment's file" in same
+
+
+def several(folder):
+    """Two seeds' results, of which only the second has in_span; their folders."""
+    results = [
+        {"step": 60, "best_step": 40, "elapsed_s": 2.0, "test": {"accuracy": 0.5}},
+        {"step": 60, "best_step": 60, "elapsed_s": 3.0, "test": {"accuracy": 0.75, "in_span": 1.0}},
+    ]
+    for seed in (0, 3):
+        (folder / f"seed={seed}").mkdir(parents=True)
+        rows = "".join(f"{json.dumps(row)}\n" for row in HISTORY)
+        (folder / f"seed={seed}" / "metrics.jsonl").write_text(rows)
+    return results
+
+
+def test_several_seeds_leave_their_table_and_curves(tmp_path):
+    results, folder = several(tmp_path / "all"), tmp_path / "all"
+    runs = [{"seed": s, "workdir": str(folder / f"seed={s}")} | result
+            for s, result in zip((0, 3), results, strict=True)]  # fmt: skip
+    report.write_seeds(folder, "toy", runs)
+    table = json.loads((folder / "seeds.json").read_text())
+    assert table["experiment"] == "toy" and table["runs"] == runs
+    (accuracy,) = table["summary"].values()  # in_span has no spread
+    spread = pytest.approx(0.125 * 2**0.5)
+    assert accuracy == {"mean": 0.625, "standard_deviation": spread, "seeds": 2}
+    text = (folder / "seeds.html").read_text()
+    rows = re.findall("<tr>(.*?)</tr>", text)
+    assert [row.split('<td class="number">')[1:] for row in rows] == [
+        ["seed", "test accuracy", "test in_span"],
+        ['<a href="seed=0/report.html">0</a>', "0.5", ""],
+        ['<a href="seed=3/report.html">3</a>', "0.75", "1"],
+        ["<b>mean</b>", "0.625", ""],
+        ["<b>standard deviation</b>", "0.1768", ""],
+    ]
+    assert 'src="data:image/png;base64,' in text and "http" not in text
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_table_lies_in_the_work_directory_or_beside_those_of_the_seeds(
+    given, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    where = tmp_path / ("all" if given else "runs/mlp_digits-steps=60-seed=0,3")
+    results = iter(several(where))
+    monkeypatch.setattr(verbs, "train_one", lambda *_: next(results))
+    arguments = ["--experiment=mlp_digits", "--steps=60", "--seed=0,3"]
+    arguments += [f"--workdir={where}"] if given else []
+    command = parse(["launch.py", *arguments], FOLDER)
+    assert verbs.train(command, None) == 0
+    runs = json.loads((where / "seeds.json").read_text())["runs"]
+    workdirs = [Path(run["workdir"]).resolve() for run in runs]
+    if given:
+        assert workdirs == [where / "seed=0", where / "seed=3"]
+    else:
+        begin = tmp_path / "runs" / "mlp_digits-steps=60"
+        assert workdirs == [begin, begin.with_name(f"{begin.name}-seed=3")]
+    assert [run["seed"] for run in runs] == [0, 3]
+    out = capsys.readouterr().out
+    assert "test accuracy: 0.625 +- 0.18 over 2 seeds" in out and "seeds.html" in out
+
+
+def test_one_seed_leaves_no_table(tmp_path, monkeypatch):
+    results = iter(several(tmp_path))
+    monkeypatch.setattr(verbs, "train_one", lambda *_: next(results))
+    arguments = ["--experiment=mlp_digits", "--seed=3", f"--workdir={tmp_path}"]
+    assert verbs.train(parse(["launch.py", *arguments], FOLDER), None) == 0
+    assert not (tmp_path / "seeds.json").exists()
 
 
 def events(folder):
