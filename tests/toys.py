@@ -158,7 +158,6 @@ def record(**changes) -> dict:
         "started": "2001-02-03T04:05:06",
         "git": {"commit": None, "dirty": None},
         "arguments": [],
-        "parameters": 7,
         "config": {},
         "facts": {},
         "environment": {},

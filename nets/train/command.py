@@ -167,7 +167,9 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         if left:
             raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
         options = flags.replace(Options(), flags.given(Options(), values))
-        experiment = flags.replace(chosen, flags.given(chosen, values))
+        given = flags.given(chosen, values)
+        given.pop("seed", None)  # the command's, which may be several
+        experiment = flags.replace(chosen, given)
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(_unknown(error, list(values))) from None
     except absl_flags.Error as error:

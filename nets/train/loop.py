@@ -202,7 +202,12 @@ def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, s
                 f"{source}, the best, is damaged ({error}); step {n} is evaluated instead"
             )
             best = n
-    result = {"step": n, "best_step": best, "elapsed_s": progress.elapsed_s}
+    result = {
+        "step": n,
+        "best_step": best,
+        "elapsed_s": progress.elapsed_s,
+        "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
+    }
     for split in experiment.data.splits()[-1:]:
         result[split] = evaluator.last(params, model_state, split)
         if split == "test":

@@ -39,6 +39,20 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def cut(path: Path, size: int) -> int:
+    """Cuts a metrics.jsonl to its first `size` bytes, a shorter one to its last whole line.
+
+    Returns:
+        The bytes that are missing.
+    """
+    with open(path, "ab+") as file:
+        file.seek(0)
+        held = file.read(size)
+        kept = size if len(held) == size else held.rfind(b"\n") + 1
+        file.truncate(kept)
+    return size - kept
+
+
 class Log:
     """`metrics.jsonl` and the TensorBoard events of a run.
 
@@ -48,21 +62,23 @@ class Log:
 
     Args:
         workdir: where both are written.
-        size: bytes of `metrics.jsonl` to keep; what follows was written after the checkpoint that
-            the run goes on from, and is cut.
-        step: TensorBoard's readers drop the events of later steps.
+        step: TensorBoard's readers drop the events of later steps, and all of the test split,
+            which is evaluated at the end of a run.
     """
 
-    def __init__(self, workdir: Path, size: int, step: int):
+    def __init__(self, workdir: Path, step: int):
         from tensorboardX import SummaryWriter
 
         self._file = open(workdir / "metrics.jsonl", "ab")
-        self._file.truncate(size)
         # the writer's own file names have whole seconds: a continuation would overwrite a file
-        named = {"purge_step": step + 1, "filename_suffix": f".{time.time_ns()}"}
+        named = {"filename_suffix": f".{time.time_ns()}"}
         folder = workdir / "tensorboard"
-        self._splits = {split: SummaryWriter(str(folder / split), **named) for split in SPLITS}
-        self.pictures = SummaryWriter(str(folder / "pictures"), **named)
+        first = {"train": step + 1, "validation": step + 1, "test": 0, "pictures": step + 1}
+        boards = {
+            k: SummaryWriter(str(folder / k), purge_step=n, **named) for k, n in first.items()
+        }
+        self.pictures = boards.pop("pictures")
+        self._splits = boards
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
         """One line; every float reads back as the same float."""

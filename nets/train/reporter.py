@@ -62,7 +62,10 @@ class Reporter:
         if self.source is not None:
             provenance.keep_copy(self.source, self.workdir)
         (self.workdir / "pictures").mkdir(exist_ok=True)
-        self._log = metrics.Log(self.workdir, size, step)
+        missing = metrics.cut(self.workdir / "metrics.jsonl", size)
+        self._log = metrics.Log(self.workdir, step)
+        if missing:
+            self.warn(f"metrics.jsonl lacks {missing} bytes that the run had written: it was cut")
         if self.console.is_terminal:
             columns = (
                 BarColumn(),

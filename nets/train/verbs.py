@@ -90,10 +90,11 @@ def train(command: Command, signals: Signals) -> int:
 
 def seeds_folder(command: Command) -> Path:
     """Where the table of several seeds lies: in their --workdir, else beside their folders, in
-    runs/NAME-seed=0,1,2."""
+    runs/NAME-seeds=0,1,2."""
     if command.options.workdir is not None:
         return Path(command.options.workdir)
-    return command.workdir(dataclasses.replace(command.experiment, seed=command.options.seed))
+    one = command.workdir(dataclasses.replace(command.experiment, seed=command.default.seed))
+    return one.with_name(f"{one.name}-seeds={flags.to_text(command.options.seed)}")
 
 
 def over_seeds(results: list[dict[str, Any]]) -> list[str]:

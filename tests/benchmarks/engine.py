@@ -28,7 +28,7 @@ from nets.train.reporter import Reporter
 from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent
-RECORD = {"experiment": "benchmark", "command": "", "started": "", "parameters": 0}
+RECORD = {"experiment": "benchmark", "command": "", "started": ""}
 RECORD |= {"arguments": [], "config": {}, "facts": {}, "environment": {}}
 RECORD |= {"git": {"commit": None, "dirty": None}, "code_changes": []}
 SEGMENT = 100

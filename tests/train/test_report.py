@@ -10,10 +10,12 @@ from tensorboardX.proto.event_pb2 import Event
 
 from nets.train import metrics, report, verbs
 from nets.train.command import parse
+from nets.train.reporter import Reporter
 from tests import toys
 
 FOLDER = Path(__file__).parent.parent.parent / "experiments"
-RESULT = {"step": 60, "best_step": 40, "elapsed_s": 12.34, "test": {"accuracy": 0.875}}
+RESULT = {"step": 60, "best_step": 40, "elapsed_s": 12.34, "parameters": 61706}
+RESULT |= {"test": {"accuracy": 0.875}}
 HISTORY = [
     {"step": 20, "split": "train", "loss": 2.0, "examples_per_s": 10.0},  # slowed by the start
     {"step": 40, "split": "train", "loss": 1.0, "examples_per_s": 1500.0},
@@ -33,7 +35,7 @@ def page(workdir, **changes):
 def test_the_page_says_what_was_run_when_from_what_and_how_fast(tmp_path):
     command = "python launch.py --experiment=toy --data.path='a & b'"
     git = {"commit": "12ab" * 10, "dirty": True}
-    text, rows = page(tmp_path, command=command, git=git, parameters=61706)
+    text, rows = page(tmp_path, command=command, git=git)
     assert "<pre>python launch.py --experiment=toy --data.path=&#x27;a &amp; b&#x27;</pre>" in text
     assert rows["test accuracy"] == "0.875" and rows["best step"] == "40 of 60"
     assert rows["started"] == "2001-02-03 04:05:06"
@@ -97,7 +99,7 @@ def test_the_table_lies_in_the_work_directory_or_beside_those_of_the_seeds(
     given, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    where = tmp_path / ("all" if given else "runs/mlp_digits-steps=60-seed=0,3")
+    where = tmp_path / ("all" if given else "runs/mlp_digits-steps=60-seeds=0,3")
     results = iter(several(where))
     monkeypatch.setattr(verbs, "train_one", lambda *_: next(results))
     arguments = ["--experiment=mlp_digits", "--steps=60", "--seed=0,3"]
@@ -124,6 +126,32 @@ def test_one_seed_leaves_no_table(tmp_path, monkeypatch):
     assert not (tmp_path / "seeds.json").exists()
 
 
+def test_a_page_says_that_code_was_edited_and_that_nothing_was_evaluated(tmp_path):
+    text, rows = page(tmp_path, code_changes=["2001-02-03 04:05:06: mine.py (edited)"])
+    assert "<li>2001-02-03 04:05:06: mine.py (edited)" in text and "edited" not in page(tmp_path)[0]
+
+
+def test_a_log_that_was_cut_from_outside_stays_readable_and_what_is_missing_is_told(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [b'{"step": 1}\n', b'{"step": 2}\n', b'{"step": 3}\n']
+    for held, size, kept, missing in (
+        (b"".join(lines), 24, lines[:2], 0),
+        (b"".join(lines[:2]), 24, lines[:2], 0),
+        (b"".join(lines)[:30], 36, lines[:2], 12),
+        (lines[0][:5], 36, [], 36),
+        (b"", 0, [], 0),
+    ):
+        path.write_bytes(held)
+        assert metrics.cut(path, size) == missing
+        assert path.read_bytes() == b"".join(kept)
+    reporter = Reporter(tmp_path, toys.record())
+    reporter.open(36, 3, 9)
+    reporter.train_line(6, toys.classifier(), {"loss": [1.0, 2.0]})
+    reporter.close()
+    assert [row["step"] for row in metrics.read(path)] == [6]
+    assert "metrics.jsonl lacks 36 bytes" in (tmp_path / "log.txt").read_text()
+
+
 def events(folder):
     """The TensorBoard events of a folder, read record by record: length, its crc, data, its crc."""
     found = []
@@ -147,12 +175,12 @@ def scalars(folder):
 
 
 def test_the_splits_are_sub_runs_that_share_their_tags_and_are_purged_on_a_resume(tmp_path):
-    log = metrics.Log(tmp_path, 0, 0)
+    log = metrics.Log(tmp_path, 0)
     for step in (10, 20):
         log.write(step, "train", {"loss": 0.5, "steps_per_s": 9.0})
         log.write(step, "validation", {"loss": 0.25})
     log.close()
-    log = metrics.Log(tmp_path, 0, 15)  # what came after 15 is done again
+    log = metrics.Log(tmp_path, 15)  # what came after 15 is done again
     log.write(20, "train", {"loss": 0.75})
     log.write(20, "test", {"loss": 0.125})
     log.close()
@@ -166,3 +194,7 @@ def test_the_splits_are_sub_runs_that_share_their_tags_and_are_purged_on_a_resum
         "validation": [("loss", 10, 0.25)],
         "test": [("loss", 20, 0.125)],
     }
+    log = metrics.Log(tmp_path, 30)  # a longer run, whose best and tested step is an earlier one
+    log.write(15, "test", {"loss": 0.0625})
+    log.close()
+    assert scalars(board / "test") == [("loss", 15, 0.062)]
