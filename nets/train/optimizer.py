@@ -39,7 +39,8 @@ class Optimizer:
         decay: decay of the mean square, for rmsprop and rmsprop_tf.
         b1: decay of the first moment, for adam, adamw and lamb.
         b2: decay of the second moment, for adam, adamw and lamb.
-        eps: added to the denominator, for rmsprop, rmsprop_tf, adagrad, adam, adamw and lamb.
+        eps: added to the denominator, for rmsprop, adagrad, adam, adamw and lamb; to the mean
+            square, for rmsprop_tf.
         weight_decay: decoupled decay of kernels (Loshchilov and Hutter 2019), for adamw and lamb.
         l1: weight of sum |w| over kernels.
         l2: weight of sum w^2 / 2 over kernels.
@@ -127,9 +128,9 @@ class Optimizer:
             "sgd": (),
             "momentum": (optax.trace(self.momentum),),
             "nesterov": (optax.trace(self.momentum, nesterov=True),),
-            "rmsprop": (optax.scale_by_rms(self.decay, self.eps),),
+            "rmsprop": (optax.scale_by_rms(self.decay, self.eps, eps_in_sqrt=False),),
             "rmsprop_tf": (optax.scale_by_rms(self.decay, self.eps, initial_scale=1.0),),
-            "adagrad": (optax.scale_by_rss(0.0, self.eps),),
+            "adagrad": (_scale_by_root_of_sum(self.eps),),
             "adam": (adam,),
             "adamw": (adam, decoupled),
             "lamb": (adam, decoupled, optax.scale_by_trust_ratio()),
@@ -162,6 +163,23 @@ def _add_sign(weight: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda g, p: g + weight * jnp.sign(p), updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _scale_by_root_of_sum(eps: float) -> optax.GradientTransformation:
+    """Gradients over the root of the sum of their squares, plus `eps` (Duchi et al. 2011).
+
+    `optax.scale_by_rss` adds it inside the root, where the default hides gradients below 1e-4.
+    """
+
+    def init(params):
+        return optax.ScaleByRssState(optax.tree.zeros_like(params))
+
+    def update(updates, state, params=None):
+        sums = jax.tree.map(lambda s, g: s + jnp.square(g), state.sum_of_squares, updates)
+        updates = jax.tree.map(lambda g, s: g / (jnp.sqrt(s) + eps), updates, sums)
+        return updates, optax.ScaleByRssState(sums)
+
+    return optax.GradientTransformation(init, update)
 
 
 def _require(optimizer: Optimizer, name: str, holds: bool, valid: str) -> None:
