@@ -120,8 +120,11 @@ class Optimizer:
         warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
         return optax.join_schedules([warmup, main], [self.warmup_steps])
 
-    def build(self, steps: int) -> optax.GradientTransformation:
-        """The optax chain for a run of `steps`."""
+    def build(self, steps: int) -> optax.GradientTransformationExtraArgs:
+        """The optax chain for a run of `steps`.
+
+        Its `update` needs `lr_scale`, what the plateau schedule multiplies the learning rate by.
+        """
         adam = optax.scale_by_adam(self.b1, self.b2, self.eps)
         decoupled = optax.add_decayed_weights(self.weight_decay, kernels)
         rule = {
@@ -144,7 +147,7 @@ class Optimizer:
             parts.append(optax.clip(self.clip_value))
         if self.clip_norm is not None:
             parts.append(optax.clip_by_global_norm(self.clip_norm))
-        scaled = optax.scale_by_learning_rate(self.learning_rates(steps))
+        scaled = _scale_by_learning_rate(self.learning_rates(steps))
         after = (optax.trace(self.momentum),) if self.rule == "rmsprop_tf" else ()
         return optax.chain(*parts, *rule, scaled, *after)
 
@@ -163,6 +166,17 @@ def _add_sign(weight: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda g, p: g + weight * jnp.sign(p), updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _scale_by_learning_rate(schedule: optax.Schedule) -> optax.GradientTransformationExtraArgs:
+    """optax's of that name, times `lr_scale`."""
+    scheduled = optax.scale_by_learning_rate(schedule)
+
+    def update(updates, state, params=None, *, lr_scale):
+        updates, state = scheduled.update(updates, state, params)
+        return jax.tree.map(lambda u: (u * lr_scale).astype(u.dtype), updates), state
+
+    return optax.GradientTransformationExtraArgs(scheduled.init, update)
 
 
 def _scale_by_root_of_sum(eps: float) -> optax.GradientTransformation:

@@ -15,9 +15,10 @@ NEVER = np.iinfo(np.int32).max
 
 
 class State(NamedTuple):
-    """A pytree; `step` counts the updates done, `scale` multiplies them (plateau schedule).
+    """A pytree; `step` counts the updates done.
 
-    `since` is the step from which on the mean of the parameters is taken, NEVER until it is known.
+    `scale` multiplies the learning rate (plateau schedule). `since` is the step from which on the
+    mean of the parameters is taken, NEVER until it is known.
     """
 
     step: jax.Array

@@ -42,8 +42,9 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         model_state = jax.tree.map(lambda x, y: x.astype(y.dtype), model_state, state.model_state)
         metrics["grad_norm"] = (optax.tree.norm(grads), 1.0)
         metrics["learning_rate"] = (state.scale * learning_rate(state.step), 1.0)
-        updates, opt_state = transformation.update(grads, state.opt_state, state.params)
-        updates = jax.tree.map(lambda u: (u * state.scale).astype(u.dtype), updates)
+        updates, opt_state = transformation.update(
+            grads, state.opt_state, state.params, lr_scale=state.scale
+        )
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +19,12 @@ PARAMS = {"layer": {"kernel": jnp.array([2.0, -0.5]), "bias": jnp.array([1.0])}}
 GRADS = {"layer": {"kernel": jnp.array([0.3, -0.4]), "bias": jnp.array([0.2])}}
 
 
-def updates(optimizer, grads=GRADS, steps=1, run=100):
+def updates(optimizer, grads=GRADS, steps=1, run=100, plateau=1.0):
+    """The last of `steps` equal-gradient updates; `plateau` multiplies the rate after each."""
     transformation = optimizer.build(run)
     state, params = transformation.init(PARAMS), PARAMS
-    for _ in range(steps):
-        found, state = transformation.update(grads, state, params)
+    for i in range(steps):
+        found, state = transformation.update(grads, state, params, lr_scale=plateau**i)
     return found["layer"]
 
 
@@ -61,15 +63,24 @@ def test_rules(rule, steps, size):
         np.testing.assert_allclose(found[name], want, rtol=1e-4)
 
 
-def test_tensorflows_rmsprop_by_hand():
+@pytest.mark.parametrize("schedule", ["exponential", "plateau"])
+def test_tensorflows_rmsprop_by_hand(schedule):
     """Mean squares from one, epsilon in the root, each step's rate kept in the velocity."""
     optimizer = Optimizer(
-        "rmsprop_tf", 0.1, schedule="exponential", factor=0.5, decay_steps=1, eps=1.0, decay=0.8
+        "rmsprop_tf", 0.1, schedule, factor=0.5, decay_steps=1, eps=1.0, decay=0.8
     )
-    for g, found in zip([0.3, -0.4], updates(optimizer, steps=2)["kernel"], strict=True):
+    second_step = updates(optimizer, steps=2, plateau=0.5 if schedule == "plateau" else 1.0)
+    for g, found in zip([0.3, -0.4], second_step["kernel"], strict=True):
         first, second = 0.8 + 0.2 * g**2, 0.64 + 0.36 * g**2
         velocity = 0.9 * 0.1 * g / math.sqrt(first + 1) + 0.05 * g / math.sqrt(second + 1)
         np.testing.assert_allclose(found, -velocity, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", typing.get_args(typing.get_type_hints(Optimizer)["rule"]))
+def test_a_plateaus_drop_is_a_drop_of_the_learning_rate(rule):
+    scheduled = updates(Optimizer(rule, 0.1, "exponential", factor=0.5, decay_steps=1), steps=4)
+    dropped = updates(Optimizer(rule, 0.1, "plateau"), steps=4, plateau=0.5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), scheduled, dropped)
 
 
 def test_lamb_scales_a_layers_update_to_its_norm():

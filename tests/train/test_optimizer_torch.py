@@ -35,7 +35,8 @@ def test_rules_are_torchs(rule, size):
     for grad in grads:
         theirs.grad = torch.tensor(grad)
         optimizer.step()
-        updates, state = transformation.update({"kernel": jnp.float32(grad)}, state, ours)
+        grad = {"kernel": jnp.float32(grad)}
+        updates, state = transformation.update(grad, state, ours, lr_scale=1.0)
         moved += np.asarray(updates["kernel"], float)  # float32 parameters would round it away
         ours = {"kernel": jnp.asarray(start + moved, jnp.float32)}
         want = theirs.detach().numpy() - start

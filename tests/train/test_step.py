@@ -76,6 +76,18 @@ def test_scale_multiplies_the_update():
     close(jax.tree.map(lambda x: 0.1 * x, full), tenth, rtol=1e-3, atol=1e-7)
 
 
+def test_a_plateaus_drop_is_within_the_velocity_of_tensorflows_rmsprop():
+    ends = []
+    for schedule, scales in (("step", (1.0, 1.0)), ("plateau", (1.0, 0.1))):
+        optimizer = Optimizer("rmsprop_tf", 0.05, schedule, milestones=(1,), factor=0.1)
+        experiment = toys.classifier(optimizer=optimizer)
+        step, state = jax.jit(make_train_step(experiment)), start(experiment)
+        for i, s in enumerate(scales):
+            state, metrics = step(state._replace(scale=jnp.float32(s)), toys.batch(experiment, i))
+        ends.append((state.params, state.opt_state[-1].trace, metrics["learning_rate"]))
+    close(*ends, rtol=1e-5, atol=1e-6)
+
+
 def test_bfloat16_computes_but_does_not_store():
     experiment = toys.classifier(model=toys.BatchNormNet(dtype=jnp.bfloat16))
     state, batch = start(experiment), toys.batch(experiment)
