@@ -80,7 +80,8 @@ class Experiment:
         log_every: steps between lines of training metrics, each the mean over those steps.
         best: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
-        ema: decay of an exponential moving average of the parameters, which is then evaluated.
+        ema: decay of an exponential moving average of the parameters, which is then evaluated;
+            corrected for its start as Adam's moments are.
         average_from: step from which on the plain mean of the parameters is kept instead, and
             evaluated (Polyak and Juditsky 1992): with sgd, averaged SGD.
         average_after: the same from the first evaluation that is worse than the best of all but

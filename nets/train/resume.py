@@ -88,10 +88,10 @@ def restore(
     if experiment.init_from is not None:
         arrays = best(Path(experiment.init_from), warn)[1]
         params, model_state = parameters(template, arrays, f"--init_from={experiment.init_from}")
+        ema = None if state.ema is None else meshes.put(states.start_average(params), where.ema)
         params = meshes.put(params, where.params)
         kept = {k: v for k, v in state.model_state.items() if k == "carry"}
         shared = {k: meshes.put(v, where.model_state[k]) for k, v in model_state.items()}
-        ema = None if state.ema is None else jax.tree.map(lambda x: x.copy(), params)
         state = state._replace(params=params, model_state=shared | kept, ema=ema)
     return state, Progress(), 0
 
@@ -132,14 +132,16 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
 
 
 def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
-    """The parameters that evaluations use, and the model state without the carry.
+    """The parameters that evaluations use (`states.evaluated`), and the model state without the
+    carry.
 
     Raises:
         UserError: they do not fit (with the table).
     """
     averaged = any(path.startswith("ema/") for path in arrays)
     shared = {k: v for k, v in template.model_state.items() if k != "carry"}
-    wanted = {"params": template.params, "model_state": shared}
+    stored = jax.eval_shape(states.start_average, template.params) if averaged else template.params
+    wanted = {"params": stored, "model_state": shared}
     given = {}
     for path, array in arrays.items():
         head, _, rest = path.partition("/")
@@ -148,4 +150,7 @@ def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any
         elif head == "model_state" and not rest.startswith("carry"):
             given[path] = array
     fitted = checkpoint.unflatten(wanted, given, source)
-    return fitted["params"], fitted["model_state"]
+    params = jax.tree.map(
+        lambda x, p: x.astype(p.dtype, copy=False), fitted["params"], template.params
+    )
+    return params, fitted["model_state"]

@@ -30,9 +30,19 @@ class State(NamedTuple):
     since: jax.Array | None = None  # None without --average_after
 
 
+def start_average(params: Any) -> Any:
+    """The average before the first update: the parameters, in float32 or finer.
+
+    A bfloat16 average would stand still: a step towards the parameters is less than its last bit.
+    """
+    return jax.tree.map(lambda p: p.astype(jnp.promote_types(p.dtype, jnp.float32)), params)
+
+
 def evaluated(state: State) -> Any:
-    """The parameters that evaluations use: the average where there is one."""
-    return state.params if state.ema is None else state.ema
+    """The parameters that evaluations use: the average where there is one, in their own types."""
+    if state.ema is None:
+        return state.params
+    return jax.tree.map(lambda a, p: a.astype(p.dtype), state.ema, state.params)
 
 
 def make_init(experiment: Experiment):
@@ -50,7 +60,7 @@ def make_init(experiment: Experiment):
             params=params,
             model_state=model_state,
             opt_state=transformation.init(params),
-            ema=jax.tree.map(jnp.copy, params) if experiment.averages() else None,
+            ema=jax.tree.map(jnp.copy, start_average(params)) if experiment.averages() else None,
             scale=jnp.ones(()),
             since=None if since is None else jnp.array(since, jnp.int32),
         )

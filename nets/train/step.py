@@ -1,5 +1,6 @@
 """The two jitted functions of the engine: one update, and one batch of an evaluation."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,11 +23,13 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
     transformation = experiment.optimizer.build(experiment.steps)
     learning_rate = experiment.optimizer.learning_rates(experiment.steps)
 
-    def weight(n, since):
-        """What the parameters after n updates count in their average."""
-        if experiment.ema is not None:
-            return 1 - experiment.ema
-        return 1 / jnp.maximum(n - (experiment.average_from or since) + 1, 1)
+    def share_kept(n, since):
+        """The share of the average that stays when the parameters after n updates enter it."""
+        if (decay := experiment.ema) is not None:
+            # 1 - (1 - d) / (1 - d^n): the average divided by 1 - d^n, as Adam does with its moments
+            rate = math.log(decay)
+            return decay * jnp.expm1((n - 1) * rate) / jnp.expm1(n * rate)
+        return 1 - 1 / jnp.maximum(n - (experiment.average_from or since) + 1, 1)
 
     def loss(params, model_state, batch, key):
         return task.loss(model, params, model_state, batch, key, train=True)
@@ -48,8 +51,9 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema is not None:
-            mean = optax.incremental_update(params, ema, weight(state.step + 1, state.since))
-            ema = jax.tree.map(lambda m, e: m.astype(e.dtype), mean, ema)
+            share = share_kept(state.step + 1, state.since)
+            # exactly the parameters where the share is 0, and where both are equal
+            ema = jax.tree.map(lambda a, p: (p + share * (a - p)).astype(a.dtype), ema, params)
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
         kept = {"scale": state.scale, "since": state.since}

@@ -89,7 +89,12 @@ def start_up(name: str) -> None:
         for i in range(4):
             command = [sys.executable, str(ROOT / "launch.py"), f"--experiment={name}"]
             command += [f"--workdir={folder}/{i}", f"--compilation_cache={folder}/cache"]
-            command += ["--log_every=1", "--steps=2", "--eval_every=2"]
+            command += [
+                "--log_every=1",
+                "--steps=2",
+                "--eval_every=2",
+                "--optimizer.warmup_steps=0",
+            ]
             began = time.perf_counter()
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             for line in process.stdout:

@@ -1,21 +1,117 @@
-"""NT-ASGD: when the mean of the parameters begins, and that a kill changes nothing of it."""
+"""Averages of the parameters: against sums in float64, and that a kill changes nothing of them.
+
+Of NT-ASGD also when the mean begins.
+"""
 
 import random
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nets.train import checkpoint, metrics, resume
+from nets.train import mesh as meshes
 from nets.train import state as states
 from nets.train.optimizer import Optimizer
 from nets.train.resume import Progress
+from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from nets.train.verify import differences
 from tests import toys
 from tests.train.test_loop import fit
 
 EVERY, STEPS, N = 2, 32, 1
+
+
+def train(experiment, state, steps):
+    """The states after each of the steps."""
+    step, left = jax.jit(make_train_step(experiment)), []
+    for i in range(steps):
+        state, _ = step(state, toys.batch(experiment, i))
+        left.append(state)
+    return left
+
+
+def close(found, wanted, **tolerance):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), found, wanted)
+
+
+def moving_mean(params, decay):
+    """Of params [n], each weighed by d^(n-i) (1-d) / (1-d^n), in float64."""
+    n = len(params)
+    weights = [decay ** (n - i) * (1 - decay) / (1 - decay**n) for i in range(1, n + 1)]
+    assert np.isclose(sum(weights), 1)
+    return jax.tree.map(
+        lambda *ps: sum(w * np.asarray(p, float) for w, p in zip(weights, ps, strict=True)), *params
+    )
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("decay", [0.75, 0.9999])
+def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
+    experiment = toys.classifier(ema=decay, accumulate=accumulate, optimizer=Optimizer("sgd", 0.5))
+    state = jax.jit(states.make_init(experiment))()
+    close(states.evaluated(state), state.params, rtol=0)
+    left = train(experiment, state, 12)
+    for n in (1, 2, 12):
+        wanted = moving_mean([state.params for state in left[:n]], decay)
+        close(states.evaluated(left[n - 1]), wanted, rtol=1e-5, atol=1e-6)
+    assert jax.tree.reduce(
+        max, jax.tree.map(lambda a, p: np.abs(a - p).max(), wanted, left[-1].params)
+    ) > 0.05  # so the average is another than the parameters  # fmt: skip
+    assert jax.jit(states.make_init(toys.classifier()))().ema is None
+
+
+def test_the_average_of_equal_parameters_is_them_after_many_steps():
+    """Also where 1 - d has no exact float32: no drift in ten thousand steps."""
+    experiment = toys.classifier(ema=0.9999, optimizer=Optimizer("sgd", 1e-30))
+    step, batch = make_train_step(experiment), toys.batch(experiment)
+    state = jax.jit(
+        lambda: jax.lax.fori_loop(
+            0, 10_000, lambda _, s: step(s, batch)[0], states.make_init(experiment)()
+        )
+    )()
+    close(states.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
+
+
+@pytest.mark.parametrize("average", [{"ema": 0.999}, {"average_from": 1}])
+def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
+    model = toys.BatchNormNet(param_dtype=jnp.bfloat16, dropout=0.1)
+    experiment = toys.classifier(
+        model=model, optimizer=Optimizer("sgd", 0.05), steps=300, eval_every=100, **average
+    )
+    state = jax.jit(states.make_init(experiment))()
+    close(states.evaluated(state), state.params, rtol=0)
+    left = train(experiment, state, 300)
+    kinds = ({x.dtype for x in jax.tree.leaves(tree)} for tree in (left[-1].ema, left[-1].params))
+    assert [*kinds] == [{jnp.dtype("float32")}, {jnp.dtype("bfloat16")}]
+    params = [state.params for state in left]
+    if "ema" in average:
+        wanted = moving_mean(params, 0.999)
+    else:
+        wanted = jax.tree.map(lambda *p: np.mean(np.asarray(p, float), 0), *params)
+    # of parameters near 1, whose last bit is 4e-3; XLA may average them as they were unrounded
+    close(left[-1].ema, wanted, atol=1e-3)
+    rounded = jax.tree.map(lambda a: np.asarray(a, jnp.bfloat16), left[-1].ema)
+    close(states.evaluated(left[-1]), rounded, rtol=0)
+    fit(experiment, tmp_path)
+    arrays = resume.newest(tmp_path, print)[1]
+    close(resume.parameters(left[-1], arrays, "it")[0], rounded, rtol=0)
+
+
+def test_an_average_begins_at_the_parameters_that_a_run_starts_from(tmp_path):
+    fit(toys.classifier(ema=0.9), tmp_path / "first")
+    experiment = toys.classifier(ema=0.99, init_from=str(tmp_path / "first"), seed=1)
+    state, _, step = resume.restore(
+        experiment, tmp_path / "second", meshes.make(), Signals(), print
+    )
+    arrays = resume.best(tmp_path / "first", print)[1]
+    given = checkpoint.flatten(states.evaluated(state))
+    assert step == 0 and all(np.array_equal(given[p], arrays[f"ema/{p}"]) for p in given)
+    left = train(experiment, state, 3)
+    wanted = moving_mean([state.params for state in left], 0.99)
+    close(states.evaluated(left[-1]), wanted, rtol=1e-5, atol=1e-6)
 
 
 def trigger(values: list[float], n: int) -> int | None:

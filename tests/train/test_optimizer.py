@@ -201,16 +201,6 @@ def test_the_mean_of_the_parameters_from_a_step_on():
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_the_mean_is_stored_as_the_parameters_are():
-    model = toys.BatchNormNet(param_dtype=jnp.bfloat16)
-    experiment = toys.classifier(model=model, average_from=3, optimizer=Optimizer("sgd", 0.1))
-    before = jax.eval_shape(states.make_init(experiment))
-    after, _ = jax.eval_shape(make_train_step(experiment), before, toys.batch(experiment))
-    assert jax.tree.map(lambda a: a.dtype, after.ema) == jax.tree.map(
-        lambda a: a.dtype, before.params
-    )
-
-
 def test_averages_that_are_impossible_are_refused():
     for field in ("average_from", "average_after"):
         with pytest.raises(UserError, match=f"--{field}=0 is not possible"):

@@ -56,18 +56,6 @@ def test_accumulation_sees_every_part_once():
     np.testing.assert_array_equal(state["carry"], np.arange(6) * 101)
 
 
-def test_average_of_parameters():
-    experiment = toys.classifier(ema=0.75)
-    step, state = jax.jit(make_train_step(experiment)), start(experiment)
-    by_hand = state.params
-    for i in range(3):
-        state, _ = step(state, toys.batch(experiment, i))
-        by_hand = jax.tree.map(lambda a, p: 0.75 * a + 0.25 * p, by_hand, state.params)
-    close(state.ema, by_hand, rtol=1e-5, atol=1e-7)
-    assert states.evaluated(state) is state.ema
-    assert start(toys.classifier()).ema is None
-
-
 def test_scale_multiplies_the_update():
     experiment = toys.classifier(optimizer=Optimizer("sgd", 0.5))
     step, state, batch = make_train_step(experiment), start(experiment), toys.batch(experiment)
