@@ -1,6 +1,7 @@
 """Convolutional long short-term memory."""
 
 import functools
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,8 @@ class ConvLSTM(Cell):
         forget_bias: initial bias of the forget gate.
         peepholes: whether the gates see the cell state.
     """
+
+    input_axes: ClassVar[tuple[str, ...]] = ("H", "W", "C")
 
     kernel_size: tuple[int, int] = (3, 3)
     forget_bias: float = 1.0

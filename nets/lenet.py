@@ -17,7 +17,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from nets.layers.classifier import logits
 from nets.layers.convolution import Conv
-from nets.layers.image_check import check_head
+from nets.layers.image_check import channels_hint, check_head
 from nets.layers.table_convolution import Table, TableConv, fan_in_uniform
 from nets.types import Activation
 
@@ -283,4 +283,5 @@ def _check_size(model: nn.Module, x: jax.Array, *sizes: int, channels: int | str
     if not size_fits or channels not in ("C", x.shape[3]):
         raise ValueError(
             f"{type(model).__name__} takes images {' or '.join(valid)}, not {list(x.shape)}"
+            f"{channels_hint(x.shape)}"
         )

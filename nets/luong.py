@@ -86,11 +86,11 @@ class Luong(nn.Module):
         check_choice("Luong.score", self.score, Score)
         check_choice("Luong.look", self.look, Look)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        features = self.cell.output_features
         layers = {"cell": self.cell, "layers": self.layers, "dropout": self.dropout}
+        self.encoder, self.decoder = Recurrent(**layers, **dtypes), Recurrent(**layers, **dtypes)
+        features = self.cell.output_features
         self.source = nn.Embed(self.vocab_size, self.embedding, **dtypes)
         self.target = nn.Embed(self.num_classes, self.embedding, **dtypes)
-        self.encoder, self.decoder = Recurrent(**layers, **dtypes), Recurrent(**layers, **dtypes)
         if self.score in ("dot", "scaled_dot"):
             score = Dot(scaled=self.score == "scaled_dot", dtype=self.dtype)
         else:

@@ -24,7 +24,7 @@ RULE = {
     "nets/tasks": TASK | {"nets.<family>"},
     "nets/data": DATA,
     "nets/train": TASK | DATA | ENGINE,
-    "nets/interop": {"numpy", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
+    "nets/interop": {"numpy", "flax", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
     | FOREIGN,
     "experiments": {"jax", "flax", "nets.<family>", "nets.data", "nets.tasks", "nets.train"},
 }

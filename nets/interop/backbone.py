@@ -14,8 +14,15 @@ def with_backbone(variables: Mapping[str, Any], backbone: Mapping[str, Any]) -> 
         backbone: of its backbone alone, as from `nets.interop.torch.images_from_torch`.
 
     Raises:
+        TypeError: an argument is of another kind, such as one in another's place.
         ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
     """
+    call = "with_backbone(variables, backbone)"
+    tables.check_variables(call, variables)
+    if "backbone" not in variables["params"]:
+        names = ", ".join(list(variables["params"])[:3])
+        raise TypeError(f"{call}: variables must have a module 'backbone', got {names}")
+    tables.check_variables(call, backbone, "backbone")
     held = {kind: tree["backbone"] for kind, tree in variables.items() if "backbone" in tree}
     expected = {name: leaf.shape for name, leaf in tables.flat(held).items()}
     tables.check("these are not the variables of the backbone:", expected, tables.flat(backbone))

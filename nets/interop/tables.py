@@ -9,6 +9,51 @@ Arrays = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int | None, ...]]  # None: any size
 
 
+def check_mapping(call: str, name: str, value: Any) -> None:
+    """Refuses, for this call, an argument that is no mapping, such as one in another's place.
+
+    Raises:
+        TypeError: it is another object.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{call}: {name} must be a mapping, got {kind(value)}")
+
+
+def check_state_dict(call: str, state_dict: Any) -> None:
+    """Refuses, for this call, what does not map names to tensors or arrays.
+
+    Raises:
+        TypeError: it is another object, or maps names to mappings, as the variables of Flax do.
+    """
+    check_mapping(call, "state_dict", state_dict)
+    for name, value in state_dict.items():
+        if isinstance(value, Mapping):
+            raise TypeError(
+                f"{call}: state_dict must map names to tensors or arrays, but {name!r} is a mapping"
+            )
+
+
+def check_variables(call: str, variables: Any, name: str = "variables") -> None:
+    """Refuses, for this call, what are not variables of a Flax module.
+
+    Raises:
+        TypeError: they are another object, or have no collection "params".
+    """
+    check_mapping(call, name, variables)
+    if "params" not in variables:
+        given = ", ".join(map(str, list(variables)[:3])) or "nothing"
+        raise TypeError(
+            f'{call}: {name} must have a collection "params", as those of init, got {given}'
+        )
+
+
+def kind(value: Any) -> str:
+    """What an argument of another kind is, for a message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"an object of type {type(value).__name__}"
+
+
 def check(heading: str, expected: Shapes, found: Arrays) -> None:
     """Raises ValueError with a table of the names whose shapes are not as expected."""
     table = [("name", "expected", "found")]

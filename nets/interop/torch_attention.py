@@ -29,8 +29,13 @@ def attention_from_torch(
         Kernel, and bias where there is one, of "query", "key", "value" and "out".
 
     Raises:
+        TypeError: an argument is of another kind, such as one in another's place.
         ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
     """
+    call = "attention_from_torch(state_dict, features)"
+    tables.check_state_dict(call, state_dict)
+    if not isinstance(features, int):
+        raise TypeError(f"{call}: features must be an int, got {tables.kind(features)}")
     found = {
         name.removeprefix(prefix): tables.array(tensor)
         for name, tensor in state_dict.items()
@@ -77,8 +82,10 @@ def attention_to_torch(params: Mapping[str, Any], *, prefix: str = "") -> Arrays
         as the queries.
 
     Raises:
+        TypeError: params are no mapping.
         ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
     """
+    tables.check_mapping("attention_to_torch(params)", "params", params)
     found = {name: tables.array(a) for name, a in tables.flat(params).items()}
     features, width = _size(found.get("out/kernel"), 1), _size(found.get("key/kernel"), 0)
     use_bias = "out/bias" in found

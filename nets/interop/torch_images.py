@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax import linen as nn
 
 from nets.errors import UserError
 from nets.interop import tables
@@ -26,7 +27,11 @@ _LEAVES = {
 
 
 def images_from_torch(
-    state_dict: Mapping[str, Any], model: Any, variables: Mapping, *, ignore: Sequence[str] = ()
+    state_dict: Mapping[str, Any],
+    model: nn.Module,
+    variables: Mapping,
+    *,
+    ignore: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Variables with which `model` computes what torchvision's module does in evaluation.
 
@@ -50,8 +55,15 @@ def images_from_torch(
             for one with num_classes=0, or "aux1.".
 
     Raises:
+        TypeError: an argument is of another kind, such as one in another's place.
         ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
     """
+    call = "images_from_torch(state_dict, model, variables)"
+    tables.check_state_dict(call, state_dict)
+    _check_model(call, model)
+    tables.check_variables(call, variables)
+    if isinstance(ignore, str):
+        raise TypeError(f"{call}: ignore must be a sequence such as ({ignore!r},), got {ignore!r}")
     found = {
         _today(name): tables.array(tensor)
         for name, tensor in state_dict.items()
@@ -70,7 +82,7 @@ def images_from_torch(
     )
 
 
-def images_to_torch(variables: Mapping, model: Any) -> Arrays:
+def images_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
     """The state dict with which torchvision's module computes the same: `images_from_torch` back.
 
     Without num_batches_tracked, which torch's `load_state_dict` does not need for evaluation.
@@ -81,7 +93,13 @@ def images_to_torch(variables: Mapping, model: Any) -> Arrays:
 
     Returns:
         Copies, of the same types, by torch's names.
+
+    Raises:
+        TypeError: an argument is of another kind, such as one in another's place.
     """
+    call = "images_to_torch(variables, model)"
+    tables.check_variables(call, variables)
+    _check_model(call, model)
     flattened = getattr(model, "flattened", {})
     return {
         _torch_name(path): _to_torch(path, tables.array(leaf), flattened)
@@ -120,6 +138,12 @@ def read(path: str | Path) -> Arrays:
     except Exception as error:  # zip and safetensors have errors of their own
         line, *_ = f"{type(error).__name__}: {error}".splitlines()
         raise UserError(f"{path} cannot be read ({line}).") from error
+
+
+def _check_model(call: str, model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        given = tables.kind(model)
+        raise TypeError(f"{call}: model must be a network such as ResNet(...), got {given}")
 
 
 def _torch_name(path: str) -> str:

@@ -12,6 +12,7 @@ from nets.gru import GRU
 from nets.interop import tables
 from nets.interop.tables import Arrays, Shapes
 from nets.layers.cell import Cell
+from nets.layers.recurrent_check import check_cell
 from nets.lstm import LSTM
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}
@@ -49,9 +50,11 @@ def recurrent_from_torch(
         The cell's weights by layer: "layer_0", "layer_0_reverse", "layer_1" and so on.
 
     Raises:
+        TypeError: an argument is of another kind, such as one in another's place.
         ValueError: torch has no such cell; or names are missing or unexpected, or shapes wrong: a
             table of all of them.
     """
+    tables.check_state_dict("recurrent_from_torch(state_dict, cell)", state_dict)
     _refuse_unknown(cell)
     found = {
         name.removeprefix(prefix): tables.array(tensor)
@@ -97,9 +100,11 @@ def recurrent_to_torch(
         Copies, of the same types, by torch's names.
 
     Raises:
+        TypeError: an argument is of another kind, such as one in another's place.
         ValueError: torch has no such cell; or names are missing or unexpected, or shapes wrong: a
             table of all of them; or with bias=False there are biases.
     """
+    tables.check_mapping("recurrent_to_torch(params, cell)", "params", params)
     _refuse_unknown(cell)
     found = {name: tables.array(a) for name, a in tables.flat(params).items()}
     first = found.get("layer_0/kernel")
@@ -192,7 +197,8 @@ def _projected(cell: Cell) -> bool:
 
 
 def _refuse_unknown(cell: Cell) -> None:
-    """Raises ValueError for a cell that torch has no module of."""
+    """Raises TypeError for what is no cell, ValueError for one that torch has no module of."""
+    check_cell(cell)
     kind = type(cell).__name__
     if type(cell) not in _GATES:
         raise ValueError(f"torch has no {kind}: Elman, LSTM and GRU are valid")

@@ -1,7 +1,7 @@
 """Recurrent cells: what they have in common, and what they are made of."""
 
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,13 @@ class Cell(nn.Module):
     the batch apart defines `combine` instead of `update`; such a cell can be scanned fused
     (`nets.layers.scan.fused_scan`). Weights whose name begins with "recurrent_kernel" are those
     that the layer's `recurrent_dropout` acts on.
+
+    Attributes:
+        features: number of units.
+        input_axes: names of the axes of one step's input, after the batch's.
     """
+
+    input_axes: ClassVar[tuple[str, ...]] = ("D",)
 
     features: int
 

@@ -70,6 +70,10 @@ class Recurrent(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
+    def __post_init__(self):
+        checks.check_cell(self.cell)
+        super().__post_init__()
+
     @nn.compact
     def __call__(
         self,
@@ -94,18 +98,22 @@ class Recurrent(nn.Module):
             stages: whether the outputs of all layers, a tuple, are returned as a third result.
 
         Raises:
+            TypeError: x is no array.
             ValueError: a field is out of its range or does not go with another (merge="none" with
-                several layers), the backend cannot run the cell, lengths are not integers from 0
-                to T (the range of traced ones, as inside `jax.jit`, is not looked at), the carry
-                is of another depth, or zoneout of another length than the cell's carry.
+                several layers), the backend cannot run the cell, x, lengths or reset have another
+                shape, lengths are not integers from 0 to T (the range of traced ones, as inside
+                `jax.jit`, is not looked at), the carry is of another depth, or zoneout of another
+                length than the cell's carry.
         """
         checks.check_fields(self)
+        checks.check_inputs(self.cell, x, "B, T")
         batch, length = x.shape[:2]
         if carry is None:
             carry = self.initial_carry((batch, *x.shape[2:]))
         checks.check_carry(carry, self.layers, self._carried_directions)
         if reset is not None:
             reset = jnp.asarray(reset)
+            checks.check_reset(reset, batch, length)
             if reset.ndim == 1 and not (
                 self.bidirectional or self.reverse
             ):  # nothing is left for each step to do
@@ -116,7 +124,8 @@ class Recurrent(nn.Module):
         time_major = lambda a: None if a is None else a.swapaxes(0, 1)  # noqa: E731
         valid, x, reset = None, time_major(x), time_major(reset)
         if lengths is not None:
-            checks.check_lengths(lengths, length)
+            lengths = jnp.asarray(lengths)
+            checks.check_lengths(lengths, batch, length)
             valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
             x = jnp.where(_rows(valid, x), x, 0)  # NaN times a gradient of zero is NaN
             reset = None if reset is None else reset & valid.at[0].set(True)
@@ -148,8 +157,11 @@ class Recurrent(nn.Module):
         """One step over x [B, D], for streams: the next carry and the output, as in evaluation.
 
         Raises:
-            ValueError: the layer reads from the end, so that a step needs those after it.
+            TypeError: x is no array.
+            ValueError: x is not [B, D], or the layer reads from the end, so that a step needs those
+                after it.
         """
+        checks.check_inputs(self.cell, x, "B")
         if self.bidirectional or self.reverse:
             kind = "bidirectional" if self.bidirectional else "reversed"
             raise ValueError(f"a {kind} layer has no streaming form")

@@ -7,10 +7,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nets.layers.cell import Cell
 from nets.layers.check import check_choice, check_probability
 
 Merge = Literal["concat", "sum", "average", "none"]
 Backend = Literal["auto", "scan", "fused", "cudnn"]
+
+
+def check_cell(cell: Any) -> None:
+    """Refuses what is not an instance of a recurrent cell.
+
+    Raises:
+        TypeError: it is a number of units, a class or another object.
+    """
+    if isinstance(cell, Cell):
+        return
+    if isinstance(cell, type):
+        example = f"; write {cell.__name__}(64)" if issubclass(cell, Cell) else ""
+        given = f"the class {cell.__name__}{example}"
+    elif isinstance(cell, int):
+        given = f"{cell}; write LSTM({cell})"
+    else:
+        given = f"an object of type {type(cell).__name__}"
+    raise TypeError(f"cell must be a recurrent cell such as LSTM(64), got {given}")
 
 
 def check_fields(layer: Any) -> None:
@@ -64,12 +83,42 @@ def check_carry(carry: Sequence, layers: int, directions: int) -> None:
         )
 
 
-def check_lengths(lengths: jax.Array, steps: int) -> None:
-    """Refuses lengths [B] that are not integers from 0 to `steps`.
+def check_inputs(cell: Cell, x: Any, axes: str) -> None:
+    """Refuses inputs that have not these axes, such as "B, T", and then those of the cell.
 
     Raises:
-        ValueError: they are of another type or, where they are not traced, out of that range.
+        TypeError: x is no array.
+        ValueError: x has more axes or fewer.
     """
+    axes = ", ".join([axes, *cell.input_axes])
+    if not isinstance(x, jax.Array | np.ndarray):
+        raise TypeError(f"x must be an array [{axes}], got an object of type {type(x).__name__}")
+    if x.ndim != axes.count(",") + 1:
+        raise ValueError(f"x must be [{axes}], got {x.dtype} of shape {list(x.shape)}")
+
+
+def check_reset(reset: jax.Array, batch: int, steps: int) -> None:
+    """Refuses a mask of rows that is neither [B] nor [B, T].
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    if reset.shape not in ((batch,), (batch, steps)):
+        raise ValueError(
+            f"reset must be [B] = [{batch}] or [B, T] = [{batch}, {steps}], "
+            f"got shape {list(reset.shape)}"
+        )
+
+
+def check_lengths(lengths: jax.Array, batch: int, steps: int) -> None:
+    """Refuses lengths that are not [B] integers from 0 to `steps`.
+
+    Raises:
+        ValueError: they have another shape or type or, where they are not traced, are out of that
+            range.
+    """
+    if lengths.shape != (batch,):
+        raise ValueError(f"lengths must be [B] = [{batch}], got shape {list(lengths.shape)}")
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise ValueError(f"lengths are {lengths.dtype}; integers are valid")
     if isinstance(lengths, jax.core.Tracer):

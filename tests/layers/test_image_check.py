@@ -19,7 +19,8 @@ from nets.mobilenet import MobileNetV1, MobileNetV2
 from nets.mobilenet_v3 import MobileNetV3
 from nets.nasnet import NASNetMobile
 from nets.nin import NiN
-from nets.resnet_cifar import CifarResNet, WideResNet
+from nets.resnet import ResNet
+from nets.resnet_cifar import CifarResNet, QuickResNet, WideResNet
 from nets.vgg import VGG
 from nets.zfnet import ZFNet
 
@@ -29,10 +30,46 @@ DROPPING = (
 )  # fmt: skip
 
 
-def refused(model, side, message):
-    x = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
+def refused(model, size, message):
+    shape = (1, size, size, 1) if isinstance(size, int) else size
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), x)
+
+
+LAST = r"\[{}\]: channels come last, and these look like channels first; x.transpose"
+FAMILIES = {
+    **{type(net()).__name__: net(num_classes=2) for net in DROPPING if net is not MLP},
+    "ZipNet": ZipNet(2),
+    "Connected": Connected("shared", num_classes=2),
+    "FractalNet": FractalNet(num_classes=2),
+    "GoogLeNet 2014": GoogLeNet(num_classes=2, version="2014"),
+    "CifarResNet": CifarResNet(num_classes=2),
+    "QuickResNet": QuickResNet(num_classes=2),
+    "ResNet": ResNet((1, 1, 1, 1), num_classes=2),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_images_with_channels_first(name):
+    for channels, side in ((3, 224), (1, 28), (3, 32), (1, 16)):
+        shape = (2, channels, side, side)
+        refused(FAMILIES[name], shape, LAST.format(", ".join(map(str, shape))))
+
+
+def test_flat_images_of_many_channels():
+    def accepted(shape):
+        x = jax.ShapeDtypeStruct(shape, jnp.float32)
+        jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), x)
+
+    model = FAMILIES["ResNet"]
+    accepted((2, 3, 64, 200))  # three lines of a line scanner, 200 bands
+    accepted((2, 1, 128, 9))  # a signal of 128 steps
+    accepted((2, 3, 3, 512))
+    accepted((2, 8, 8, 8))
+    refused(FAMILIES["VGG"], (2, 3, 240, 320), LAST.format("2, 3, 240, 320"))  # too small as it is
+    refused(FAMILIES["VGG"], (2, 16, 64, 64), r"(?m)not \[2, 16, 64, 64\]$")  # only too small
+    refused(FAMILIES["VGG"], (2, 28, 28, 1), r"(?m)not \[2, 28, 28, 1\]$")
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])

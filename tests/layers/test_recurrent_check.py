@@ -1,17 +1,23 @@
 """What a recurrent layer refuses, in one line that says what is valid."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from nets.char_lm import CharLM
+from nets.conv_lstm import ConvLSTM
 from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
+from nets.luong import Luong
+from nets.seq2seq import Bahdanau
+from nets.sequence import ManyToMany
 from tests.layers.accumulator import Accumulator
 
 BATCH, TIME, INPUTS, UNITS = 5, 6, 3, 2
@@ -62,6 +68,63 @@ def test_fields(model, message):
         init(model, "__call__", X)
 
 
+@pytest.mark.parametrize(
+    ("cell", "given"),
+    [
+        (64, r"64; write LSTM\(64\)"),
+        (LSTM, r"the class LSTM; write LSTM\(64\)"),
+        (nn.LSTMCell, "the class LSTMCell"),
+        (nn.LSTMCell(64), "an object of type LSTMCell"),
+        (functools.partial(LSTM, 64), "an object of type partial"),
+    ],
+)
+def test_what_is_no_cell(cell, given):
+    message = rf"(?m)^cell must be a recurrent cell such as LSTM\(64\), got {given}$"
+    with pytest.raises(TypeError, match=message):
+        Recurrent(cell)
+    ids = jnp.zeros((2, 3), int)
+    with pytest.raises(TypeError, match=message):
+        init(ManyToMany(5, cell), "__call__", X, train=False)
+    with pytest.raises(TypeError, match=message):
+        init(CharLM(5, cell), "__call__", ids, train=False)
+    for model in (Luong(5, 5, cell), Bahdanau(5, 5, cell)):
+        with pytest.raises(TypeError, match=message):
+            init(model, "__call__", ids, ids, train=False)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shape", "axes"),
+    [
+        (GRU(UNITS), (BATCH, TIME), "B, T, D"),
+        (GRU(UNITS), (TIME,), "B, T, D"),
+        (GRU(UNITS), (BATCH, TIME, 4, INPUTS), "B, T, D"),
+        (ConvLSTM(UNITS), (BATCH, TIME, INPUTS), "B, T, H, W, C"),
+    ],
+)
+def test_inputs_of_other_axes(cell, shape, axes):
+    given = ", ".join(map(str, shape))
+    with pytest.raises(
+        ValueError, match=rf"(?m)^x must be \[{axes}\], got float32 of .* \[{given}\]$"
+    ):
+        init(Recurrent(cell), "__call__", jnp.zeros(shape))
+
+
+def test_inputs_of_a_step():
+    model = Recurrent(GRU(UNITS))
+    carry = model.initial_carry((BATCH, INPUTS))
+    with pytest.raises(
+        ValueError, match=r"(?m)^x must be \[B, D\], got float32 of shape \[5, 6, 3\]$"
+    ):
+        init(model, "step", carry, X)
+    with pytest.raises(ValueError, match=r"(?m)^x must be \[B, D\], got float32 of shape \[3\]$"):
+        init(model, "step", carry, X[0, 0])
+    with pytest.raises(TypeError, match=r"(?m)^x must be an array \[B, D\], got .* of type tuple$"):
+        init(model, "step", X[:, 0], carry)  # in the other order
+    with pytest.raises(ValueError, match=r"^x must be \[B, H, W, C\], got"):
+        images = Recurrent(ConvLSTM(UNITS))
+        init(images, "step", images.initial_carry((BATCH, 4, 4, 1)), jnp.zeros((4, 4, 1)))
+
+
 def test_no_stream_in_both_directions():
     both = Recurrent(Elman(UNITS), bidirectional=True)
     behind = Recurrent(Elman(UNITS), reverse=True)
@@ -78,6 +141,21 @@ def test_lengths():
     for kind in ("float32", "bool"):
         with pytest.raises(ValueError, match=f"lengths are {kind}; integers are valid"):
             init(model, "__call__", X, lengths=np.ones(BATCH, kind))
+
+
+@pytest.mark.parametrize("shape", [(1,), (BATCH + 1,), (), (BATCH, 1), (BATCH, TIME)])
+def test_lengths_of_another_shape(shape):
+    message = rf"(?m)^lengths must be \[B\] = \[5\], got shape {re.escape(str(list(shape)))}$"
+    with pytest.raises(ValueError, match=message):
+        init(Recurrent(GRU(UNITS)), "__call__", X, lengths=jnp.ones(shape, int))
+
+
+@pytest.mark.parametrize("shape", [(1,), (TIME,), (1, TIME), (BATCH, TIME, 1)])
+def test_reset_of_another_shape(shape):
+    given = re.escape(str(list(shape)))
+    message = rf"(?m)^reset must be \[B\] = \[5\] or \[B, T\] = \[5, 6\], got shape {given}$"
+    with pytest.raises(ValueError, match=message):
+        init(Recurrent(GRU(UNITS)), "__call__", X, reset=jnp.ones(shape, bool))
 
 
 @pytest.mark.parametrize(
