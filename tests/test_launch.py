@@ -80,6 +80,17 @@ def test_show_tells_the_same_as_json(tmp_path):
     assert "61,706" in text and "416,520" in text
 
 
+def test_a_warm_up_longer_than_the_run_is_told(tmp_path):
+    short = ("--steps=15", "--optimizer.warmup_steps=60", "--optimizer.schedule=constant")
+    out, _ = launch(*SMALL, *short, "--workdir=run", cwd=tmp_path)
+    assert "warmup_steps=60 is above --steps=15: the learning rate only rises, to 25% of" in out
+    rates = [r["learning_rate"] for r in metrics.read(tmp_path / "run" / "metrics.jsonl")
+             if r["split"] == "train"]  # fmt: skip
+    assert max(rates) < 0.25 * 0.002
+    out, _ = launch(*SMALL, "--steps=5", "--workdir=enough", cwd=tmp_path)
+    assert "only rises" not in out
+
+
 def test_another_vocabulary_is_refused(room, tmp_path, capsys):
     """Of the same size: without a word, its ids would be taken for those of the run."""
     other = tmp_path / "other.txt"

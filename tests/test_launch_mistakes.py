@@ -21,10 +21,6 @@ from tests.launching import launch, main
         (["--experiment=mlp_digits", "--steps=many"], "'many' is not an integer"),
         (["--experiment=mlp_digits", "--steps=-5"], "--steps=-5 is not possible"),
         (["--experiment=mlp_digits", "--steps", "0"], "--steps=0 is not possible"),
-        (
-            ["--experiment=lenet5_digits", "--steps=60"],
-            "--optimizer.warmup_steps=100 must be at most --steps=60",
-        ),
         (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
         (["--experiment=mlp_digits", "--data.batch_size=5000"], "has 1257 training images"),
         (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),

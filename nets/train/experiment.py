@@ -117,11 +117,6 @@ class Experiment:
         for name in ("steps", "eval_every", "save_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name}={getattr(self, name)} is not possible; 1 is the least.")
-        if (warmup := self.optimizer.warmup_steps) > self.steps:
-            raise UserError(
-                f"--optimizer.warmup_steps={warmup} must be at most --steps={self.steps}: the "
-                "learning rate would not reach its peak."
-            )
         if self.patience is not None and self.patience < 1:
             raise UserError(f"--patience={self.patience} is not possible; 1 is the least, or none.")
         if self.ema is not None and not 0 < self.ema < 1:
