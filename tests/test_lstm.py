@@ -5,6 +5,7 @@ import pytest
 
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
+from tests.layers.checks import equations
 
 BATCH, TIME, INPUTS, UNITS = 3, 6, 5, 4
 X = np.random.default_rng(1).normal(size=(BATCH, TIME, INPUTS))
@@ -49,10 +50,10 @@ def test_input_matmul_is_outside_the_scan():
     """The recurrent matmul is inside: TIME times, beside one for the input."""
     model = Recurrent(LSTM(UNITS), backend="scan")
     params = model.init(jax.random.key(0), X)
-    jaxpr = jax.make_jaxpr(model.apply)(params, X).jaxpr
-    loop = next(e for e in jaxpr.eqns if e.primitive.name == "scan")
+    found = list(equations(jax.make_jaxpr(model.apply)(params, X).jaxpr))
+    loop = next(e for e in found if e.primitive.name == "scan")
     inside = [e.primitive.name for e in loop.params["jaxpr"].jaxpr.eqns]
-    outside = [e.primitive.name for e in jaxpr.eqns]
+    outside = [e.primitive.name for e in found]
     assert inside.count("dot_general") == outside.count("dot_general") == 1
 
 
@@ -64,6 +65,7 @@ def test_what_the_gradient_keeps(coupled, gates):
     params = model.init(jax.random.key(0), X)
     loss = lambda params, x: model.apply(params, x)[0].sum()  # noqa: E731
     jaxpr = jax.make_jaxpr(jax.grad(loss, argnums=(0, 1)))(params, X).jaxpr
-    results = [[v.aval for v in e.outvars] for e in jaxpr.eqns if e.primitive.name == "scan"]
+    scans = [e for e in equations(jaxpr) if e.primitive.name == "scan"]
+    results = [[v.aval for v in e.outvars] for e in scans]
     sizes = [sum(a.size for a in found if a.shape[:1] == (TIME,)) for found in results]
     assert sizes == [TIME * BATCH * UNITS * n for n in (gates + 4, gates)]

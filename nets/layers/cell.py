@@ -24,7 +24,8 @@ class Cell(nn.Module):
     A cell whose step is one matmul with its output h and then arithmetic that keeps the rows of
     the batch apart defines `combine` instead of `update`; such a cell can be scanned fused
     (`nets.layers.scan.fused_scan`). Weights whose name begins with "recurrent_kernel" are those
-    that the layer's `recurrent_dropout` acts on.
+    that the layer's `recurrent_dropout` acts on. Fields must be hashable: they are part of what a
+    layer's scan is compiled for.
 
     Attributes:
         features: number of units.

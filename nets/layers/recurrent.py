@@ -1,6 +1,5 @@
 """Recurrent layers: one module that runs any cell over a sequence, and all that goes with it."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jax import lax
 from jax.typing import DTypeLike
 
-from nets.layers import cudnn, scan
+from nets.layers import cudnn
 from nets.layers import recurrent_check as checks
 from nets.layers.cell import Cell
 from nets.layers.recurrent_check import Backend, Merge
+from nets.layers.recurrent_scan import Layer, expand, scan_layer
 
 
 class Recurrent(nn.Module):
@@ -117,7 +116,7 @@ class Recurrent(nn.Module):
             if reset.ndim == 1 and not (
                 self.bidirectional or self.reverse
             ):  # nothing is left for each step to do
-                carry = jax.tree.map(lambda a: jnp.where(_rows(reset, a), 0, a), carry)
+                carry = jax.tree.map(lambda a: jnp.where(expand(reset, a), 0, a), carry)
                 reset = None
             elif reset.ndim == 1:
                 reset = jnp.zeros((batch, length), bool).at[:, 0].set(reset)
@@ -127,7 +126,7 @@ class Recurrent(nn.Module):
             lengths = jnp.asarray(lengths)
             checks.check_lengths(lengths, batch, length)
             valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
-            x = jnp.where(_rows(valid, x), x, 0)  # NaN times a gradient of zero is NaN
+            x = jnp.where(expand(valid, x), x, 0)  # NaN times a gradient of zero is NaN
             reset = None if reset is None else reset & valid.at[0].set(True)
         after, outputs = [], []
         for i, before in zip(range(self.layers), carry, strict=True):
@@ -204,7 +203,7 @@ class Recurrent(nn.Module):
         elif reset is None:
             after = None
         else:
-            carry = jax.tree.map(lambda a: jnp.where(_rows(reset[0], a), 0, a), carry)
+            carry = jax.tree.map(lambda a: jnp.where(expand(reset[0], a), 0, a), carry)
             after = jnp.concatenate([reset[1:], jnp.zeros_like(reset[:1])])
         carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
         x = x.astype(self.dtype)
@@ -212,8 +211,7 @@ class Recurrent(nn.Module):
             c, h, ys = cudnn.lstm(weights, *carry, x, valid)
             last = type(carry)(c, h)
         else:
-            project = functools.partial(cell.project, weights)
-            last, ys = self._run(cell, weights, x, carry, valid, after, train, project)
+            last, ys = self._run(cell, weights, x, carry, valid, after, train)
         return jnp.flip(ys, 0) if backward else ys, last
 
     def _ahead(self, name, x, valid, reset, train):
@@ -230,17 +228,14 @@ class Recurrent(nn.Module):
         after = None if reset is None else rows(reset).at[-1].set(False)
         carry = cell.initial_carry((length * batch, *x.shape[2:]), self.param_dtype)
         xw = rows(cell.project(weights, x.astype(self.dtype)))
-        given = lambda xw: xw  # noqa: E731
-        last, _ = self._run(cell, weights, xw, carry, jnp.asarray(seen), after, train, given)
+        seen = jnp.asarray(seen)
+        last, _ = self._run(cell, weights, xw, carry, seen, after, train, projected=True)
         ys = cell.output(weights, last).astype(self.dtype)
         ys = ys.reshape(length, batch, *ys.shape[1:])
-        return ys if valid is None else jnp.where(_rows(valid, ys), ys, 0)
+        return ys if valid is None else jnp.where(expand(valid, ys), ys, 0)
 
-    def _run(self, cell, weights, x, carry, valid, after, train, project):
-        """Scans x [T, B, ...]; rows where `after` [T, B] begin from zeros in the step after.
-
-        `project` belongs to what a chunk computes again: its result is the largest of all.
-        """
+    def _run(self, cell, weights, x, carry, valid, after, train, projected=False):
+        """Scans x [T, B, ...]; rows where `after` [T, B] begin from zeros in the step after."""
         checks.check_zoneout(self.zoneout, cell, carry)
         kept = None
         if self.zoneout and train:
@@ -249,32 +244,15 @@ class Recurrent(nn.Module):
                 jax.random.bernoulli(key, p, (len(x), *a.shape))
                 for key, p, a in zip(keys, self.zoneout, carry, strict=True)
             )
-        end = functools.partial(_end_of_step, cell, self.zoneout, self.dtype)
-        masks = (valid, after, kept)
-        if checks.backend(self, after is not None) == "fused":
-            outside = ("kernel", "bias", "recurrent_kernel")
-            local = {k: a for k, a in weights.items() if k not in outside}
-            recurrent = weights["recurrent_kernel"]
-
-            def combine(local, carry, z, x, mask):
-                return end(local, mask, carry, cell.combine(local, carry, z, x))
-
-            def run(carry, xs):
-                x, masks = xs
-                return scan.fused_scan(combine, recurrent, local, carry, project(x), masks)
-        else:
-
-            def run(carry, xs):
-                def step(carry, inputs):
-                    x, mask = inputs
-                    return end(weights, mask, carry, cell.update(weights, carry, x))
-
-                x, masks = xs
-                return lax.scan(step, carry, (project(x), masks))
-
-        if self.chunk is None:
-            return run(carry, (x, masks))
-        return scan.chunked(run, carry, (x, masks), self.chunk)
+        layer = Layer(
+            cell.clone(name=None),  # layers of one size share what is compiled
+            tuple(self.zoneout),
+            jnp.dtype(self.dtype),
+            checks.backend(self, after is not None) == "fused",
+            projected,
+            self.chunk,
+        )
+        return scan_layer(layer, weights, x, carry, (valid, after, kept))
 
     @nn.nowrap
     def refusals(self, resets: bool = False) -> dict[str, str | None]:
@@ -291,25 +269,3 @@ class Recurrent(nn.Module):
         if self.merge == "concat":
             return jnp.concatenate(ys, axis=-1)
         return sum(ys) / (2 if self.merge == "average" else 1)
-
-
-def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
-    """(carry, output) of a step, with what is done to every cell's carry."""
-    valid, after, kept = mask
-    if kept is not None:
-        new = type(new)(*(jnp.where(k, o, n) for k, o, n in zip(kept, old, new, strict=True)))
-    elif zoneout:
-        new = type(new)(*(p * o + (1 - p) * n for p, o, n in zip(zoneout, old, new, strict=True)))
-    new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, old)
-    y = cell.output(weights, new).astype(dtype)
-    if valid is not None:
-        new = jax.tree.map(lambda n, o: jnp.where(_rows(valid, n), n, o), new, old)
-        y = jnp.where(_rows(valid, y), y, 0)
-    if after is not None:
-        new = jax.tree.map(lambda a: jnp.where(_rows(after, a), 0, a), new)
-    return new, y
-
-
-def _rows(mask: jax.Array, a: jax.Array) -> jax.Array:
-    """A mask [B], or [T, B], in the rank of a."""
-    return mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim))

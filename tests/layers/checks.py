@@ -1,7 +1,8 @@
 """What tests of scans over time share."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -20,6 +21,31 @@ def temporary_bytes(function: Callable, *shapes: jax.ShapeDtypeStruct) -> int:
     """What the compiled function needs beside its arguments and results."""
     compiled = jax.jit(function).lower(*shapes).compile()
     return compiled.memory_analysis().temp_size_in_bytes
+
+
+@contextlib.contextmanager
+def compilations() -> Iterator[list[str]]:
+    """The events, one for each program that XLA compiles meanwhile."""
+    seen: list[str] = []
+
+    def listen(event: str, *_, **__) -> None:
+        if "backend_compile" in event:
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield seen
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """The equations of a jaxpr, with those of the jitted functions that it calls in their place."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("jit", "pjit"):
+            yield from equations(equation.params["jaxpr"].jaxpr)
+        else:
+            yield equation
 
 
 def assert_close(got: Any, want: Any, tolerance: float = 1e-12) -> None:

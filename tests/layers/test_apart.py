@@ -5,6 +5,7 @@ import pytest
 
 from nets.layers.apart import apart
 from nets.layers.cell import gates
+from tests.layers.checks import compilations
 
 X = jax.ShapeDtypeStruct((4, 6), "float32")
 
@@ -30,14 +31,8 @@ def test_gates_are_apart_on_a_cpu_alone(platform):
 
 
 def test_gates_are_compiled_once_outside_of_jit():
-    seen = []
-    listen = lambda event, *_, **__: seen.append(event)  # noqa: E731
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with compilations() as first:
         gates(jnp.ones((3, 4)), "ss")
-        assert any("backend_compile" in event for event in seen)
-        seen.clear()
+    with compilations() as again:
         gates(jnp.zeros((3, 4)), "ss")
-        assert not any("backend_compile" in event for event in seen)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+    assert first and not again
