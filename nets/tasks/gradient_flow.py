@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from nets.elman import Elman
 from nets.errors import UserError
 from nets.gru import GRU
 from nets.layers.cell import Cell, gates
@@ -33,6 +34,8 @@ class GradientFlow(Label):
         clip_rate: learning rate of it, plain gradient descent.
         clip_norm: norm at which its gradients are clipped.
         clip_value: absolute value at which their entries are.
+        cell_updates: updates of the comparison of cells.
+        cell_rate: learning rate of it, Adam with gradients clipped at norm 1.
     """
 
     radii: tuple[float, ...] = (0.5, 0.9, 1.0, 1.1, 1.5)
@@ -41,6 +44,8 @@ class GradientFlow(Label):
     clip_rate: float = 30.0
     clip_norm: float = 0.005
     clip_value: float = 5e-5
+    cell_updates: int = 500
+    cell_rate: float = 2e-3
 
     def init(self, model, key, batch):
         params, state = super().init(model, key, batch)
@@ -82,9 +87,40 @@ class GradientFlow(Label):
         )  # fmt: skip
         found: dict[str, View] = {
             "gradient_flow": Panels(f"{kind}: how gradients flow back through time", panels),
+            "cells": self.comparison(model, batches, key),
             "memory": Text(f"{kind}: how far a gradient reaches", table(flows)),
         }
         return found
+
+    def comparison(self, model, batches: list[dict], key: jax.Array) -> Panels:
+        """How gradients flow in three cells of the model's size, each trained alike.
+
+        They learn from all batches but the first, which the gradients and the share of right
+        answers are of.
+        """
+        x = read(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
+        x = x.swapaxes(0, 1)  # [T, B, D]
+        lags = np.arange(len(x))
+        clip = optax.clip_by_global_norm(1.0)
+        before, after = {}, {}
+        for name, cell in compared(model.cell.features, len(x) - 1).items():
+            net = model.clone(cell=cell)
+            params, state = self.init(net, key, batches[0])
+            before[name] = np.asarray(flow(cell, params["recurrent"]["layer_0"], x))
+            optimizer = optax.chain(clip, optax.adam(self.cell_rate))
+            given = (optimizer, batches[1:] or batches, key, self.cell_updates)
+            params, _ = self.descend(net, params, state, *given)
+            _, (_, metrics) = self.loss(net, params, state, batches[0], key, False)
+            right = self.finish(metrics)["accuracy"]
+            trained = flow(cell, params["recurrent"]["layer_0"], x)
+            after[f"{name}, {right:.0%} right"] = np.asarray(trained)
+        axes = "steps back", "norm, relative to the last step", True
+        charts = (
+            Lines("Before training", lags, before, *axes),
+            Lines(f"After {self.cell_updates} updates of Adam", lags, after, *axes),
+        )
+        title = "Gradient of the last output with respect to earlier states, in three cells"
+        return Panels(title, charts, same_scale=True)
 
     def clippings(self, model, batches: list[dict], key: jax.Array) -> dict[str, np.ndarray]:
         """The loss [clip_updates] of plain gradient descent from one start, by kind of clipping."""
@@ -100,24 +136,41 @@ class GradientFlow(Label):
         losses = {}
         for name, clip in clips.items():
             optimizer = optax.chain(clip, optax.sgd(self.clip_rate))
-
-            @jax.jit
-            def update(params, opt_state, batch, optimizer=optimizer):
-                loss = lambda p: self.loss(model, p, state, batch, key, False)[0]  # noqa: E731
-                value, grads = jax.value_and_grad(loss)(params)
-                updates, opt_state = optimizer.update(grads, opt_state)
-                return optax.apply_updates(params, updates), opt_state, value
-
-            at, found = (params, optimizer.init(params)), []
-            for i in range(self.clip_updates):
-                *at, value = update(*at, batches[i % len(batches)])
-                found.append(float(value))
-            losses[name] = np.array(found)
+            given = (optimizer, batches, key, self.clip_updates)
+            _, losses[name] = self.descend(model, params, state, *given)
         return losses
+
+    def descend(
+        self, model, params, state, optimizer, batches: list[dict], key: jax.Array, updates: int
+    ) -> tuple[dict, np.ndarray]:
+        """The parameters after so many updates, a batch each in turn; the loss before each."""
+
+        @jax.jit
+        def update(params, opt_state, batch):
+            loss = lambda p: self.loss(model, p, state, batch, key, False)[0]  # noqa: E731
+            value, grads = jax.value_and_grad(loss)(params)
+            changes, opt_state = optimizer.update(grads, opt_state)
+            return optax.apply_updates(params, changes), opt_state, value
+
+        opt_state, losses = optimizer.init(params), []
+        for i in range(updates):
+            params, opt_state, value = update(params, opt_state, batches[i % len(batches)])
+            losses.append(float(value))
+        return params, np.array(losses)
 
 
 _BINS = 20
 _OUTPUT = "|output|"
+
+
+def compared(features: int, lag: int) -> dict[str, Cell]:
+    """A simple, an LSTM and a GRU cell; the gated ones start at the length of the task."""
+    chrono = max(lag, 2)
+    return {
+        "simple (Elman)": Elman(features),
+        f"LSTM (chrono={chrono})": LSTM(features, chrono=chrono),
+        f"GRU (chrono={chrono})": GRU(features, chrono=chrono),
+    }
 
 
 def drawn_weights(cell: Cell, x: jax.Array, key: jax.Array, radius: float) -> dict:

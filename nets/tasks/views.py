@@ -57,14 +57,17 @@ class Lines(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """Several charts, tables or grids of images in one picture, in rows of `columns`.
+    """Several charts, tables or grids of images in one picture.
 
-    None is one row of all.
+    Attributes:
+        columns: panels in a row; None is one row of all.
+        same_scale: whether all have the vertical axis of the first, to compare heights.
     """
 
     title: str
     panels: tuple["Lines | Images | Matrix", ...]
     columns: int | None = None
+    same_scale: bool = False
 
 
 class Text(NamedTuple):

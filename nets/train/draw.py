@@ -167,7 +167,8 @@ def _panels(figure, view: Panels) -> None:
     figure.set_size_inches(width * columns, height * rows + 0.3)
     figure.suptitle(view.title)
     for i, panel in enumerate(view.panels):
-        ax = figure.add_subplot(rows, columns, i + 1)
+        first = figure.axes[0] if i and view.same_scale else None
+        ax = figure.add_subplot(rows, columns, i + 1, sharey=first)
         if isinstance(panel, Images):
             _grid(ax, panel)
             _title(ax, panel.title)

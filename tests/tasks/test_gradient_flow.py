@@ -107,3 +107,27 @@ def test_a_panel_of_gates_is_of_gates(cell, gated):
     assert all(("gate" in name) == gated for name in levels)
     title = "How far gates are open" if gated else "How large outputs are"
     assert gradient_flow.levels_title(levels) == title
+
+
+def test_three_cells_are_compared_before_and_after_the_same_training():
+    """On a batch that they do not learn from: its targets are wrong, so that none is right."""
+    data = Recall(distance=3, batch_size=32)
+    facts = data.facts()
+    model = ManyToMany(facts["num_classes"], Elman(16), facts["vocab_size"])
+    batches = [data.train(0)[i] for i in range(9)]
+    batches[0]["targets"] = (batches[0]["targets"] + 1) % 8
+    task = dataclasses.replace(GradientFlow(), cell_updates=150, cell_rate=2e-2)
+    found = task.comparison(model, batches, jax.random.key(0))
+    before, after = found.panels
+    assert found.same_scale and before.log and after.log
+    names = ["simple (Elman)", "LSTM (chrono=3)", "GRU (chrono=3)"]
+    assert list(before.curves) == names
+    cells = Elman(16), LSTM(16, chrono=3), GRU(16, chrono=3)
+    assert tuple(gradient_flow.compared(16, 3).values()) == cells
+    assert list(after.curves) == [f"{name}, 0% right" for name in names]
+    x = jax.nn.one_hot(batches[0]["inputs"], facts["vocab_size"]).swapaxes(0, 1)
+    params, _ = task.init(model, jax.random.key(0), batches[0])
+    start = gradient_flow.flow(model.cell, params["recurrent"]["layer_0"], x)
+    np.testing.assert_allclose(before.curves["simple (Elman)"], start, rtol=1e-4)
+    for norms, trained in zip(before.curves.values(), after.curves.values(), strict=True):
+        assert np.abs(trained / norms - 1).max() > 0.1 and trained[0] == norms[0] == 1

@@ -97,6 +97,17 @@ def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
     assert [(a, b) for (a, box), (b, other) in pairs if box.overlaps(other)] == []
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_charts_to_be_compared_have_one_scale(same, tmp_path, figures):
+    low, high = (
+        Lines("t", np.arange(2), {"a": y}, "x", "y", log=True) for y in ([1, 2], [1e-3, 50])
+    )
+    draw.draw(Panels("two", (low, high), same_scale=same), tmp_path / "x.png")
+    left, right = (axes.get_ylim() for axes in figures[0].axes)
+    assert (left == right) == same and right[0] < 1e-3 and right[1] > 50
+    assert (left[0] > 0.1) == (not same)
+
+
 def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
     draw.draw(VIEWS["panels"], tmp_path / "x.png")
     chart, grid = figures[0].axes
