@@ -87,20 +87,21 @@ class GoogLeNet(nn.Module):
         Needs the key `dropout` while training, if there is any.
 
         Raises:
-            ValueError: H or W is below 15 (published: 31, with auxiliary heads 79), or x has other
-                axes; there is no such version; or `num_classes` is None.
+            ValueError: H or W is below 15 (published: 31, and 79 where the auxiliary heads run, in
+                `init` and while training with `stages`), or x has other axes; there is no such
+                version; or `num_classes` is None.
         """
         if self.version not in ("torchvision", "2014"):
             raise ValueError(f"GoogLeNet.version is torchvision or 2014, not {self.version}")
         published = self.version == "2014"
         headed = self.auxiliary and self.num_classes != 0
-        check_images(self, x, (79 if headed else 31) if published else 15)
+        speaking = headed and (self.is_initializing() or (train and stages))
+        check_images(self, x, (79 if speaking else 31) if published else 15)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         norm = None if published else batch_norm(train, **dtypes)
         unit = functools.partial(ConvUnit, norm=norm, conv=he_conv(**dtypes))
         pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
         contrast = local_response_norm if published else lambda x: x
-        speaking = headed and (self.is_initializing() or (train and stages))
         seen = {}
         seen["conv1"] = x = unit(64, (7, 7), strides=2, padding=3, name="conv1")(x)
         seen["pool1"] = x = pool(x)

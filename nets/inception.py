@@ -171,15 +171,15 @@ class InceptionV3(nn.Module):
         Needs the key `dropout` while training, if there is any.
 
         Raises:
-            ValueError: H or W is below 75, with the auxiliary head below 299, or x has other axes;
-                or `num_classes` is None.
+            ValueError: H or W is below 75, or below 299 where the auxiliary head runs (in `init`,
+                and while training with `stages`), or x has other axes; or `num_classes` is None.
         """
         headed = self.auxiliary and self.num_classes != 0
-        check_images(self, x, 299 if headed else 75)
+        speaking = headed and (self.is_initializing() or (train and stages))
+        check_images(self, x, 299 if speaking else 75)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         unit = functools.partial(ConvUnit, norm=batch_norm(train, **dtypes), conv=he_conv(**dtypes))
         valid = functools.partial(unit, padding="VALID")
-        speaking = headed and (self.is_initializing() or (train and stages))
         seen = {}
         seen["Conv2d_1a_3x3"] = x = valid(32, (3, 3), strides=2, name="Conv2d_1a_3x3")(x)
         seen["Conv2d_2a_3x3"] = x = valid(32, (3, 3), name="Conv2d_2a_3x3")(x)

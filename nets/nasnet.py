@@ -129,18 +129,19 @@ class NASNet(nn.Module):
         Needs the key `dropout` while training, if there is any or `drop_path`.
 
         Raises:
-            ValueError: H or W is below 19, with the auxiliary head below 67, or x has other axes;
+            ValueError: H or W is below 19, or below 67 where the auxiliary head runs (in `init`,
+                and while training with `stages`), or x has other axes;
                 96 does not divide `features`; `cells` or `drop_path_steps` is below 1; `drop_path`
                 is not in [0, 1); or `num_classes` is None.
         """
         headed = self.auxiliary and self.num_classes != 0
-        check_images(self, x, 67 if headed else 19)
+        speaking = headed and (self.is_initializing() or (train and stages))
+        check_images(self, x, 67 if speaking else 19)
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         norm = functools.partial(norm, momentum=self.momentum, epsilon=1e-3)
         separable = functools.partial(SeparableConv, use_bias=False, kernel_init=HE, **dtypes)
-        speaking = headed and (self.is_initializing() or (train and stages))
         seen, before, rate = {}, None, self._last_rate(train)
         x = conv(self.stem, (3, 3), 2, "VALID", name="conv0")(x)
         seen["conv0"] = x = norm(name="conv0_bn")(x)

@@ -13,6 +13,7 @@ from test_zoo_early import images, over, size, traced
 from nets.alexnet import AlexNet, AlexNetOriginal
 from nets.googlenet import GoogLeNet, GoogLeNet2014
 from nets.inception import InceptionV3
+from nets.nasnet import NASNet
 from nets.nin import NiN
 from nets.vgg import VGG
 from nets.zfnet import ZFNet
@@ -62,6 +63,33 @@ def test_the_least_size_and_what_is_below(model, least):
         message = rf"{name} takes images .* {least} x {least} pixels, not \[{shape}\]"
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), x)
+
+
+@over(
+    "model, pixels, least",
+    [
+        (GoogLeNet2014(7, auxiliary=True), 79, 31),
+        (InceptionV3(7, auxiliary=True), 299, 75),
+        (NASNet(cells=1, features=96, stem=4, num_classes=7, auxiliary=True), 67, 19),
+    ],
+)
+def test_auxiliary_heads_need_a_size_only_where_they_run(model, pixels, least):
+    """Below it, everything else is computed as by the same network without them."""
+    start = functools.partial(model.init, train=False)
+    variables = jax.eval_shape(start, jax.random.key(0), images(pixels))
+    small, rngs = images(least, least), {"dropout": jax.random.key(1)}
+
+    def program(model, **options):
+        call = functools.partial(model.apply, rngs=rngs, mutable=["batch_stats"], **options)
+        return str(jax.make_jaxpr(call)(variables, small))
+
+    plain = model.clone(auxiliary=False)
+    for options in ({"train": False}, {"train": False, "stages": True}, {"train": True}):
+        assert program(model, **options) == program(plain, **options)
+    with pytest.raises(ValueError, match=f"of at least {pixels} x {pixels} pixels"):
+        program(model, train=True, stages=True)
+    with pytest.raises(ValueError, match=f"of at least {pixels} x {pixels} pixels"):
+        jax.eval_shape(start, jax.random.key(0), small)
 
 
 @over(
