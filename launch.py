@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from nets.cli import catalogue, parse, process
 from nets.errors import UserError
-from nets.train import catalogue, command, process
 
 EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
 
@@ -14,7 +14,7 @@ def main(argv: list[str]) -> int:
     try:
         if argv[1:2] == ["list"]:
             print(catalogue.render(argv[2:], EXPERIMENTS))
-        elif (parsed := command.parse(argv, EXPERIMENTS)) is not None:
+        elif (parsed := parse.parse(argv, EXPERIMENTS)) is not None:
             from nets.train import verbs  # not before it is known that there is something to do
 
             return verbs.run(parsed)

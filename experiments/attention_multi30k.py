@@ -18,7 +18,7 @@ symbol at a time (`--task.beam=1`) 38.43 and 27.82.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.data.parallel import Parallel
+from nets.data.parallel_text import Parallel
 from nets.gru import GRU
 from nets.seq2seq import Bahdanau
 from nets.tasks.translate import Translate

@@ -10,10 +10,10 @@ Measured: 1.887 bits per character (1.308 nats) on files it has never seen; 5 mi
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.char_lm import CharLM
 from nets.data.text import Text
 from nets.gru import GRU
-from nets.tasks.language_model import LanguageModel
+from nets.recurrent_lm import CharLM
+from nets.tasks.next_token import LanguageModel
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 

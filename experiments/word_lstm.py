@@ -14,10 +14,10 @@ Measured: perplexity 66.4 (4.195 nats a word) on text it has never seen; 5 min 2
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.char_lm import CharLM
 from nets.data.text import Text
 from nets.lstm import LSTM
-from nets.tasks.language_model import LanguageModel
+from nets.recurrent_lm import CharLM
+from nets.tasks.next_token import LanguageModel
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 

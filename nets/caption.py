@@ -17,11 +17,11 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.attention import attend, weighted_sum
-from nets.layers.check import check_probability
-from nets.layers.hard_attention import sample_key
+from nets.layers.attention_hard import sample_key
+from nets.layers.attention_scores import Additive
+from nets.layers.checks import check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
-from nets.layers.scores import Additive
 from nets.lstm import LSTM, LSTMCarry
 from nets.sequence import output, shifted
 

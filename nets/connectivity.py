@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classifier import logits
-from nets.layers.convolution import Conv
-from nets.layers.image_check import check_images
-from nets.layers.local import LocallyConnected
-from nets.layers.window import each, explicit_pads, output_size
+from nets.layers.classification_head import logits
+from nets.layers.conv import Conv
+from nets.layers.conv_local import LocallyConnected
+from nets.layers.conv_windows import each, explicit_pads, output_size
+from nets.layers.image_checks import check_images
 
 CONNECTIONS = ("full", "local", "shared")
 

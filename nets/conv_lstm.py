@@ -9,8 +9,8 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
-from nets.layers.cell import Cell, glorot_gates, orthogonal_gates, with_bias
-from nets.layers.convolution_forms import layout
+from nets.layers.conv_cpu import layout
+from nets.layers.recurrent_cell import Cell, glorot_gates, orthogonal_gates, with_bias
 from nets.lstm import LSTM, LSTMCarry
 
 

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.adaptive_pooling import adaptive_average
-from nets.layers.classifier import logits
-from nets.layers.convolution import HE, Conv
-from nets.layers.image_check import check_images
-from nets.layers.normalisation import BatchNorm, local_response_norm
+from nets.layers.classification_head import logits
+from nets.layers.conv import HE, Conv
+from nets.layers.conv_windows import Padding
+from nets.layers.image_checks import check_images
+from nets.layers.norm import BatchNorm, local_response_norm
 from nets.layers.pooling import average_pool, global_average, max_pool
-from nets.layers.window import Padding
+from nets.layers.pooling_adaptive import adaptive_average
 
 INCEPTIONS = {
     "inception3a": (64, 96, 128, 16, 32, 32),
@@ -147,7 +147,7 @@ class ConvUnit(nn.Module):
         features: number of output channels F.
         window: size of the kernel.
         strides: step between neighbouring outputs.
-        padding: as in `nets.layers.convolution.Conv`.
+        padding: as in `nets.layers.conv.Conv`.
         conv: what makes the convolution.
         norm: what makes the normalisation, if there is any.
     """

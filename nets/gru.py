@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.cell import (
+from nets.layers.checks import check_choice
+from nets.layers.recurrent_cell import (
     Cell,
     chrono_bias,
     gates,
@@ -19,7 +20,6 @@ from nets.layers.cell import (
     tanh,
     with_bias,
 )
-from nets.layers.check import check_choice
 
 UpdateGate = Literal["keep", "replace"]
 Reset = Literal["after", "before"]

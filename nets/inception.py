@@ -14,8 +14,8 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.googlenet import ConvUnit, batch_norm, he_conv
-from nets.layers.classifier import logits
-from nets.layers.image_check import check_images
+from nets.layers.classification_head import logits
+from nets.layers.image_checks import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
 
 

@@ -15,10 +15,10 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.layers.classifier import logits
-from nets.layers.convolution import Conv
-from nets.layers.image_check import channels_hint, check_head
-from nets.layers.table_convolution import Table, TableConv, fan_in_uniform
+from nets.layers.classification_head import logits
+from nets.layers.conv import Conv
+from nets.layers.conv_table import Table, TableConv, fan_in_uniform
+from nets.layers.image_checks import channels_hint, check_head
 from nets.types import Activation
 
 C3_TABLE: Table = (

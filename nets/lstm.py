@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.cell import (
+from nets.layers.recurrent_cell import (
     Cell,
     chrono_bias,
     gates,

@@ -13,11 +13,11 @@ from jax.typing import DTypeLike
 
 from nets.gru import GRU
 from nets.layers.attention import Attention
-from nets.layers.check import check_choice
+from nets.layers.attention_local import LocalAttention
+from nets.layers.attention_scores import Additive, Dot, General
+from nets.layers.checks import check_choice
 from nets.layers.linear import dense
-from nets.layers.local_attention import LocalAttention
 from nets.layers.recurrent import Recurrent
-from nets.layers.scores import Additive, Dot, General
 from nets.lstm import LSTM
 from nets.seq2seq import Memory
 from nets.sequence import before_end, output, shifted
@@ -59,7 +59,7 @@ class Luong(nn.Module):
         cell: the cell of encoder and decoder.
         layers: number of recurrent layers of each.
         embedding: features of both embeddings.
-        score: of `nets.layers.scores`; additive is the paper's concat.
+        score: of `nets.layers.attention_scores`; additive is the paper's concat.
         look: global; local_m about step t; local_p about a place that is predicted.
         window: keys to either side of that place.
         input_feeding: whether a step reads h~ of the step before; without, the whole target is

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classifier import logits
-from nets.layers.image_check import check_head
+from nets.layers.classification_head import logits
+from nets.layers.image_checks import check_head
 from nets.types import Activation
 
 

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classifier import conv_and_norm, logits
-from nets.layers.image_check import check_images
+from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv_windows import Padding
+from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_average
-from nets.layers.window import Padding
 from nets.types import Activation
 
 V1 = (

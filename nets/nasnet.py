@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.check import check_probability
-from nets.layers.classifier import conv_and_norm, logits
-from nets.layers.convolution import HE
+from nets.layers.checks import check_probability
+from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv import HE
+from nets.layers.conv_separable import SeparableConv
 from nets.layers.drop_path import drop_rows
-from nets.layers.image_check import check_images
+from nets.layers.image_checks import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
-from nets.layers.separable import SeparableConv
 
 Operation = Literal["3x3", "5x5", "7x7", "average", "max", "same"]
 """Separable convolution, twice; 3x3 pooling; nothing."""

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.check import check_probability
-from nets.layers.classifier import answer, conv_and_norm
+from nets.layers.checks import check_probability
+from nets.layers.classification_head import answer, conv_and_norm
 from nets.layers.drop_path import linear_rates
-from nets.layers.image_check import check_images
+from nets.layers.image_checks import check_images
 from nets.layers.pooling import max_pool
 from nets.layers.residual import Layer, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classifier import answer, conv_and_norm, logits
+from nets.layers.classification_head import answer, conv_and_norm, logits
 from nets.layers.filters import cosine_patches
-from nets.layers.image_check import check_images
+from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_max, max_pool
 from nets.layers.residual import Layer, ResidualBlock, residual_stage
 

@@ -13,10 +13,10 @@ from jax.typing import DTypeLike
 
 from nets.gru import GRU
 from nets.layers.attention import Attention
-from nets.layers.cell import Carry, matmul
+from nets.layers.attention_scores import Additive
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
-from nets.layers.scores import Additive
+from nets.layers.recurrent_cell import Carry, matmul
 from nets.lstm import LSTM
 from nets.sequence import before_end, output, shifted
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classifier import logits
-from nets.layers.convolution import Conv
-from nets.layers.image_check import check_images
-from nets.layers.normalisation import local_response_norm
+from nets.layers.classification_head import logits
+from nets.layers.conv import Conv
+from nets.layers.image_checks import check_images
+from nets.layers.norm import local_response_norm
 from nets.layers.pooling import max_pool
 
 

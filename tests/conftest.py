@@ -12,7 +12,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax  # noqa: E402  (reads the environment)
 
-from nets.train import command, compilation  # noqa: E402
+from nets.cli import (
+    compilation_cache,  # noqa: E402
+    parse,
+)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-compilation.use_cache(command.Options().compilation_cache)
+compilation_cache.use_cache(parse.Options().compilation_cache)

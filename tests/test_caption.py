@@ -15,7 +15,7 @@ from nets.interop.backbone import with_backbone
 from nets.interop.torch import images_from_torch, images_to_torch
 from nets.layers.decoding import write
 from nets.resnet import ResNet
-from tests.layers.checks import assert_close, jit
+from tests.support.checks import assert_close, jit
 
 
 class Eyes(nn.Module):

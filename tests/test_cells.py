@@ -11,8 +11,8 @@ from flax import linen as nn
 from nets.conv_lstm import ConvLSTM
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
-from nets.layers.cell import tanh
 from nets.layers.recurrent import Recurrent
+from nets.layers.recurrent_cell import tanh
 from nets.lstm import LSTM
 
 CELLS = {

@@ -9,7 +9,7 @@ from flax import linen as nn
 from nets.conv_lstm import ConvLSTM
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
-from nets.layers.cell import normalised
+from nets.layers.recurrent_cell import normalised
 from nets.lstm import LSTM
 
 

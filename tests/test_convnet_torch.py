@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
-from torch_names import assert_equal, images  # noqa: E402
 
 from nets.convnet import ConvNet  # noqa: E402
+from tests.support.torch_names import assert_equal, images  # noqa: E402
 
 
 @pytest.mark.parametrize("padded, places", [(True, (3, 2)), (False, (2, 1))])

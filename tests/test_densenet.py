@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_resnet import batch, cost, parameters, random_variables, shapes
 
 from nets.densenet import DenseNet, DenseNet121, DenseNet169, DenseNet201, DenseNetBC100
+from tests.test_resnet import batch, cost, parameters, random_variables, shapes
 
 IMAGENET, CIFAR = (1, 224, 224, 3), (1, 32, 32, 3)
 

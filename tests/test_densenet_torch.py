@@ -1,10 +1,10 @@
 """DenseNets against the same in torch, written by hand with torchvision's names."""
 
 import pytest
-from test_resnet import batch
-from test_resnet_torch import assert_equal
 
 from nets.densenet import DenseNet
+from tests.test_resnet import batch
+from tests.test_resnet_torch import assert_equal
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

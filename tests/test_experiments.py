@@ -18,14 +18,15 @@ import pytest
 from PIL import Image
 
 from nets import inception, mobilenet_v3, nasnet
+from nets.cli import catalogue, commands, flags
 from nets.errors import UserError
-from nets.train import catalogue, flags, loop, verbs
-from nets.train import state as states
+from nets.inspect.summary import describe
+from nets.report.reporter import Reporter
+from nets.train import loop
+from nets.train import train_state as states
 from nets.train.experiment import Experiment, batch_struct, known, load, resolve
-from nets.train.reporter import Reporter
-from nets.train.show import describe
 from nets.train.signals import Signals
-from tests import toys
+from tests.support import toys
 
 FOLDER = Path(__file__).parent.parent / "experiments"
 NAMES = [entry.name for entry in catalogue.listing(FOLDER)]
@@ -38,7 +39,7 @@ def resolved(experiment: Experiment) -> Experiment:
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*IMAGENET}))
 def test_every_experiment_fits_together(name):
-    experiment = verbs.checked(resolved(load(name, FOLDER)))
+    experiment = commands.checked(resolved(load(name, FOLDER)))
     described = describe(
         experiment.model,
         experiment.task,
@@ -202,7 +203,7 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
 )
 def test_what_does_not_fit_is_refused_before_anything_compiles(name, changes, message):
     with pytest.raises(UserError, match=message):
-        verbs.checked(resolved(flags.replace(load(name, FOLDER), changes)))
+        commands.checked(resolved(flags.replace(load(name, FOLDER), changes)))
 
 
 def fit(experiment: Experiment, workdir: Path) -> None:

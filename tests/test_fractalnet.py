@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_resnet import batch, parameters, random_variables, shapes
 
 from nets.fractalnet import FractalNet, FractalNet20, FractalNet34, FractalNet40, survivors
+from tests.test_resnet import batch, parameters, random_variables, shapes
 
 IMAGES = (1, 32, 32, 3)
 SMALL = FractalNet(features=(4, 5), columns=3, dropout=(0.0, 0.0), num_classes=2)

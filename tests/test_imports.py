@@ -11,22 +11,29 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
-TASK = MODEL | {"optax", "nets.tasks", "nets.errors"}
+REPORT = {"numpy", "matplotlib", "tensorboardX", "rich", "PIL", "nets.report"}
+TASK = MODEL | {"optax", "nets.tasks", "nets.report", "nets.errors"}
 TASK |= {"sacrebleu"}  # inside a function alone
 DATA = {"numpy", "grain", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
 DATA |= {"skimage", "sentencepiece"}  # inside a function alone
-ENGINE = {"orbax", "absl", "tensorboardX", "matplotlib", "rich", "nets.train"}
+INSPECT = MODEL | {"optax", "nets.inspect", "nets.tasks"}
+ENGINE = TASK | DATA | REPORT | {"orbax", "nets.train"}
 FOREIGN = {"torch", "safetensors"}  # inside a function alone
 # room -> what it may import beside Python's own library; families may build on families
 RULE = {
     "nets": MODEL | {"nets.<family>"},
     "nets/layers": MODEL,
+    "nets/report": REPORT,
     "nets/tasks": TASK | {"nets.<family>"},
     "nets/data": DATA,
-    "nets/train": TASK | DATA | ENGINE,
-    "nets/interop": {"numpy", "flax", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
+    "nets/inspect": INSPECT,
+    "nets/train": ENGINE,
+    "nets/cli": ENGINE | INSPECT | {"absl", "nets.cli"},
+    "nets/demos": TASK | DATA | {"nets.<family>", "nets.demos"},
+    "nets/interop": {"numpy", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
     | FOREIGN,
-    "experiments": {"jax", "flax", "nets.<family>", "nets.data", "nets.tasks", "nets.train"},
+    "experiments": {"jax", "flax", "nets.<family>"}
+    | {f"nets.{room}" for room in ("data", "tasks", "train", "demos")},
 }
 FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}
 
@@ -70,6 +77,9 @@ def test_interop_imports_other_frameworks_only_where_it_needs_them():
 
 def test_the_rule_is_one_that_can_be_broken():
     assert not allowed("optax", RULE["nets"]) and not allowed("nets.train.loop", RULE["nets/tasks"])
+    assert not allowed("nets.train.loop", RULE["nets/inspect"])
+    assert not allowed("nets.tasks.task", RULE["nets/report"])
+    assert not allowed("nets.cli.flags", RULE["nets/train"])
     assert not allowed("jax", RULE["nets/data"]) and not allowed("jax", RULE["nets/interop"])
 
 

@@ -8,7 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
-from torch_names import (  # noqa: E402
+
+from nets.googlenet import ConvUnit, batch_norm, he_conv  # noqa: E402
+from nets.inception import MIXED, AuxiliaryHead, InceptionV3, Mixed  # noqa: E402
+from tests.support.torch_names import (  # noqa: E402
     BasicConv2d,
     assert_close,
     assert_equal,
@@ -17,9 +20,6 @@ from torch_names import (  # noqa: E402
     nchw,
     to_torch,
 )
-
-from nets.googlenet import ConvUnit, batch_norm, he_conv  # noqa: E402
-from nets.inception import MIXED, AuxiliaryHead, InceptionV3, Mixed  # noqa: E402
 
 
 class Twin(nn.Module):

@@ -13,9 +13,10 @@ import time
 import numpy as np
 import pytest
 
-from nets.train import metrics, verify
-from nets.train.verify import differences
-from tests.launching import ROOT, SMALL, call, chars, launch, main
+from nets.cli import verify
+from nets.cli.verify import differences
+from nets.report import metrics_log
+from tests.support.launching import ROOT, SMALL, call, chars, launch, main
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_a_run_leaves_what_it_promises(room):
     assert list((run / "tensorboard").iterdir())
     page = (run / "report.html").read_text()
     assert "data:image/png;base64," in page and not re.search(r'(src|href)="http', page)
-    rows = metrics.read(run / "metrics.jsonl")
+    rows = metrics_log.read(run / "metrics.jsonl")
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
     for row in rows:
         assert {"step", "split", "loss", "accuracy"} <= row.keys()
@@ -84,7 +85,7 @@ def test_a_warm_up_longer_than_the_run_is_told(tmp_path):
     short = ("--steps=15", "--optimizer.warmup_steps=60", "--optimizer.schedule=constant")
     out, _ = launch(*SMALL, *short, "--workdir=run", cwd=tmp_path)
     assert "warmup_steps=60 is above --steps=15: the learning rate only rises, to 25% of" in out
-    rates = [r["learning_rate"] for r in metrics.read(tmp_path / "run" / "metrics.jsonl")
+    rates = [r["learning_rate"] for r in metrics_log.read(tmp_path / "run" / "metrics.jsonl")
              if r["split"] == "train"]  # fmt: skip
     assert max(rates) < 0.25 * 0.002
     out, _ = launch(*SMALL, "--steps=5", "--workdir=enough", cwd=tmp_path)
@@ -230,7 +231,7 @@ def test_a_run_may_be_extended(room, tmp_path):
     constant = [*chars(room), "--steps=80", "--workdir=longer"]
     out, _ = launch(*constant, cwd=tmp_path)
     assert "cosine" in out  # the schedule now spans more steps, which is said
-    rows = metrics.read(tmp_path / "longer" / "metrics.jsonl")
+    rows = metrics_log.read(tmp_path / "longer" / "metrics.jsonl")
     assert [r["step"] for r in rows if r["split"] == "test"] == [80]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import ROOT, call, launch
+from tests.support.launching import ROOT, call, launch
 
 OWN = '''"""An experiment of mine."""
 import dataclasses

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nets.data.images import Images
 from nets.train.experiment import as_trained
-from tests.launching import launch
+from tests.support.launching import launch
 
 RUN = ("--experiment=mlp_digits", "--steps=30", "--eval_every=30", "--data.path=own.npz")
 

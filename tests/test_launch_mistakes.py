@@ -2,9 +2,9 @@
 
 import pytest
 
+from nets.cli.commands import check_vocabulary
 from nets.errors import UserError
-from nets.train.verbs import check_vocabulary
-from tests.launching import launch, main
+from tests.support.launching import launch, main
 
 
 @pytest.mark.parametrize(

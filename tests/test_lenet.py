@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from nets.layers.table_convolution import TableConv
+from nets.layers.conv_table import TableConv
 from nets.lenet import (
     C3_TABLE,
     CODES,

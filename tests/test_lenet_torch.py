@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_lenet import random_variables
 
 from nets.lenet import LeNet5
+from tests.test_lenet import random_variables
 
 torch = pytest.importorskip("torch")
 

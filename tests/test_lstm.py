@@ -5,7 +5,7 @@ import pytest
 
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
-from tests.layers.checks import equations
+from tests.support.checks import equations
 
 BATCH, TIME, INPUTS, UNITS = 3, 6, 5, 4
 X = np.random.default_rng(1).normal(size=(BATCH, TIME, INPUTS))

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from test_resnet import batch, cost, parameters, random_variables, shapes
 
-from nets.layers.classifier import conv_and_norm
+from nets.layers.classification_head import conv_and_norm
 from nets.mobilenet import InvertedResidual, MobileNetV1, MobileNetV2, multiple_of_8
 from nets.mobilenet_v3 import MobileNetV3, MobileNetV3Large, MobileNetV3Small
+from tests.test_resnet import batch, cost, parameters, random_variables, shapes
 
 IMAGENET = (1, 224, 224, 3)
 V1_STAGES = {

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
-from torch_names import assert_equal, images  # noqa: E402
 
 from nets.mobilenet import MobileNetV2  # noqa: E402
 from nets.mobilenet_v3 import MobileNetV3  # noqa: E402
+from tests.support.torch_names import assert_equal, images  # noqa: E402
 
 
 def rounded(channels):

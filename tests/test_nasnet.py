@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_resnet import batch, parameters, shapes
 
 from nets import nasnet
-from nets.layers.classifier import conv_and_norm
-from nets.layers.separable import SeparableConv
+from nets.inspect.cost import multiply_adds
+from nets.layers.classification_head import conv_and_norm
+from nets.layers.conv_separable import SeparableConv
 from nets.nasnet import NORMAL, REDUCTION, AuxiliaryHead, Cell, NASNet, NASNetLarge, NASNetMobile
 from nets.tasks.classify import Classify
-from nets.train.count import multiply_adds
+from tests.test_resnet import batch, parameters, shapes
 
 SMALL = NASNet(cells=2, features=96, stem=4, dropout=0.0, num_classes=3)
 

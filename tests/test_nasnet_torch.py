@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
-from torch_names import assert_close, drawn, images, nchw  # noqa: E402
 
-from nets.layers.classifier import conv_and_norm  # noqa: E402
-from nets.layers.separable import SeparableConv  # noqa: E402
+from nets.layers.classification_head import conv_and_norm  # noqa: E402
+from nets.layers.conv_separable import SeparableConv  # noqa: E402
 from nets.nasnet import NORMAL, REDUCTION, AuxiliaryHead, Cell  # noqa: E402
+from tests.support.torch_names import assert_close, drawn, images, nchw  # noqa: E402
 
 CONV, NORM = conv_and_norm(np.float32, np.float32, train=False)
 NORM = functools.partial(NORM, epsilon=1e-3)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.fft
-from test_resnet import batch, cost, parameters, random_variables, shapes
 
 from nets.layers.filters import cosine_patches
 from nets.resnet_cifar import QuickResNet
+from tests.test_resnet import batch, cost, parameters, random_variables, shapes
 
 KEY = jax.random.key(0)
 

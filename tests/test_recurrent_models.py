@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.char_lm import CharLM
 from nets.gru import GRU
 from nets.lstm import LSTM
+from nets.recurrent_lm import CharLM
 from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
 
 IDS = np.random.default_rng(0).integers(0, 5, (2, 6))

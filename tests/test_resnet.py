@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.inspect.cost import multiply_adds
 from nets.layers.scan_blocks import stack_blocks, unstack_blocks
 from nets.resnet import (
     ResNet,
@@ -17,7 +18,6 @@ from nets.resnet import (
     SEResNet50,
     WideResNet50_2,
 )
-from nets.train.count import multiply_adds
 
 
 def shapes(model, *shape):

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_resnet import batch, cost, parameters, random_variables, shapes
 
 from nets.layers.scan_blocks import stack_blocks, unstack_blocks
 from nets.resnet_cifar import CifarResNet, WideResNet
+from tests.test_resnet import batch, cost, parameters, random_variables, shapes
 
 IMAGES = (1, 32, 32, 3)
 

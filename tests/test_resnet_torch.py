@@ -5,15 +5,15 @@ import functools
 import jax
 import numpy as np
 import pytest
-from test_resnet import batch, random_variables
 
-from nets.interop.torch_images import images_to_torch
+from nets.interop.torch_vision import images_to_torch
 from nets.layers.scan_blocks import stack_blocks
 from nets.resnet import ResNet
 from nets.resnet_cifar import CifarResNet, WideResNet
+from tests.test_resnet import batch, random_variables
 
 torch = pytest.importorskip("torch")
-from torch_resnet import Basic, Bottleneck, Net, Preactivated  # noqa: E402
+from tests.support.torch_resnet import Basic, Bottleneck, Net, Preactivated  # noqa: E402
 
 
 def load(theirs, variables):

@@ -10,7 +10,7 @@ from nets.layers.decoding import write
 from nets.lstm import LSTM
 from nets.luong import Luong
 from nets.seq2seq import Bahdanau
-from tests.layers.plain_recurrent import gru, lstm
+from tests.support.plain_recurrent import gru, lstm
 
 RNG = np.random.default_rng(0)
 X = np.array([[1, 2, 3, 1, 4], [3, 2, 0, 1, 2], [4, 0, 0, 0, 0]])  # read up to the first 0

@@ -11,8 +11,8 @@ from flax import linen as nn
 from nets.alexnet import AlexNet, AlexNetOriginal
 from nets.googlenet import GoogLeNet, GoogLeNet2014
 from nets.inception import InceptionV3
+from nets.inspect.cost import multiply_adds
 from nets.nin import NiN
-from nets.train.count import multiply_adds
 from nets.vgg import VGG
 from nets.zfnet import ZFNet
 

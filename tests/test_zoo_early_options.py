@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from test_zoo_early import images, over, size, traced
 
 from nets.alexnet import AlexNet, AlexNetOriginal
 from nets.googlenet import GoogLeNet, GoogLeNet2014
@@ -17,6 +16,7 @@ from nets.nasnet import NASNet
 from nets.nin import NiN
 from nets.vgg import VGG
 from nets.zfnet import ZFNet
+from tests.test_zoo_early import images, over, size, traced
 
 LEAST = [
     (AlexNet(7), 63, 9216, 9216 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 7 + 7),

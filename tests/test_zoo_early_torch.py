@@ -10,7 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
-from torch_names import (  # noqa: E402
+
+from nets.alexnet import AlexNet, AlexNetOriginal  # noqa: E402
+from nets.googlenet import GoogLeNet, GoogLeNet2014  # noqa: E402
+from nets.nin import NiN  # noqa: E402
+from nets.vgg import VGG  # noqa: E402
+from nets.zfnet import ZFNet  # noqa: E402
+from tests.support.torch_names import (  # noqa: E402
     BasicConv2d,
     answers,
     assert_close,
@@ -20,12 +26,6 @@ from torch_names import (  # noqa: E402
     nchw,
     to_torch,
 )
-
-from nets.alexnet import AlexNet, AlexNetOriginal  # noqa: E402
-from nets.googlenet import GoogLeNet, GoogLeNet2014  # noqa: E402
-from nets.nin import NiN  # noqa: E402
-from nets.vgg import VGG  # noqa: E402
-from nets.zfnet import ZFNet  # noqa: E402
 
 
 def lrn():

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
-from nets.data import caption_sets, sources
-from nets.data.caption_sets import Files, Square
-from nets.data.generated import at_least, together
+from nets.data import caption_files, image_source
+from nets.data.caption_files import Files, Square
+from nets.data.image_source import ImageSet
 from nets.data.images import ENDLESS, shuffled
-from nets.data.sources import ImageSet
+from nets.data.synthetic import at_least, together
 from nets.data.words import UNKNOWN
 from nets.errors import UserError
 
@@ -153,13 +153,13 @@ class Captions:
         captions, long (captions above max_length) and unknown (words that are).
 
         Raises:
-            UserError: no files and no set are given, or what `nets.data.caption_sets` says.
+            UserError: no files and no set are given, or what `nets.data.caption_files` says.
         """
         corpus = self._corpus()
         return {
             "vocab_size": len(corpus.vocabulary),
             "vocabulary": corpus.vocabulary,
-            "words": caption_sets.WORDS,
+            "words": caption_files.WORDS,
             "digest": corpus.digest,
             "sizes": {split: len(rows.places) for split, rows in corpus.rows.items()},
             **corpus.counts,
@@ -228,12 +228,12 @@ def _corpus(
     where: tuple, square: Square, in_memory_mb: int, min_count: int, max_length: int
 ) -> Corpus:
     images, texts = (
-        caption_sets.from_tfds(*where, square)
+        caption_files.from_tfds(*where, square)
         if isinstance(where[0], str)
-        else caption_sets.from_files(dict(where), square)
+        else caption_files.from_files(dict(where), square)
     )
     if images.nbytes <= in_memory_mb * 1e6:
-        images = sources.hold(images)
+        images = image_source.hold(images)
     kept = dict(texts)
     kept["train"] = [[c for c in one if _length(c) <= max_length] for one in texts["train"]]
     vocabulary = _vocabulary(itertools.chain(*kept["train"]), min_count)

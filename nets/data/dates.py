@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nets.data.generated import Batch, Generated, held_out, vocabularies
 from nets.data.numerals import encoded, in_words, ordinal
+from nets.data.synthetic import Batch, Generated, held_out, vocabularies
 from nets.errors import UserError
 
 _FIRST, _LAST = datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)  # two figures tell the year

@@ -8,7 +8,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from nets.data import cache, opened
+from nets.data import cache, image_loading
 from nets.data.images import ENDLESS, Images, alike, shuffled
 from nets.errors import UserError, missing
 
@@ -65,8 +65,8 @@ class HOG:
             UserError: scikit-image is not installed, or images have not the pixels of a block.
         """
         self._images().train(seed)  # refuses a batch that is too large
-        stored, rows = opened.partition(self._where(), self.validation)["train"]
-        labels = opened.open_set(self._where()).read(stored, rows)[1]
+        stored, rows = image_loading.partition(self._where(), self.validation)["train"]
+        labels = image_loading.open_set(self._where()).read(stored, rows)[1]
         features = self._features()[stored][rows]
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -79,7 +79,7 @@ class HOG:
     def evaluate(self, split: str) -> grain.MapDataset:
         """All images of a split in their stored order; the last batch is padded."""
         images = self._images().evaluate(split)
-        stored, rows = opened.partition(self._where(), self.validation)[split]
+        stored, rows = image_loading.partition(self._where(), self.validation)[split]
         features = self._features()[stored][rows]
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -117,9 +117,11 @@ class HOG:
     def _images(self) -> Images:
         return alike(self, normalise="unit")
 
-    def _where(self) -> opened.Where:
+    def _where(self) -> image_loading.Where:
         held = Images().in_memory_mb
-        return opened.Where(self.name, self.data_dir, self.path, self.image_size, held, False)
+        return image_loading.Where(
+            self.name, self.data_dir, self.path, self.image_size, held, False
+        )
 
     def _features(self) -> dict[str, np.ndarray]:
         self.spec()  # refuses images that are too small
@@ -128,7 +130,7 @@ class HOG:
 
 @functools.lru_cache(maxsize=1)
 def features(
-    where: opened.Where, orientations: int, cell: int, block: int
+    where: image_loading.Where, orientations: int, cell: int, block: int
 ) -> dict[str, np.ndarray]:
     """The features [N, F] float32 of every image, by stored split.
 
@@ -139,7 +141,7 @@ def features(
         from skimage.feature import hog
     except ImportError as error:
         raise missing("a histogram of oriented gradients", "scikit-image", "hog") from error
-    source = opened.open_set(where)
+    source = image_loading.open_set(where)
 
     def describe(image: np.ndarray) -> np.ndarray:
         cells, blocks = (cell, cell), (block, block)

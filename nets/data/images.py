@@ -9,8 +9,8 @@ from typing import Any, Literal
 import grain
 import numpy as np
 
-from nets.data import augment, crops, opened
-from nets.data.sources import Fit, ImageSet
+from nets.data import augment, crops, image_loading
+from nets.data.image_source import Fit, ImageSet
 from nets.errors import UserError
 
 ENDLESS = 1 << 40
@@ -228,8 +228,8 @@ class Images:
         """Threads that making batches keeps busy."""
         return 1 if self._source().stamp is None else min(16, os.cpu_count() or 1)
 
-    def _where(self) -> opened.Where:
-        return opened.Where(
+    def _where(self) -> image_loading.Where:
+        return image_loading.Where(
             self.name,
             self.data_dir,
             self.path,
@@ -239,14 +239,14 @@ class Images:
         )
 
     def _source(self) -> ImageSet:
-        return opened.open_set(self._where())
+        return image_loading.open_set(self._where())
 
     def _rows(self, split: str) -> tuple[str, np.ndarray]:
-        return opened.partition(self._where(), self.validation)[split]
+        return image_loading.partition(self._where(), self.validation)[split]
 
     def _outline(self) -> tuple[tuple[int, int, int], tuple[str, ...]]:
         if self.path is None and self.name != "digits":
-            return opened.outline(self.name, self.data_dir, self.image_size)
+            return image_loading.outline(self.name, self.data_dir, self.image_size)
         source = self._source()
         side, shape = self.image_size, source.shape
         return (shape if side is None else (side, side, shape[2])), source.class_names
@@ -277,7 +277,7 @@ class Images:
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        mean, std = opened.statistics(self._where(), self.validation)
+        mean, std = image_loading.statistics(self._where(), self.validation)
         return self.mean or tuple(mean.tolist()), self.std or tuple(std.tolist())
 
     def _cropped(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.generated import Batch, Generated
+from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError
 
 

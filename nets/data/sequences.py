@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.generated import Batch, Generated, at_least, held_out, until_end, vocabularies
 from nets.data.numerals import numbers
+from nets.data.synthetic import Batch, Generated, at_least, held_out, until_end, vocabularies
 from nets.errors import UserError
 
 

@@ -8,8 +8,8 @@ import grain
 import numpy as np
 
 from nets.data import scenes
-from nets.data.generated import Batch, Generated
 from nets.data.images import ENDLESS
+from nets.data.synthetic import Batch, Generated
 
 _STREAM = 0  # of random numbers; those of the evaluation sets are 1 and 2
 _INVERSE = (1, 0, 3, 2)  # the places in RELATIONS of what holds the other way round

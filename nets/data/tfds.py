@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.sources import SPLITS, Fit, ImageSet, fingerprint, resize
+from nets.data.image_source import SPLITS, Fit, ImageSet, fingerprint, resize
 from nets.errors import UserError
 
 PREPARE_NEEDS = "tensorflow tensorflow-datasets importlib_resources"

@@ -11,8 +11,8 @@ from nets.elman import Elman
 from nets.gru import GRU
 from nets.interop import tables
 from nets.interop.tables import Arrays, Shapes
-from nets.layers.cell import Cell
-from nets.layers.recurrent_check import check_cell
+from nets.layers.recurrent_cell import Cell
+from nets.layers.recurrent_checks import check_cell
 from nets.lstm import LSTM
 
 _GATES = {Elman: 1, LSTM: 4, GRU: 3}

@@ -22,7 +22,7 @@ class Attention(nn.Module):
     A model that has it calls both when it is initialised, since either declares weights.
 
     Attributes:
-        score: one of `nets.layers.scores`.
+        score: one of `nets.layers.attention_scores`.
     """
 
     score: nn.Module
@@ -46,7 +46,8 @@ class Attention(nn.Module):
             keys: [B, K, A], from `project`.
             values: [B, K, D], in most models the memory itself.
             mask: [B, K] or [B, ..., K] (bool), keys that may be looked at; all if none.
-            **state: what the score sees beside, such as `coverage` (`nets.layers.scores.Additive`).
+            **state: what the score sees beside, such as the `coverage` of
+                `nets.layers.attention_scores.Additive`.
 
         Raises:
             ValueError: shapes do not fit.

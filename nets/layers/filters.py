@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.layers.convolution import convolve
-from nets.layers.window import Padding
+from nets.layers.conv import convolve
+from nets.layers.conv_windows import Padding
 
 
 def apply_filter(x: jax.Array, kernel: ArrayLike, padding: Padding = "SAME") -> jax.Array:
@@ -78,7 +78,7 @@ def sobel() -> tuple[np.ndarray, np.ndarray]:
 def matched_filter(pulse: ArrayLike) -> np.ndarray:
     """The filter that finds a pulse [n] in noise: reversed in time, and of unit energy.
 
-    To convolve a signal with it (`np.convolve`, or `nets.layers.convolution.Conv` with `flip`) is
+    To convolve a signal with it (`np.convolve`, or `nets.layers.conv.Conv` with `flip`) is
     to correlate the signal with the pulse; `apply_filter`, which correlates, takes it reversed
     once more. In white noise no linear filter has a greater ratio of signal to noise at its peak,
     which is as high as the root of the pulse's energy (North 1943).

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nets.layers.window import Padding, each, explicit_pads, output_size
+from nets.layers.conv_windows import Padding, each, explicit_pads, output_size
 
 Each = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
@@ -40,7 +40,7 @@ def max_pool(
         x: [B, *spatial, C], of a floating type, with any number of spatial axes.
         window: size of a window; windows overlap where it is greater than the stride.
         strides: step between neighbouring windows; None for the window's size.
-        padding: as in `nets.layers.convolution.Conv`, less than the window on either side.
+        padding: as in `nets.layers.conv.Conv`, less than the window on either side.
         ceil: whether a last window that reaches beyond the padded input counts too, provided that
             it starts inside the input or its low padding (torch's `ceil_mode`).
 

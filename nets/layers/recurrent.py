@@ -9,10 +9,10 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers import cudnn
-from nets.layers import recurrent_check as checks
-from nets.layers.cell import Cell
-from nets.layers.recurrent_check import Backend, Merge
+from nets.layers import recurrent_checks as checks
+from nets.layers import recurrent_cudnn
+from nets.layers.recurrent_cell import Cell
+from nets.layers.recurrent_checks import Backend, Merge
 from nets.layers.recurrent_scan import Layer, expand, scan_layer
 
 
@@ -208,7 +208,7 @@ class Recurrent(nn.Module):
         carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
         x = x.astype(self.dtype)
         if checks.backend(self, after is not None) == "cudnn":
-            c, h, ys = cudnn.lstm(weights, *carry, x, valid)
+            c, h, ys = recurrent_cudnn.lstm(weights, *carry, x, valid)
             last = type(carry)(c, h)
         else:
             last, ys = self._run(cell, weights, x, carry, valid, after, train)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nets.layers import scan
-from nets.layers.cell import Carry, Cell
+from nets.layers import recurrent_bptt
+from nets.layers.recurrent_cell import Carry, Cell
 
 
 class Layer(NamedTuple):
@@ -18,7 +18,7 @@ class Layer(NamedTuple):
         cell: the cell.
         zoneout: for each entry of the carry, the probability that a unit keeps it; () is none.
         dtype: of the outputs.
-        fused: whether the scan has its own backward pass (`nets.layers.scan.fused_scan`).
+        fused: whether the scan has its own backward pass (`nets.layers.recurrent_bptt.fused_scan`).
         projected: whether inputs are the cell's projections already.
         chunk: steps whose inner values are computed again in the backward pass; None keeps all.
     """
@@ -62,7 +62,7 @@ def scan_layer(
 
         def run(carry, xs):
             x, masks = xs
-            return scan.fused_scan(combine, recurrent, local, carry, project(x), masks)
+            return recurrent_bptt.fused_scan(combine, recurrent, local, carry, project(x), masks)
     else:
 
         def run(carry, xs):
@@ -75,7 +75,7 @@ def scan_layer(
 
     if layer.chunk is None:
         return run(carry, (x, masks))
-    return scan.chunked(run, carry, (x, masks), layer.chunk)
+    return recurrent_bptt.chunked(run, carry, (x, masks), layer.chunk)
 
 
 def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):

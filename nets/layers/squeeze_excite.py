@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.convolution import HE, Conv
+from nets.layers.conv import HE, Conv
 from nets.types import Activation
 
 

@@ -13,11 +13,11 @@ import optax
 
 from nets.errors import UserError
 from nets.layers.attention import doubly_stochastic_loss
+from nets.layers.attention_hard import moving_baseline, reinforce_loss
 from nets.layers.decoding import Written, write
-from nets.layers.hard_attention import moving_baseline, reinforce_loss
-from nets.tasks import caption_views as look
-from nets.tasks.sequence_views import real
-from nets.tasks.sums import means, quotient, weighed
+from nets.tasks import caption_figures as look
+from nets.tasks.metrics import means, quotient, weighed
+from nets.tasks.sequence_figures import real
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from nets.errors import UserError
-from nets.tasks import classify_views as look
+from nets.tasks import classify_figures as look
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:

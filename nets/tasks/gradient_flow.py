@@ -11,12 +11,12 @@ import optax
 from nets.elman import Elman
 from nets.errors import UserError
 from nets.gru import GRU
-from nets.layers.cell import Cell, gates
 from nets.layers.recurrent import Recurrent
+from nets.layers.recurrent_cell import Cell, gates
 from nets.lstm import LSTM
+from nets.report.figures import Lines, Panels, Text, View
 from nets.sequence import read
 from nets.tasks.sequence import Label
-from nets.tasks.views import Lines, Panels, Text, View
 
 
 @dataclasses.dataclass(frozen=True)

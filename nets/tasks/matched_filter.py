@@ -9,12 +9,12 @@ import jax
 import numpy as np
 
 from nets.errors import UserError
-from nets.layers.convolution import convolve
+from nets.layers.conv import convolve
 from nets.layers.filters import apply_filter, matched_filter
+from nets.report.figures import Lines, Panels, Text, View
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence_views import real
-from nets.tasks.sums import means, quotient, weighed
-from nets.tasks.views import Lines, Panels, Text, View
+from nets.tasks.metrics import means, quotient, weighed
+from nets.tasks.sequence_figures import real
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.errors import UserError
-from nets.layers.scan import truncated_scan
-from nets.tasks import sequence_views as look
+from nets.layers.recurrent_bptt import truncated_scan
+from nets.tasks import sequence_figures as look
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sums import faultless, means, quotient, weighed
+from nets.tasks.metrics import faultless, means, quotient, weighed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Label:
 
     Of a sequence, targets [B], the model is `model(inputs, train=...) -> logits [B, K]`. Of each
     step, targets [B, T], it is `model(inputs, carry, train=...) -> logits [B, T, K], carry`, and
-    back-propagation through time may be truncated (`nets.layers.scan.truncated_scan`), which
-    changes gradients only; where k2 > k1, dropout draws other masks for the steps that are run
-    again. Metrics: loss (nats), accuracy; of steps also exact, the sequences without a mistake.
+    back-propagation through time may be truncated (`nets.layers.recurrent_bptt.truncated_scan`),
+    which changes gradients only; where k2 > k1, dropout draws other masks for the steps that are
+    run again. Metrics: loss (nats), accuracy; of steps also exact, the sequences without a mistake.
 
     Attributes:
         k1: steps forward between two losses' ways back; must divide T. None truncates nothing.

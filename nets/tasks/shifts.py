@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from nets.connectivity import CONNECTIONS
+from nets.report.figures import Images, Lines, Panels, Text, View, stored_pixels
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence_views import real
-from nets.tasks.sums import means, quotient, weighed
-from nets.tasks.views import Images, Lines, Panels, Text, View, stored_pixels
+from nets.tasks.metrics import means, quotient, weighed
+from nets.tasks.sequence_figures import real
 
 
 @dataclasses.dataclass(frozen=True)

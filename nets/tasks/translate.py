@@ -13,10 +13,10 @@ import numpy as np
 
 from nets.errors import UserError, missing
 from nets.layers.decoding import Written, write
-from nets.tasks import translate_views as look
+from nets.tasks import translate_figures as look
 from nets.tasks.classify import cross_entropy
-from nets.tasks.sequence_views import real
-from nets.tasks.sums import faultless, means, quotient, weighed
+from nets.tasks.metrics import faultless, means, quotient, weighed
+from nets.tasks.sequence_figures import real
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ import grain
 import jax
 from jax.sharding import Mesh
 
-from nets.train import mesh as meshes
-from nets.train import metrics as sums_of
+from nets.report import metrics_log as sums_of
+from nets.train import sharding as meshes
 from nets.train.experiment import Data, Experiment
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry

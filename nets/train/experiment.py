@@ -11,8 +11,8 @@ import grain
 import jax
 import numpy as np
 
+from nets.cli import catalogue
 from nets.errors import UserError
-from nets.train import catalogue
 from nets.train.optimizer import Optimizer
 
 Batch = dict[str, Any]
@@ -25,7 +25,7 @@ class Task(Protocol):
     `model_state` is whatever goes from step to step without being optimised. Its entry "carry" is
     per row (sharded like the batch, begun afresh in each evaluation); all else is replicated.
     `metrics` always holds "loss". A task may also have `sample`, which writes after a prompt
-    (nets.train.verbs), and `judge(model, params, data, split) -> dict[str, float]`: metrics of a
+    (nets.cli.commands), and `judge(model, params, data, split) -> dict[str, float]`: metrics of a
     whole split's answers, taken at the end of a run and by `eval`; and `untruncated`, itself
     without truncated back-propagation, as `--debug_nans` looks at it.
     """
@@ -42,7 +42,7 @@ class Task(Protocol):
         """Metrics as people read them, from sums over a whole split."""
 
     def views(self, model, params, model_state, batches, facts, key, final: bool) -> dict:
-        """What is worth looking at (nets.tasks.views), after an evaluation or at the end."""
+        """What is worth looking at (nets.report.figures), after an evaluation or at the end."""
 
 
 class Data(Protocol):

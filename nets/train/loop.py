@@ -15,12 +15,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from nets.train import checkpoint, evaluate, metrics, nans, resume, step
-from nets.train import mesh as meshes
-from nets.train import state as states
+from nets.inspect import nan_finder
+from nets.report import metrics_log
+from nets.report.reporter import Reporter
+from nets.train import checkpoint, evaluate, resume, step
+from nets.train import sharding as meshes
+from nets.train import train_state as states
 from nets.train.checkpoint import Checkpoints
 from nets.train.experiment import Batch, Experiment, batch_struct
-from nets.train.reporter import Reporter
 from nets.train.resume import Progress
 from nets.train.signals import Signals, Stopped
 
@@ -61,13 +63,13 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
 
     def absorb(n: int, device_metrics: dict) -> int | None:
         """Adds step n's metrics to the window; waits for the device."""
-        host = metrics.add(None, device_metrics)
+        host = metrics_log.add(None, device_metrics)
         asked = host.pop(step.STOP, None)
         for name, (s, w) in host.items():
             if not math.isfinite(s):
                 hint = "--debug_nans tells where it began"
                 if n in before:
-                    hint = nans.explain(experiment, *meshes.fetch(before[n]), workdir)
+                    hint = nan_finder.explain(experiment, *meshes.fetch(before[n]), workdir)
                 raise Diverged(f"{name} is {float(s)} at step {n}; {hint}")
             total = progress.window.get(name, [0.0, 0.0])
             progress.window[name] = [total[0] + float(s), total[1] + float(w)]

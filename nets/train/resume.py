@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 
 from nets.errors import UserError
 from nets.train import checkpoint
-from nets.train import mesh as meshes
-from nets.train import state as states
+from nets.train import sharding as meshes
+from nets.train import train_state as states
 from nets.train.checkpoint import Arrays, Checkpoints
 from nets.train.experiment import Experiment
 from nets.train.signals import Signals

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nets.train import mesh as meshes
+from nets.train import sharding as meshes
 
 
 class Stopped(Exception):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from nets.train.experiment import Batch, Experiment, Metrics
-from nets.train.state import State
+from nets.train.train_state import State
 
 STOP = "_stop"  # batch and metrics entry by which processes agree to stop (nets.train.signals)
 

@@ -12,7 +12,7 @@ import argparse
 import functools
 import os
 
-from nets.train import process
+from nets.cli import process
 
 process.tune()
 

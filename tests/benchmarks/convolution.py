@@ -14,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from nets.train import process
+from nets.cli import process
 
 process.tune()
 
@@ -25,20 +25,20 @@ import optax  # noqa: E402
 import torch  # noqa: E402
 from timing import interleaved, peak, show  # noqa: E402
 
-from nets.layers.convolution import Conv  # noqa: E402
-from nets.layers.transposed import ConvTranspose  # noqa: E402
+from nets.inspect.cost import multiply_adds  # noqa: E402
+from nets.layers.conv import Conv  # noqa: E402
+from nets.layers.conv_transpose import ConvTranspose  # noqa: E402
 from nets.lenet import LeNet5  # noqa: E402
 from nets.mobilenet import MobileNetV2  # noqa: E402
 from nets.resnet import ResNet18, ResNet50  # noqa: E402
 from nets.resnet_cifar import CifarResNet  # noqa: E402
-from nets.train.count import multiply_adds  # noqa: E402
 from nets.vgg import VGG  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from test_mobilenet_torch import v2  # noqa: E402
-from test_zoo_early_torch import D, vgg  # noqa: E402
-from torch_resnet import Basic, Bottleneck, Net  # noqa: E402
+from tests.support.torch_resnet import Basic, Bottleneck, Net  # noqa: E402
+from tests.test_mobilenet_torch import v2  # noqa: E402
+from tests.test_zoo_early_torch import D, vgg  # noqa: E402
 
 nn = torch.nn
 

@@ -11,7 +11,7 @@ import argparse
 import sys
 import time
 
-from nets.train import process
+from nets.cli import process
 
 process.tune()
 

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import jax
 
+from nets.cli import commands, flags, process
 from nets.errors import UserError
-from nets.layers import convolution as convolution_layer
-from nets.train import evaluate, flags, loop, process, verbs
-from nets.train import mesh as meshes
-from nets.train import state as states
+from nets.layers import conv as convolution_layer
+from nets.report.reporter import Reporter
+from nets.train import evaluate, loop
+from nets.train import sharding as meshes
+from nets.train import train_state as states
 from nets.train.experiment import batch_struct, load, resolve
-from nets.train.reporter import Reporter
 from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent
@@ -172,7 +173,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_dir", default=os.environ.get("NETS_TFDS_DIR"))
     data_dir = parser.parse_args().data_dir
-    verbs.quiet()
+    commands.quiet()
     device = jax.devices()[0].device_kind
     print(f"device: {device} x {jax.device_count()}, {os.cpu_count()} cores, jax {jax.__version__}")
     import_time()

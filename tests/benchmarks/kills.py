@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from nets.train.verbs import quiet
-from nets.train.verify import differences
+from nets.cli.commands import quiet
+from nets.cli.verify import differences
 
 LAUNCH = Path(__file__).parent.parent.parent / "launch.py"
 RUNS = {

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from nets.layers.recurrent import Recurrent
-from nets.layers.scan import truncated_scan
+from nets.layers.recurrent_bptt import truncated_scan
 from nets.lstm import LSTM
 
 BATCH, UNITS, WINDOW = 8, 64, 64

@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 
-from nets.train import process
+from nets.cli import process
 
 process.tune()
 
@@ -25,6 +25,7 @@ from nets.densenet import DenseNet121, DenseNetBC100  # noqa: E402
 from nets.fractalnet import FractalNet  # noqa: E402
 from nets.googlenet import GoogLeNet, GoogLeNet2014  # noqa: E402
 from nets.inception import InceptionV3  # noqa: E402
+from nets.inspect.cost import multiply_adds  # noqa: E402
 from nets.lenet import LeNet5, LeNet5Original, ZipNet  # noqa: E402
 from nets.mobilenet import MobileNetV1, MobileNetV2  # noqa: E402
 from nets.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small  # noqa: E402
@@ -39,7 +40,6 @@ from nets.resnet import (  # noqa: E402
     WideResNet50_2,
 )
 from nets.resnet_cifar import CifarResNet, QuickResNet, WideResNet  # noqa: E402
-from nets.train.count import multiply_adds  # noqa: E402
 from nets.vgg import VGG  # noqa: E402
 from nets.zfnet import ZFNet  # noqa: E402
 

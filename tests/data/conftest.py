@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.image_sets import forget
+from tests.support.image_sets import forget
 
 
 @pytest.fixture(autouse=True)

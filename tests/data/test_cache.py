@@ -7,7 +7,7 @@ from PIL import Image
 
 from nets.data import cache
 from nets.data.images import Images
-from tests.data.image_sets import forget, write_folder
+from tests.support.image_sets import forget, write_folder
 
 
 def test_a_second_start_decodes_nothing(tmp_path, cache_dir, monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 
 from nets.data.captions import Captions
 from nets.errors import UserError
-from tests.data import image_sets
-from tests.data.caption_files import SAID, SMALL, coco, existing, lines, write_files, write_tfds
+from tests.support import image_sets
+from tests.support.caption_files import SAID, SMALL, coco, existing, lines, write_files, write_tfds
 
 BAD_JSON = "is not COCO's JSON of captions: images with id"
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nets.data import caption_sets, captions, crops
+from nets.data import caption_files, captions, crops
 from nets.data.captions import Captions
 from nets.data.shapes import Shapes
 from nets.errors import UserError
-from tests.data.caption_files import (
+from tests.support.caption_files import (
     SAID,
     SMALL,
     coco,
@@ -195,7 +195,7 @@ def test_coco_needs_no_tensorflow_where_it_is_prepared(tmp_path, capfd):
 
 
 def test_captions_of_tfds_are_read_without_their_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(caption_sets, "_AT_ONCE", 2)
+    monkeypatch.setattr(caption_files, "_AT_ONCE", 2)
     given = write_tfds(tmp_path, pack=lambda image: png(image)[:40])
     data = Captions(**given | SMALL, in_memory_mb=0)
     assert data.facts()["captions"] == {"train": 6, "validation": 1}

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from nets.data import crops, imagenet
 from nets.data.images import Images
 from nets.errors import UserError
-from tests.data.image_sets import arrays, everything, pixels, write_tfds
+from tests.support.image_sets import arrays, everything, pixels, write_tfds
 
 
 @pytest.mark.parametrize("shape", [(40, 60, 3), (61, 33, 1), (500, 375, 3), (7, 7, 3)])

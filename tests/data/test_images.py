@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from nets.data.images import Images
 from nets.errors import UserError
-from tests.data.image_sets import arrays, everything, forget, pixels
+from tests.support.image_sets import arrays, everything, forget, pixels
 
 
 def test_digits_are_split_as_documented():

@@ -11,7 +11,7 @@ import pytest
 from nets.data import tfds
 from nets.data.images import Images
 from nets.errors import UserError
-from tests.data.image_sets import everything, forget, pixels, write_tfds
+from tests.support.image_sets import everything, forget, pixels, write_tfds
 
 TFDS = os.environ.get("NETS_TFDS_DIR")
 needs_tfds = pytest.mark.skipif(not TFDS, reason="NETS_TFDS_DIR names no folder of TFDS sets")

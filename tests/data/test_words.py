@@ -9,7 +9,7 @@ import pytest
 from nets.data import corpora, words
 from nets.data.text import Text
 from nets.errors import UserError
-from nets.tasks.language_model import Symbols
+from nets.tasks.next_token import Symbols
 
 
 def test_what_a_word_is():

@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from test_golden_recurrent import CELLS, assert_equals_torch, golden, part
 
 from nets.interop.torch import recurrent_from_torch, recurrent_to_torch
+from tests.interop.test_golden_recurrent import CELLS, assert_equals_torch, golden, part
 
 torch = pytest.importorskip("torch")
-from golden.make_recurrent import HIDDEN, INPUTS, MODULES, reference  # noqa: E402  (needs torch)
+from tests.interop.golden.make_recurrent import HIDDEN, INPUTS, MODULES, reference  # noqa: E402  (needs torch)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from nets.layers.attention import (
     masked_softmax,
     weighted_sum,
 )
-from nets.layers.scores import Additive, Dot, General
-from tests.layers import plain_attention as plain
-from tests.layers.checks import assert_close, jit
-from tests.layers.plain_attention import BATCH, KEYS, LENGTHS, MASK, QUERIES
+from nets.layers.attention_scores import Additive, Dot, General
+from tests.support import plain_attention as plain
+from tests.support.checks import assert_close, jit
+from tests.support.plain_attention import BATCH, KEYS, LENGTHS, MASK, QUERIES
 
 
 def additive(params, q, m, covered=0.0):

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.layers.hard_attention import (
+from nets.layers.attention_hard import (
     baseline_loss,
     moving_baseline,
     reinforce_loss,
     sample_key,
 )
-from tests.layers.checks import jit
+from tests.support.checks import jit
 
 SCORES = np.log(np.float32([[0.5, 0.3, 0.2]]))  # the softmax of these are the numbers themselves
 REWARDS = np.float32([1.0, 2.0, 4.0])  # of each key; the mean is 0.5 + 0.6 + 0.8 = 1.9

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.layers.local_attention import LocalAttention
-from nets.layers.scores import General
-from tests.layers import plain_attention as plain
-from tests.layers.checks import assert_close, assert_gradient, jit
-from tests.layers.plain_attention import LENGTHS, MASK
+from nets.layers.attention_local import LocalAttention
+from nets.layers.attention_scores import General
+from tests.support import plain_attention as plain
+from tests.support.checks import assert_close, assert_gradient, jit
+from tests.support.plain_attention import LENGTHS, MASK
 
 
 def case(features):

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.layers.monotonic_attention import MonotonicAttention, monotonic, monotonic_step
-from nets.layers.scores import Dot
-from tests.layers import plain_attention as plain
-from tests.layers.checks import assert_close, assert_gradient, jit
-from tests.layers.plain_attention import BATCH, KEYS, MASK, QUERIES
+from nets.layers.attention_monotonic import MonotonicAttention, monotonic, monotonic_step
+from nets.layers.attention_scores import Dot
+from tests.support import plain_attention as plain
+from tests.support.checks import assert_close, assert_gradient, jit
+from tests.support.plain_attention import BATCH, KEYS, MASK, QUERIES
 
 
 def step_by_loops(chosen, previous):

@@ -6,10 +6,10 @@ import pytest
 
 from nets.interop.torch import attention_from_torch, attention_to_torch
 from nets.layers.attention import attend
-from nets.layers.multi_head import MultiHeadAttention
-from nets.layers.scores import dot
-from tests.layers.checks import assert_close, jit
-from tests.layers.plain_attention import BATCH, KEYS, MASK, QUERIES, given
+from nets.layers.attention_multi_head import MultiHeadAttention
+from nets.layers.attention_scores import dot
+from tests.support.checks import assert_close, jit
+from tests.support.plain_attention import BATCH, KEYS, MASK, QUERIES, given
 
 torch = pytest.importorskip("torch")
 

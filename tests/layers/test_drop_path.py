@@ -3,9 +3,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import jit
 
 from nets.layers.drop_path import DropPath, drop_rows, linear_rates
+from tests.support.checks import jit
 
 
 def apply(rate, x, key=None, train=True):

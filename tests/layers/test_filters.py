@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import jit
 
 from nets.layers import filters
-from nets.layers.convolution import Conv
+from nets.layers.conv import Conv
+from tests.support.checks import jit
 
 STEP = np.array([[0, 0, 0, 9, 9, 9]] * 4, np.float32)  # dark left, bright right
 POINT = np.zeros((5, 5), np.float32)

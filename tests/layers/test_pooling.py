@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import jit
 
 from nets.layers import pooling
+from tests.support.checks import jit
 
 # spatial sizes, window, strides, padding, its pairs, ceil
 CASES = {

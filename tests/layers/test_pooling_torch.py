@@ -1,9 +1,9 @@
 import jax
 import numpy as np
 import pytest
-from checks import jit
 
 from nets.layers import pooling
+from tests.support.checks import jit
 
 torch = pytest.importorskip("torch")
 

@@ -9,9 +9,9 @@ from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
-from tests.layers import plain_recurrent as plain
-from tests.layers.accumulator import Accumulator
-from tests.layers.checks import assert_close, assert_gradient, jit, temporary_bytes
+from tests.support import plain_recurrent as plain
+from tests.support.accumulator import Accumulator
+from tests.support.checks import assert_close, assert_gradient, jit, temporary_bytes
 
 BATCH, TIME, INPUTS, UNITS = 5, 6, 3, 2
 LENGTHS = np.array([6, 3, 0, 5, 0])

@@ -11,7 +11,7 @@ from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
 from nets.sequence import ManyToMany
-from tests.layers.checks import compilations
+from tests.support.checks import compilations
 
 BATCH, TIME, INPUTS, UNITS = 7, 6, 3, 11  # other tests have other sizes, and compile other programs
 CELLS = {

@@ -9,9 +9,9 @@ from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
-from tests.layers import plain_recurrent as plain
-from tests.layers.accumulator import Accumulator
-from tests.layers.checks import jit
+from tests.support import plain_recurrent as plain
+from tests.support.accumulator import Accumulator
+from tests.support.checks import jit
 
 BACKENDS = pytest.mark.parametrize("backend", ["scan", "fused"])
 

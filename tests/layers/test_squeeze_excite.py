@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import jit
 from flax import linen as nn
 
 from nets.layers.squeeze_excite import SqueezeExcite
+from tests.support.checks import jit
 
 
 def variables(model, x, seed=0):

@@ -1,9 +1,9 @@
 import jax
 import numpy as np
 import pytest
-from checks import jit
 
 from nets.layers.squeeze_excite import SqueezeExcite
+from tests.support.checks import jit
 
 torch = pytest.importorskip("torch")
 

@@ -12,7 +12,7 @@ from nets.elman import Elman
 from nets.errors import UserError
 from nets.layers.decoding import Written
 from nets.sequence import Seq2Seq
-from nets.tasks import translate_views as look
+from nets.tasks import translate_figures as look
 from nets.tasks.translate import Translate, in_span
 
 KEY = jax.random.key(0)

@@ -6,8 +6,8 @@ import pytest
 from nets.data.images import Images
 from nets.data.pixels import Pixels
 from nets.data.shifted import Shifted
-from nets.tasks.sequence_views import drawn, pictures
-from nets.tasks.views import stored_pixels
+from nets.report.figures import stored_pixels
+from nets.tasks.sequence_figures import drawn, pictures
 
 
 @pytest.fixture

@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.train import checkpoint, metrics, resume
-from nets.train import mesh as meshes
-from nets.train import state as states
+from nets.cli.verify import differences
+from nets.report import metrics_log
+from nets.train import checkpoint, resume
+from nets.train import sharding as meshes
+from nets.train import train_state as states
 from nets.train.optimizer import Optimizer
 from nets.train.resume import Progress
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
-from nets.train.verify import differences
-from tests import toys
+from tests.support import toys
 from tests.train.test_loop import fit
 
 EVERY, STEPS, N = 2, 32, 1
@@ -149,7 +150,7 @@ def test_the_mean_is_of_all_steps_from_the_trigger_on(tmp_path):
         save_every=10,
     )
     fit(experiment, tmp_path / "whole")
-    rows = metrics.read(tmp_path / "whole" / "metrics.jsonl")
+    rows = metrics_log.read(tmp_path / "whole" / "metrics.jsonl")
     values = [row["loss"] for row in rows if row["split"] == "validation"]
     since = EVERY * (1 + trigger(values, N))
     assert 2 * EVERY < since < STEPS - 4

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nets.cli.verify import differences
 from nets.errors import UserError
-from nets.train import mesh as meshes
-from nets.train import metrics, resume
-from nets.train.verify import differences
+from nets.report import metrics_log
+from nets.train import resume
+from nets.train import sharding as meshes
 
 ROOT = Path(__file__).parent.parent.parent
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
@@ -52,7 +53,7 @@ def finish(process, code=0):
     ],
 )
 def test_eight_devices_give_the_curve_of_one(kind, dtype, tolerance):
-    script = Path(__file__).parent / "curve.py"
+    script = ROOT / "tests" / "support" / "curve.py"
     one, eight = (
         json.loads(finish(start(script, kind, dtype, **environment)))
         for environment in ({"XLA_FLAGS": ""}, EIGHT)
@@ -67,7 +68,7 @@ def launch(*arguments, cwd, code=0, **environment):
 
 
 def validation(run):
-    rows = metrics.read(run / "metrics.jsonl")
+    rows = metrics_log.read(run / "metrics.jsonl")
     return [row["loss"] for row in rows if row["split"] != "train"]
 
 

@@ -9,14 +9,16 @@ import jax
 import numpy as np
 import pytest
 
+from nets.cli import commands
+from nets.cli.verify import differences
 from nets.errors import UserError
-from nets.train import checkpoint, loop, metrics, resume, verbs
+from nets.report import metrics_log
+from nets.report.reporter import Reporter
+from nets.train import checkpoint, loop, resume
 from nets.train.checkpoint import Checkpoints
 from nets.train.optimizer import Optimizer
-from nets.train.reporter import Reporter
 from nets.train.signals import Signals, Stopped
-from nets.train.verify import differences
-from tests import toys
+from tests.support import toys
 
 
 class Interrupting(Reporter):
@@ -64,7 +66,7 @@ def test_interrupted_twice_it_ends_bit_identical(kind, undisturbed, tmp_path):
         assert at <= step <= at + 1
     fit(experiment, tmp_path)
     assert differences(undisturbed[kind], tmp_path) == []
-    steps = [(r["step"], r["split"]) for r in metrics.read(tmp_path / "metrics.jsonl")]
+    steps = [(r["step"], r["split"]) for r in metrics_log.read(tmp_path / "metrics.jsonl")]
     assert len(steps) == len(set(steps))  # nothing twice
     assert [s for s, split in steps if split == "validation"] == [5, 10, 15, 20]
     assert [s for s, split in steps if split == "train"] == [3, 6, 9, 12, 15, 18, 20]
@@ -135,7 +137,7 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     plain = toys.BatchNormNet(normalise=False)
     experiment = toys.classifier(model=plain, optimizer=bad, steps=24, best="loss")
     progress = fit(experiment, tmp_path)
-    rows = [r for r in metrics.read(tmp_path / "metrics.jsonl") if r["split"] == "validation"]
+    rows = [r for r in metrics_log.read(tmp_path / "metrics.jsonl") if r["split"] == "validation"]
     best = min(rows, key=lambda r: r["loss"])
     assert progress.best_step == best["step"] < 20
     assert progress.best_value == best["loss"]
@@ -143,7 +145,7 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     assert checkpoints.steps() == [progress.best_step, 20, 24]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["best_step"] == progress.best_step
-    (tested,) = [r for r in metrics.read(tmp_path / "metrics.jsonl") if r["split"] == "test"]
+    (tested,) = [r for r in metrics_log.read(tmp_path / "metrics.jsonl") if r["split"] == "test"]
     assert tested["step"] == progress.best_step  # the step that was evaluated, not the last
     log = (tmp_path / "log.txt").read_text()
     assert f"step {progress.best_step}  test: " in log and "step 24  test: " not in log
@@ -167,7 +169,7 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
 def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
     experiment = toys.classifier(optimizer=Optimizer("sgd", 1e-9), patience=2, steps=100)
     progress = fit(experiment, tmp_path)
-    rows = metrics.read(tmp_path / "metrics.jsonl")
+    rows = metrics_log.read(tmp_path / "metrics.jsonl")
     validation = [r["loss"] for r in rows if r["split"] == "validation"]
     last = len(validation) * 5
     assert progress.evaluated == last < 100 and progress.stale == 2
@@ -179,7 +181,7 @@ def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
 def test_plateau_scales_the_learning_rate(tmp_path):
     optimizer = Optimizer("sgd", 1e-9, schedule="plateau", plateau_patience=1, factor=0.5)
     fit(toys.classifier(optimizer=optimizer, steps=30, log_every=5), tmp_path)
-    rows = metrics.read(tmp_path / "metrics.jsonl")
+    rows = metrics_log.read(tmp_path / "metrics.jsonl")
     loss = {r["step"]: r["loss"] for r in rows if r["split"] == "validation"}
     rate, want, best = 1e-9, {}, np.inf
     for step in range(5, 31, 5):
@@ -225,7 +227,7 @@ def test_the_watched_split_may_be_missing(tmp_path):
 
     progress = fit(toys.classifier(data=TestOnly()), tmp_path)
     assert progress.best_step is None
-    rows = metrics.read(tmp_path / "metrics.jsonl")
+    rows = metrics_log.read(tmp_path / "metrics.jsonl")
     assert [r["split"] for r in rows if r["split"] != "train"] == ["test"]
 
 
@@ -269,11 +271,11 @@ def test_a_metric_that_a_seed_lacks_is_summed_up_over_the_others():
         {"step": 9, "test": {"loss": 3.0, "in_span": 0.5}},
         {"step": 9, "test": {"loss": 2.0, "in_span": 0.7, "rare": 1.0}},
     ]
-    assert verbs.over_seeds(results) == [
+    assert commands.over_seeds(results) == [
         "test loss: 2 +- 1 over 3 seeds",
         "test in_span: 0.6 +- 0.14 over 2 seeds",
     ]
-    assert verbs.over_seeds(results[:1]) == []
+    assert commands.over_seeds(results[:1]) == []
 
 
 def test_an_evaluation_in_which_nothing_counted_is_not_the_best():

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
-from nets.train import state as states
+from nets.train import train_state as states
 from nets.train.optimizer import Optimizer, kernels
 from nets.train.step import make_train_step
-from tests import toys
+from tests.support import toys
 
 PARAMS = {"layer": {"kernel": jnp.array([2.0, -0.5]), "bias": jnp.array([1.0])}}
 GRADS = {"layer": {"kernel": jnp.array([0.3, -0.4]), "bias": jnp.array([0.2])}}

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.train import state as states
+from nets.train import train_state as states
 from nets.train.optimizer import Optimizer
 from nets.train.step import gradient, make_train_step
-from tests import toys
+from tests.support import toys
 
 
 def start(experiment):

@@ -1,0 +1,342 @@
+"""What each verb of the command line does."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from nets.cli import compilation_cache, flags
+from nets.cli.parse import Command
+from nets.cli.verify import verify_resume
+from nets.errors import UserError
+from nets.inspect import summary
+from nets.report import page
+from nets.report.reporter import Reporter
+from nets.train import loop, provenance, resume, workdir
+from nets.train import sharding as meshes
+from nets.train import train_state as states
+from nets.train.checkpoint import NotSaved
+from nets.train.evaluate import Evaluator
+from nets.train.experiment import Experiment, as_trained, batch_struct, known, resolve
+from nets.train.signals import Signals, Stopped
+
+
+def run(command: Command) -> int:
+    """Carries the command out; the exit code."""
+    quiet()
+    options = command.options
+    if options.distributed:
+        jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
+    compilation_cache.use_cache(options.compilation_cache)
+    verb = {"train": train, "show": describe, "eval": evaluate, "sample": sample,
+            "verify-resume": verify_resume}[command.verb]  # fmt: skip
+    with Signals() as signals:
+        try:
+            return verb(command, signals)
+        except Stopped as stopped:
+            print(f"{stopped}; the same command goes on from here", file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends
+        except (loop.Diverged, NotSaved) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            print(f"error: {error} ({_place(error, command)})", file=sys.stderr)
+            return 1
+
+
+def _place(error: OSError, command: Command) -> str:
+    """Where an error was raised; the traceback goes to log.txt, where there is a work directory."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not provenance.is_installed(Path(f.filename))]
+    place = f"at {own[-1].filename}:{own[-1].lineno}"
+    log = command.workdir(command.experiment) / "log.txt"
+    with contextlib.suppress(OSError), open(log, "a") as file:
+        traceback.print_exception(error, file=file)
+        return f"{place}; the traceback is in {log}"
+    return place
+
+
+def quiet() -> None:
+    """Silences orbax's and grain's logging: what fails is said by the verb."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+def train(command: Command, signals: Signals) -> int:
+    """Trains each seed in turn, and ends with mean and spread where there are several."""
+    seeds = command.options.seed or (command.experiment.seed,)
+    experiments = [dataclasses.replace(command.experiment, seed=seed) for seed in seeds]
+    results = [train_one(command, experiment, signals) for experiment in experiments]
+    for line in over_seeds(results):
+        print(line)
+    if len(seeds) > 1 and jax.process_index() == 0:
+        folder = seeds_folder(command)
+        runs = [
+            {"seed": experiment.seed, "workdir": str(command.workdir(experiment))} | result
+            for experiment, result in zip(experiments, results, strict=True)
+        ]
+        page.write_seeds(folder, command.name, runs)
+        print(f"table of the seeds: {folder / 'seeds.html'}")
+    return 0
+
+
+def seeds_folder(command: Command) -> Path:
+    """Where the table of several seeds lies: in their --workdir, else beside their folders, in
+    runs/NAME-seeds=0,1,2."""
+    if command.options.workdir is not None:
+        return Path(command.options.workdir)
+    one = command.workdir(dataclasses.replace(command.experiment, seed=command.default.seed))
+    return one.with_name(f"{one.name}-seeds={flags.to_text(command.options.seed)}")
+
+
+def over_seeds(results: list[dict[str, Any]]) -> list[str]:
+    """Mean and standard deviation over several seeds, one line per metric."""
+    return [
+        f"{name}: {v['mean']:.6g} +- {v['standard_deviation']:.2g} over {v['seeds']} seeds"
+        for name, v in page.over_seeds(results).items()
+    ]
+
+
+def train_one(command: Command, experiment: Experiment, signals: Signals) -> dict[str, Any]:
+    """One run, from wherever its work directory stands; its result."""
+    folder = command.workdir(experiment)
+    facts = experiment.data.facts()
+    experiment = checked(resolve(experiment, facts))
+    samples = hasattr(experiment.task, "sample")
+    reporter = Reporter(folder, record(command, experiment, facts), samples, command.path)
+    reporter.record = workdir.check(
+        folder, reporter.record, reporter.warn, command.options.allow_changed_code
+    )
+    if (warmup := experiment.optimizer.warmup_steps) > experiment.steps:
+        reporter.warn(
+            f"--optimizer.warmup_steps={warmup} is above --steps={experiment.steps}: the learning "
+            f"rate only rises, to {experiment.steps / warmup:.0%} of its peak"
+        )
+    experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
+    if experiment.init_from is not None:
+        other = Path(experiment.init_from)
+        resume.best(other, reporter.warn)
+        known = json.loads((other / "config.json").read_text())["facts"]
+        check_vocabulary(facts, known, f"--init_from={other}")
+    finished = folder / "result.json"
+    if finished.is_file():
+        result = json.loads(finished.read_text())
+        if result["step"] > experiment.steps:
+            raise UserError(f"--steps={experiment.steps}, but {folder} has done {result['step']}.")
+        if result["step"] == experiment.steps:
+            reporter.say(f"{folder} is finished; another --workdir or --seed starts another run.")
+            reporter.result(result)
+            return result
+    with workdir.locked(folder), contextlib.closing(reporter):
+        loop.fit(experiment, folder, signals, reporter)
+    return reporter.finished
+
+
+def record(command: Command, experiment: Experiment, facts: dict[str, Any]) -> dict[str, Any]:
+    """What config.json holds of a run: all that its result depends on, and when it began."""
+    return {
+        "experiment": command.name,
+        "command": command.line,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
+        "config": flags.config(experiment),
+        "facts": facts,
+        "environment": workdir.environment(),
+        "git": provenance.git(command.path.parent),
+        "code": provenance.digests(experiment, command.path),
+        "code_changes": [],
+    }
+
+
+def checked(experiment: Experiment) -> Experiment:
+    """The experiment, found possible on these devices and this data; nothing is compiled.
+
+    Raises:
+        UserError: the model does not take these batches, a batch does not divide or is larger than
+            the set, or there is no such metric or initial run.
+    """
+    data = experiment.data
+    mesh = meshes.make()
+    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
+    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
+    names = metric_names(experiment)
+    if experiment.best not in names:
+        raise UserError(f"--best={experiment.best} is no metric; there are {', '.join(names)}.")
+    return experiment
+
+
+def metric_names(experiment: Experiment) -> list[str]:
+    """The metrics that an evaluation of the experiment has.
+
+    Raises:
+        UserError: the model does not take batches of these shapes.
+    """
+    try:
+        state = jax.eval_shape(states.make_init(experiment))
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        _, (_, sums) = jax.eval_shape(
+            functools.partial(experiment.task.loss, experiment.model, train=False),
+            state.params,
+            state.model_state,
+            batch_struct(experiment.data),
+            key,
+        )
+    except (ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"the model does not take these batches: {reason}") from error
+    ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
+    return list(experiment.task.finish(ones))
+
+
+def describe(command: Command, signals: Signals) -> int:
+    """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
+    facts, missing = known(command.experiment.data)
+    experiment = resolve(command.experiment, facts)
+    try:
+        checked(experiment)
+    except UserError:
+        if missing is not None:  # which is why
+            raise missing from None
+        raise
+    if missing is not None:
+        print(f"note: {missing}", file=sys.stderr)
+    description = summary.describe(
+        experiment.model,
+        experiment.task,
+        experiment.optimizer.build(experiment.steps),
+        batch_struct(experiment.data),
+        flags.config(experiment),
+    )
+    as_json = command.options.format == "json"
+    print(json.dumps(description, indent=1) if as_json else summary.render(description))
+    return 0
+
+
+def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
+    """Experiment, parameters, model state, step and facts of the run in the work directory.
+
+    Raises:
+        UserError: there is no such run, or it holds something else.
+    """
+    folder = command.workdir(command.experiment)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} holds no run; train one first, or name it with --workdir.")
+    held = json.loads(path.read_text())
+    facts = held["facts"]
+    experiment = resolve(command.experiment, facts)
+    experiment = checked(dataclasses.replace(experiment, data=as_trained(experiment.data, facts)))
+    if changed := provenance.changes(held["code"], provenance.digests(experiment, command.path)):
+        _warn(f"the code has changed since this run: {', '.join(changed)}")
+    step, arrays = resume.best(folder, _warn, command.options.checkpoint)
+    template = jax.eval_shape(states.make_init(experiment))
+    params, model_state = resume.parameters(template, arrays, f"checkpoint {step} of {folder}")
+    return experiment, params, model_state, step, facts
+
+
+def evaluate(command: Command, signals: Signals) -> int:
+    """Evaluates a checkpoint on every evaluation split and prints the metrics.
+
+    Inputs are normalised as those of the run were, on whatever data.
+
+    Raises:
+        UserError: the data has other symbols or another number of classes, or nothing to evaluate.
+    """
+    experiment, params, model_state, step, facts = loaded(command)
+    data_facts = experiment.data.facts()
+    check_vocabulary(data_facts, facts, "the run")
+    check_classes(data_facts, facts)
+    if not experiment.data.splits():
+        raise UserError("the data has no validation and no test split: nothing to evaluate.")
+    mesh = meshes.make()
+    meshes.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
+    params, model_state = meshes.put((params, model_state), meshes.replicated(mesh))
+    carried = jax.eval_shape(states.make_init(experiment)).model_state
+    if "carry" in carried:
+        model_state = {**model_state, "carry": None}  # begun afresh by the evaluator
+    evaluator = Evaluator(experiment, mesh, signals)
+    for split in experiment.data.splits():
+        values = evaluator.last(params, model_state, split)
+        shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
+        print(f"step {step}  {split}: {shown}")
+    return 0
+
+
+def check_classes(data: dict[str, Any], known: dict[str, Any]) -> None:
+    """Warns where data has classes of other names than a run, whose facts are `known`.
+
+    Raises:
+        UserError: there are more or fewer.
+    """
+    read, trained = (facts.get("class_names", []) for facts in (data, known))
+    if len(read) != len(trained):
+        raise UserError(
+            f"the data has {len(read)} classes ({_some(read)}), the run {len(trained)} "
+            f"({_some(trained)})."
+        )
+    if read != trained:
+        _warn(
+            f"the data's classes are {_some(read)}, those of the run {_some(trained)}: they are "
+            "taken for each other in this order"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+
+
+def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:
+    """Refuses parameters of a run, whose facts are `known`, for data that has other symbols.
+
+    Raises:
+        UserError: their vocabularies differ.
+    """
+    for key in ("vocabulary", "input_symbols", "output_symbols"):
+        read, held = (list(facts.get(key, ())) for facts in (data, known))
+        if read != held:
+            raise UserError(
+                f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
+                f"{len(held)}: its ids would mean something else."
+            )
+
+
+def sample(command: Command, signals: Signals) -> int:
+    """Prints what a generating model writes after the prompt."""
+    if not hasattr(command.experiment.task, "sample"):
+        raise UserError(f"{command.name} has nothing to sample: its model does not generate.")
+    options = command.options
+    encode = getattr(command.experiment.data, "encode", None)
+    if options.prompt is None and encode is not None:
+        raise UserError("--prompt='...' is needed: the sentence to translate.")
+    experiment, params, _, _, facts = loaded(command)
+    if options.length < 1 or options.temperature < 0:
+        raise UserError("--length is at least 1 and --temperature at least 0.")
+    key = jax.random.key(experiment.seed)
+    prompt = "\n" if options.prompt is None else options.prompt
+    text = experiment.task.sample(
+        experiment.model,
+        params,
+        facts,
+        key,
+        prompt if encode is None else encode(prompt, facts),
+        options.length,
+        options.temperature,
+        options.top_k,
+    )
+    print(prompt + text)
+    return 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)

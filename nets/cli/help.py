@@ -1,0 +1,56 @@
+"""What --help prints: the flags that people change first, then the rest by part."""
+
+import textwrap
+from typing import Any
+
+from nets.cli import flags
+
+_FIRST = ("steps", "data.batch_size", "optimizer.learning_rate", "workdir", "seed")
+_WIDTH = 100
+
+
+def render(verbs: tuple[str, ...], options: Any, experiment: Any | None = None) -> str:
+    """The usage, and the flags of the command and, where one is given, of the experiment."""
+    parts = [_usage(verbs)]
+    fields = {field.path: field for field in flags.flagged(experiment)} if experiment else {}
+    own = {field.path: field for field in flags.flagged(options)}
+    found = fields | own
+    first = [found[path] for path in _FIRST if path in found] if fields else []
+    if first:
+        parts.append(_section("changed most often", first))
+    rest = [field for field in fields.values() if field not in first and field.path not in own]
+    for part in dict.fromkeys(field.path.partition(".")[0] for field in rest if "." in field.path):
+        chosen = [field for field in rest if field.path.startswith(f"{part}.")]
+        chosen += [field for field in rest if field.path == part]
+        kind = type(getattr(experiment, part)).__name__
+        parts.append(_section(f"{part}: {kind}", chosen))
+        rest = [field for field in rest if field not in chosen]
+    if rest:
+        parts.append(_section("the run", rest))
+    parts.append(_section("the command", [f for f in own.values() if f not in first]))
+    return "\n\n".join(parts)
+
+
+def _usage(verbs: tuple[str, ...]) -> str:
+    return f"""usage: python launch.py [{"|".join(verbs)}] --experiment=NAME [--FLAG=VALUE ...]
+
+  python launch.py list [WORD ...] [--long]  the experiments, those that a word finds, with details
+  python launch.py --experiment=NAME         train it, or go on with what was begun
+  python launch.py --experiment=NAME --help  its flags"""
+
+
+def _section(title: str, fields: list[flags.Field]) -> str:
+    return "\n".join([f"{title}:", *map(_line, fields)])
+
+
+def _line(field: flags.Field) -> str:
+    head = f"  --{field.path}={flags.type_name(field.hint)}"
+    text = f"{field.help} (default: {flags.to_text(field.value) or 'empty'})"
+    indent = " " * 6
+    return (
+        head
+        + "\n"
+        + textwrap.fill(
+            text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+    )

@@ -1,0 +1,87 @@
+"""Image sets that are opened, and what is found out about them once: splits, mean, deviation."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from nets.data import cache, image_files, image_source, tfds
+from nets.data.image_source import ImageSet
+
+SAMPLE = 4096
+"""Images that stand for a set too large to be read through."""
+
+
+class Where(NamedTuple):
+    """What decides which images are read, and how."""
+
+    name: str
+    data_dir: str | None
+    path: str | None
+    image_size: int | None
+    in_memory_mb: int
+    whole: bool  # images are read as they are stored, for a crop that differs each time
+
+
+@functools.lru_cache(maxsize=2)
+def open_set(where: Where) -> ImageSet:
+    """The set, held in memory where it is small enough; read whole, only arrays are."""
+    if where.path is not None:
+        source = image_files.open_path(where.path, where.image_size, where.whole)
+    elif where.name == "digits":
+        source = image_source.digits(None if where.whole else where.image_size)
+    else:
+        source = tfds.image_set(where.name, where.data_dir, where.image_size)
+    small = source.nbytes <= where.in_memory_mb * 1e6
+    held = source.stamp is not None and small and not where.whole
+    return image_source.hold(source) if held else source
+
+
+@functools.lru_cache(maxsize=2)
+def outline(
+    name: str, data_dir: str | None, image_size: int | None
+) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+    """Shape of an image and class names of a TFDS set, prepared or not."""
+    return tfds.image_outline(tfds.open_builder(name, data_dir), image_size)[:2]
+
+
+@functools.lru_cache(maxsize=2)
+def partition(where: Where, validation: float) -> dict[str, tuple[str, np.ndarray]]:
+    """By split: the stored split that it comes from, and which of that one's images it has."""
+    sizes = open_set(where).sizes
+    parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
+    if "validation" not in sizes and validation > 0:
+        order = np.random.default_rng(0).permutation(sizes["train"])
+        held_out = max(1, round(validation * len(order)))
+        parts["validation"] = "train", np.sort(order[:held_out])
+        parts["train"] = "train", np.sort(order[held_out:])
+    return parts
+
+
+@functools.lru_cache(maxsize=2)
+def statistics(where: Where, validation: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation [C] of the training images, in 0..1.
+
+    Those of a set not held in memory are kept in the user's cache directory.
+    """
+    source, (split, rows) = open_set(where), partition(where, validation)["train"]
+
+    def make() -> dict[str, np.ndarray]:
+        """How many pixels of each channel have each of the 256 levels, [C, 256]."""
+        step = 1 if source.stamp is None else max(1, len(rows) // SAMPLE)
+        sample, channels = rows[::step], range(source.shape[-1])
+        counts = np.zeros((source.shape[-1], 256), np.int64)
+        for part in np.array_split(sample, len(sample) // 1024 + 1):
+            images, _ = source.read(split, part)
+            counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in channels]
+        return {"counts": counts}
+
+    if source.stamp is None:
+        counts = make()["counts"]
+    else:
+        stamp = f"{source.stamp} {validation}"
+        counts = cache.arrays(f"{source.name}-levels", stamp, make)["counts"]
+    share, level = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = (share * level).sum(1)
+    variance = (share * (level - mean[:, None]) ** 2).sum(1)
+    return mean, np.sqrt(np.maximum(variance, 255.0**-2))  # at least one level: 1/std is finite

@@ -1,0 +1,296 @@
+"""Parallel text: the same sentences in two languages, a line a sentence, as subwords."""
+
+import base64
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grain
+import numpy as np
+
+from nets.data import corpora, subwords
+from nets.data.images import ENDLESS, shuffled
+from nets.data.synthetic import at_least, together, until_end, vocabularies
+from nets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """Any text and its translation: two files, of which line k of one translates that of the other.
+
+    Files are UTF-8, and packed where their names end in .gz. The vocabulary is one of subwords for
+    both languages, learnt from the training text alone, and kept with a run
+    (`nets.data.subwords.Subwords.of(facts)` restores it). A batch holds
+
+        inputs  [B, W] int32, the source, then 0
+        lengths [B] int32, subwords of it
+        targets [B, W + 1] int32, the target, then 0
+        mask    [B, W + 1] float32, 1 for the target and the 0 that ends it
+
+    Of the targets 0 is the symbol before the first, and the one that ends them. W is max_length;
+    with `widths`, pairs of like length come together while training, and W is the least width that
+    holds them. `facts` tell how many places short sentences leave unused where W is max_length.
+
+    A training pair with a sentence above max_length is left out. In an evaluation all pairs stay,
+    in their order; what is above max_length is cut off, but not of `references`. Characters that
+    the training text lacks become the symbol 1. Facts count these pairs and symbols.
+
+    Every training pair is met exactly once an epoch, in an order drawn anew for each. `widths` have
+    50 batches of that order at a time, be it across epochs, sorted by length then, and shuffled as
+    whole batches.
+
+    Attributes:
+        folder: what the names of files are relative to.
+        source: file of the sentences to train on, a line each.
+        target: file of their translations.
+        validation_source: the same for validation; none has no such split.
+        validation_target: their translations.
+        test_source: the same for the test; none has no such split.
+        test_target: their translations.
+        vocab_size: subwords, with the end and the unknown.
+        max_length: subwords of a sentence at most.
+        widths: other widths, rising and below max_length, that a training batch may have; each is
+            compiled when it is first met.
+        batch_size: pairs in a training batch.
+        eval_batch_size: pairs in a batch of an evaluation.
+    """
+
+    folder: str = "."
+    source: str | None = None
+    target: str | None = None
+    validation_source: str | None = None
+    validation_target: str | None = None
+    test_source: str | None = None
+    test_target: str | None = None
+    vocab_size: int = 8000
+    max_length: int = 40
+    widths: tuple[int, ...] = ()
+    batch_size: int = 64
+    eval_batch_size: int = 250
+
+    def __post_init__(self):
+        at_least(self, 1, "max_length", "batch_size", "eval_batch_size")
+        at_least(self, 3, "vocab_size")
+        rising = (0, *self.widths, self.max_length)
+        if list(rising) != sorted(set(rising)):
+            raise UserError(
+                f"--data.widths={','.join(map(str, self.widths))} is not possible; they rise from "
+                f"1 to below --data.max_length={self.max_length}."
+            )
+        for fields in _FILES.values():
+            together(self, fields, "its translation")
+
+    def train(self, seed: int) -> grain.MapDataset:
+        """The training batches; element i is the batch of step i.
+
+        Raises:
+            UserError: there are fewer pairs than a batch holds, or what `facts` says.
+        """
+        rows = self._corpus().rows["train"]
+        n = len(rows["inputs"])
+        if self.batch_size > n:
+            raise UserError(
+                f"--data.batch_size={self.batch_size}, but there are {n} training pairs of at most "
+                f"--data.max_length={self.max_length} subwords."
+            )
+
+        longest = np.maximum(rows["lengths"], (rows["targets"] > 0).sum(1))
+        widths = (*self.widths, self.max_length)
+
+        def ordered(i: int) -> np.ndarray:
+            """Which pairs the batch of step i holds."""
+            if not self.widths:
+                return shuffled(seed, n, i * self.batch_size + np.arange(self.batch_size))
+            return _pool(seed, i // _SORTED, self.batch_size, longest)[i % _SORTED]
+
+        def batch(i: int) -> dict[str, np.ndarray]:
+            chosen = ordered(int(i))
+            width = min(w for w in widths if w >= longest[chosen].max())
+            targets = rows["targets"][chosen, : width + 1]
+            return {
+                "inputs": rows["inputs"][chosen, :width],
+                "lengths": rows["lengths"][chosen],
+                "targets": targets,
+                "mask": until_end(targets),
+            }
+
+        return grain.MapDataset.range(ENDLESS).map(batch)
+
+    def evaluate(self, split: str) -> grain.MapDataset:
+        """All pairs of a split in their stored order; the last batch is padded."""
+        self._check(split)
+        rows = self._corpus().rows[split]
+        n = len(rows["inputs"])
+
+        def batch(i: int) -> dict[str, np.ndarray]:
+            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
+            real = places < n
+            found = {name: a[np.where(real, places, 0)] for name, a in rows.items()}
+            return found | {"mask": until_end(found["targets"]) * real[:, None]}
+
+        return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
+
+    def references(self, split: str) -> list[str]:
+        """The translations of a split as they are in the file, whole and in their order."""
+        self._check(split)
+        return self._corpus().references[split]
+
+    def encode(self, text: str, facts: dict[str, Any]) -> list[int]:
+        """The subwords of a source sentence, of whatever length, by those that the facts of a run
+        keep.
+
+        Raises:
+            UserError: it is empty, or has characters that the vocabulary lacks.
+        """
+        return subwords.Subwords.of(facts).known(text)
+
+    def splits(self) -> tuple[str, ...]:
+        return tuple(split for split in _FILES if split != "train" and self._paths()[split])
+
+    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        b, most, ids = self.batch_size, self.max_length, np.dtype(np.int32)
+        return {
+            "inputs": ((b, most), ids),
+            "lengths": ((b,), ids),
+            "targets": ((b, most + 1), ids),
+            "mask": ((b, most + 1), np.dtype(np.float32)),
+        }
+
+    def outline(self) -> dict[str, Any]:
+        """Those of the facts that are known without the files."""
+        return {"vocab_size": self.vocab_size, "num_classes": self.vocab_size}
+
+    def facts(self) -> dict[str, Any]:
+        """vocab_size and num_classes, input_symbols and output_symbols (the same), subwords (their
+        model in base64), digest, and by split: sizes, long (pairs with a sentence above
+        max_length), unknown (symbols that are) and filled (the share of the places of inputs and
+        targets that hold a symbol).
+
+        Raises:
+            UserError: no files are given; one cannot be read, is empty or has an empty line; two
+                have not as many lines; vocab_size does not fit; sentencepiece is not installed.
+        """
+        corpus = self._corpus()
+        pieces = subwords.Subwords(corpus.model).pieces()
+        return {
+            **vocabularies(pieces, pieces),
+            "subwords": base64.b64encode(corpus.model).decode(),
+            "digest": corpus.digest,
+            "sizes": {split: len(rows["inputs"]) for split, rows in corpus.rows.items()},
+            **corpus.counts,
+        }
+
+    @property
+    def read_threads(self) -> int:
+        """Threads that making batches keeps busy."""
+        return 1
+
+    def _paths(self) -> dict[str, tuple[str, str] | None]:
+        """The two files of each split, None where they are not given."""
+        folder = Path(self.folder).expanduser()
+        found = {split: [getattr(self, f) for f in files] for split, files in _FILES.items()}
+        return {
+            split: None if None in names else tuple(str(folder / name) for name in names)
+            for split, names in found.items()
+        }
+
+    def _check(self, split: str) -> None:
+        if split not in self.splits():
+            raise UserError(
+                f"the parallel text has no split {split}; it has "
+                f"{', '.join(self.splits()) or 'train only'}."
+            )
+
+    def _corpus(self) -> "Corpus":
+        paths = self._paths()
+        if paths["train"] is None:
+            raise UserError(
+                "there is no text: say --data.source=FILE and --data.target=FILE, of a sentence a "
+                "line."
+            )
+        return _corpus(tuple(paths.items()), self.vocab_size, self.max_length)
+
+
+_FILES = {
+    "train": ("source", "target"),
+    "validation": ("validation_source", "validation_target"),
+    "test": ("test_source", "test_target"),
+}
+
+
+_SORTED = 50  # training batches that are sorted by length at a time
+_BATCHES = 1  # tells the generator of their order from that of an epoch's
+
+
+class Corpus(NamedTuple):
+    """An encoded parallel text, by split."""
+
+    model: bytes  # of the subwords
+    rows: dict[str, dict[str, np.ndarray]]  # inputs, lengths and targets
+    references: dict[str, list[str]]
+    counts: dict[str, dict[str, float]]  # long, unknown and filled
+    digest: str
+
+
+@functools.lru_cache(maxsize=2)
+def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
+    texts = {split: _pair(_FILES[split], files) for split, files in paths if files is not None}
+    model = subwords.learnt([line for side in texts["train"] for line in side], vocab_size)
+    encode = subwords.Subwords(model).encode
+    digest = hashlib.blake2b(model, digest_size=16)
+    rows, counts = {}, {"long": {}, "unknown": {}, "filled": {}}
+    for split, text in texts.items():
+        pairs = list(zip(*map(encode, text), strict=True))
+        fitting = [pair for pair in pairs if max(map(len, pair)) <= max_length]
+        kept = fitting if split == "train" else pairs
+        inputs = _padded([source[:max_length] for source, _ in kept], max_length)
+        targets = _padded([target[:max_length] for _, target in kept], max_length + 1)
+        lengths = (inputs > 0).sum(1, dtype=np.int32)
+        rows[split] = {"inputs": inputs, "lengths": lengths, "targets": targets}
+        places = np.concatenate([inputs, targets], axis=1)
+        counts["long"][split] = len(pairs) - len(fitting)
+        counts["unknown"][split] = int((places == subwords.UNKNOWN).sum())
+        counts["filled"][split] = float((places > 0).mean()) if places.size else 0.0
+        digest.update(f"\0{split} {places.shape}\0".encode() + places.tobytes())
+    references = {split: target for split, (_, target) in texts.items()}
+    return Corpus(model, rows, references, counts, digest.hexdigest())
+
+
+def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:
+    """Pairs [_SORTED, batch_size] of `longest` subwords, those of a batch of like length."""
+    places = pool * _SORTED * batch_size + np.arange(_SORTED * batch_size)
+    chosen = shuffled(seed, len(longest), places)
+    batches = chosen[np.argsort(longest[chosen], kind="stable")].reshape(_SORTED, batch_size)
+    return np.random.default_rng((seed, pool, _BATCHES)).permutation(batches)
+
+
+def _pair(fields: tuple[str, str], paths: tuple[str, str]) -> list[list[str]]:
+    """The lines of two files."""
+    one, other = (f"--data.{field}={path}" for field, path in zip(fields, paths, strict=True))
+    found = [_lines(one, paths[0]), _lines(other, paths[1])]
+    n, m = map(len, found)
+    if n != m:
+        raise UserError(
+            f"{one} has {n} lines and {other} has {m}; line k of one is to be the translation of "
+            "line k of the other."
+        )
+    return found
+
+
+def _lines(shown: str, path: str) -> list[str]:
+    text = corpora.read(Path(path).expanduser(), shown)
+    if not text.strip():
+        raise UserError(f"{shown} is empty.")
+    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if "" in lines:
+        raise UserError(f"{shown}: line {lines.index('') + 1} is empty; it is to be a sentence.")
+    return lines
+
+
+def _padded(rows: list[list[int]], width: int) -> np.ndarray:
+    ids = np.zeros((len(rows), width), np.int32)
+    for row, given in zip(ids, rows, strict=True):
+        row[: len(given)] = given
+    return ids

@@ -1,0 +1,154 @@
+"""What an experiment is made of: layers, parameters, arithmetic, memory; no array is allocated."""
+
+import collections
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from nets.inspect.cost import multiply_adds, receptive_field, residual_bytes
+from nets.layers import recurrent_checks
+from nets.layers.recurrent import Recurrent
+from nets.train.experiment import Batch, Task
+
+
+def describe(
+    model: nn.Module,
+    task: Task,
+    transformation: optax.GradientTransformation,
+    batch: Batch,
+    config: dict[str, Any],
+) -> dict[str, Any]:
+    """The facts of an experiment, as JSON takes them.
+
+    `batch` holds the ShapeDtypeStructs of a training batch. `multiply_adds` is of the evaluation
+    loss of one row (an image, a sequence of `sequence_length`), or "unbounded"; a layer's
+    `parameters` are those that it alone holds, so they add up to the total; `activation_bytes` are
+    kept from the forward pass over the batch for the backward pass, before XLA saves any;
+    `state_bytes` is what goes from step to step without being optimised. A recurrent layer has its
+    `backend` beside it, and as `refused` why a faster one cannot run it.
+    """
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    layers, (params, state) = _layers(model, task, key, batch)
+
+    def loss(params, state, batch, key, train):
+        return task.loss(model, params, state, batch, key, train)[0]
+
+    row = {k: jax.ShapeDtypeStruct((1, *v.shape[1:]), v.dtype) for k, v in batch.items()}
+    row_state = jax.eval_shape(lambda key, row: task.init(model, key, row), key, row)[1]
+    inputs = (params, row_state, row, key)
+    jaxpr = jax.make_jaxpr(lambda *inputs: loss(*inputs, train=False))(*inputs)
+    count = multiply_adds(jaxpr)
+    first = len(jax.tree.leaves((params, row_state)))  # of the batch, whose leaves go by name
+    images = [first + i for i, k in enumerate(sorted(row)) if row[k].ndim == 4]
+    field = receptive_field(jaxpr, images[0]) if images else None
+    sequences = [batch[name] for name in ("inputs", "targets") if name in batch]
+    tokens = [v for v in sequences if v.ndim == 2 and jnp.issubdtype(v.dtype, jnp.integer)]
+    return {
+        "parameters": sum(x.size for x in jax.tree.leaves(params)),
+        "multiply_adds": "unbounded" if count is None else count,
+        "receptive_field": field and {"size": field[0], "stride": field[1]},
+        "sequence_length": tokens[0].shape[1] if tokens else None,
+        "batch_size": next(iter(batch.values())).shape[0],
+        "parameter_bytes": _bytes(params),
+        "optimizer_bytes": _bytes(jax.eval_shape(transformation.init, params)),
+        "state_bytes": _bytes(state),
+        "activation_bytes": residual_bytes(
+            lambda params, *rest: loss(params, *rest, train=True), params, state, batch, key
+        ),
+        "layers": layers,
+        "config": config,
+    }
+
+
+def _bytes(tree: Any) -> int:
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[dict], tuple]:
+    """A row for each module that is called, in the order of the calls; params and model state."""
+    rows: dict[tuple[str, ...], dict] = {}
+
+    def row(path, module):
+        name, kind = "/".join(path) or "model", type(module).__name__
+        return rows.setdefault(path, dict(path=name, type=kind, output=[], parameters=0))
+
+    def note(call, args, kwargs, context):
+        if context.method_name != "__call__":
+            return call(*args, **kwargs)
+        found = row(context.module.path, context.module)
+        if isinstance(module := context.module, Recurrent):
+            found["backend"] = recurrent_checks.backend(module, resets=False)
+            reasons = module.refusals() if module.backend == "auto" else {}
+            found["refused"] = {name: reason for name, reason in reasons.items() if reason}
+        output = call(*args, **kwargs)
+        found["output"] = [list(x.shape) for x in jax.tree.leaves(output) if hasattr(x, "shape")]
+        return output
+
+    def init(key, batch):
+        with nn.intercept_methods(note):
+            return task.init(model, key, batch)
+
+    row((), model)
+    params, state = jax.eval_shape(init, key, batch)
+    for path, leaf in jax.tree.leaves_with_path(params):
+        names = tuple(str(getattr(key, "key", key)) for key in path)
+        owner = next(names[:n] for n in reversed(range(len(names))) if names[:n] in rows)
+        rows[owner]["parameters"] += leaf.size
+    return list(rows.values()), (params, state)
+
+
+def render(description: dict[str, Any]) -> str:
+    """The description as text for people, as wide as it needs."""
+    d = description
+    rows = [("layer", "type", "output", "parameters")]
+    for layer in d["layers"]:
+        shapes = collections.Counter(map(str, layer["output"]))
+        output = ", ".join(f"{n} x {s}" if n > 1 else s for s, n in shapes.items())
+        rows.append((layer["path"], layer["type"], output, f"{layer['parameters']:,}"))
+    rows.append(("total", "", "", f"{d['parameters']:,}"))
+
+    one = f"sequence of {d['sequence_length']}" if d["sequence_length"] else "example"
+    count = d["multiply_adds"]
+    totals = [
+        (f"multiply-adds, one {one}", count if count == "unbounded" else f"{count:,}"),
+        ("parameters", _mebibytes(d["parameter_bytes"])),
+        ("optimizer state", _mebibytes(d["optimizer_bytes"])),
+        ("model state", _mebibytes(d["state_bytes"])),
+        (f"activations, batch of {d['batch_size']}", _mebibytes(d["activation_bytes"])),
+    ]
+    for layer in d["layers"]:
+        if "backend" in layer:
+            refused = "; ".join(f"not {name}: {why}" for name, why in layer["refused"].items())
+            backend = layer["backend"] + f" ({refused})" * bool(refused)
+            totals.append((f"backend of {layer['path']}", backend))
+    if field := d["receptive_field"]:
+        size, stride = (" x ".join(map(str, field[k])) for k in ("size", "stride"))
+        totals.append(("receptive field", f"{size} pixels, stride {stride}"))
+    config = [(k, _value(v)) for k, v in d["config"].items()]
+    return "\n\n".join(map(_columns, (config, rows, totals)))
+
+
+def _mebibytes(n: int) -> str:
+    return f"{n / 2**20:,.2f} MiB"
+
+
+def _value(value: Any) -> str:
+    """As its flag takes it."""
+    if isinstance(value, list):
+        return ",".join(map(_value, value))
+    return "none" if value is None else str(value)
+
+
+def _columns(rows: list[tuple[str, ...]]) -> str:
+    """Rows under one another; the last of four columns holds numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        if len(row) == 4:
+            cells[3] = row[3].rjust(widths[3])
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""Forms of one convolution: XLA's own operation, and on a CPU what is faster than it.
+
+A form is a function of x [B, *spatial, C], kernel [*window, C / groups, F], strides, pads and
+dilation. All give the same; what differs is the time they and their gradients take.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from nets.layers.conv_windows import Pads, output_size, windows
+from nets.layers.noinline import apart
+
+
+def layout(rank: int) -> lax.ConvDimensionNumbers:
+    """[B, *spatial, C] by [*window, C, F], for `lax.conv_general_dilated`."""
+    spatial = range(rank)
+    channels_last = (0, rank + 1, *(axis + 1 for axis in spatial))
+    return lax.ConvDimensionNumbers(channels_last, (rank + 1, rank, *spatial), channels_last)
+
+
+def general(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    pads: Pads,
+    dilation: Sequence[int],
+) -> jax.Array:
+    """x [B, *spatial, C] by kernel [*window, C / groups, F], by XLA's own operation."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        pads,
+        rhs_dilation=dilation,
+        dimension_numbers=layout(len(strides)),
+        feature_group_count=x.shape[-1] // kernel.shape[-2],
+    )
+
+
+def cpu_form(
+    x_shape: Sequence[int],
+    kernel_shape: Sequence[int],
+    strides: Sequence[int],
+    pads: Pads,
+    dilation: Sequence[int],
+) -> Callable[..., jax.Array] | None:
+    """What is faster than the general form on a CPU, if there is anything. Limits are measured."""
+    *window, inner, features = kernel_shape
+    *sizes, channels = x_shape[1:]
+    taps = math.prod(window)
+    if 1 < inner < channels:
+        return _by_groups
+    if inner < channels:
+        return _depthwise if taps <= 64 else None  # hundreds of them take long to compile
+    if set(window) == {1} and not np.any(pads):
+        return _pointwise
+    if taps <= 64 and any(n < side for n, side in zip(sizes, window, strict=True)):
+        return _tap_by_tap  # the general form takes some 40 times as long there
+    row = sizes[-1]
+    few = channels % 8 and features <= 16 and row * channels <= 144 and row <= 7 * window[-1]
+    if len(window) == 2 and few and set(dilation) == {1}:
+        return _banded
+    return _channels_last
+
+
+def _pointwise(x, kernel, strides, pads, dilation):
+    """A 1x1 window: one matmul."""
+    x = x[:, *(slice(None, None, s) for s in strides)]
+    y = x.reshape(-1, x.shape[-1]) @ kernel.reshape(kernel.shape[-2:])
+    return y.reshape(*x.shape[:-1], -1)
+
+
+def _banded(x, kernel, strides, pads, dilation):
+    """One matmul of whole rows, [B H', h W C] by [h W C, W' F], the kernel laid out as a band.
+
+    That is W / w times the arithmetic, and still faster where W, C and F are small.
+    """
+    batch, _, columns, channels = x.shape
+    height, width, _, features = kernel.shape
+    columns_out = output_size(columns, width, strides[1], pads[1])
+    # Output column v meets input column u through tap t where u = stride * v + t - padding.
+    u, v, t = np.ogrid[:columns, :columns_out, :width]
+    taps = (u == strides[1] * v + t - pads[1][0]).astype(kernel.dtype)
+    band = jnp.einsum("uvt,itco->iucvo", taps, kernel)
+    rows = x.reshape(batch, -1, columns * channels)
+    rows = jnp.concatenate(windows(rows, (height,), strides[:1], pads[:1], (1,)), axis=-1)
+    y = rows.reshape(-1, rows.shape[-1]) @ band.reshape(-1, columns_out * features)
+    return y.reshape(batch, -1, columns_out, features)
+
+
+def _apart(function):
+    """A form apart, whose results are not kept for the gradient.
+
+    Else XLA would fuse what is in it with what made its operands, and compute those once more.
+    """
+    static = (2, 3, 4)
+    return apart(jax.checkpoint(function, prevent_cse=False, static_argnums=static), static)
+
+
+@functools.partial(jax.checkpoint, static_argnums=(2, 3, 4), prevent_cse=False)
+def _tap_by_tap(x, kernel, strides, pads, dilation):
+    """The sum over the taps of a matmul. What the taps see is not kept for the gradient."""
+    *window, inner, features = kernel.shape
+    taps = kernel.reshape(-1, inner, features)
+    product = functools.partial(jnp.einsum, "...c,cf->...f")
+    return sum(map(product, windows(x, window, strides, pads, dilation), taps))
+
+
+@_apart
+def _of_input(dx, kernel, strides, pads, dilation):
+    """Transposed it is a convolution of dy [B, *spatial, F] by [*window, F, C]."""
+    spec = layout(len(strides))
+    out, inner, *window = spec.rhs_spec
+    spec = spec._replace(rhs_spec=(inner, out, *window))
+    kernel = kernel.swapaxes(-1, -2)
+    return lax.conv_general_dilated(dx, kernel, strides, pads, None, dilation, spec)
+
+
+@_apart
+def _of_kernel(x, dkernel, strides, pads, dilation):
+    """Transposed it is a convolution of x [C, *spatial, B] by dy [*spatial, B, F]."""
+    (batch, last, *spatial), (out, inner, *window), _ = layout(rank := len(strides))
+    first = (last, batch, *spatial)
+    spec = lax.ConvDimensionNumbers(first, first, (inner, out, *window))
+    x, dkernel = jnp.swapaxes(x, 0, -1), jnp.moveaxis(dkernel, -2, 0)
+    dy = lax.conv_general_dilated(x, dkernel, strides, pads, None, dilation, spec)
+    return jnp.moveaxis(dy, rank, 0)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def _channels_last(x, kernel, strides, pads, dilation):
+    """The general form, whose gradients are convolutions of channels last too.
+
+    Its own are not, and XLA turns them around, but on a CPU only outside of loops: inside they
+    take a hundred times as long.
+    """
+    return general(x, kernel, strides, pads, dilation)
+
+
+@functools.partial(_channels_last.defjvp, symbolic_zeros=True)
+def _channels_last_jvp(strides, pads, dilation, primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    terms = []
+    if not isinstance(dx, SymbolicZero):
+        terms.append(_of_input(dx, kernel, strides, pads, dilation))
+    if not isinstance(dkernel, SymbolicZero):
+        terms.append(_of_kernel(x, dkernel, strides, pads, dilation))
+    return _channels_last(x, kernel, strides, pads, dilation), sum(terms)
+
+
+def _depthwise(x, kernel, strides, pads, dilation):
+    """Each channel by kernels of its own."""
+    *window, _, features = kernel.shape
+    x = jnp.repeat(x, features // x.shape[-1], axis=-1)
+    return _products(x, kernel.reshape(*window, features), strides, pads, dilation)
+
+
+@_apart
+def _products(x, kernel, strides, pads, dilation):
+    """x [B, *spatial, F] by kernel [*window, F], the sum over the taps of products."""
+    *window, features = kernel.shape
+    taps = kernel.reshape(-1, *(1,) * (x.ndim - 1), features)
+    return sum(map(jnp.multiply, windows(x, window, strides, pads, dilation), taps))
+
+
+def _by_groups(x, kernel, strides, pads, dilation):
+    """A convolution for each block of groups, as many as make it wide enough to be fast.
+
+    Its kernel is zero between groups: more arithmetic, and less time than for each by itself.
+    """
+    *window, inner, features = kernel.shape
+    groups = x.shape[-1] // inner
+    joined = max(n for n in range(1, groups + 1) if groups % n == 0 and n * inner <= max(inner, 64))
+    blocks = groups // joined
+    apart = jnp.eye(joined, dtype=kernel.dtype).reshape(
+        *(1,) * len(window), joined, 1, 1, joined, 1
+    )
+    kernel = kernel.reshape(*window, 1, inner, blocks, joined, -1) * apart
+    kernel = kernel.reshape(*window, joined * inner, features)
+    parts = list(zip(*(jnp.split(a, blocks, axis=-1) for a in (x, kernel)), strict=True))
+    form = cpu_form(*(a.shape for a in parts[0]), strides, pads, dilation)
+    return jnp.concatenate([form(*part, strides, pads, dilation) for part in parts], axis=-1)

@@ -1,0 +1,71 @@
+"""LeCun's convolution: with a table of connections, biases for units, and his initial weights."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
+from jax.typing import ArrayLike, DTypeLike
+
+from nets.layers.conv import convolve
+
+Table = tuple[tuple[int, ...], ...]
+"""For each map of a layer, the maps below that it sees."""
+
+
+class TableConv(nn.Module):
+    """5x5 convolution without padding, with a table of connections and LeCun's initial weights.
+
+    With a table, only the kernels of its connections are parameters: [5, 5, connections], map
+    after map. They are computed with as a dense kernel that is zero elsewhere.
+
+    Attributes:
+        features: number of maps.
+        stride: step between neighbouring units.
+        table: for each map the input maps it sees; all of them if none.
+        unit_biases: one bias for each unit [H', W', features], not for each map [features].
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    features: int
+    stride: int = 1
+    table: Table | None = None
+    unit_biases: bool = False
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [B, H, W, C] to [B, H', W', features]."""
+        shape = (5, 5, x.shape[-1], self.features)
+        if self.table is None:
+            fan_in = 25 * x.shape[-1]
+            kernel = self.param("kernel", fan_in_uniform(fan_in), shape, self.param_dtype)
+        else:
+            seen = np.array([len(maps) for maps in self.table])
+            fan_in = 25 * seen
+            init = fan_in_uniform(np.repeat(fan_in, seen))
+            kernel = self.param("kernel", init, (5, 5, seen.sum()), self.param_dtype)
+            sources, targets = np.concatenate(self.table), np.repeat(np.arange(len(seen)), seen)
+            kernel = jnp.zeros(shape, kernel.dtype).at[:, :, sources, targets].set(kernel)
+        x, kernel = promote_dtype(x, kernel, dtype=self.dtype)
+        y = convolve(x, kernel, self.stride, "VALID")
+        bias_shape = y.shape[1:] if self.unit_biases else y.shape[3:]
+        bias = self.param("bias", fan_in_uniform(fan_in), bias_shape, self.param_dtype)
+        return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+
+
+def fan_in_uniform(fan_in: ArrayLike, scale: float = 2.4) -> Callable[..., jax.Array]:
+    """Initialiser: uniform within scale / fan_in, which may differ along the last axis.
+
+    A unit's fan-in is the number of its inputs, without the bias (LeCun et al. 1989, 1998).
+    """
+
+    def init(key, shape, dtype):
+        limit = jnp.asarray(np.broadcast_to(scale / np.asarray(fan_in), shape), dtype)
+        return jax.random.uniform(key, shape, dtype, -1, 1) * limit
+
+    return init

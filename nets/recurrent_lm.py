@@ -1,0 +1,179 @@
+"""Language model over characters or words."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import ArrayLike, DTypeLike
+
+from nets.elman import Elman
+from nets.gru import GRU, MGU
+from nets.layers.checks import check_probability
+from nets.layers.linear import dense
+from nets.layers.recurrent import Backend, Recurrent
+from nets.layers.recurrent_cell import matmul, with_bias
+from nets.lstm import LSTM
+
+Carry = tuple
+
+
+class CharLM(nn.Module):
+    """Stacked recurrent layers that predict the next character (Graves 2013, Karpathy et al. 2015).
+
+    Characters are any symbols that have ids from 0 to V - 1; words, too. Embeddings start from
+    N(0, 1). With `tie` they are also the columns of the output layer (Press and Wolf 2017, section
+    2), beside which it has a bias alone, and start from N(0, 1 / embed).
+
+    Dropout acts on what enters each layer and the output, never on the way from one step to the
+    next (Zaremba et al. 2014); with `variational` it has one mask for all steps (Gal and Ghahramani
+    2016). These, `embed_dropout`, `recurrent_dropout` and `tie` are the AWD-LSTM (Merity et al.
+    2018, section 4), which has a probability for each place where there is one `dropout` here.
+
+    Stages: layer_0, layer_1, ... [B, T, cell.output_features], before dropout.
+
+    Attributes:
+        vocab_size: number of different characters V.
+        cell: the recurrent cell.
+        embed: size of a character's embedding.
+        layers: number of recurrent layers.
+        tie: whether the output layer's kernel is the embedding.
+        dropout: probability of dropping a unit while training.
+        variational: whether one mask of `dropout` serves all steps.
+        embed_dropout: probability of dropping a character's embedding, all of it, at every place
+            where it stands.
+        recurrent_dropout: probability of dropping a recurrent weight, one mask a call.
+        zoneout: for each entry of the cell's carry, the probability that a unit keeps it (Krueger
+            et al. 2017).
+        residual: whether each recurrent layer from the second on adds its input to its output.
+        chunk: steps whose inner values are computed again in the backward pass; none keeps all.
+        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
+        dtype: what it computes in.
+        param_dtype: what it stores, the carry too.
+    """
+
+    vocab_size: int | None
+    cell: LSTM | GRU | MGU | Elman = LSTM(256)
+    embed: int = 64
+    layers: int = 2
+    tie: bool = False
+    dropout: float = 0.0
+    variational: bool = False
+    embed_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, ...] = ()
+    residual: bool = False
+    chunk: int | None = None
+    backend: Backend = "auto"
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs: jax.Array,
+        carry: Carry | None = None,
+        reset: jax.Array | None = None,
+        *,
+        train: bool,
+        stages: bool = False,
+    ) -> tuple[jax.Array, Carry] | tuple[jax.Array, Carry, dict[str, jax.Array]]:
+        """Reads inputs [B, T] (int): logits [B, T, V] of the next characters, and the carry.
+
+        `carry` is that before the first character, zeros if none; rows start from zeros where
+        `reset` holds, [B, T] or, for the first step alone, [B] (bool). Logits are float32 at
+        least. Needs the key `dropout` while training, if anything is drawn.
+
+        Raises:
+            ValueError: `tie`, and `embed` is not the size of an output of the cell; a dropout is
+                not in [0, 1).
+        """
+        check_probability("embed_dropout", self.embed_dropout)
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        wide = jnp.promote_types(self.dtype, jnp.float32)
+        shared = (1,) if self.variational else ()
+        drop = nn.Dropout(self.dropout, shared, deterministic=not train)
+        init = nn.initializers.normal(self.embed**-0.5 if self.tie else 1.0)
+        embedding = nn.Embed(
+            self.vocab_size, self.embed, embedding_init=init, **dtypes, name="embedding"
+        )
+        x = embedding(inputs)
+        if train and self.embed_dropout:
+            kept = jnp.ones((self.vocab_size, 1), x.dtype)
+            x = x * nn.Dropout(self.embed_dropout, deterministic=False)(kept)[inputs]
+        x, carry, outputs = self._recurrent(name="recurrent")(
+            drop(x), carry, reset=reset, train=train, stages=True
+        )
+        x = drop(x)
+        if self.tie:
+            logits = self._tied(x.astype(wide), embedding.embedding.astype(wide))
+        else:
+            logits = dense(self.vocab_size, wide, self.param_dtype, name="output")(x)
+        if not stages:
+            return logits, carry
+        return logits, carry, {f"layer_{i}": x for i, x in enumerate(outputs)}
+
+    def _tied(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
+        if self.embed != self.cell.output_features:
+            raise ValueError(
+                f"tie needs embed={self.embed} to be the size of the last layer's output, "
+                f"{self.cell.output_features}"
+            )
+        zeros = nn.initializers.zeros
+        bias = self.param("output_bias", zeros, (self.vocab_size,), self.param_dtype)
+        return with_bias(matmul(x, embedding.T), bias.astype(x.dtype))
+
+    @nn.nowrap
+    def initial_carry(self, batch_size: int) -> Carry:
+        """The carry before the first character, zeros, [batch_size, ...] for each layer."""
+        return self._recurrent(parent=None).initial_carry((batch_size, self.embed))
+
+    @nn.nowrap
+    def _recurrent(self, **where) -> Recurrent:
+        return Recurrent(
+            self.cell,
+            self.layers,
+            dropout=self.dropout,
+            variational=self.variational,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout=self.zoneout,
+            residual=self.residual,
+            chunk=self.chunk,
+            backend=self.backend,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            **where,
+        )
+
+
+def generate(
+    model: CharLM,
+    params: dict,
+    key: jax.Array,
+    prompt: jax.Array,
+    length: int,
+    temperature: ArrayLike,
+    top_k: int | None = None,
+) -> jax.Array:
+    """Continues prompt [1, P] (int, P > 0) by `length` characters drawn one by one: ids [length].
+
+    Characters are drawn from softmax(logits / temperature); temperature 0 takes the likeliest.
+    With `top_k` they are drawn from the k likeliest alone (Fan et al. 2018).
+    """
+
+    def draw(key, logits):  # [1, V]
+        if top_k is not None:
+            logits, ids = lax.top_k(logits, top_k)
+        scaled = logits / jnp.where(temperature == 0, 1, temperature)
+        drawn = jax.random.categorical(key, scaled)
+        drawn = jnp.where(temperature == 0, jnp.argmax(logits, -1), drawn).astype(jnp.int32)
+        return drawn if top_k is None else ids[:, drawn[0]]
+
+    def step(state, key):
+        carry, logits = state
+        character = draw(key, logits)
+        logits, carry = model.apply({"params": params}, character[:, None], carry, train=False)
+        return (carry, logits[:, -1]), character[0]
+
+    logits, carry = model.apply({"params": params}, prompt, train=False)
+    _, ids = lax.scan(step, (carry, logits[:, -1]), jax.random.split(key, length))
+    return ids

@@ -1,0 +1,93 @@
+"""Captions that a model wrote, and where it looked at each word."""
+
+from typing import Any
+
+import numpy as np
+
+from nets.report.figures import Images, Text, View
+
+_COLUMNS = 6  # panels in a line
+_SIDE = 192  # pixels of a panel's shorter side, about
+_DIM = 0.35  # brightness where there is no attention
+
+
+def captions(
+    rows: dict[str, np.ndarray],
+    said: np.ndarray,
+    maps: np.ndarray | None,
+    chosen: np.ndarray,
+    same: np.ndarray,
+    facts: dict[str, Any],
+    shown: int = 3,
+) -> dict[str, View]:
+    """What was written for some images, and where attention lay at each word.
+
+    Args:
+        rows: of a batch (`nets.tasks.caption.Caption`), N of them.
+        said: symbols [N, U] that were written.
+        maps: attention [N, U, h, w] to cells that an image is cut into; none where there is none.
+        chosen: [N], the true caption that it is held against.
+        same: [N, U], where its words are those of that one.
+        facts: of the data; "vocabulary" has the words.
+        shown: images that attention is shown of.
+    """
+    words = facts["vocabulary"]
+    true, right = rows["captions"][np.arange(len(chosen)), chosen], same.all(1)
+    lines = [
+        text(said[i], words) + ("" if right[i] else f"  (wrong, it is: {text(true[i], words)})")
+        for i in np.argsort(right, kind="stable")[:12]
+    ]
+    title = f"Written by itself: {np.sum(~right)} of {len(right)} wrong"
+    found: dict[str, View] = {"written": Text(title, "\n".join(lines))}
+    if maps is None:
+        return found
+    panels, labels = [], []
+    for i in range(min(shown, len(chosen))):
+        row = {k: a[i] for k, a in rows.items()}
+        named = row["named"][chosen[i]] if "named" in row else np.full(len(said[i]), -1)
+        own = [canvas(row["image"])]
+        labels.append("(correct)" if right[i] else "(wrong)")
+        for t in range(np.count_nonzero(said[i])):
+            box = row["boxes"][named[t]] if named[t] >= 0 else None
+            own.append(overlay(row["image"], maps[i, t], box))
+            labels.append(words[said[i, t]])
+        empty = -len(own) % _COLUMNS
+        panels += own + [np.ones_like(own[0])] * empty
+        labels += [""] * empty
+    title = "Where it looks as it writes: bright is attention, a frame the object that a word names"
+    found["attention"] = Images(title, np.stack(panels), tuple(labels), _COLUMNS)
+    return found
+
+
+def text(symbols: np.ndarray, words: list[str]) -> str:
+    """The words of symbols [U] up to the end."""
+    return " ".join(words[s] for s in symbols if s) or "(nothing)"
+
+
+def canvas(image: np.ndarray) -> np.ndarray:
+    """An image [H, W, 3] uint8 enlarged by a whole number, in 0 to 1."""
+    times = max(1, round(_SIDE / min(image.shape[:2])))
+    return np.repeat(np.repeat(image, times, 0), times, 1).astype(np.float32) / 255
+
+
+def overlay(image: np.ndarray, weights: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    """An image as bright as attention is there, with a frame around a box.
+
+    Args:
+        image: [H, W, 3] uint8.
+        weights: [h, w], of cells that the image is cut into; the greatest is full brightness.
+        box: (top, left, bottom, right) in pixels, the last two not in it; none is no frame.
+    """
+    picture = canvas(image)
+    size = picture.shape[:2]
+    r, c = (np.arange(n) * old // n for n, old in zip(size, weights.shape, strict=True))
+    light = weights[r][:, c, None] / max(weights.max(), 1e-12)
+    picture *= _DIM + (1 - _DIM) * light
+    if box is not None:
+        top, left, bottom, right = box * size[0] // image.shape[0]
+        for width, shade in ((4, 0.0), (2, 1.0)):  # seen on dark and on bright ground
+            outer = np.zeros(size, bool)
+            outer[max(top - width, 0) : bottom + width, max(left - width, 0) : right + width] = True
+            outer[top:bottom, left:right] = False
+            picture[outer] = shade
+    return picture

@@ -1,0 +1,143 @@
+"""What there is to see of a classifier: mistakes, confusion, rejection, filters, feature maps."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from nets.report.figures import Images, Lines, Matrix, View, stored_pixels
+from nets.tasks.sequence_figures import real
+
+_MISTAKES = 24
+_MAPS = 64
+
+
+def judged(
+    batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], facts: dict[str, Any]
+) -> dict[str, View]:
+    """Views of a whole split: worst mistakes, confusion matrix, rejection curve.
+
+    Args:
+        batches: of an evaluation, "image", "label" and "mask".
+        judge: a batch to scores [B, K] and penalties [B].
+        facts: of the data; "class_names" has the classes.
+    """
+    names = facts["class_names"]
+    scores, labels, worst = [], [], []
+    for batch in batches:
+        mask = np.asarray(batch["mask"]) > 0
+        score, penalty = (np.asarray(a)[mask] for a in judge(batch))
+        label, images = np.asarray(batch["label"])[mask], np.asarray(batch["image"])[mask]
+        answers = score.argmax(-1)
+        scores.append(score)
+        labels.append(label)
+        worst += [(penalty[i], images[i], label[i], answers[i])
+                  for i in np.flatnonzero(answers != label)]  # fmt: skip
+        worst = sorted(worst, key=lambda mistake: -mistake[0])[:_MISTAKES]
+    scores, labels = np.concatenate(scores), np.concatenate(labels)
+    answers = scores.argmax(-1)
+    confusion = np.zeros((len(names), len(names)), int)
+    np.add.at(confusion, (labels, answers), 1)
+    found: dict[str, View] = {
+        "confusion": Matrix(
+            f"Confusion matrix: {np.sum(answers != labels)} of {len(labels)} wrong",
+            confusion,
+            tuple(names),
+            tuple(names),
+            "true class",
+            "answer",
+        ),
+        "rejection": rejection(scores, labels),
+    }
+    if worst:
+        captions = tuple(f"{names[label]} read as {names[answer]}" for *_, label, answer in worst)
+        images, units = stored_pixels(np.stack([image for _, image, _, _ in worst]), facts)
+        found["mistakes"] = Images("The worst mistakes", images, captions, **units)
+    return found
+
+
+def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Error among the accepted against the share rejected, least certain first.
+
+    An answer is as certain as the margin between the two largest scores (LeCun et al. 1989 reject
+    by the two most active outputs).
+
+    Returns:
+        rejected [N] and error [N], both shares in [0, 1]; entry k has the k least certain rejected.
+    """
+    top = np.sort(scores, -1)
+    order = np.argsort(top[:, -1] - top[:, -2], kind="stable")
+    wrong = (scores.argmax(-1) != labels)[order]
+    left = np.cumsum(wrong[::-1])[::-1]
+    n = len(labels)
+    return np.arange(n) / n, left / (n - np.arange(n))
+
+
+def rejection(scores: np.ndarray, labels: np.ndarray) -> Lines:
+    rejected, error = rejection_curve(scores, labels)
+    shown = rejected <= 0.5
+    curves = {"error of the accepted": 100 * error[shown]}
+    return Lines(
+        "Error against rejection", 100 * rejected[shown], curves, "rejected / %", "error / %"
+    )
+
+
+def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, View]:
+    """The first convolution's kernel, where its inputs are pictures, grey or RGB."""
+    kernel = first_kernel(model, variables, inputs)
+    if kernel is None or kernel.shape[2] not in (1, 3):
+        return {}
+    shown = np.moveaxis(np.asarray(kernel, np.float32), -1, 0)[:64]
+    most = float(np.abs(shown).max())  # so that no weight at all is grey
+    captions = tuple(map(str, range(len(shown))))
+    view = Images("First-layer filters", shown, captions, limits=(-most, most), unit="weight")
+    return {"filters": view}
+
+
+def first_kernel(model: nn.Module, variables: dict, inputs: Any) -> Any | None:
+    """The kernel [h, w, C, F] that a model calls first, none if that is not of two dimensions."""
+    paths: list[tuple[str, ...]] = []
+
+    def note(call, args, kwargs, context):
+        if context.method_name == "__call__":
+            paths.append(context.module.path)
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, inputs)
+    for path in paths:
+        held = variables["params"]
+        for name in path:
+            held = held.get(name, {})
+        if "kernel" in held:
+            return held["kernel"] if np.ndim(held["kernel"]) == 4 else None
+    return None
+
+
+def feature_maps(
+    model: nn.Module, variables: dict, batch: dict, stages: tuple[str, ...], facts: dict[str, Any]
+) -> dict[str, View]:
+    """The first image of a batch, and what each of these stages [B, H, W, C] makes of it."""
+    image = real(batch)["image"][:1]
+    seen = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
+    pixels, _ = stored_pixels(image, facts)
+    found: dict[str, View] = {}
+    for stage in stages:
+        maps = np.moveaxis(np.asarray(seen[stage][0], np.float32), -1, 0)[..., None]
+        shown = maps[:_MAPS]
+        side = np.maximum(image.shape[1:3], maps.shape[1:3])
+        cells = [_enlarged(cell, side, image.shape[-1]) for cell in (*pixels, *shown)]
+        title = f"{stage}: {len(shown)} of {len(maps)} maps, each from its least to its greatest"
+        captions = ("image", *map(str, range(len(shown))))
+        found[f"maps_{stage}"] = Images(title, np.stack(cells), captions)
+    return found
+
+
+def _enlarged(cell: np.ndarray, side: np.ndarray, channels: int) -> np.ndarray:
+    """A cell [h, w, 1 or C] stretched to 0..1, [*side, C], without interpolation."""
+    rows, columns = (np.arange(n) * old // n for n, old in zip(side, cell.shape, strict=False))
+    cell = cell[rows][:, columns]
+    spread = cell.max() - cell.min()
+    return np.broadcast_to((cell - cell.min()) / (spread or 1), (*side, channels))

@@ -1,0 +1,234 @@
+"""Language modelling: the next symbol, by truncated back-propagation through time."""
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nets.errors import UserError
+from nets.layers.recurrent_bptt import Window, truncated_window
+from nets.recurrent_lm import generate
+from nets.report.figures import ColouredText, Text, View
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModel:
+    """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
+
+    The recurrent carry goes from segment to segment in the model state, and no gradient follows it
+    from one update to the next: truncated BPTT(k2; k1) (Williams and Peng 1990), where k1 is the
+    length of a segment and `k2` how many steps back a gradient passes. Beyond k1, the k2 - k1
+    steps before a segment are run again for it; with dropout they then draw other masks.
+
+    A symbol is a character or a word, as the data has it. Metrics: loss (nats a symbol),
+    bits_per_symbol (of characters the bits per character, bpc, that papers report), perplexity (a
+    symbol), accuracy.
+
+    Attributes:
+        k2: steps that gradients pass back through time, at least a segment's; none is a segment's.
+        sample_length: symbols written at each evaluation.
+        temperature: of those samples; 0 takes the likeliest symbol.
+    """
+
+    k2: int | None = None
+    sample_length: int = 400
+    temperature: float = 0.8
+
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
+        rows, k1 = batch["inputs"].shape
+        if self.k2 is not None and self.k2 < k1:
+            raise UserError(f"--task.k2={self.k2} is less than a segment, --data.length={k1}.")
+        carry = model.initial_carry(rows)
+        variables = model.init(key, batch["inputs"], carry, batch["reset"], train=False)
+        back = (self.k2 or k1) - k1
+        past = (jnp.zeros((rows, back), jnp.int32), jnp.zeros((rows, back), bool)) if back else ()
+        return variables["params"], {"carry": Window(carry, past)}
+
+    def loss(self, model, params, model_state, batch, key, train):
+        keys = iter(jax.random.split(key))  # run once or twice
+        window = model_state["carry"]
+
+        def run(carry, steps):  # time first
+            inputs, reset = (a.swapaxes(0, 1) for a in steps)
+            reset = reset if window.xs else batch["reset"]  # then no step has to look for one
+            noise = {"dropout": next(keys)}
+            variables = {"params": params}
+            logits, carry = model.apply(variables, inputs, carry, reset, train=train, rngs=noise)
+            return carry, logits.swapaxes(0, 1)
+
+        reset = jnp.zeros(batch["inputs"].shape, bool).at[:, 0].set(batch["reset"])
+        steps = batch["inputs"].T, reset.T
+        window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
+        window, logits = truncated_window(run, window, steps)
+        window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
+        logits = logits.swapaxes(0, 1)
+        each = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])  # [B, T]
+        mask = batch["mask"] if "mask" in batch else jnp.ones_like(each)
+        right = logits.argmax(-1) == batch["targets"]
+        metrics = {
+            "loss": (jnp.sum(each * mask), mask.sum()),
+            "accuracy": (jnp.sum(right * mask), mask.sum()),
+        }
+        return metrics["loss"][0] / mask.sum(), ({"carry": window}, metrics)
+
+    def finish(self, sums: dict) -> dict[str, float]:
+        means = {k: float(s / w) for k, (s, w) in sums.items()}
+        if "loss" in means:
+            means["bits_per_symbol"] = means["loss"] / math.log(2)
+            means["perplexity"] = math.exp(min(means["loss"], 700.0))
+        return means
+
+    def sample(
+        self,
+        model,
+        params,
+        facts,
+        key,
+        prompt: str,
+        length: int,
+        temperature: float,
+        top_k: int | None = None,
+    ) -> str:
+        """What follows the prompt: `length` symbols, drawn from the `top_k` likeliest (none: all).
+
+        Raises:
+            UserError: the prompt is empty or has symbols that the vocabulary lacks, or there are
+                no k symbols.
+        """
+        symbols = Symbols(facts)
+        if top_k is not None and not 1 <= top_k <= len(symbols.vocabulary):
+            raise UserError(
+                f"--top_k={top_k} is not possible; it is from 1 to {len(symbols.vocabulary)}, the "
+                "size of the vocabulary."
+            )
+        ids = jnp.array([symbols.encode(prompt)])
+        written = _write(model, params, key, ids, length, temperature, top_k)
+        return symbols.decode(np.asarray(written))
+
+    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+        vocabulary = facts["vocabulary"]
+        prompt = "\n" if "\n" in vocabulary or "words" in facts else vocabulary[0]
+        text = self.sample(model, params, facts, key, prompt, self.sample_length, self.temperature)
+        found: dict[str, View] = {
+            "sample": Text(f"A sample at temperature {self.temperature}", text)
+        }
+        if final and "words" not in facts:
+            found["cells"] = cells_view(model, params, vocabulary, batches)
+        return found
+
+
+_write = jax.jit(generate, static_argnames=("model", "length", "top_k"))
+
+
+class Symbols:
+    """The characters or words of a vocabulary, as the facts of a text have it.
+
+    Where these have "words", the pattern of a word, the vocabulary is a list, in which the end of a
+    line is <eos>; otherwise it is a string of characters.
+    """
+
+    def __init__(self, facts: dict[str, Any]):
+        self.vocabulary, self._word = facts["vocabulary"], facts.get("words")
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text's symbols.
+
+        Raises:
+            UserError: it has none, or some that the vocabulary lacks.
+        """
+        found = list(text)
+        if self._word is not None:
+            found = ["<eos>" if w == "\n" else w for w in re.findall(self._word, text)]
+        if not found:
+            raise UserError(f"the prompt is empty; {self._valid()}.")
+        ids = {symbol: i for i, symbol in enumerate(self.vocabulary)}
+        if unknown := sorted(set(found) - set(ids)):
+            between = "" if self._word is None else " "
+            raise UserError(f"the prompt has {between.join(unknown)!r}; {self._valid()}.")
+        return [ids[symbol] for symbol in found]
+
+    def decode(self, ids: np.ndarray) -> str:
+        """The text; a word has a space before it, but at the beginning of a line."""
+        found = [self.vocabulary[i] for i in ids]
+        if self._word is None:
+            return "".join(found)
+        text = "".join("\n" if word == "<eos>" else f" {word}" for word in found)
+        return text.replace("\n ", "\n")
+
+    def _valid(self) -> str:
+        if self._word is None:
+            return f"the vocabulary is {self.vocabulary!r}"
+        some = " ".join(self.vocabulary[:20])
+        return f"the vocabulary is of {len(self.vocabulary)} words: {some} ..."
+
+
+def text_features(text: str) -> dict[str, np.ndarray]:
+    """Readable properties of every character of a text, each [N], from 0 to 1."""
+    n = len(text)
+    column, depth, quoted, comment, upper = (np.zeros(n) for _ in range(5))
+    start, level, quote, hashed = 0, 0, "", False
+    for i, c in enumerate(text):
+        if c == "\n":
+            hashed = False
+        if c == "#" and not quote:
+            hashed = True
+        if c in "([{":
+            level += 1
+        column[i], depth[i], comment[i] = min(i - start, 80) / 80, min(level, 3) / 3, hashed
+        start = i + 1 if c == "\n" else start
+        quoted[i], upper[i] = bool(quote) or c in "\"'", c.isupper()
+        if c in ")]}":
+            level = max(level - 1, 0)
+        if c in "\"'" and not hashed:
+            quote = "" if quote == c else quote or c
+    words = np.array([c.isalnum() for c in text], float)
+    return {
+        "position in the line": column, "inside brackets": depth, "inside quotes": quoted,
+        "inside a comment": comment, "capital letter": upper, "inside a word": words,
+    }  # fmt: skip
+
+
+def cells_view(
+    model, params, vocabulary: str, batches: Iterable[dict], length: int = 800, shown: int = 4
+) -> ColouredText:
+    """The recurrent units that follow a readable property of the text most closely.
+
+    Interpretability here is the absolute correlation of a unit's output over the text with one of
+    `text_features`; for each feature its best unit is taken, and the `shown` best are kept (cf.
+    Karpathy, Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
+    """
+    segments = itertools.islice(batches, math.ceil(length / next(iter(batches))["inputs"].shape[1]))
+    ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
+    carry, reset = model.initial_carry(1), np.ones(1, bool)
+    _, _, stages = jax.jit(
+        lambda i: model.apply({"params": params}, i, carry, reset, train=False, stages=True)
+    )(ids)
+    text = "".join(vocabulary[i] for i in ids[0])
+    names = [f"{layer}, unit {u}" for layer, h in stages.items() for u in range(h.shape[-1])]
+    units = np.concatenate([np.asarray(h[0], np.float64) for h in stages.values()], -1).T  # [U, N]
+    features = text_features(text)
+    found = []
+    for feature, values in features.items():
+        if values.std() == 0:
+            continue
+        centred = units - units.mean(1, keepdims=True)
+        scale = np.maximum(units.std(1), 1e-3) * values.std() * len(text)
+        correlation = centred @ (values - values.mean()) / scale
+        best = int(np.abs(correlation).argmax())
+        found.append((abs(correlation[best]), best, feature, np.sign(correlation[best])))
+    found = sorted(found, reverse=True)[:shown]
+    captions = tuple(
+        f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in found
+    )
+    signals = np.stack([sign * units[u] for _, u, _, sign in found])
+    return ColouredText("Units that a person can read", text, signals, captions)

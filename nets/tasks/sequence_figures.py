@@ -1,0 +1,133 @@
+"""What there is to see of a sequence task: answers beside what was asked."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from nets.report.figures import Images, Lines, Matrix, Text, View, stored_pixels
+
+_COLUMNS = 40  # steps of a picture that shows them one by one
+_READ = 2000  # sequences, at most, that a picture of a whole split is made from
+
+
+def real(batch: dict) -> dict[str, np.ndarray]:
+    """The batch without the rows that only fill it."""
+    mask = np.asarray(batch["mask"])
+    kept = mask.reshape(len(mask), -1).any(1)
+    return {k: np.asarray(a)[kept] for k, a in batch.items()}
+
+
+def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> dict[str, View]:
+    """Numbers answered [B] over those that were right [B], in groups of like right answers."""
+    order = np.array_split(np.argsort(targets, kind="stable"), min(groups, len(targets)))
+    right = np.array([targets[part].mean() for part in order])
+    spread = np.array([np.quantile(answers[part], (0.1, 0.5, 0.9)) for part in order]).T
+    names = "one answer in ten is below", "the middle answer", "one answer in ten is above"
+    curves = dict(zip(names, spread, strict=True)) | {"the right answer": right}
+    error = np.mean((targets - answers) ** 2)
+    title = f"Answers to {len(targets)} sequences (mean squared error {error:.2g})"
+    return {"answers": Lines(title, right, curves, "right answer", "answer")}
+
+
+def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict[str, View]:
+    """For each input symbol what was drawn [T, D], and the mean of all its targets."""
+    symbols, first = np.unique(rows["inputs"], return_index=True)
+    means = [rows["targets"][rows["inputs"] == symbol].mean(0) for symbol in symbols]
+    pairs = (pictures(steps, facts) for steps in (outputs[first], np.stack(means)))
+    (left, right), units = stored_pixels(np.stack([*pairs]), facts)  # [K, H, W, C] each
+    gap = np.full_like(left[:, :, :1], units["limits"][1])
+    images = np.concatenate([left, gap, right], axis=2)
+    captions = tuple(f"class {facts['class_names'][symbol]}" for symbol in symbols)
+    title = "Left: drawn from the class alone. Right: the mean of that class's images"
+    return {"drawn": Images(title, images, captions, **units)}
+
+
+def pictures(steps: np.ndarray, facts: dict) -> np.ndarray:
+    """Images [N, H, W, C] of sequences [N, T, D] of their pixels or rows."""
+    if facts["order"] is not None:
+        steps = steps[:, np.argsort(facts["order"])]
+    return steps.reshape(-1, *facts["shape"])
+
+
+def reading(
+    batches: Iterable[dict], answers: Callable[[np.ndarray], Any], facts: dict
+) -> dict[str, View]:
+    """How the answers [B, T, K] become right while a sequence is read; mistakes; confusion."""
+    inputs, targets, chosen, counted = [], [], [], 0
+    for rows in batches:
+        inputs.append(rows["inputs"])
+        targets.append(rows["targets"])
+        chosen.append(np.asarray(answers(rows["inputs"])).argmax(-1))
+        counted += len(targets[-1])
+        if counted >= _READ:
+            break
+    inputs, targets, chosen = map(np.concatenate, (inputs, targets, chosen))
+    names = facts["class_names"]
+    accuracy = 100 * (chosen == targets[:, None]).mean(0)
+    last = chosen[:, -1]
+    wrong = np.flatnonzero(last != targets)
+    confusion = np.zeros((len(names), len(names)), int)
+    np.add.at(confusion, (targets, last), 1)
+    found: dict[str, View] = {
+        "reading": Lines(
+            "How soon it knows", np.arange(1, len(accuracy) + 1), {"answered now": accuracy},
+            "steps read", "right / %",
+        ),
+        "confusion": Matrix(
+            f"Confusion matrix: {len(wrong)} of {len(targets)} wrong", confusion, tuple(names),
+            tuple(names), "true class", "answer",
+        ),
+    }  # fmt: skip
+    if len(wrong):
+        shown = wrong[:24]
+        captions = tuple(f"{names[targets[i]]} read as {names[last[i]]}" for i in shown)
+        images, units = stored_pixels(pictures(inputs[shown], facts), facts)
+        found["mistakes"] = Images("Mistakes", images, captions, **units)
+    return found
+
+
+def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> dict[str, View]:
+    """Probability [B, T, K] of the right class at every step, and sequences with their answers."""
+    targets, answers = rows["targets"], shares.argmax(-1)
+    right = np.take_along_axis(shares, targets[..., None], -1)[..., 0]  # [B, T]
+    steps = targets.shape[1]
+    found: dict[str, View] = {
+        "probability": Lines(
+            f"Probability of the right answer, mean of {len(right)} sequences",
+            np.arange(1, steps + 1), {"right answer": right.mean(0)}, "step", "probability",
+        )
+    }  # fmt: skip
+    shown, last = right[:12], slice(max(0, steps - _COLUMNS), steps)
+    written = facts["input_symbols"]
+    found["last_steps"] = Matrix(
+        f"Probability of the right answer, last {len(range(steps)[last])} steps of {len(shown)} "
+        "sequences",
+        shown[:, last],
+        tuple(f"sequence {i + 1}" for i in range(len(shown))),
+        tuple(written[i] for i in rows["inputs"][0, last]),
+        "",
+        "what sequence 1 shows",
+    )
+    if all(len(symbol) == 1 for symbol in written + facts["output_symbols"]):
+        found["answers"] = Text("Sequences and answers", _aligned(rows, answers, facts))
+    return found
+
+
+def _aligned(rows: dict[str, np.ndarray], answers: np.ndarray, facts: dict, most: int = 120) -> str:
+    """Sequences, and at the steps that count targets and answers, in lines under one another."""
+    lines, last = [], slice(-most, None)
+    said, shown = facts["output_symbols"], facts["input_symbols"]
+    counts = np.broadcast_to(rows["mask"].reshape(len(answers), -1) > 0, answers.shape)
+    for x, t, a, c in itertools.islice(
+        zip(rows["inputs"], rows["targets"], answers, counts, strict=True), 5
+    ):
+        steps = list(zip(x, t, a, c, strict=True))[last]
+        lines += [
+            "sequence  " + "".join(shown[i] for i, _, _, _ in steps),
+            "right     " + "".join(said[i] if c else " " for _, i, _, c in steps),
+            "answer    " + "".join(said[i] if c else " " for _, _, i, c in steps),
+            "wrong     " + "".join("^" if c and i != j else " " for _, i, j, c in steps),
+        ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,67 @@
+"""What there is to see of a translation: what was written, and where each symbol looked."""
+
+import numpy as np
+
+from nets.layers.decoding import Written
+from nets.report.figures import Matrix, Panels, Text, View
+
+_WRITTEN = 12  # sequences whose translation is shown
+_ALIGNED = 3  # sequences whose alignment is drawn
+_LONGEST = 40  # symbols, at most, of a sequence that is drawn
+
+
+def decoded(ids: np.ndarray, symbols: list[str]) -> str:
+    """The text of ids up to their first 0; "▁" in a symbol is a space."""
+    return "".join(symbols[i] for i in _up_to_end(ids)).replace("▁", " ").strip()
+
+
+def translations(rows: dict[str, np.ndarray], written: np.ndarray, facts: dict) -> dict[str, View]:
+    """What was written for some sequences, the wrong ones first."""
+    wrong = (written != rows["targets"]).any(1)
+    lines = []
+    for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:
+        said, right = (
+            decoded(ids, facts["output_symbols"]) for ids in (written[i], rows["targets"][i])
+        )
+        asked = decoded(rows["inputs"][i], facts["input_symbols"])
+        lines.append(f"{asked} -> {said}" + (f"  (wrong, it is {right})" if wrong[i] else ""))
+    title = f"Written by itself: {wrong.sum()} of {len(wrong)} wrong"
+    return {"written": Text(title, "\n".join(lines))}
+
+
+def alignments(rows: dict[str, np.ndarray], written: Written, facts: dict) -> dict[str, View]:
+    """The attention of some sequences, symbol by symbol, the right ones first.
+
+    Those are the longest right ones, then wrong ones, of what is not too long to draw.
+    """
+    wrong = (written.symbols != rows["targets"]).any(1)
+    lengths = [[len(_up_to_end(ids)) for ids in a] for a in (rows["inputs"], written.symbols)]
+    drawn = np.flatnonzero(np.max(lengths, 0) < _LONGEST)
+    drawn = drawn[np.lexsort((-np.max(lengths, 0)[drawn], wrong[drawn]))]
+    panels = []
+    for i in drawn[:_ALIGNED]:
+        source, target = _up_to_end(rows["inputs"][i]), _up_to_end(written.symbols[i])
+        seen = written.weights[i, : len(target) + 1, : len(source)]
+        said = decoded(written.symbols[i], facts["output_symbols"])
+        panels.append(
+            Matrix(
+                f"{decoded(source, facts['input_symbols'])} -> {said}", seen,
+                (*(_shown(facts["output_symbols"][j]) for j in target), "end")[: len(seen)],
+                tuple(_shown(facts["input_symbols"][j]) for j in source),
+                "written", "read", shares=True,
+            )
+        )  # fmt: skip
+    if not panels:
+        return {}
+    title = "Where each symbol written looked: its attention to the symbols read"
+    return {"alignment": Panels(title, tuple(panels), columns=1)}
+
+
+def _up_to_end(ids: np.ndarray) -> list[int]:
+    ids = list(map(int, ids))
+    return ids[: ids.index(0)] if 0 in ids else ids
+
+
+def _shown(symbol: str) -> str:
+    """A symbol as a label: a space alone is visible, that before a word is not needed."""
+    return symbol.replace("▁", "") or symbol if symbol != " " else "␣"

@@ -1,0 +1,65 @@
+"""The list of experiments: words that filter it, a line for each, and what each needs."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nets.cli import catalogue
+from nets.errors import UserError
+from tests.support.launching import ROOT, main
+
+FOLDER = ROOT / "experiments"
+PACKAGES = {"skimage": "hog", "sentencepiece": "translate"}  # imported by data modules alone
+
+
+def test_a_line_for_each_experiment_that_has_every_word(tmp_path):
+    files = {"a_cat": "A cat on a mat.", "a_dog": "A DOG on a mat.", "cat_dog": "Both."}
+    for name, summary in files.items():
+        (tmp_path / f"{name}.py").write_text(f'"""{summary}\n\nMeasured: 1 in 2 s.\n"""\n')
+    everything = catalogue.render([], tmp_path).splitlines()
+    assert [line.split()[0] for line in everything] == ["a_cat", "a_dog", "cat_dog"]
+    assert [line.split()[0] for line in catalogue.render(["dog"], tmp_path).splitlines()] == [
+        "a_dog", "cat_dog"
+    ]  # fmt: skip
+    assert catalogue.render(["dog", "mat"], tmp_path) == "a_dog  A DOG on a mat."
+    assert "measured: 1 in 2 s." in catalogue.render(["both", "--long"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["zebra"], "no experiment has zebra"), (["--lnog"], "list takes words and --long, got")],
+)
+def test_what_finds_nothing_is_told(arguments, message, capsys):
+    assert main("list", *arguments) == 2
+    assert message in capsys.readouterr().err
+    with pytest.raises(UserError, match=message):
+        catalogue.render(arguments, FOLDER)
+
+
+def test_an_experiment_says_which_extra_its_data_needs():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for entry in catalogue.listing(FOLDER):
+        needed = {PACKAGES[m] for m in _data_imports(FOLDER / f"{entry.name}.py") if m in PACKAGES}
+        assert needed == ({entry.extra} - {None}), entry.name
+        assert entry.extra is None or entry.extra in extras
+
+
+def _data_imports(path: Path) -> set[str]:
+    """The packages that an experiment's data modules import, through each other too."""
+    found, pending, seen = set(), [path], set()
+    while pending:
+        for node in ast.walk(ast.parse(pending.pop().read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+            for name in {*names} - seen:
+                seen.add(name)
+                found.add(name.partition(".")[0])
+                file = ROOT / (name.replace(".", "/") + ".py")
+                if name.startswith("nets.data.") and file.is_file():
+                    pending.append(file)
+    return found

@@ -1,0 +1,178 @@
+"""What a recurrent layer refuses, in one line that says what is valid."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from nets.conv_lstm import ConvLSTM
+from nets.elman import Elman
+from nets.gru import GRU
+from nets.layers.recurrent import Recurrent
+from nets.lstm import LSTM
+from nets.luong import Luong
+from nets.recurrent_lm import CharLM
+from nets.seq2seq import Bahdanau
+from nets.sequence import ManyToMany
+from tests.support.accumulator import Accumulator
+
+BATCH, TIME, INPUTS, UNITS = 5, 6, 3, 2
+X = jnp.zeros((BATCH, TIME, INPUTS))
+
+
+def init(model, method="__call__", *arguments, **options):
+    call = functools.partial(model.init, method=method, **options)
+    return jax.eval_shape(call, jax.random.key(0), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Recurrent(Elman(2), layers=0), "layers=0 .* 1 is the least"),
+        (Recurrent(Elman(2), lookahead=2), "lookahead=2 is for bidirectional=True"),
+        (Recurrent(Elman(2), lookahead=-1, bidirectional=True), "lookahead=-1 .* 0 is the least"),
+        (
+            Recurrent(Elman(2), reverse=True, bidirectional=True),
+            "reverse=True is for one direction, not for bidirectional=True",
+        ),
+        (Recurrent(Elman(2), chunk=0), "chunk=0 .* 1 is the least"),
+        (Recurrent(Elman(2), merge="mean"), "merge='mean': valid are concat, sum, average, none"),
+        (
+            Recurrent(Elman(2), bidirectional=True, layers=2, merge="none"),
+            "merge='none' is for one layer, not for layers=2",
+        ),
+        (Recurrent(Elman(2), backend="fuse"), "backend='fuse': valid are auto, scan, fused, cudnn"),
+        (
+            Recurrent(Accumulator(INPUTS), backend="fused"),
+            "'fused' cannot run this layer: Accumulator",
+        ),
+        (Recurrent(Elman(2), dropout=1.0), "dropout=1.0: valid are probabilities from 0 to below"),
+        (Recurrent(Elman(2), recurrent_dropout=-0.1), "^recurrent_dropout=-0.1: valid are"),
+        (Recurrent(Elman(2), dropout=float("nan")), "dropout=nan: valid are"),
+        (Recurrent(LSTM(2), zoneout=(0.1, 3.0)), "zoneout=3.0: valid are"),
+        (Recurrent(LSTM(2), zoneout=(-1.0, 0.1)), "zoneout=-1.0: valid are"),
+        (
+            Recurrent(LSTM(2), zoneout=(0.1,)),
+            r"zoneout=\(0.1,\) .* each of c, h, what LSTM",
+        ),
+        (Recurrent(GRU(2, reset="befor")), "^reset='befor': valid are after, before"),
+        (Recurrent(GRU(2, update_gate="kep")), "^update_gate='kep': valid are keep, replace"),
+    ],
+)
+def test_fields(model, message):
+    with pytest.raises(ValueError, match=message):
+        init(model, "__call__", X)
+
+
+@pytest.mark.parametrize(
+    ("cell", "given"),
+    [
+        (64, r"64; write LSTM\(64\)"),
+        (LSTM, r"the class LSTM; write LSTM\(64\)"),
+        (nn.LSTMCell, "the class LSTMCell"),
+        (nn.LSTMCell(64), "an object of type LSTMCell"),
+        (functools.partial(LSTM, 64), "an object of type partial"),
+    ],
+)
+def test_what_is_no_cell(cell, given):
+    message = rf"(?m)^cell must be a recurrent cell such as LSTM\(64\), got {given}$"
+    with pytest.raises(TypeError, match=message):
+        Recurrent(cell)
+    ids = jnp.zeros((2, 3), int)
+    with pytest.raises(TypeError, match=message):
+        init(ManyToMany(5, cell), "__call__", X, train=False)
+    with pytest.raises(TypeError, match=message):
+        init(CharLM(5, cell), "__call__", ids, train=False)
+    for model in (Luong(5, 5, cell), Bahdanau(5, 5, cell)):
+        with pytest.raises(TypeError, match=message):
+            init(model, "__call__", ids, ids, train=False)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shape", "axes"),
+    [
+        (GRU(UNITS), (BATCH, TIME), "B, T, D"),
+        (GRU(UNITS), (TIME,), "B, T, D"),
+        (GRU(UNITS), (BATCH, TIME, 4, INPUTS), "B, T, D"),
+        (ConvLSTM(UNITS), (BATCH, TIME, INPUTS), "B, T, H, W, C"),
+    ],
+)
+def test_inputs_of_other_axes(cell, shape, axes):
+    given = ", ".join(map(str, shape))
+    with pytest.raises(
+        ValueError, match=rf"(?m)^x must be \[{axes}\], got float32 of .* \[{given}\]$"
+    ):
+        init(Recurrent(cell), "__call__", jnp.zeros(shape))
+
+
+def test_inputs_of_a_step():
+    model = Recurrent(GRU(UNITS))
+    carry = model.initial_carry((BATCH, INPUTS))
+    with pytest.raises(
+        ValueError, match=r"(?m)^x must be \[B, D\], got float32 of shape \[5, 6, 3\]$"
+    ):
+        init(model, "step", carry, X)
+    with pytest.raises(ValueError, match=r"(?m)^x must be \[B, D\], got float32 of shape \[3\]$"):
+        init(model, "step", carry, X[0, 0])
+    with pytest.raises(TypeError, match=r"(?m)^x must be an array \[B, D\], got .* of type tuple$"):
+        init(model, "step", X[:, 0], carry)  # in the other order
+    with pytest.raises(ValueError, match=r"^x must be \[B, H, W, C\], got"):
+        images = Recurrent(ConvLSTM(UNITS))
+        init(images, "step", images.initial_carry((BATCH, 4, 4, 1)), jnp.zeros((4, 4, 1)))
+
+
+def test_no_stream_in_both_directions():
+    both = Recurrent(Elman(UNITS), bidirectional=True)
+    behind = Recurrent(Elman(UNITS), reverse=True)
+    for model, kind in ((both, "bidirectional"), (behind, "reversed")):
+        with pytest.raises(ValueError, match=f"{kind} layer has no streaming form"):
+            init(model, "step", model.initial_carry((BATCH, INPUTS)), X[:, 0])
+
+
+def test_lengths():
+    model = Recurrent(GRU(UNITS))
+    for lengths, wrong in (([6, 7, 0, 1, 8], "7"), ([6, -2, 0, 1, 6], "-2")):
+        with pytest.raises(ValueError, match=f"length {wrong} .*0 to 6 are valid"):
+            model.init(jax.random.key(0), X, lengths=jnp.array(lengths))
+    for kind in ("float32", "bool"):
+        with pytest.raises(ValueError, match=f"lengths are {kind}; integers are valid"):
+            init(model, "__call__", X, lengths=np.ones(BATCH, kind))
+
+
+@pytest.mark.parametrize("shape", [(1,), (BATCH + 1,), (), (BATCH, 1), (BATCH, TIME)])
+def test_lengths_of_another_shape(shape):
+    message = rf"(?m)^lengths must be \[B\] = \[5\], got shape {re.escape(str(list(shape)))}$"
+    with pytest.raises(ValueError, match=message):
+        init(Recurrent(GRU(UNITS)), "__call__", X, lengths=jnp.ones(shape, int))
+
+
+@pytest.mark.parametrize("shape", [(1,), (TIME,), (1, TIME), (BATCH, TIME, 1)])
+def test_reset_of_another_shape(shape):
+    given = re.escape(str(list(shape)))
+    message = rf"(?m)^reset must be \[B\] = \[5\] or \[B, T\] = \[5, 6\], got shape {given}$"
+    with pytest.raises(ValueError, match=message):
+        init(Recurrent(GRU(UNITS)), "__call__", X, reset=jnp.ones(shape, bool))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"layers": 1}, "the carry has 1 layers of 1 directions, and layers=2 of 1 are needed"),
+        ({"layers": 3}, "the carry has 3 layers of 1, 1, 1 directions, and layers=2 of 1"),
+        ({"layers": 2, "bidirectional": True}, "2 layers of 2, 2 directions, and layers=2 of 1"),
+    ],
+)
+def test_a_carry_of_another_depth(given, message):
+    carry = Recurrent(Elman(UNITS), **given).initial_carry((BATCH, INPUTS))
+    with pytest.raises(ValueError, match=message):
+        init(Recurrent(Elman(UNITS), layers=2), "__call__", X, carry)
+
+
+@pytest.mark.parametrize("field", ["dropout", "embed_dropout", "recurrent_dropout"])
+def test_dropouts_of_a_language_model(field):
+    with pytest.raises(ValueError, match=f"^{field}=1.5: valid are probabilities"):
+        init(CharLM(5, GRU(4), **{field: 1.5}), "__call__", jnp.zeros((2, 3), int), train=False)

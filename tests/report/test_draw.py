@@ -1,0 +1,345 @@
+import contextlib
+import html
+import itertools
+import re
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from nets.report import draw
+from nets.report.figures import ColouredText, Images, Lines, Matrix, Panels
+
+DIGITS = tuple("0123456789")
+WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CONFUSION = np.diag(np.full(10, 900))
+CONFUSION[3, 8], CONFUSION[5, 2] = 1, 44
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, laid out but not saved."""
+    made, saved = [], draw._saved
+
+    @contextlib.contextmanager
+    def kept(path):
+        with saved(path) as figure:
+            yield figure
+            made.append(figure)
+
+    monkeypatch.setattr(draw, "_saved", kept)
+    return made
+
+
+def letters(figure):
+    """Every text that is seen, laid out as in the file."""
+    figure.draw_without_rendering()
+    found = []
+    for axes in figure.axes:
+        found += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+            found += [label for at, label in ticks if low <= at <= high]
+        found += axes.get_legend().get_texts() if axes.get_legend() else []
+    return [text for text in found if text.get_text().strip()]
+
+
+def noise(*shape):
+    return np.random.default_rng(0).normal(size=shape)
+
+
+def confusion(values, names):
+    return Matrix("Confusion matrix", values, names, names, "true class", "answer")
+
+
+VIEWS = {
+    "mistakes": Images(
+        "The worst mistakes",
+        noise(24, 8, 8, 1),
+        tuple(f"{WORDS[i % 10]} read as {WORDS[(i + 3) % 10]}" for i in range(24)),
+    ),
+    "filters": Images("First-layer filters", noise(64, 5, 5, 3), tuple(map(str, range(64)))),
+    "one": Images("A title longer than the one picture is wide " * 2, noise(1, 4, 4, 1), ("",)),
+    "confusion": confusion(CONFUSION, WORDS),
+    "many": confusion(np.eye(100, dtype=int), tuple(f"class {i}" for i in range(100))),
+    "attention": Matrix("Attention", np.full((3, 7), 1 / 7), tuple("abc"), DIGITS[:7], "to", "of"),
+    "signed": Matrix("Weights", np.eye(3) - 0.5, DIGITS[:3], DIGITS[:3], "to", "from"),
+    "rejection": Lines("Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"),
+    "panels": Panels(
+        "A chart and images",
+        (
+            Lines("Signal", np.arange(9), {"a": noise(9)}, "step", "", mark=("here", 2.0)),
+            Images("Moved", noise(7, 8, 8, 1), DIGITS[:7]),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
+    draw.draw(VIEWS[name], tmp_path / "view.png")
+    assert pixels(tmp_path / "view.png").std() > 0
+    (figure,) = figures
+    found = letters(figure)
+    assert min(t.get_fontsize() for t in found) >= 9
+    assert max(t.get_window_extent().width for t in found) <= figure.get_window_extent().width
+    straight = [t for t in found if t.get_rotation() % 90 == 0]
+    boxes = [(t.get_text(), t.get_window_extent().padded(-1)) for t in straight]
+    pairs = itertools.combinations(boxes, 2)
+    assert [(a, b) for (a, box), (b, other) in pairs if box.overlaps(other)] == []
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_charts_to_be_compared_have_one_scale(same, tmp_path, figures):
+    low, high = (
+        Lines("t", np.arange(2), {"a": y}, "x", "y", log=True) for y in ([1, 2], [1e-3, 50])
+    )
+    draw.draw(Panels("two", (low, high), same_scale=same), tmp_path / "x.png")
+    left, right = (axes.get_ylim() for axes in figures[0].axes)
+    assert (left == right) == same and right[0] < 1e-3 and right[1] > 50
+    assert (left[0] > 0.1) == (not same)
+
+
+def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
+    draw.draw(VIEWS["panels"], tmp_path / "x.png")
+    chart, grid = figures[0].axes
+    (line,) = [line for line in chart.lines if line.get_label() == "here"]
+    assert set(line.get_xdata()) == {2.0} and len(grid.images) == 7
+
+
+def test_images_are_drawn_pixel_by_pixel(tmp_path):
+    image = np.array([[0.0, 1.0], [0.5, 0.25]])[None, :, :, None] * 7 - 3  # -3 is black, 4 white
+    draw.draw(Images("", image, ("",)), tmp_path / "x.png")
+    seen = pixels(tmp_path / "x.png").reshape(-1, 3)
+    for value in (0, 63, 127, 255):  # a quarter of the square each, none between them
+        assert 0.1 < (np.abs(seen.astype(int) - value).max(1) <= 1).mean()
+
+
+@pytest.mark.parametrize(
+    ("limits", "unit", "shades", "said"),
+    [
+        (None, None, (0, 255), []),
+        (None, "height", (0, 255), ["height: black -1, white 3"]),
+        ((-5.0, 5.0), "weight", (102, 204), ["weight: black -5, grey 0, white 5"]),
+        ((-1.0, 1.0), "pixel", (0, 255), ["pixel: black -1, grey 0, white 1"]),  # 3 is beyond
+    ],
+)
+def test_limits_are_black_and_white_and_a_unit_is_written(
+    limits, unit, shades, said, tmp_path, figures, caplog
+):
+    """Of grey images and of images in colour, without a complaint of matplotlib's."""
+    for channels in (1, 3):
+        image = np.repeat(np.array([[-1.0, 3.0]])[None, :, :, None], channels, -1)
+        draw.draw(Images("", image, (), limits=limits, unit=unit), tmp_path / "x.png")
+        seen = pixels(tmp_path / "x.png").reshape(-1, 3).astype(int)
+        for value in shades:  # half of the image each
+            assert 0.1 < (np.abs(seen - value).max(1) <= 1).mean()
+        assert [text.get_text() for text in figures[-1].axes[0].texts] == said
+    assert not caplog.records
+
+
+def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):
+    draw.draw(VIEWS["confusion"], tmp_path / "x.png")
+    axes = figures[0].axes[0]
+    (image,) = axes.images
+    colour = lambda value: np.array(image.cmap(image.norm(value))[:3])  # noqa: E731
+    assert np.abs(colour(1) - colour(0)).max() > 0.05
+    numbers = {(t.get_position()): t.get_text() for t in axes.texts}
+    assert numbers[8, 3] == "1"  # column 8, row 3
+    assert numbers[3, 3] == "900"
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "answer")
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(WORDS)
+
+
+def test_numbers_stand_out_from_their_cells(tmp_path, figures):
+    for name in ("confusion", "signed"):
+        draw.draw(VIEWS[name], tmp_path / "x.png")
+        axes = figures[-1].axes[0]
+        (image,) = axes.images
+        for text in axes.texts:
+            column, row = text.get_position()
+            behind = image.cmap(image.norm(image.get_array()[row, column]))[:3]
+            light = np.dot(behind, [0.299, 0.587, 0.114])
+            assert abs((text.get_color() == "white") - light) > 0.4, (name, row, column)
+
+
+SOURCE = 'def f(x):\n\treturn "<b>" & x  # $a$ and $b$\n' + "z" * 200
+
+
+def coloured(signal):
+    return ColouredText("Cells <1>", SOURCE, np.asarray(signal)[None], ("unit 1 & 2",))
+
+
+def test_coloured_text_fills_its_cells(tmp_path, figures):
+    signal = np.zeros(len(SOURCE))
+    signal[0], signal[1], signal[2] = 1, -1, -7
+    signal[SOURCE.index("return")] = 1
+    draw.draw(coloured(signal), tmp_path / "x.png")
+    seen = {tuple(c) for c in pixels(tmp_path / "x.png").reshape(-1, 3)}
+    assert (0xE6, 0x9F, 0x00) in seen and (0x56, 0xB4, 0xE9) in seen
+    (axes,) = figures[0].axes
+    canvas = axes.images[0].get_array()
+    texts = axes.texts
+    first = next(i for i, t in enumerate(texts) if t.get_text().startswith("def f"))
+    np.testing.assert_allclose(canvas[first, 0], np.array([0xE6, 0x9F, 0x00]) / 255)
+    np.testing.assert_allclose(canvas[first, 1], np.array([0x56, 0xB4, 0xE9]) / 255)
+    np.testing.assert_allclose(canvas[first, 2], canvas[first, 1])  # beyond -1 is -1
+    assert (canvas[first, 3:] == 1).all()
+    np.testing.assert_array_equal(canvas[first + 1, 1], canvas[first, 0])  # after a tab
+    assert "".join(t.get_text() for t in texts[first:]) == SOURCE.replace("\n", "↵").replace(
+        "\t", "→"
+    )
+    assert min(t.get_fontsize() for t in texts) >= 9
+
+
+def test_coloured_letters_stand_in_their_cells(tmp_path, figures):
+    draw.draw(coloured(np.ones(len(SOURCE))), tmp_path / "x.png")
+    (axes,) = figures[0].axes
+    with draw._saved(tmp_path / "y.png"):
+        figures[0].set_dpi(110)
+        cell = axes.get_window_extent().width / 80
+        for text in axes.texts:
+            if text.get_text() and text.get_weight() == "normal":
+                right = text.get_window_extent().x1 - axes.get_window_extent().x0
+                assert abs(right - len(text.get_text()) * cell) < cell / 2, text
+
+
+def test_letters_that_the_font_lacks_are_no_warning(tmp_path):
+    view = ColouredText("漢字", "漢字\x00", np.zeros((1, 3)), ("漢",))
+    draw.draw(view, tmp_path / "x.png")
+    assert matplotlib.rcParams["text.parse_math"]  # settings are put back
+
+
+def test_coloured_html_holds_the_text_and_its_colours():
+    signal = np.linspace(0, 1, len(SOURCE))
+    signal[:2] = 1, -1
+    page = draw.coloured_html(coloured(signal))
+    assert "Cells &lt;1&gt;" in page and "unit 1 &amp; 2" in page and '<b>"' not in page
+    body = re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1]
+    spans = re.findall(r'<span style="background:(#[0-9a-f]{6})">(.*?)</span>', body, re.DOTALL)
+    assert "".join(f'<span style="background:{c}">{t}</span>' for c, t in spans) == body
+    assert html.unescape("".join(t for _, t in spans)) == SOURCE.replace("\n", "↵\n")
+    assert spans[0] == ("#e69f00", "d") and spans[1] == ("#56b4e9", "e")
+
+
+HISTORY = [
+    {"step": 10, "split": "train", "loss": 2.0, "accuracy": 0.1, "steps_per_s": 9.0},
+    {"step": 20, "split": "train", "loss": 1.0, "accuracy": 0.2, "steps_per_s": 9.0},
+    {"step": 20, "split": "validation", "loss": 1.5, "accuracy": 0.15, "elapsed_s": 3.0},
+    {"step": 30, "split": "train", "loss": 0.01, "accuracy": 0.9},
+    {"step": 30, "split": "validation", "loss": float("nan"), "accuracy": 0.8},
+    {"step": 30, "split": "test", "loss": 0.5, "accuracy": 0.7},
+]
+
+
+def test_curves_show_every_metric_of_every_split(tmp_path, figures):
+    draw.curves([HISTORY], tmp_path / "x.png")
+    loss, accuracy = figures[0].axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    curves = {line.get_label(): line.get_xydata().tolist() for line in accuracy.lines}
+    assert curves == {
+        "train": [[10, 0.1], [20, 0.2], [30, 0.9]],
+        "validation": [[20, 0.15], [30, 0.8]],
+        "test": [[30, 0.7]],
+    }
+    assert accuracy.lines[2].get_marker() == "D"
+    assert {t.get_text() for t in accuracy.get_legend().get_texts()} == set(curves)
+    assert not [t for t in letters(figures[0]) if "$" in t.get_text()]
+
+
+def test_a_split_looks_the_same_whatever_comes_first_and_however_much_there_is_of_it(
+    tmp_path, figures
+):
+    """In every panel: here validation comes first, accuracy has no train, and top5 one point."""
+    history = [
+        {"step": 10, "split": "validation", "loss": 3.0, "accuracy": 0.1},
+        {"step": 20, "split": "validation", "loss": 2.5, "accuracy": 0.2, "top5": 0.3},
+        {"step": 20, "split": "train", "loss": 2.0},
+        {"step": 30, "split": "test", "loss": 0.5, "accuracy": 0.7, "top5": 0.9},
+        {"step": 40, "split": "test", "loss": 0.4, "accuracy": 0.8},
+    ]
+    styles = {"train": set(), "validation": set(), "test": set()}
+    for rows in (HISTORY, history):
+        draw.curves([rows], tmp_path / "x.png")
+        for line in (line for axes in figures[-1].axes for line in axes.lines):
+            form = "mark" if len(line.get_xdata()) == 1 else "line"
+            style = line.get_marker() if form == "mark" else line.get_linestyle()
+            styles[line.get_label()] |= {line.get_color(), (form, style)}
+    assert {split: sorted(map(str, found)) for split, found in styles.items()} == {
+        "train": ["#0072B2", "('line', '-')", "('mark', 'o')"],
+        "validation": ["#E69F00", "('line', '--')", "('mark', 's')"],
+        "test": ["#009E73", "('line', '-.')", "('mark', 'D')"],
+    }
+
+
+def test_several_runs_stand_in_one_picture_each_split_once_in_the_legend(tmp_path, figures):
+    other = [row | {"accuracy": 1 - row["accuracy"]} for row in HISTORY[:5]]  # without a test
+    draw.curves([other, HISTORY], tmp_path / "x.png")
+    accuracy = figures[0].axes[1]
+    blue, orange, green = ([n for n in accuracy.lines if n.get_color() == colour]
+                           for colour in ("#0072B2", "#E69F00", "#009E73"))  # fmt: skip
+    for first, second in (blue, orange):
+        np.testing.assert_allclose(first.get_ydata(), 1 - second.get_ydata())
+    assert len(green) == 1
+    names = [t.get_text() for t in accuracy.get_legend().get_texts()]
+    assert names == ["train", "validation", "test"]
+
+
+@pytest.mark.parametrize(
+    ("most", "labels"), [(2.2, {"0.2", "0.5", "1", "2"}), (300, {"0.1", "1", "10", "100"})]
+)
+def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
+    curves = {"norm": np.array([0.15, most])}
+    view = Lines("t", np.arange(2), curves, "lag", "norm", log=True)
+    draw.draw(view, tmp_path / "x.png")
+    ax = figures[0].axes[0]
+    low, high = ax.get_ylim()
+    ticks = [*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()]
+    shown = {t.label1.get_text() for t in ticks if low < t.get_loc() < high} - {""}
+    assert shown == labels - {label for label in labels if not low < float(label) < high}
+
+
+def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, figures):
+    draw.curves([HISTORY[:3]], tmp_path / "x.png")
+    assert figures[0].axes[0].get_yscale() == "linear"
+    draw.curves([[]], tmp_path / "y.png")
+    assert (tmp_path / "y.png").exists()
+
+
+def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from nets.train import draw;"
+        "from nets.report.figures import Lines; assert 'matplotlib' not in sys.modules;"
+        "draw.draw(Lines('', np.arange(3), {'a': np.arange(3)}, '', ''), Path(sys.argv[1]));"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.png")], check=True)
+
+
+def test_a_wide_matrix_is_drawn_flat(tmp_path):
+    names = tuple(map(str, range(40)))
+    draw.draw(Matrix("", noise(4, 40), names[:4], names, "", ""), tmp_path / "wide.png")
+    with Image.open(tmp_path / "wide.png") as shown:
+        assert shown.width > 3 * shown.height
+
+
+def test_shares_are_coloured_evenly_from_nothing_to_all(tmp_path, figures):
+    shares = Matrix("a", np.array([[0.5, 0.25]]), ("r",), ("c", "d"), "", "", shares=True)
+    draw.draw(Panels("two", (shares, shares), columns=1), tmp_path / "a.png")
+    (figure,) = figures
+    tables = [ax for ax in figure.axes if ax.images]
+    assert len(tables) == 2
+    (image,) = tables[0].images
+    assert image.get_clim() == (0, 1) and image.norm(0.25) == 0.25
+    assert not tables[0].texts  # no numbers
+    above, below = (ax.get_window_extent() for ax in tables)
+    assert above.y0 > below.y1 and abs(above.x0 - below.x0) < 1  # one column

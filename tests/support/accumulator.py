@@ -1,0 +1,33 @@
+"""A cell that shows what a layer does to what goes through it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from nets.layers.recurrent_cell import Cell
+
+
+class Total(NamedTuple):
+    h: jax.Array
+
+
+class Accumulator(Cell):
+    """h_t = h_{t-1} + x_t, of any width, without weights."""
+
+    @nn.nowrap
+    def weights(self, shape, dtype):
+        return {}
+
+    @nn.nowrap
+    def project(self, weights, x):
+        return x
+
+    @nn.nowrap
+    def update(self, weights, carry, x):
+        return Total(carry.h + x)
+
+    @nn.nowrap
+    def initial_carry(self, shape, dtype):
+        return Total(jnp.zeros(shape, dtype))

@@ -1,0 +1,251 @@
+"""The language model's task: what the carry does, what the metrics mean, what cells are shown."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from launch import main
+from nets.data import words
+from nets.data.text import _corpus
+from nets.errors import UserError
+from nets.gru import GRU
+from nets.recurrent_lm import CharLM
+from nets.tasks import next_token
+from nets.tasks.next_token import LanguageModel, Symbols
+from tests.support import toys
+
+
+@pytest.fixture(scope="module")
+def trained():
+    experiment = toys.language_model()
+    batch = toys.batch(experiment)
+    params, state = experiment.task.init(experiment.model, jax.random.key(0), batch)
+    return experiment, params, state, batch
+
+
+def test_finish_by_hand():
+    finished = LanguageModel().finish({"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)})
+    assert finished["bits_per_symbol"] == pytest.approx(3)
+    assert finished["perplexity"] == pytest.approx(8) and finished["accuracy"] == 0.5
+
+
+def test_the_carry_goes_on_unless_reset_and_no_gradient_follows_it(trained):
+    experiment, params, state, batch = trained
+    task, model, key = experiment.task, experiment.model, jax.random.key(0)
+    half = batch["inputs"].shape[1] // 2
+
+    def loss(state, columns, reset):
+        part = {k: v[:, columns] for k, v in batch.items() if k != "reset"}
+        part["reset"] = jnp.full(len(batch["inputs"]), reset)
+        return task.loss(model, params, state, part, key, train=False)
+
+    whole, _ = loss(state, slice(None), True)
+    first, (after, _) = loss(state, slice(0, half), True)
+    second, _ = loss(after, slice(half, None), False)
+    np.testing.assert_allclose((first + second) / 2, whole, rtol=1e-5)
+    forgetful, _ = loss(after, slice(half, None), True)
+    fresh, _ = loss(state, slice(half, None), False)
+    np.testing.assert_allclose(forgetful, fresh, rtol=1e-6)
+    assert abs(forgetful - second) > 1e-4
+
+    def by_carry(carry):
+        return loss({"carry": after["carry"]._replace(carry=carry)}, slice(half, None), False)[0]
+
+    assert not any(np.any(g) for g in jax.tree.leaves(jax.grad(by_carry)(after["carry"].carry)))
+
+
+@pytest.mark.parametrize("k2", [None, 4, 6, 8])
+def test_k2_is_how_far_gradients_pass(trained, k2):
+    """Against one long run whose carry is cut k2 steps before the end of each segment of 4."""
+    experiment, params, _, batch = trained
+    model, key, k1 = experiment.model, jax.random.key(0), 4
+    task = dataclasses.replace(experiment.task, k2=k2)
+    segments = [
+        {k: v if k == "reset" else v[:, i : i + k1] for k, v in batch.items()}
+        for i in (0, k1, 2 * k1)
+    ]
+    _, state = task.init(model, key, segments[0])
+
+    def by_task(params):
+        losses, carried = [], state
+        for i, segment in enumerate(segments):
+            segment = segment | {"reset": jnp.full(len(batch["inputs"]), i == 0)}
+            value, (carried, _) = task.loss(model, params, carried, segment, key, train=False)
+            losses.append(value)
+        return jnp.stack(losses)
+
+    def by_hand(params):
+        losses = []
+        for end in (k1, 2 * k1, 3 * k1):
+            cut, carry = max(end - (k2 or k1), 0), None
+            if cut:
+                _, carry = model.apply({"params": params}, batch["inputs"][:, :cut], train=False)
+                carry = jax.lax.stop_gradient(carry)
+            given = batch["inputs"][:, cut:end]
+            logits, _ = model.apply({"params": params}, given, carry, train=False)
+            targets = batch["targets"][:, end - k1 : end]
+            each = optax.softmax_cross_entropy_with_integer_labels(logits[:, -k1:], targets)
+            losses.append(each.mean())
+        return jnp.stack(losses)
+
+    np.testing.assert_allclose(by_task(params), by_hand(params), rtol=1e-5)
+    found, expected = jax.jacrev(by_task)(params), jax.jacrev(by_hand)(params)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_k2_less_than_a_segment_is_refused(trained):
+    experiment, _, _, batch = trained
+    with pytest.raises(UserError, match=r"--task.k2=3 .* --data.length=\d+"):
+        LanguageModel(k2=3).init(experiment.model, jax.random.key(0), batch)
+
+
+def test_masked_targets_count_for_nothing(trained):
+    experiment, params, state, batch = trained
+    mask = jnp.zeros(batch["targets"].shape).at[:, :3].set(1.0)
+    wrong = batch["targets"].at[:, 3:].set(0)
+    key = jax.random.key(0)
+    losses = [
+        experiment.task.loss(
+            experiment.model, params, state, batch | {"mask": mask, "targets": t}, key, train=False
+        )[0]
+        for t in (batch["targets"], wrong)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_an_unknown_character_in_the_prompt_is_named(trained):
+    experiment, params, _, _ = trained
+    facts = experiment.data.facts()
+    with pytest.raises(UserError, match="has 'xy'; the vocabulary is 'abcdef'"):
+        LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "ayxa", 5, 1.0)
+    with pytest.raises(UserError, match="is empty"):
+        LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "", 5, 1.0)
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 7])
+def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
+    experiment, params, _, _ = trained
+    given = experiment.model, params, experiment.data.facts(), jax.random.key(0), "a", 2, 1.0
+    assert len(LanguageModel().sample(*given, top_k=6)) == 2
+    with pytest.raises(UserError, match=f"--top_k={top_k} is not possible; it is from 1 to 6, "):
+        LanguageModel().sample(*given, top_k=top_k)
+
+
+WORDS = {
+    "vocabulary": ["<unk>", "<eos>", "the", "cat", "sat", "."],
+    "words": words.PATTERNS["word"],
+}
+
+
+def test_a_prompt_of_words_and_their_text():
+    symbols = Symbols(WORDS)
+    assert symbols.encode("the cat.\nthe  <unk>\n") == [2, 3, 5, 1, 2, 0, 1]
+    assert symbols.decode(np.array([2, 3, 5, 1, 2, 0, 1])) == " the cat .\nthe <unk>\n"
+    assert symbols.decode(np.array([1, 1, 4])) == "\n\nsat"
+    with pytest.raises(UserError, match="has 'Cat dog'; the vocabulary is of 6 words: <unk> <eos>"):
+        symbols.encode("the Cat dog sat")
+    with pytest.raises(UserError, match="is empty; the vocabulary is of 6 words"):
+        symbols.encode("  ")
+
+
+def test_words_are_sampled_and_have_no_cells(trained):
+    experiment, params, state, batch = trained
+    given = experiment.model, params, state, [batch], WORDS, jax.random.key(0), True
+    found = LanguageModel(sample_length=30).views(*given)
+    assert list(found) == ["sample"]
+    assert set(found["sample"].text.split()) <= set(WORDS["vocabulary"])
+
+
+def test_features_of_a_text_by_hand():
+    features = next_token.text_features("f(a, 'b')  # (C")
+    assert list(features["inside quotes"]) == [0] * 5 + [1, 1, 1] + [0] * 7
+    assert list(features["inside a comment"]) == [0] * 11 + [1] * 4
+    assert list(np.flatnonzero(features["capital letter"])) == [14]
+    inside = np.flatnonzero(features["inside brackets"])
+    assert list(inside) == [1, 2, 3, 4, 5, 6, 7, 8, 13, 14]
+    position = next_token.text_features("ab\ncd")["position in the line"]
+    np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)
+
+
+def test_a_unit_of_a_gru_is_found():
+    """Unit 2 of the second layer is made to follow the capital letters, all others to be flat."""
+    vocabulary = "ABcd(e"
+    model = CharLM(len(vocabulary), GRU(4), embed=4, layers=2)
+    ids = np.random.default_rng(0).integers(0, 6, (1, 90)).astype(np.int32)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), ids, train=False))["params"]
+    params = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)
+    params["embedding"]["embedding"][:2, 0] = -1.0
+    for layer, source, target in (("layer_0", 0, 1), ("layer_1", 1, 2)):
+        weights = params["recurrent"][layer]
+        weights["bias"][4:8] = -20.0  # z = 0: the unit takes the candidate
+        weights["kernel"][source, 8 + target] = 1.0
+    view = next_token.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, shown=1)
+    assert view.text == "".join(vocabulary[i] for i in ids[0])
+    capital = [c.isupper() for c in view.text]
+    unit = np.where(capital, np.tanh(np.tanh(1.0)), 0)  # shown with the sign that it has not
+    np.testing.assert_allclose(view.signals, unit[None], atol=1e-5)
+    # the first layer's unit 1 follows them as well; the two have one correlation, to rounding
+    assert view.captions[0].endswith("follows 'capital letter', correlation 1.00")
+
+
+def test_the_unit_that_follows_a_property_is_found():
+    class Planted:
+        """A model of three units; the second follows the capital letters."""
+
+        def initial_carry(self, rows):
+            return ()
+
+        def apply(self, variables, ids, carry, reset, *, train, stages):
+            capital = (ids < 2).astype(jnp.float32)
+            units = [jnp.sin(1.7 * ids + k) * 0.1 for k in range(2)]
+            h = jnp.stack([units[0], -0.9 * capital, units[1]], -1)
+            return None, carry, {"lstm_0": h}
+
+    ids = np.random.default_rng(0).integers(0, 6, (1, 50)).astype(np.int32)
+    batches = toys.grain.MapDataset.range(40).map(lambda i: {"inputs": np.roll(ids, int(i), 1)})
+    view = next_token.cells_view(Planted(), {}, "ABcd(e", batches, length=120, shown=1)
+    assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation 1.00",)
+    assert view.signals.min() >= 0  # the unit itself is negative on capitals
+    assert len(view.text) == 120 and view.signals.shape == (1, 120)
+
+
+def test_a_run_of_words_from_the_command_line(tmp_path, capsys):
+    """Trains, samples, and refuses another text, both to go on with and to be evaluated on."""
+    text, other, run = tmp_path / "text.txt", tmp_path / "other.txt", tmp_path / "run"
+    text.write_text("The cat sat on the mat.\n" * 50)
+    other.write_text("A dog lay on the rug.\n" * 50)
+
+    def launch(verb, *arguments):
+        _corpus.cache_clear()  # as in a process of its own
+        return main(["launch.py", verb, *arguments, f"--workdir={run}"]), capsys.readouterr()
+
+    train = (
+        "--experiment=word_lstm", f"--data.path={text}", "--model.cell.features=8", "--steps=2",
+        "--model.embed=8", "--data.batch_size=2", "--data.length=4", "--data.eval_batch_size=2",
+        "--task.sample_length=3", "--model.layers=1", "--optimizer.warmup_steps=1",
+    )  # fmt: skip
+    assert launch("train", *train)[0] == 0
+    sample = ("sample", "--prompt=the cat", "--length=4", "--top_k=1")
+    code, first = launch(*sample)
+    assert code == 0 and first.out.startswith("the cat")
+    assert launch(*sample)[1].out == first.out
+    for given, message in (
+        (("sample", "--prompt=the cow"), "has 'cow'"),
+        (("sample", "--prompt="), "the prompt is empty"),
+        (("sample", "--prompt=the", "--top_k=99"), "--top_k=99 is not possible"),
+        (("eval", f"--data.path={other}"), "the data's vocabulary"),
+        (("train", *train, f"--data.path={other}"), "differs in: data.path"),
+    ):
+        code, said = launch(*given)
+        assert code == 2 and message in said.err, said.err
+    assert launch("eval")[0] == 0
+    text.write_text(text.read_text().replace("cat", "cow"))
+    code, said = launch("train", *train)
+    assert code == 2 and "was trained on other data" in said.err
+    assert launch("eval")[0] == 2
