@@ -34,7 +34,8 @@ def draw(view: Images | Matrix | Lines | Panels | ColouredText, path: Path) -> N
 def curves(histories: list[list[dict[str, Any]]], path: Path) -> None:
     """Writes the learning curves of one or several runs as a PNG file, one panel per metric.
 
-    A history is the rows of a metrics.jsonl. A split has the same colour, line and mark in every
+    A history is the rows of a metrics.jsonl. The loss comes first, what there is of training alone
+    last. A split has the same colour, line and mark in every
     panel of every run. Left out is what depends on the clock (names in `_s`). A loss that spans
     more than a factor of 20 has a logarithmic axis.
     """
@@ -48,7 +49,9 @@ def curves(histories: list[list[dict[str, Any]]], path: Path) -> None:
     with _saved(path) as figure:
         rows = math.ceil(len(panels) / 2)
         figure.set_size_inches(11, 3.4 * max(rows, 1))
-        for i, (name, splits) in enumerate(panels.items()):
+        order = sorted(panels, key=lambda name: (name != "loss", panels[name].keys() == {"train"}))
+        for i, name in enumerate(order):
+            splits = panels[name]
             ax = figure.add_subplot(rows, 2, i + 1)
             lines = [
                 Curve("" if n else split, *np.array(points, float).T, *_SPLITS[split])
@@ -137,7 +140,7 @@ def _table(ax, view: Matrix) -> None:
     else:  # not linear, so that few mistakes are seen beside many right answers
         norm = CenteredNorm() if signed else PowerNorm(0.4, 0, max(values.max(), 1e-12))
     shown = ax.imshow(values, "PuOr" if signed else "viridis", norm, interpolation="nearest")
-    ax.figure.colorbar(shown, ax=ax, shrink=0.8)
+    ax.figure.colorbar(shown, ax=ax, shrink=0.8, label=view.unit)
     turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     turn = turn if max(map(len, view.columns)) > 2 else {}
     every = [math.ceil(n / 40) for n in values.shape]
@@ -165,7 +168,7 @@ def _panels(figure, view: Panels) -> None:
     sizes = [_matrix_size(p) if isinstance(p, Matrix) else (5.6, 4.3) for p in view.panels]
     width, height = np.max(sizes, 0)
     figure.set_size_inches(width * columns, height * rows + 0.3)
-    figure.suptitle(view.title)
+    figure.suptitle(view.title, fontsize=_POINT + 5, fontweight="bold")
     for i, panel in enumerate(view.panels):
         first = figure.axes[0] if i and view.same_scale else None
         ax = figure.add_subplot(rows, columns, i + 1, sharey=first)

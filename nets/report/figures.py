@@ -29,7 +29,9 @@ class Images(NamedTuple):
 class Matrix(NamedTuple):
     """A table of numbers [R, C] shown in colours, with its labels (a confusion matrix).
 
-    Where they are `shares`, colours go evenly from 0 to 1, and no numbers are written.
+    Attributes:
+        shares: whether the numbers are shares: colours go evenly from 0 to 1, no number is written.
+        unit: what the numbers are ("images"), which is written beside the colours.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Matrix(NamedTuple):
     row_label: str
     column_label: str
     shares: bool = False
+    unit: str | None = None
 
 
 class Lines(NamedTuple):

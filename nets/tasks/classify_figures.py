@@ -47,7 +47,8 @@ def judged(
             tuple(names),
             tuple(names),
             "true class",
-            "answer",
+            "predicted class",
+            unit="images",
         ),
         "rejection": rejection(scores, labels),
     }
@@ -80,8 +81,9 @@ def rejection(scores: np.ndarray, labels: np.ndarray) -> Lines:
     shown = rejected <= 0.5
     curves = {"error of the accepted": 100 * error[shown]}
     return Lines(
-        "Error against rejection", 100 * rejected[shown], curves, "rejected / %", "error / %"
-    )
+        "Error when the least certain images are rejected",
+        100 * rejected[shown], curves, "rejected / % of all", "error / % of the accepted",
+    )  # fmt: skip
 
 
 def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, View]:
@@ -129,7 +131,8 @@ def feature_maps(
         shown = maps[:_MAPS]
         side = np.maximum(image.shape[1:3], maps.shape[1:3])
         cells = [_enlarged(cell, side, image.shape[-1]) for cell in (*pixels, *shown)]
-        title = f"{stage}: {len(shown)} of {len(maps)} maps, each from its least to its greatest"
+        count = f"{len(shown)} of {len(maps)} maps"
+        title = f"{stage}: {count}, each from its minimum (black) to its maximum (white)"
         captions = ("image", *map(str, range(len(shown))))
         found[f"maps_{stage}"] = Images(title, np.stack(cells), captions)
     return found

@@ -76,7 +76,7 @@ class GradientFlow(Label):
         kind = type(model.cell).__name__
         panels = (
             Lines(
-                "Gradient of the last output by the state before",
+                "Gradient of the last output with respect to earlier states",
                 lags, flows, "steps back", "norm, relative to the last step", True,
             ),
             Lines(levels_title(levels), bins, levels, "activation", "share of all"),

@@ -94,9 +94,9 @@ def panels(
     shown = {"with noise": signal, "the pulse": where}
     both = {"learnt": kernels[learnt], "the pulse": pulse}
     return (
-        Lines("The signal", time, shown, "step", "", mark=mark),
-        Lines("The filters' outputs", shifts, first, "step", "", mark=mark),
-        Lines("The kernels, of energy 1", np.arange(len(pulse)), both, "step", ""),
+        Lines("The signal", time, shown, "step", "amplitude", mark=mark),
+        Lines("The filters' outputs", shifts, first, "step", "output", mark=mark),
+        Lines("The kernels, of energy 1", np.arange(len(pulse)), both, "step", "weight"),
     )
 
 

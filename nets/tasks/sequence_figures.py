@@ -24,11 +24,11 @@ def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> di
     order = np.array_split(np.argsort(targets, kind="stable"), min(groups, len(targets)))
     right = np.array([targets[part].mean() for part in order])
     spread = np.array([np.quantile(answers[part], (0.1, 0.5, 0.9)) for part in order]).T
-    names = "one answer in ten is below", "the middle answer", "one answer in ten is above"
-    curves = dict(zip(names, spread, strict=True)) | {"the right answer": right}
+    names = "10th percentile", "median", "90th percentile"
+    curves = dict(zip(names, spread, strict=True)) | {"target": right}
     error = np.mean((targets - answers) ** 2)
-    title = f"Answers to {len(targets)} sequences (mean squared error {error:.2g})"
-    return {"answers": Lines(title, right, curves, "right answer", "answer")}
+    title = f"Predictions for {len(targets)} sequences (mean squared error {error:.2g})"
+    return {"answers": Lines(title, right, curves, "target", "prediction")}
 
 
 def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict[str, View]:
@@ -72,12 +72,12 @@ def reading(
     np.add.at(confusion, (targets, last), 1)
     found: dict[str, View] = {
         "reading": Lines(
-            "How soon it knows", np.arange(1, len(accuracy) + 1), {"answered now": accuracy},
-            "steps read", "right / %",
+            "How soon it knows: accuracy of an answer after each step",
+            np.arange(1, len(accuracy) + 1), {"accuracy": accuracy}, "steps read", "accuracy / %",
         ),
         "confusion": Matrix(
             f"Confusion matrix: {len(wrong)} of {len(targets)} wrong", confusion, tuple(names),
-            tuple(names), "true class", "answer",
+            tuple(names), "true class", "predicted class", unit="sequences",
         ),
     }  # fmt: skip
     if len(wrong):
@@ -109,6 +109,8 @@ def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> di
         tuple(written[i] for i in rows["inputs"][0, last]),
         "",
         "what sequence 1 shows",
+        shares=True,
+        unit="probability",
     )
     if all(len(symbol) == 1 for symbol in written + facts["output_symbols"]):
         found["answers"] = Text("Sequences and answers", _aligned(rows, answers, facts))

@@ -50,11 +50,13 @@ class AcrossShifts:
         legend = {f"{k} ({sizes[k]:,} parameters)": 100 * v for k, v in curves.items()}
         distances = np.arange(facts["margin"] + 1)
         trained = f"trained on shifts up to {facts['shift']}"
-        chart = Lines(f"Accuracy, {trained}", distances, legend, "pixels moved", "right / %")
+        chart = Lines(f"Accuracy, {trained}", distances, legend, "pixels moved", "accuracy / %")
         image = real(next(iter(batches)))["image"][:1]
         shown = np.concatenate([moved(image, d, d) for d in distances])
         pixels, units = stored_pixels(shown, facts)
-        samples = Images("A test image, moved", pixels, tuple(map(str, distances)), **units)
+        samples = Images(
+            "A test image, moved by so many pixels", pixels, tuple(map(str, distances)), **units
+        )
         found: dict[str, View] = {
             "shifts": Panels("What shared weights are for", (chart, samples)),
             "accuracies": Text("Accuracy on moved test images", table(curves)),

@@ -48,7 +48,7 @@ def alignments(rows: dict[str, np.ndarray], written: Written, facts: dict) -> di
                 f"{decoded(source, facts['input_symbols'])} -> {said}", seen,
                 (*(_shown(facts["output_symbols"][j]) for j in target), "end")[: len(seen)],
                 tuple(_shown(facts["input_symbols"][j]) for j in source),
-                "written", "read", shares=True,
+                "written", "read", shares=True, unit="attention",
             )
         )  # fmt: skip
     if not panels:

@@ -8,6 +8,7 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from nets.report import draw
@@ -57,7 +58,8 @@ def noise(*shape):
 
 
 def confusion(values, names):
-    return Matrix("Confusion matrix", values, names, names, "true class", "answer")
+    labels = "true class", "predicted class"
+    return Matrix("Confusion matrix", values, names, names, *labels, unit="images")
 
 
 VIEWS = {
@@ -111,6 +113,10 @@ def test_charts_to_be_compared_have_one_scale(same, tmp_path, figures):
 def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
     draw.draw(VIEWS["panels"], tmp_path / "x.png")
     chart, grid = figures[0].axes
+    (title,) = figures[0].findobj(
+        lambda t: isinstance(t, Text) and t.get_text() == "A chart and images"
+    )
+    assert title.get_fontsize() > chart.title.get_fontsize() and title.get_weight() == "bold"
     (line,) = [line for line in chart.lines if line.get_label() == "here"]
     assert set(line.get_xdata()) == {2.0} and len(grid.images) == 7
 
@@ -155,7 +161,8 @@ def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):
     numbers = {(t.get_position()): t.get_text() for t in axes.texts}
     assert numbers[8, 3] == "1"  # column 8, row 3
     assert numbers[3, 3] == "900"
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "answer")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "predicted class")
+    assert figures[0].axes[1].get_ylabel() == "images"  # beside the colours
     assert [t.get_text() for t in axes.get_yticklabels()] == list(WORDS)
 
 
@@ -279,6 +286,16 @@ def test_a_split_looks_the_same_whatever_comes_first_and_however_much_there_is_o
         "validation": ["#E69F00", "('line', '--')", "('mark', 's')"],
         "test": ["#009E73", "('line', '-.')", "('mark', 'D')"],
     }
+
+
+def test_the_loss_comes_first_and_what_there_is_of_training_alone_last(tmp_path, figures):
+    rows = [
+        {"step": 1, "split": "train", "accuracy": 0.5, "grad_norm": 1.0, "loss": 2.0, "top5": 1.0},
+        {"step": 1, "split": "validation", "accuracy": 0.5, "loss": 2.0, "top5": 0.9},
+    ]
+    draw.curves([rows], tmp_path / "x.png")
+    labels = [axes.get_ylabel() for axes in figures[0].axes]
+    assert labels == ["loss", "accuracy", "top5", "grad norm"]
 
 
 def test_several_runs_stand_in_one_picture_each_split_once_in_the_legend(tmp_path, figures):

@@ -87,6 +87,8 @@ def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)
     np.testing.assert_allclose(kernels.curves["the pulse"], pulse(8), rtol=1e-5)
+    labels = [chart.y_label for chart in (signal, outputs, kernels)]
+    assert labels == ["amplitude", "output", "weight"]
     assert signal.mark == outputs.mark == ("where the pulse begins", batch["targets"][0])
     want = np.correlate(batch["inputs"][0, :, 0], pulse(8), "valid")
     np.testing.assert_allclose(outputs.curves["correlated with the pulse"], want, atol=1e-5)

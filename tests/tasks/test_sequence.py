@@ -155,8 +155,9 @@ def test_reading_shows_what_would_be_answered_after_each_step():
     facts = {"class_names": ["no", "yes"], "order": None, "shape": [2, 1, 1]}
     facts |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
     found = look.reading([rows], lambda _: answers, facts)
-    assert found["reading"].curves["answered now"].tolist() == [50, 75]
+    assert found["reading"].curves["accuracy"].tolist() == [50, 75]
     assert found["confusion"].values.tolist() == [[1, 1], [0, 2]]
+    assert found["confusion"].unit == "sequences"
     assert found["mistakes"].captions == ("no read as yes",)
     assert found["mistakes"].images.ravel().tolist() == [2, 2] and found["mistakes"].unit == "pixel"
 
@@ -173,6 +174,7 @@ def test_stepwise_views_have_the_probability_of_the_right_class():
     found = look.stepwise(rows, shares, {"input_symbols": [*"ab"], "output_symbols": [*"01"]})
     right = np.array([[0.9, 0.6, 0.3], [0.8, 0.5, 0.25]])
     np.testing.assert_allclose(found["last_steps"].values, right)
+    assert found["last_steps"].shares and found["last_steps"].unit == "probability"
     np.testing.assert_allclose(found["probability"].curves["right answer"], right.mean(0))
     assert found["answers"].text.splitlines()[:4] == [
         "sequence  abb",
@@ -186,8 +188,8 @@ def test_prediction_and_drawing_show_answers_beside_what_is_right():
     targets = np.arange(40.0)[::-1]
     view = look.prediction(targets, targets + 3, groups=4)["answers"]
     np.testing.assert_allclose(view.x, [4.5, 14.5, 24.5, 34.5])
-    np.testing.assert_allclose(view.curves["the middle answer"], view.x + 3)
-    np.testing.assert_allclose(view.curves["one answer in ten is below"], view.x - 3.6 + 3)
+    np.testing.assert_allclose(view.curves["median"], view.x + 3)
+    np.testing.assert_allclose(view.curves["10th percentile"], view.x - 3.6 + 3)
     facts = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
     rows = {"inputs": np.array([1, 1]), "targets": np.array([[[1.0, 2.0]], [[3.0, 6.0]]])}
     view = look.drawn(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), facts)["drawn"]
