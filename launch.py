@@ -15,9 +15,9 @@ def main(argv: list[str]) -> int:
         if argv[1:2] == ["list"]:
             print(catalogue.render(argv[2:], EXPERIMENTS))
         elif (parsed := parse.parse(argv, EXPERIMENTS)) is not None:
-            from nets.train import verbs  # not before it is known that there is something to do
+            from nets.cli import commands  # not before it is known that there is something to do
 
-            return verbs.run(parsed)
+            return commands.run(parsed)
         return 0
     except UserError as error:
         print(f"{Path(argv[0]).name}: {error}", file=sys.stderr)

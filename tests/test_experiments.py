@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from nets import inception, mobilenet_v3, nasnet
-from nets.cli import catalogue, commands, flags
+from nets.cli import catalogue, commands
 from nets.errors import UserError
 from nets.inspect.summary import describe
 from nets.report.reporter import Reporter
-from nets.train import loop
+from nets.train import config, loop
 from nets.train import train_state as states
 from nets.train.experiment import Experiment, batch_struct, known, load, resolve
 from nets.train.signals import Signals
@@ -45,7 +45,7 @@ def test_every_experiment_fits_together(name):
         experiment.task,
         experiment.optimizer.build(experiment.steps),
         batch_struct(experiment.data),
-        flags.config(experiment),
+        config.to_dict(experiment),
     )
     assert described["parameters"] > 0 and described["multiply_adds"] > 0
     assert sum(layer["parameters"] for layer in described["layers"]) == described["parameters"]
@@ -80,7 +80,7 @@ def test_every_experiment_advertises_itself(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_flag_has_a_help(name):
-    silent = [leaf.path for leaf in flags.leaves(load(name, FOLDER)) if not leaf.help]
+    silent = [leaf.path for leaf in config.leaves(load(name, FOLDER)) if not leaf.help]
     assert silent == []
 
 
@@ -117,7 +117,7 @@ def test_one_of_each_family_learns_a_little(name, tmp_path):
         "optimizer.warmup_steps": 1,
     }  # fmt: skip
     if name.startswith("char"):
-        experiment = flags.replace(experiment, {"data.path": __file__, "task.sample_length": 9})
+        experiment = config.replace(experiment, {"data.path": __file__, "task.sample_length": 9})
     if name == "attention_multi30k":
         changes["data.folder"] = str(tmp_path)
         lines = "\n".join(f"word {k % 7} " * (1 + k % 3) for k in range(40)).encode()
@@ -125,7 +125,7 @@ def test_one_of_each_family_learns_a_little(name, tmp_path):
             file = tmp_path / getattr(experiment.data, split + end)
             file.write_bytes(gzip.compress(lines))
     (tmp_path / "run").mkdir()
-    fit(flags.replace(experiment, changes | REDUCED[name]), tmp_path / "run")
+    fit(config.replace(experiment, changes | REDUCED[name]), tmp_path / "run")
     if name == "attention_multi30k":
         result = json.loads((tmp_path / "run" / "result.json").read_text())
         assert 0 <= result["test"]["bleu"] <= 100
@@ -190,7 +190,7 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
         "data.batch_size": 4, "data.eval_batch_size": 4, "data.eval_short_side": side + 9,
         "data.short_side": (side + 9, side + 20), "model.num_classes": None,
     }  # fmt: skip
-    fit(flags.replace(load(name, FOLDER), changes | SMALL[name]), tmp_path)
+    fit(config.replace(load(name, FOLDER), changes | SMALL[name]), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
 )
 def test_what_does_not_fit_is_refused_before_anything_compiles(name, changes, message):
     with pytest.raises(UserError, match=message):
-        commands.checked(resolved(flags.replace(load(name, FOLDER), changes)))
+        commands.checked(resolved(config.replace(load(name, FOLDER), changes)))
 
 
 def fit(experiment: Experiment, workdir: Path) -> None:

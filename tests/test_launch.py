@@ -167,7 +167,11 @@ def test_a_torn_entry_of_the_compilation_cache_is_replaced(tmp_path):
     entry = max((tmp_path / "cache").glob("*-cache"), key=lambda p: p.stat().st_size)
     whole = entry.stat().st_size
     entry.write_bytes(entry.read_bytes()[: whole // 2])
+    assert list((tmp_path / "cache").glob("writer-*")) == []
+    (tmp_path / "cache" / "writer-killed").touch()
+    os.utime(tmp_path / "cache" / "writer-killed", (0, 0))  # its process began before
     launch(*arguments, "--workdir=b", cwd=tmp_path)
+    assert list((tmp_path / "cache").glob("writer-*")) == []
     assert entry.stat().st_size > whole * 0.9
     _, err = launch(*arguments, "--workdir=c", cwd=tmp_path)
     assert "persistent" not in err

@@ -136,7 +136,7 @@ def test_an_interrupt_while_modules_are_imported_is_a_line(tmp_path):
 
 
 def test_tuning_can_be_left_out(monkeypatch):
-    from nets.train import process
+    from nets.cli import process
 
     monkeypatch.setenv("NETS_TUNE", "0")
     monkeypatch.delenv("XLA_FLAGS", raising=False)

@@ -15,20 +15,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from nets.cli import compilation_cache, flags
+from nets.cli import compilation_cache
 from nets.cli.parse import Command
 from nets.cli.verify import verify_resume
 from nets.errors import UserError
-from nets.inspect import summary
+from nets.inspect import nan_finder, summary
 from nets.report import page
 from nets.report.reporter import Reporter
-from nets.train import loop, provenance, resume, workdir
+from nets.train import config, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import NotSaved
 from nets.train.evaluate import Evaluator
 from nets.train.experiment import Experiment, as_trained, batch_struct, known, resolve
 from nets.train.signals import Signals, Stopped
+from nets.train.step import step_key
 
 
 def run(command: Command) -> int:
@@ -48,12 +49,30 @@ def run(command: Command) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends
-        except (loop.Diverged, NotSaved) as error:
+        except loop.Diverged as error:
+            print(f"error: {error}; {_explain(error, command)}", file=sys.stderr)
+            return 1
+        except NotSaved as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         except OSError as error:
             print(f"error: {error} ({_place(error, command)})", file=sys.stderr)
             return 1
+
+
+def _explain(error: loop.Diverged, command: Command) -> str:
+    """Where a step first was not finite."""
+    if error.state is None:
+        return "--debug_nans tells where it began"
+    experiment = resolve(command.experiment, command.experiment.data.facts())
+    return nan_finder.explain(
+        experiment.task,
+        experiment.model,
+        error.state,
+        error.batch,
+        step_key(experiment.seed, error.state.step),
+        command.workdir(command.experiment),
+    )
 
 
 def _place(error: OSError, command: Command) -> str:
@@ -97,7 +116,7 @@ def seeds_folder(command: Command) -> Path:
     if command.options.workdir is not None:
         return Path(command.options.workdir)
     one = command.workdir(dataclasses.replace(command.experiment, seed=command.default.seed))
-    return one.with_name(f"{one.name}-seeds={flags.to_text(command.options.seed)}")
+    return one.with_name(f"{one.name}-seeds={config.to_text(command.options.seed)}")
 
 
 def over_seeds(results: list[dict[str, Any]]) -> list[str]:
@@ -114,7 +133,13 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     facts = experiment.data.facts()
     experiment = checked(resolve(experiment, facts))
     samples = hasattr(experiment.task, "sample")
-    reporter = Reporter(folder, record(command, experiment, facts), samples, command.path)
+    reporter = Reporter(
+        folder,
+        record(command, experiment, facts),
+        active=jax.process_index() == 0,
+        samples=samples,
+        source=command.path,
+    )
     reporter.record = workdir.check(
         folder, reporter.record, reporter.warn, command.options.allow_changed_code
     )
@@ -150,7 +175,7 @@ def record(command: Command, experiment: Experiment, facts: dict[str, Any]) -> d
         "command": command.line,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
-        "config": flags.config(experiment),
+        "config": config.to_dict(experiment),
         "facts": facts,
         "environment": workdir.environment(),
         "git": provenance.git(command.path.parent),
@@ -216,7 +241,7 @@ def describe(command: Command, signals: Signals) -> int:
         experiment.task,
         experiment.optimizer.build(experiment.steps),
         batch_struct(experiment.data),
-        flags.config(experiment),
+        config.to_dict(experiment),
     )
     as_json = command.options.format == "json"
     print(json.dumps(description, indent=1) if as_json else summary.render(description))

@@ -4,128 +4,28 @@ A flag takes its name from the field's path (`model.features`), its type from th
 from the object and its help from the `Attributes:` section of the owner's docstring.
 """
 
-import dataclasses
 import functools
-import inspect
-import re
-import types
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from absl import flags
 from jax.typing import DTypeLike
 
 from nets.errors import UserError
+from nets.train.config import (
+    Field,
+    choices,
+    is_union,
+    leaves,
+    members,
+    replace,
+    to_json,
+    to_text,
+)
 from nets.types import Activation
-
-_LINEN_OWN = ("name", "parent")  # fields that Linen adds to every module
-
-
-class Field(NamedTuple):
-    """One leaf of the dataclass tree."""
-
-    path: str
-    hint: Any
-    value: Any
-    help: str
-
-
-def help_of(cls: type) -> dict[str, str]:
-    """The entries of the `Attributes:` section of a class's docstring, by field."""
-    section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
-    entries: dict[str, str] = {}
-    name = None
-    for line in section.splitlines():
-        if not line.strip() or not line.startswith("    "):
-            break
-        if match := re.match(r"    (\w+): (.*)", line):
-            name, entries[match[1]] = match[1], match[2]
-        elif name:
-            entries[name] += " " + line.strip()
-    return entries
-
-
-def leaves(tree: Any, path: str = "") -> Iterator[Field]:
-    """The leaves of a tree of dataclasses and Linen modules, depth first."""
-    hints, helps = typing.get_type_hints(type(tree)), help_of(type(tree))
-    for name, value in _members(tree):
-        if choices(hints[name]) or not _is_node(value):
-            yield Field(path + name, hints[name], value, helps.get(name, ""))
-        if _is_node(value):
-            yield from leaves(value, f"{path}{name}.")
-
-
-def nodes(tree: Any) -> Iterator[Any]:
-    """The dataclasses and Linen modules of the tree, itself included, depth first."""
-    yield tree
-    for _, value in _members(tree):
-        if _is_node(value):
-            yield from nodes(value)
-
-
-def replace(tree: Any, changes: dict[str, Any]) -> Any:
-    """`tree` with the leaves at the dotted paths replaced."""
-    here, below = {}, {}
-    for path, value in changes.items():
-        head, _, rest = path.partition(".")
-        if rest:
-            below.setdefault(head, {})[rest] = value
-        else:
-            here[head] = value
-    for head, nested in below.items():
-        here[head] = replace(here.get(head, getattr(tree, head)), nested)
-    return tree.clone(**here) if isinstance(tree, nn.Module) else dataclasses.replace(tree, **here)
-
-
-def config(tree: Any) -> dict[str, Any]:
-    """The tree as flat JSON: each leaf by its path, each node's class under the node's path."""
-    flat = {}
-    for name, value in _members(tree):
-        if _is_node(value):
-            flat[name] = _class_name(type(value))
-            flat |= {f"{name}.{path}": leaf for path, leaf in config(value).items()}
-        else:
-            flat[name] = to_json(value)
-    return flat
-
-
-def to_json(value: Any) -> Any:
-    """A leaf's value as JSON can hold it; dtypes and functions by name."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple | list):
-        return [to_json(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): to_json(v) for k, v in value.items()}
-    if _is_node(value):
-        return {"class": _class_name(type(value))} | config(value)
-    if isinstance(value, functools.partial):
-        return [to_json(value.func), to_json(value.args), to_json(value.keywords)]
-    try:
-        return jnp.dtype(value).name
-    except TypeError:
-        return getattr(value, "__name__", None) or _class_name(type(value))
-
-
-def to_text(value: Any) -> str:
-    """A leaf's value as one types it on the command line."""
-    if isinstance(value, tuple):
-        return ",".join(map(to_text, value))
-    if _is_node(value):
-        return type(value).__name__.lower()
-    plain = to_json(value)
-    return str(plain).lower() if plain is None or isinstance(plain, bool) else str(plain)
-
-
-def choices(hint: Any) -> dict[str, type]:
-    """The modules or dataclasses that a union hint allows, by lower-case class name."""
-    members = typing.get_args(hint) if _is_union(hint) else ()
-    nodes = [m for m in members if dataclasses.is_dataclass(m)]
-    return {m.__name__.lower(): m for m in nodes} if len(nodes) > 1 else {}
 
 
 def choose(tree: Any, arguments: list[str]) -> Any:
@@ -143,7 +43,7 @@ def choose(tree: Any, arguments: list[str]) -> Any:
             if name not in options:
                 raise UserError(f"--{leaf.path}={name} is unknown; valid are {', '.join(options)}.")
             if (cls := options[name]) is not type(leaf.value):
-                kept = {n: v for n, v in _members(leaf.value) if n in cls.__dataclass_fields__}
+                kept = {n: v for n, v in members(leaf.value) if n in cls.__dataclass_fields__}
                 tree = replace(tree, {leaf.path: cls(**kept)})
     return tree
 
@@ -190,7 +90,7 @@ def parser(hint: Any) -> Callable[[str], Any] | None:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return functools.partial(_literal, arguments)
-    if _is_union(hint) and type(None) in arguments and len(arguments) == 2:
+    if is_union(hint) and type(None) in arguments and len(arguments) == 2:
         inner = parser(next(a for a in arguments if a is not type(None)))
         return inner and (lambda text: None if text.lower() == "none" else inner(text))
     if origin is tuple and len(set(arguments) - {Ellipsis}) == 1 and parser(arguments[0]):
@@ -262,21 +162,3 @@ def type_name(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return "|".join(map(str, typing.get_args(hint)))
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-
-
-def _members(tree: Any) -> Iterator[tuple[str, Any]]:
-    for field in dataclasses.fields(tree):
-        if field.init and not (isinstance(tree, nn.Module) and field.name in _LINEN_OWN):
-            yield field.name, getattr(tree, field.name)
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
-
-
-def _is_node(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
-
-
-def _class_name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

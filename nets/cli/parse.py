@@ -97,10 +97,11 @@ class Command:
 
     def changes(self, experiment: Any) -> dict[str, str]:
         """What differs from the experiment's file, as text by flag name."""
-        from nets.train import flags
 
-        before = {leaf.path: flags.to_text(leaf.value) for leaf in flags.leaves(self.default)}
-        after = {leaf.path: flags.to_text(leaf.value) for leaf in flags.leaves(experiment)}
+        from nets.train import config
+
+        before = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(self.default)}
+        after = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(experiment)}
         return {path: text for path, text in after.items() if before.get(path) != text}
 
     def workdir(self, experiment: Any) -> Path:
@@ -126,8 +127,9 @@ def parse(argv: list[str], folder: Path) -> Command | None:
     """
     from absl import flags as absl_flags
 
+    from nets.cli import flags, help_text
+    from nets.train import config
     from nets.train import experiment as experiments
-    from nets.train import flags, usage
 
     verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
     if verb not in VERBS:
@@ -137,14 +139,14 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         arguments = ["--help" if a in ("-h", "-help", "--helpfull") else a for a in arguments]
         first = _values(flags)
         first(["", *arguments], known_only=True)
-        options = flags.replace(Options(), flags.given(Options(), first))
+        options = config.replace(Options(), flags.given(Options(), first))
         name, saved = options.experiment, _saved(options.workdir)
         if saved and (name is None or verb in ("eval", "sample")):
             arguments = saved["arguments"] + arguments
             name = name or saved["experiment"]
         if name is None:
             if options.help:
-                print(usage.render(VERBS, Options()))
+                print(help_text.render(VERBS, Options()))
                 return None
             if options.workdir is not None:
                 raise UserError(
@@ -161,15 +163,15 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         values = _values(flags)
         flags.define(chosen, values, Path(name).stem, skip=("seed",))
         if options.help:
-            print(usage.render(VERBS, Options(), chosen))
+            print(help_text.render(VERBS, Options(), chosen))
             return None
         left = values(["", *arguments])[1:]
         if left:
             raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
-        options = flags.replace(Options(), flags.given(Options(), values))
+        options = config.replace(Options(), flags.given(Options(), values))
         given = flags.given(chosen, values)
         given.pop("seed", None)  # the command's, which may be several
-        experiment = flags.replace(chosen, given)
+        experiment = config.replace(chosen, given)
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(_unknown(error, list(values))) from None
     except absl_flags.Error as error:

@@ -1,4 +1,4 @@
-"""Where a step first was not finite."""
+"""Locates the first NaN or infinity of a step."""
 
 from pathlib import Path
 from typing import Any
@@ -9,24 +9,30 @@ import numpy as np
 
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_bptt import Window
-from nets.train.experiment import Experiment
-from nets.train.step import step_key
-from nets.train.train_state import State
 
 
-def explain(experiment: Experiment, state: State, batch: dict[str, Any], folder: Path) -> str:
+def explain(
+    task: Any, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array, folder: Path
+) -> str:
     """Says where update number `state.step` + 1 first was not finite; keeps its batch in `folder`.
 
     Args:
-        state: that before the update, on the host, as the batch.
+        task: that of the run.
+        model: that of the run.
+        state: the `nets.train.train_state.State` before the update, on the host, as the batch.
+        batch: that of the update.
+        key: the random key of the update.
+        folder: the work directory.
     """
     path = folder / f"not-finite-{int(state.step) + 1}.npz"
     np.savez(path, **batch)
-    where = first(experiment, state, batch) or "the backward pass, all before it is finite"
+    where = first(task, model, state, batch, key) or "the backward pass, all before it is finite"
     return f"first in {where}; its batch is kept in {path}"
 
 
-def first(experiment: Experiment, state: State, batch: dict[str, Any]) -> str | None:
+def first(
+    task: Any, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array
+) -> str | None:
     """The first array of a step that is not finite: of the batch, the state, a layer or the loss.
 
     The forward pass is done again without compilation, so that each layer's output is seen, and
@@ -41,16 +47,15 @@ def first(experiment: Experiment, state: State, batch: dict[str, Any]) -> str | 
             if _bad(x):
                 return f"the {kind} {jax.tree_util.keystr(path, simple=True, separator='/')}"
     watch = _Watch(len(next(iter(batch.values()))), _steps_before(state.model_state))
-    task = experiment.task
     if hasattr(task, "untruncated"):  # the layers of a window that is computed again are not seen
         task = task.untruncated()
     with jax.disable_jit(), nn.intercept_methods(watch):
         loss, _ = task.loss(
-            experiment.model,
+            model,
             state.params,
             state.model_state,
             batch,
-            step_key(experiment.seed, state.step),
+            key,
             train=True,
         )
     if watch.found is None and _bad(loss):

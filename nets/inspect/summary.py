@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nets.inspect.cost import multiply_adds, receptive_field, residual_bytes
+from nets.inspect.cost import multiply_adds, residual_bytes
+from nets.inspect.receptive_field import receptive_field
 from nets.layers import recurrent_checks
 from nets.layers.recurrent import Recurrent
 from nets.train.experiment import Batch, Task

@@ -1,4 +1,4 @@
-"""Metrics: sums over batches, and the lines that are kept of them."""
+"""metrics.jsonl and the TensorBoard events of a run."""
 
 import json
 import os
@@ -6,21 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nets.train.experiment import Metrics
-
 SPLITS = ("train", "validation", "test")
-
-
-def add(sums: Metrics | None, metrics: Metrics) -> Metrics:
-    """The sums with one batch more, in float64 on the host (waits for the device)."""
-    host = {
-        k: (np.asarray(s, np.float64), np.asarray(w, np.float64)) for k, (s, w) in metrics.items()
-    }
-    if sums is None:
-        return host
-    return {k: (sums[k][0] + s, sums[k][1] + w) for k, (s, w) in host.items()}
 
 
 def seconds_free(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a run tells: the terminal, log.txt, metrics.jsonl, TensorBoard, pictures, result.json."""
 
+import hashlib
 import json
 import os
 import shlex
@@ -7,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,14 +15,15 @@ from rich.table import Table
 
 from nets.report import draw, metrics_log, page
 from nets.report import figures as looks
-from nets.train import provenance
-from nets.train.experiment import Experiment
 
 
 class Reporter:
-    """Writes for one work directory; silent on every process but the first.
+    """Writes for one work directory.
 
     Args:
+        workdir: the work directory.
+        record: what config.json holds.
+        active: whether anything is written or printed; of several processes in one alone.
         samples: whether what is trained can be sampled from.
         source: the experiment's file, of which a copy is kept. None means no copy.
     """
@@ -31,12 +32,14 @@ class Reporter:
         self,
         workdir: Path,
         record: dict[str, Any],
+        *,
+        active: bool = True,
         samples: bool = False,
         source: Path | None = None,
     ):
         self.workdir, self.record, self.samples, self.source = workdir, record, samples, source
         self.finished: dict[str, Any] = {}
-        self.active = jax.process_index() == 0
+        self.active = active
         self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
         self._bar: Progress | None = None
         self._log: metrics_log.Log | None = None
@@ -61,7 +64,7 @@ class Reporter:
             return
         write_json(self.workdir / "config.json", self.record)
         if self.source is not None:
-            provenance.keep_copy(self.source, self.workdir)
+            keep_copy(self.source, self.workdir)
         (self.workdir / "pictures").mkdir(exist_ok=True)
         missing = metrics_log.cut(self.workdir / "metrics.jsonl", size)
         self._log = metrics_log.Log(self.workdir, step)
@@ -85,20 +88,19 @@ class Reporter:
         if self._bar:
             self._bar.update(self._task, completed=step)
 
-    def train_line(self, step: int, experiment: Experiment, window: dict[str, list[float]]) -> None:
-        """The training metrics, each the mean since the last line, with the speed."""
+    def train_line(self, step: int, steps: int, values: dict[str, float], batch_size: int) -> None:
+        """The training metrics since the last line, with the speed."""
         now = time.monotonic()
         speed = (step - self._last[0]) / max(now - self._last[1], 1e-9)
         self._last = (step, now)
-        values = experiment.task.finish({k: tuple(v) for k, v in window.items()})
-        rates = {"steps_per_s": speed, "examples_per_s": speed * experiment.data.batch_size}
+        rates = {"steps_per_s": speed, "examples_per_s": speed * batch_size}
         self._write(step, "train", values | rates)
         shown = f"loss {values['loss']:.4f}  {speed:.1f} steps/s"
         if self._bar:
             self._bar.update(self._task, description=shown)
         else:
-            left = time.strftime("%H:%M:%S", time.gmtime((experiment.steps - step) / speed))
-            self.say(f"step {step}/{experiment.steps}  {shown}  {left} left")
+            left = time.strftime("%H:%M:%S", time.gmtime((steps - step) / speed))
+            self.say(f"step {step}/{steps}  {shown}  {left} left")
 
     def evaluation(self, step: int, split: str, values: dict[str, float], best: bool) -> None:
         self._write(step, split, values)
@@ -120,7 +122,7 @@ class Reporter:
                 path.with_suffix(".html").write_text(draw.coloured_html(view))
 
     def conclude(self, result: dict[str, Any]) -> None:
-        """result.json, learning curves, page.html and the closing table."""
+        """result.json, learning curves, report.html and the closing table."""
         self.finished = result
         if not self.active:
             return
@@ -191,6 +193,18 @@ class Reporter:
 
         pixels = np.asarray(Image.open(path).convert("RGB"))
         self._log.pictures.add_image(name, pixels, step, dataformats="HWC")
+
+
+def keep_copy(path: Path, workdir: Path) -> None:
+    """Copies the experiment's file to `experiment.py` of the work directory.
+
+    An older copy that differs is kept, its digest in its name.
+    """
+    copy, now = workdir / "experiment.py", path.read_bytes()
+    if copy.is_file() and (before := copy.read_bytes()) != now:
+        digest = hashlib.blake2b(before, digest_size=4).hexdigest()
+        copy.rename(workdir / f"experiment-{digest}.py")
+    copy.write_bytes(now)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import grain
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
-from nets.report import metrics_log as sums_of
 from nets.train import sharding as meshes
-from nets.train.experiment import Data, Experiment
+from nets.train.experiment import Data, Experiment, Metrics
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
 
@@ -87,4 +87,14 @@ class Evaluator:
         received = self._signals.received if stop is None else int(stop[0])
         if received:
             raise Stopped(received)
-        return sums_of.add(sums, metrics)
+        return add(sums, metrics)
+
+
+def add(sums: Metrics | None, metrics: Metrics) -> Metrics:
+    """The sums with one batch more, in float64 on the host (waits for the device)."""
+    host = {
+        k: (np.asarray(s, np.float64), np.asarray(w, np.float64)) for k, (s, w) in metrics.items()
+    }
+    if sums is None:
+        return host
+    return {k: (sums[k][0] + s, sums[k][1] + w) for k, (s, w) in host.items()}

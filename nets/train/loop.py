@@ -15,8 +15,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from nets.inspect import nan_finder
-from nets.report import metrics_log
 from nets.report.reporter import Reporter
 from nets.train import checkpoint, evaluate, resume, step
 from nets.train import sharding as meshes
@@ -28,7 +26,16 @@ from nets.train.signals import Signals, Stopped
 
 
 class Diverged(Exception):
-    """The loss or the gradient of a step is not finite."""
+    """The loss or the gradient of a step is not finite.
+
+    Attributes:
+        state: with `debug_nans` that before the step, on the host; None without.
+        batch: that of the step; None without.
+    """
+
+    def __init__(self, message: str, state: states.State | None, batch: Batch | None):
+        super().__init__(message)
+        self.state, self.batch = state, batch
 
 
 def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Reporter) -> Progress:
@@ -63,14 +70,12 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
 
     def absorb(n: int, device_metrics: dict) -> int | None:
         """Adds step n's metrics to the window; waits for the device."""
-        host = metrics_log.add(None, device_metrics)
+        host = evaluate.add(None, device_metrics)
         asked = host.pop(step.STOP, None)
         for name, (s, w) in host.items():
             if not math.isfinite(s):
-                hint = "--debug_nans tells where it began"
-                if n in before:
-                    hint = nan_finder.explain(experiment, *meshes.fetch(before[n]), workdir)
-                raise Diverged(f"{name} is {float(s)} at step {n}; {hint}")
+                known = meshes.fetch(before[n]) if n in before else (None, None)
+                raise Diverged(f"{name} is {float(s)} at step {n}", *known)
             total = progress.window.get(name, [0.0, 0.0])
             progress.window[name] = [total[0] + float(s), total[1] + float(w)]
         return int(asked[0]) or None if asked is not None else signals.received
@@ -86,7 +91,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 stop = absorb(n, pending) or stop
                 pending = None
             if log_due:
-                reporter.train_line(n, experiment, progress.window)
+                values = experiment.task.finish({k: tuple(v) for k, v in progress.window.items()})
+                reporter.train_line(n, steps, values, data.batch_size)
                 progress.window = {}
             improved = False
             if eval_due and n > 0 and not stop:

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nets.cli import flags
+from nets.train import config
 
-_ENGINE = "nets.train"
+_NO_RESULT = ("nets.train", "nets.cli", "nets.report", "nets.inspect")
+"""Rooms whose code decides no result."""
 _INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 
 
@@ -25,15 +26,14 @@ def digests(experiment: Any, path: Path) -> dict[str, str]:
     """A digest by module of the code that decides what an experiment computes.
 
     It is that of the experiment's file (under its file name), of the modules that define its model,
-    task, data and optimizer, and of all modules that those import, but for installed packages and
-    the engine, `nets.train`.
+    task and data, and of all modules that those import, but for installed packages and the engine.
     """
     found = {path.name: _digest(path)}
-    pending = [type(node).__module__ for node in flags.nodes(experiment)]
+    pending = [type(node).__module__ for node in config.nodes(experiment)]
     pending += _imports(path, "")
     while pending:
         name = pending.pop()
-        file = None if name in found or name.startswith(_ENGINE) else _file(name)
+        file = None if name in found or name.startswith(_NO_RESULT) else _file(name)
         if file is not None and file != path:
             found[name] = _digest(file)
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
@@ -63,17 +63,6 @@ def git(folder: Path) -> dict[str, Any]:
         "commit": commit.strip() if commit else None,
         "dirty": None if commit is None or status is None else bool(status.strip()),
     }
-
-
-def keep_copy(path: Path, workdir: Path) -> None:
-    """Copies the experiment's file to `experiment.py` of the work directory.
-
-    An older copy that differs is kept, its digest in its name.
-    """
-    copy = workdir / "experiment.py"
-    if copy.is_file() and copy.read_bytes() != path.read_bytes():
-        copy.rename(workdir / f"experiment-{_digest(copy)[:8]}.py")
-    copy.write_bytes(path.read_bytes())
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import jax
 
-from nets.cli import commands, flags, process
+from nets.cli import commands, process
 from nets.errors import UserError
 from nets.layers import conv as convolution_layer
 from nets.report.reporter import Reporter
-from nets.train import evaluate, loop
+from nets.train import config, evaluate, loop
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.experiment import batch_struct, load, resolve
@@ -66,8 +66,8 @@ class Alternating(Reporter):
 
 def overhead(name: str, data_dir: str | None, steps: int) -> None:
     changes = {"steps": steps, "eval_every": 10**9, "save_every": SEGMENT * 5}
-    experiment = flags.replace(load(name, ROOT / "experiments"), changes)
-    experiment = flags.replace(experiment, {"data.data_dir": data_dir})
+    experiment = config.replace(load(name, ROOT / "experiments"), changes)
+    experiment = config.replace(experiment, {"data.data_dir": data_dir})
     try:
         experiment = resolve(experiment, experiment.data.facts())
     except UserError as error:
@@ -108,7 +108,7 @@ def start_up(name: str) -> None:
 
 def convolution() -> None:
     """LeNet-5's update, batch 128, with the CPU's form of its convolutions and with XLA's."""
-    experiment = flags.replace(
+    experiment = config.replace(
         load("lenet5_digits", ROOT / "experiments"), {"data.batch_size": 128}
     )
     experiment = resolve(experiment, experiment.data.facts())
@@ -159,7 +159,7 @@ def memory() -> None:
         "steps": 10_000, "eval_every": 10**9, "save_every": 1000, "model.cell.features": 64,
         "data.batch_size": 16, "data.length": 32,
     }  # fmt: skip
-    experiment = flags.replace(load("char_lstm_python", ROOT / "experiments"), changes)
+    experiment = config.replace(load("char_lstm_python", ROOT / "experiments"), changes)
     experiment = resolve(experiment, experiment.data.facts())
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.closing(Weighing(Path(folder))) as reporter:

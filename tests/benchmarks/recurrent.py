@@ -20,7 +20,7 @@ parser.add_argument("--cells", default="lstm,gru,rnn")
 parser.add_argument("--repetitions", type=int, default=9)
 options = parser.parse_args()
 
-from nets.train import process  # noqa: E402
+from nets.cli import process  # noqa: E402
 
 process.tune()
 

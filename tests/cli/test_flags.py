@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from nets.cli import flags
 from nets.errors import UserError
+from nets.train import config
 from nets.types import Activation
 
 
@@ -79,7 +80,7 @@ def parse(*arguments, tree=Root()):  # noqa: B008
     values = absl_flags.FlagValues()
     flags.define(tree, values, "test", skip=())
     values(["", *arguments])
-    return flags.replace(tree, flags.given(tree, values))
+    return config.replace(tree, flags.given(tree, values))
 
 
 def test_every_type_of_field_is_a_flag():
@@ -120,18 +121,18 @@ def test_what_is_wrong_is_said(argument, message):
 
 
 def test_help_is_read_from_the_docstring():
-    assert flags.help_of(Net)["widths"] == "numbers of units, which take two lines to explain."
-    assert flags.help_of(Root) == {"model": "the net.", "steps": "how many."}
+    assert config.help_of(Net)["widths"] == "numbers of units, which take two lines to explain."
+    assert config.help_of(Root) == {"model": "the net.", "steps": "how many."}
 
 
 def test_config_is_json_and_names_classes():
-    config = flags.config(Root())
-    assert config["model"].endswith("Net") and config["model.cell"].endswith("Small")
-    assert config["model.widths"] == [6, 16] and config["model.dtype"] == "float32"
-    assert config["model.activation"] == "relu" and config["model.rate"] is None
+    found = config.to_dict(Root())
+    assert found["model"].endswith("Net") and found["model.cell"].endswith("Small")
+    assert found["model.widths"] == [6, 16] and found["model.dtype"] == "float32"
+    assert found["model.activation"] == "relu" and found["model.rate"] is None
 
 
 @pytest.mark.parametrize("root", [Root(), Root(Net(Large(), (), 0.1, jnp.bfloat16, nn.silu))])
 def test_text_of_a_value_parses_back(root):
-    texts = [f"--{leaf.path}={flags.to_text(leaf.value)}" for leaf in flags.leaves(root)]
-    assert flags.config(parse(*texts)) == flags.config(root)
+    texts = [f"--{leaf.path}={config.to_text(leaf.value)}" for leaf in config.leaves(root)]
+    assert config.to_dict(parse(*texts)) == config.to_dict(root)

@@ -16,6 +16,7 @@ from nets.tasks.next_token import LanguageModel
 from nets.tasks.sequence import Label, Regress
 from nets.train import loop
 from nets.train import train_state as states
+from nets.train.step import step_key
 from tests.support import toys
 from tests.train.test_loop import fit
 
@@ -35,11 +36,19 @@ class Poisoned(toys.Blobs):
 
 def test_a_bad_batch_is_named_and_kept(tmp_path):
     experiment = toys.classifier(data=Poisoned(), debug_nans=True)
-    with pytest.raises(loop.Diverged, match=r"at step 7; first in the batch's image, row 3") as e:
+    with pytest.raises(loop.Diverged, match="at step 7") as e:
         fit(experiment, tmp_path)
+    task, model, key = experiment.task, experiment.model, step_key(experiment.seed, 6)
+    told = nan_finder.explain(task, model, e.value.state, e.value.batch, key, tmp_path)
+    assert told.startswith("first in the batch's image, row 3")
     kept = np.load(tmp_path / "not-finite-7.npz")
-    assert str(tmp_path / "not-finite-7.npz") in str(e.value)
+    assert str(tmp_path / "not-finite-7.npz") in told
     assert np.argwhere(np.isnan(kept["image"])).tolist() == [[3, 0, 0, 0]]
+
+
+def first_of(experiment, state, batch):
+    key = step_key(experiment.seed, state.step)
+    return nan_finder.first(experiment.task, experiment.model, state, batch, key)
 
 
 def saturating(x):
@@ -67,7 +76,7 @@ def test_the_layer_and_time_step_are_named(layer, k2):
             own["recurrent_kernel"] *= 0
     step, row = np.argwhere(np.asarray(batch["inputs"]).T == 2)[0]
     expected = f"the output of recurrent/layer_{layer}, time step {step} of row {row}"
-    assert nan_finder.first(experiment, state, batch) == expected
+    assert first_of(experiment, state, batch) == expected
 
 
 def first(model, task, batch, changes):
@@ -75,9 +84,8 @@ def first(model, task, batch, changes):
     params, model_state = task.init(model, jax.random.key(0), batch)
     params = jax.tree.map(jnp.zeros_like, params)
     params["recurrent"]["layer_0"] |= changes
-    experiment = SimpleNamespace(model=model, task=task, seed=0)
     state = SimpleNamespace(params=params, model_state=model_state, step=0)
-    return nan_finder.first(experiment, state, batch)
+    return nan_finder.first(task, model, state, batch, jax.random.key(0))
 
 
 GROWING = Elman(3, activation=lambda x: x)  # a thousandfold at each step, from 1e30
@@ -105,20 +113,20 @@ def test_the_loss_where_all_layers_are_finite():
     experiment = toys.language_model()
     batch, state = toys.batch(experiment), states.make_init(experiment)()
     state.params["output"]["bias"] = jnp.array([3e38] + 5 * [-3e38])  # their distance overflows
-    named = nan_finder.first(experiment, state, batch)
+    named = first_of(experiment, state, batch)
     assert named == "the loss, all layers before it are finite"
 
 
 def test_a_parameter_the_state_or_the_backward_pass(tmp_path):
     experiment = toys.language_model()
     batch, state = toys.batch(experiment), states.make_init(experiment)()
-    assert nan_finder.first(experiment, state, batch) is None
+    assert first_of(experiment, state, batch) is None
     carry = state.model_state["carry"]
     lost = jax.tree.map(lambda a: a.at[1].set(jnp.nan), carry.carry)
     bad = state._replace(model_state={"carry": carry._replace(carry=lost)})
-    assert nan_finder.first(experiment, bad, batch) == "the state carry/carry/0/0/c"
-    assert nan_finder.explain(experiment, state, batch, tmp_path).startswith(
-        "first in the backward pass"
-    )
+    assert first_of(experiment, bad, batch) == "the state carry/carry/0/0/c"
+    task, model, key = experiment.task, experiment.model, jax.random.key(0)
+    told = nan_finder.explain(task, model, state, batch, key, tmp_path)
+    assert told.startswith("first in the backward pass")
     state.params["output"]["bias"] = jnp.full(6, jnp.inf)
-    assert nan_finder.first(experiment, state, batch) == "the parameter output/bias"
+    assert first_of(experiment, state, batch) == "the parameter output/bias"

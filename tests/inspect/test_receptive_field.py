@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.inspect.cost import receptive_field
+from nets.inspect.receptive_field import receptive_field
 from tests.support.stacks import VGG16, Stack, conv, of_module, pool
 
 LENET = (conv(6, 5, padding="VALID"), pool(2), conv(16, 5, padding="VALID"), pool(2))

@@ -9,7 +9,7 @@ from flax import linen as nn
 from nets.alexnet import AlexNet, AlexNetOriginal
 from nets.googlenet import GoogLeNet, GoogLeNet2014
 from nets.inception import InceptionV3
-from nets.inspect.cost import receptive_field
+from nets.inspect.receptive_field import receptive_field
 from nets.layers import pooling
 from nets.nin import NiN
 from nets.resnet import ResNet50

@@ -148,7 +148,7 @@ def test_a_log_that_was_cut_from_outside_stays_readable_and_what_is_missing_is_t
         assert path.read_bytes() == b"".join(kept)
     reporter = Reporter(tmp_path, toys.record())
     reporter.open(36, 3, 9)
-    reporter.train_line(6, toys.classifier(), {"loss": [1.0, 2.0]})
+    reporter.train_line(6, 9, {"loss": 0.5}, 16)
     reporter.close()
     assert [row["step"] for row in metrics_log.read(path)] == [6]
     assert "metrics.jsonl lacks 36 bytes" in (tmp_path / "log.txt").read_text()

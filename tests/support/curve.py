@@ -18,7 +18,7 @@ from nets.lenet import LeNet5  # noqa: E402
 from nets.train import loop  # noqa: E402
 from nets.train import sharding as meshes  # noqa: E402
 from nets.train import train_state as states  # noqa: E402
-from tests import toys  # noqa: E402
+from tests.support import toys  # noqa: E402
 
 use_cache(Options().compilation_cache)
 kinds = {"dtype": jnp.dtype(sys.argv[2]), "param_dtype": jnp.dtype(sys.argv[2])}

@@ -4,6 +4,7 @@ import textwrap
 from typing import Any
 
 from nets.cli import flags
+from nets.train import config
 
 _FIRST = ("steps", "data.batch_size", "optimizer.learning_rate", "workdir", "seed")
 _WIDTH = 100
@@ -39,13 +40,13 @@ def _usage(verbs: tuple[str, ...]) -> str:
   python launch.py --experiment=NAME --help  its flags"""
 
 
-def _section(title: str, fields: list[flags.Field]) -> str:
+def _section(title: str, fields: list[config.Field]) -> str:
     return "\n".join([f"{title}:", *map(_line, fields)])
 
 
-def _line(field: flags.Field) -> str:
+def _line(field: config.Field) -> str:
     head = f"  --{field.path}={flags.type_name(field.hint)}"
-    text = f"{field.help} (default: {flags.to_text(field.value) or 'empty'})"
+    text = f"{field.help} (default: {config.to_text(field.value) or 'empty'})"
     indent = " " * 6
     return (
         head
