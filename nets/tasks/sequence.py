@@ -18,9 +18,13 @@ from nets.tasks.metrics import faultless, means, quotient, weighed
 
 @dataclasses.dataclass(frozen=True)
 class Regress:
-    """Joins `model(inputs, train=...) -> [B, ...]` to the squared distance from targets [B, ...].
+    """Joins a model's outputs to the squared distance from targets, one a sequence or one a step.
 
-    A row's loss is the mean over all of its numbers. Metrics: loss; with a tolerance, accuracy.
+    The model is `model(inputs, train=...) -> [B, ...]`, or many to many, `model(inputs, train=...)
+    -> [B, T, ...], carry`; targets have the shape of the outputs. What is scored is each sequence,
+    and each step where the model is many to many or the mask is [B, T]. Its loss is the mean over
+    all of its numbers. Metrics: loss; with a tolerance, accuracy, and of steps also exact, the
+    sequences without a mistake.
 
     Attributes:
         tolerance: an answer is right where all of its numbers are nearer than this to the targets
@@ -29,34 +33,47 @@ class Regress:
 
     tolerance: float | None = None
 
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact")
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        outputs, variables = model.init_with_output(key, batch["inputs"], train=False)
-        given, valid = outputs.shape[1:], batch["targets"].shape[1:]
+        result, variables = model.init_with_output(key, batch["inputs"], train=False)
+        given, valid = _outputs(result)[0].shape[1:], batch["targets"].shape[1:]
         if given != valid:
             raise UserError(f"the model's outputs are {given} a row, and the targets are {valid}.")
         return variables["params"], {}
 
     def loss(self, model, params, model_state, batch, key, train):
         noise = {"dropout": key}
-        outputs = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
-        distance = (outputs - batch["targets"]).reshape(len(outputs), -1)
-        metrics = {"loss": weighed(jnp.square(distance).mean(1), batch)}
+        result = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
+        outputs, by_step = _outputs(result)
+        by_step |= "mask" in batch and batch["mask"].ndim == 2
+        scored = outputs.shape[: 1 + by_step]  # [B] or [B, T]
+        distance = (outputs - batch["targets"]).reshape(*scored, -1)
+        metrics = {"loss": weighed(jnp.square(distance).mean(-1), batch)}
         if self.tolerance is not None:
-            metrics["accuracy"] = weighed(jnp.abs(distance).max(1) < self.tolerance, batch)
+            right = jnp.abs(distance).max(-1) < self.tolerance
+            metrics["accuracy"] = weighed(right, batch)
+            if by_step:
+                metrics["exact"] = faultless(right, batch)
         return quotient(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
         return means(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
-        apply = jax.jit(lambda x: model.apply({"params": params}, x, train=False))
+        apply = jax.jit(lambda x: _outputs(model.apply({"params": params}, x, train=False)))
         rows = look.real(next(iter(batches)))
-        outputs = np.asarray(apply(rows["inputs"]))
+        outputs, by_step = jax.device_get(apply(rows["inputs"]))
+        if by_step:
+            return look.error_by_step(rows, outputs)
         if outputs.ndim == 2:
             return look.prediction(rows["targets"][:, 0], outputs[:, 0])
         return look.drawn(rows, outputs, facts)
+
+
+def _outputs(result: Any) -> tuple[jax.Array, bool]:
+    """A model's outputs, and whether it is many to many, which returns its carry too."""
+    return (result[0], True) if isinstance(result, tuple) else (result, False)
 
 
 @dataclasses.dataclass(frozen=True)

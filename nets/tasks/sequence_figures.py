@@ -44,6 +44,17 @@ def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict
     return {"drawn": Images(title, images, captions, **units)}
 
 
+def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str, View]:
+    """Mean squared error [T] of outputs [B, T, ...], over the sequences in which a step counts."""
+    squared = ((outputs - rows["targets"]) ** 2).reshape(*outputs.shape[:2], -1).mean(-1)
+    counts = np.broadcast_to(rows["mask"].reshape(len(outputs), -1) > 0, squared.shape)
+    number = counts.sum(0)
+    error = np.where(number, (squared * counts).sum(0) / np.maximum(number, 1), np.nan)
+    title = f"Mean squared error at each step, {len(outputs)} sequences"
+    steps = np.arange(1, outputs.shape[1] + 1)
+    return {"error": Lines(title, steps, {"error": error}, "step", "mean squared error")}
+
+
 def pictures(steps: np.ndarray, facts: dict) -> np.ndarray:
     """Images [N, H, W, C] of sequences [N, T, D] of their pixels or rows."""
     if facts["order"] is not None:

@@ -1,0 +1,112 @@
+"""Regression at every step, many to many, against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_sequence_tasks import Echo, judged
+
+from nets.elman import Elman
+from nets.errors import UserError
+from nets.sequence import ManyToMany
+from nets.tasks.sequence import Regress
+
+KEY = jax.random.key(0)
+
+
+def outputs_by_hand(params, x):
+    """Those [B, T, Y] of ManyToMany(cell=Elman) after x [B, T, D], in NumPy."""
+    params = jax.device_get(params)
+    p, head = params["recurrent"]["layer_0"], params["output"]
+    h, outputs = np.zeros((len(x), len(p["bias"]))), []
+    for step in np.swapaxes(x, 0, 1):
+        h = np.tanh(step @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"])
+        outputs.append(h @ head["kernel"] + head["bias"])
+    return np.stack(outputs, 1)
+
+
+# which steps count: all without a mask, those of row 0 and 2, those of a ragged batch
+STEP_MASKS = {
+    "none": (None, np.ones((3, 4))),
+    "rows": (np.array([1, 0, 1]), np.repeat([[1], [0], [1]], 4, 1)),
+    "steps": (
+        np.array([[1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]]),
+        np.array([[1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]]),
+    ),
+}
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("mask", STEP_MASKS)
+def test_regression_of_every_step_by_hand(mask, train):
+    rng, task = np.random.default_rng(3), Regress(tolerance=0.5)
+    model = ManyToMany(num_classes=2, cell=Elman(5))
+    batch = {
+        "inputs": rng.normal(size=(3, 4, 3)).astype(np.float32),
+        "targets": rng.normal(size=(3, 4, 2)).astype(np.float32),
+    }
+    given, counts = STEP_MASKS[mask]
+    if given is not None:
+        batch["mask"] = given.astype(np.float32)
+    params, state = task.init(model, KEY, batch)
+    near = np.array([[1, 1, 0, 1], [0, 1, 1, 0], [1, 1, 1, 1]])[..., None] == 1
+    far = rng.normal(size=(3, 4, 2)) ** 2
+    batch["targets"] = outputs_by_hand(params, batch["inputs"]) + np.where(near, 0.1 * far, 1 + far)
+    distance = batch["targets"] - outputs_by_hand(params, batch["inputs"])
+    right = [[max(abs(number) for number in step) < 0.5 for step in row] for row in distance]
+    scored = [(i, t) for i in range(3) for t in range(4) if counts[i, t]]
+    rows = [i for i in range(3) if counts[i].any()]
+    expected = {
+        "loss": np.mean([np.mean(distance[i, t] ** 2) for i, t in scored]),
+        "accuracy": np.mean([right[i][t] for i, t in scored]),
+        "exact": np.mean([all(right[i][t] for t in range(4) if counts[i, t]) for i in rows]),
+    }
+    assert expected["exact"] == pytest.approx({"none": 1 / 3, "rows": 1 / 2, "steps": 1}[mask])
+    loss, (_, metrics) = task.loss(model, params, state, batch, KEY, train)
+    assert task.finish(metrics) == pytest.approx(expected, rel=1e-4)
+    assert float(loss) == pytest.approx(expected["loss"], rel=1e-4)
+    assert float(metrics["loss"][1]) == len(scored)  # so that batches add up
+
+
+def test_steps_that_do_not_count_have_no_gradient():
+    model, rng = ManyToMany(num_classes=1, cell=Elman(3)), np.random.default_rng(0)
+    x, targets = rng.normal(size=(2, 2, 5, 1)).astype(np.float32)
+    mask = (np.arange(5) < np.array([[5], [2]])).astype(np.float32)
+    params, state = Regress().init(model, KEY, {"inputs": x, "targets": targets})
+
+    def gradient(x, targets):
+        batch = {"inputs": x, "targets": targets, "mask": mask}
+        loss = lambda params: Regress().loss(model, params, state, batch, KEY, True)[0]  # noqa: E731
+        return jax.grad(loss)(params)
+
+    other = gradient(x + 9 * (1 - mask[..., None]), targets - 7 * (1 - mask[..., None]))
+    jax.tree.map(np.testing.assert_array_equal, gradient(x, targets), other)
+
+
+def test_a_sequence_drawn_from_one_vector_may_end_early():
+    """Outputs [B, T, D] of a model that is not many to many, with a mask [B, T]."""
+    inputs = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    batch = {"inputs": inputs, "targets": inputs + [[[0, 2], [1, 1], [9, 9]], [[4, 0]] * 3]}
+    found = judged(Regress(), Echo(), batch | {"mask": np.array([[1, 1, 0], [1, 0, 0.0]])})
+    assert found == pytest.approx({"loss": (2 + 1 + 8) / 3})
+    whole = judged(Regress(tolerance=1.5), Echo(), batch | {"mask": np.array([1.0, 1])})
+    assert whole == pytest.approx({"loss": ((2 + 1 + 81) / 3 + 8) / 2, "accuracy": 0})
+
+
+def test_targets_of_every_step_have_the_shape_of_the_outputs():
+    batch = {"inputs": jnp.zeros((2, 4, 3)), "targets": jnp.zeros((2, 4))}
+    with pytest.raises(UserError, match=r"outputs are \(4, 2\) a row, and the targets are \(4,\)"):
+        Regress().init(ManyToMany(num_classes=2, cell=Elman(3)), KEY, batch)
+
+
+def test_the_error_at_each_step_is_shown():
+    model = ManyToMany(num_classes=2, cell=Elman(3))
+    inputs = np.random.default_rng(0).normal(size=(3, 4, 1)).astype(np.float32)
+    mask = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
+    batch = {"inputs": inputs, "targets": np.zeros((3, 4, 2), np.float32), "mask": mask}
+    params, state = Regress().init(model, KEY, batch)
+    outputs = outputs_by_hand(params, inputs)
+    batch["targets"] = outputs - np.array([[1], [3], [50]])[:, None]
+    view = Regress().views(model, params, state, iter([batch]), {}, KEY, True)["error"]
+    np.testing.assert_allclose(view.curves["error"], [5, 1, 1, np.nan], rtol=1e-5)
+    assert view.x.tolist() == [1, 2, 3, 4] and "2 sequences" in view.title
