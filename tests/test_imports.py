@@ -2,12 +2,16 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+
+import nets
 
 ROOT = Path(__file__).parent.parent
 MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
@@ -141,6 +145,35 @@ def test_the_readmes_stream_equals_the_whole(tmp_path):
 
 def test_there_are_three_examples():
     assert len(blocks()) == 3
+
+
+_BUILD = "import setuptools.build_meta as build; print(build.build_wheel('dist'))"
+
+
+def test_the_wheel_has_the_version_and_is_typed(tmp_path):
+    """Its version is the one that is imported, and py.typed tells type checkers of the hints."""
+    release = pytest.importorskip("setuptools").__version__
+    if int(release.split(".")[0]) < 77:
+        pytest.skip(f"setuptools {release} cannot build it")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "nets", tmp_path / "nets", ignore=ignored)
+    run = [sys.executable, "-W", "ignore", "-c", _BUILD]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "dist" / done.stdout.split()[-1]
+    assert f"-{nets.__version__}-" in path.name
+    with zipfile.ZipFile(path) as wheel:
+        names = set(wheel.namelist())
+    ours = {p.relative_to(tmp_path).as_posix() for p in (tmp_path / "nets").rglob("*.py")}
+    assert {name for name in names if ".dist-info/" not in name} == ours | {"nets/py.typed"}
+
+
+def test_the_version_is_one_fact():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "version" not in project and project["dynamic"] == ["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", nets.__version__)
 
 
 def test_the_wheel_holds_every_room_of_nets_and_nothing_else():
