@@ -23,7 +23,7 @@ DATA |= {"skimage", "sentencepiece"}  # inside a function alone
 INSPECT = MODEL | {"optax", "nets.inspect", "nets.tasks"}
 ENGINE = TASK | DATA | REPORT | {"orbax", "nets.train"}
 FOREIGN = {"torch", "safetensors"}  # inside a function alone
-# room -> what it may import beside Python's own library; families may build on families
+# folder -> what it may import beside Python's own library; families may build on families
 RULE = {
     "nets": MODEL | {"nets.<family>"},
     "nets/layers": MODEL,
@@ -54,37 +54,110 @@ def imports(path, walk=ast.walk):
                 yield node.module
 
 
-def allowed(module, rule):
+def allowed(module, folder, rule):
+    """Whether a file of this folder may import this module."""
     top = module.split(".")[0]
     if top in sys.stdlib_module_names:
         return True
     if top != "nets":
-        return top in rule
-    room = ".".join(module.split(".")[:2])
-    return room in rule or ("nets.<family>" in rule and room.split(".")[1] in FAMILIES)
+        return top in rule[folder]
+    packages = (name.replace("/", ".") for name in rule)
+    package = max((p for p in packages if f"{module}.".startswith(f"{p}.")), key=len)
+    if package != "nets":  # one inside another is named for itself
+        return package in rule[folder]
+    module = ".".join(module.split(".")[:2])
+    family = "nets.<family>" in rule[folder] and module.removeprefix("nets.") in FAMILIES
+    return module in rule[folder] or family
 
 
-@pytest.mark.parametrize("room", RULE)
-def test_every_room_imports_what_it_may(room):
-    files = sorted((ROOT / room).glob("*.py"))
-    assert files
-    broken = [f"{p}: {m}" for p in files for m in imports(p) if not allowed(m, RULE[room])]
-    assert broken == []
+def folders(root):
+    """Those under `root` that hold Python files, by their path from it, with these files."""
+    files = {}
+    for top in ("nets", "experiments"):
+        for path in sorted((root / top).rglob("*.py")):
+            files.setdefault(path.parent.relative_to(root).as_posix(), []).append(path)
+    return files
+
+
+def broken(root, rule):
+    """What breaks the rule: imports that a folder may not have, and folders without a rule."""
+    found = []
+    for folder, files in folders(root).items():
+        if folder not in rule:  # one inside another inherits nothing
+            found.append(f"{folder}: no rule")
+            continue
+        found += [
+            f"{path.relative_to(root).as_posix()}: {module}"
+            for path in files
+            for module in imports(path)
+            if not allowed(module, folder, rule)
+        ]
+    return found
+
+
+def test_every_folder_imports_what_it_may():
+    assert folders(ROOT).keys() == RULE.keys()
+    assert broken(ROOT, RULE) == []
+
+
+def test_what_breaks_the_rule_is_found(tmp_path):
+    sources = {
+        "nets/family.py": "import jax\nimport optax",
+        "nets/layers/good.py": "import os\nfrom nets.layers import other",
+        "nets/layers/late.py": "def f():\n    from nets.train import loop",
+        "nets/layers/deep/inner.py": "import jax",
+        "nets/layers/deep/empty/__init__.py": "",
+        "nets/tasks/deep/inner.py": "import optax, torch",
+        "nets/tasks/outer.py": "import nets.layers.cell, nets\nimport nets.tasks.deep.inner",
+        "nets/train/outer.py": "from nets.tasks.deep import inner",
+        "experiments/sets/one.py": "import numpy",
+    }
+    for name, text in sources.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    rule = RULE | {"nets/tasks/deep": {"optax"}}
+    rule["nets/train"] = rule["nets/train"] | {"nets.tasks.deep"}
+    assert sorted(broken(tmp_path, rule)) == [
+        "experiments/sets: no rule",
+        "nets/family.py: optax",
+        "nets/layers/deep/empty: no rule",
+        "nets/layers/deep: no rule",
+        "nets/layers/late.py: nets.train",
+        "nets/tasks/deep/inner.py: torch",
+        "nets/tasks/outer.py: nets",
+        "nets/tasks/outer.py: nets.tasks.deep.inner",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["from . import layers", "from .layers import cell", "from .. import nets"]
+)
+def test_relative_imports_are_found(text, tmp_path):
+    (tmp_path / "file.py").write_text(text)
+    with pytest.raises(AssertionError, match="file.py: a relative import"):
+        list(imports(tmp_path / "file.py"))
 
 
 def test_interop_imports_other_frameworks_only_where_it_needs_them():
-    files = sorted((ROOT / "nets/interop").glob("*.py"))
+    files = sorted((ROOT / "nets/interop").rglob("*.py"))
     assert FOREIGN == FOREIGN & {m.split(".")[0] for p in files for m in imports(p)}
     at_once = {m for p in files for m in imports(p, ast.iter_child_nodes)}
     assert at_once and not any(m.split(".")[0] in FOREIGN for m in at_once)
 
 
 def test_the_rule_is_one_that_can_be_broken():
-    assert not allowed("optax", RULE["nets"]) and not allowed("nets.train.loop", RULE["nets/tasks"])
-    assert not allowed("nets.train.loop", RULE["nets/inspect"])
-    assert not allowed("nets.tasks.task", RULE["nets/report"])
-    assert not allowed("nets.cli.flags", RULE["nets/train"])
-    assert not allowed("jax", RULE["nets/data"]) and not allowed("jax", RULE["nets/interop"])
+    for folder, module in (
+        ("nets", "optax"),
+        ("nets/tasks", "nets.train.loop"),
+        ("nets/data", "jax"),
+        ("nets/interop", "jax"),
+        ("nets/layers", "nets.resnet"),
+        ("nets/inspect", "nets.train.loop"),
+        ("nets/report", "nets.tasks.task"),
+        ("nets/train", "nets.cli.flags"),
+    ):
+        assert not allowed(module, folder, RULE)
 
 
 _LOADED = """
