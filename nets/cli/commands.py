@@ -208,17 +208,21 @@ def metric_names(experiment: Experiment) -> list[str]:
         UserError: the model does not take batches of these shapes.
     """
     try:
-        state = jax.eval_shape(states.make_init(experiment))
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        _, (_, sums) = jax.eval_shape(
-            functools.partial(experiment.task.loss, experiment.model, train=False),
-            state.params,
-            state.model_state,
-            batch_struct(experiment.data),
-            key,
-        )
+        with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
+            state = jax.eval_shape(states.make_init(experiment))
+            key = jax.eval_shape(lambda: jax.random.key(0))
+            _, (_, sums) = jax.eval_shape(
+                functools.partial(experiment.task.loss, experiment.model, train=False),
+                state.params,
+                state.model_state,
+                batch_struct(experiment.data),
+                key,
+            )
     except (ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
+        raise UserError(f"the model does not take these batches: {reason}") from error
+    except (ArithmeticError, LookupError) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UserError(f"the model does not take these batches: {reason}") from error
     ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
     return list(experiment.task.finish(ones))

@@ -59,12 +59,16 @@ def define(tree: Any, values: flags.FlagValues, module_name: str, skip: tuple[st
         if leaf.path in skip:
             continue
         parse = str if choices(leaf.hint) else parser(leaf.hint)
-        options = {"flag_values": values, "module_name": module_name}
-        if leaf.hint is bool:
-            flags.DEFINE_boolean(leaf.path, leaf.value, leaf.help, **options)
-        else:
-            options["serializer"] = _Serializer()
-            flags.DEFINE(_Parser(parse, leaf.hint), leaf.path, leaf.value, leaf.help, **options)
+        is_bool = leaf.hint is bool  # absl then knows --name and --noname, and writes them itself
+        flag = flags.Flag(
+            _Parser(parse, leaf.hint),
+            None if is_bool else _Serializer(),
+            leaf.path,
+            leaf.value,
+            leaf.help,
+            boolean=is_bool,
+        )
+        flags.DEFINE_flag(flag, values, module_name)
 
 
 def given(tree: Any, values: flags.FlagValues) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def parser(hint: Any) -> Callable[[str], Any] | None:
     if hint in (int, float, str):
         return functools.partial(_number, hint) if hint is not str else str
     if hint is bool:
-        return flags.BooleanParser().parse
+        return _bool
     if hint == DTypeLike:
         return _dtype
     if hint == Activation:
@@ -118,23 +122,44 @@ class _Serializer(flags.ArgumentSerializer):
         return to_text(value)
 
 
+def _bool(text: str) -> bool:
+    try:
+        return flags.BooleanParser().parse(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not true or false") from None
+
+
 def _number(kind: type, text: str) -> Any:
     try:
-        return kind(text)
+        number = kind(text)
     except ValueError:
         raise ValueError(f"'{text}' is not {'an integer' if kind is int else 'a number'}") from None
+    if kind is float and not abs(number) <= float(jnp.finfo(jnp.float32).max):
+        raise ValueError(f"'{text}' is not a finite number of float32")
+    return number
 
 
 def _dtype(text: str) -> Any:
-    names = ("float32", "bfloat16", "float16", "float64")
-    return getattr(jnp, _literal(names, text))
+    dtype = getattr(jnp, _literal(("float32", "bfloat16", "float16", "float64"), text))
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError(f"'{text}' needs the environment variable JAX_ENABLE_X64=1")
+    return dtype
 
 
 def _activation(text: str) -> Activation:
-    for module in (jax.nn, jnp):
-        if callable(found := getattr(module, text, None)) and not isinstance(found, type):
-            return found
-    raise ValueError(f"no activation '{text}' in jax.nn or jax.numpy (relu, tanh, gelu, silu, ...)")
+    found = getattr(jax.nn, text, getattr(jnp, text, None))
+    x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    try:
+        y = jax.eval_shape(found, x)
+        valid = (y.shape, y.dtype) == (x.shape, x.dtype) and not isinstance(found, type)
+    except Exception:  # whatever a function of another purpose raises
+        valid = False
+    if not valid:
+        raise ValueError(
+            f"'{text}' is no function of jax.nn or jax.numpy that maps an array to one of its "
+            "shape and type (relu, tanh, gelu, silu, ...)"
+        )
+    return found
 
 
 def _literal(valid: tuple[Any, ...], text: str) -> Any:
@@ -145,7 +170,10 @@ def _literal(valid: tuple[Any, ...], text: str) -> Any:
 
 
 def _tuple(parse: Callable[[str], Any], arguments: tuple, text: str) -> tuple:
-    items = tuple(parse(part.strip()) for part in text.split(",") if part.strip())
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if "" in parts:
+        raise ValueError(f"'{text}' has an empty value between its commas")
+    items = tuple(map(parse, parts))
     if Ellipsis not in arguments and len(items) != len(arguments):
         raise ValueError(f"'{text}' has {len(items)} values; {len(arguments)} are needed")
     return items

@@ -112,11 +112,13 @@ class Experiment:
     debug_nans: bool = False
 
     def __post_init__(self):
-        if self.seed < 0:
-            raise UserError(f"--seed must be at least 0, got {self.seed}.")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"--seed must be from 0 to 2^32 - 1, got {self.seed}.")
         for name in ("steps", "eval_every", "save_every", "log_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name}={getattr(self, name)} is not possible; 1 is the least.")
+        if self.steps >= 2**31:
+            raise UserError(f"--steps must be below 2^31 (counted in int32), got {self.steps}.")
         if self.patience is not None and self.patience < 1:
             raise UserError(f"--patience={self.patience} is not possible; 1 is the least, or none.")
         if self.ema is not None and not 0 < self.ema < 1:

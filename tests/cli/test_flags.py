@@ -110,14 +110,63 @@ def test_a_module_is_chosen_by_name_and_then_brings_its_fields():
         ("--model.rate=high", "'high' is not a number"),
         ("--model.kind=c", "'c' is not one of a, b"),
         ("--model.dtype=int3", "not one of float32"),
-        ("--model.activation=rleu", "no activation 'rleu'"),
+        ("--model.activation=rleu", "'rleu' is no function of jax.nn or jax.numpy"),
         ("--model.widths=1,x", "'x' is not an integer"),
+        ("--steps=1e3", "'1e3' is not an integer"),
+        ("--steps=", "'' is not an integer"),
+        ("--model.rate=nan", "'nan' is not a finite number"),
+        ("--model.rate=-inf", "'-inf' is not a finite number"),
+        ("--model.rate=1e400", "'1e400' is not a finite number"),
+        ("--model.rate=1e39", "'1e39' is not a finite number of float32"),
+        ("--model.widths=1,,2", "'1,,2' has an empty value"),
+        ("--model.widths=,", "',' has an empty value"),
+        ("--model.dtype=int32", "'int32' is not one of float32"),
+        ("--model.flip=perhaps", "model.flip=perhaps: 'perhaps' is not true or false"),
         ("--model.featurs=1", "Did you mean"),
     ],
 )
 def test_what_is_wrong_is_said(argument, message):
     with pytest.raises(absl_flags.Error, match=message):
         parse(argument, tree=Root(model=Net(cell=Large())))
+
+
+@pytest.mark.parametrize(
+    "name",
+    # of another rank, shape or type; of more arguments or none; of values, not of shapes; no arrays
+    ["sum", "cumsum", "transpose", "glu", "isnan", "argsort", "where", "one_hot", "zeros", "arange",
+     "einsum", "save", "load", "meshgrid", "set_printoptions", "float32", "linalg", "pi"],
+)  # fmt: skip
+def test_a_function_that_is_no_activation_is_refused(name):
+    printed = repr(jnp.array([1.5]))
+    with pytest.raises(absl_flags.Error, match=rf"'{name}' .*shape and type \(relu, tanh"):
+        parse(f"--model.activation={name}")
+    assert repr(jnp.array([1.5])) == printed
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "softmax", "hard_swish", "sin", "square"])
+def test_an_activation_is_of_jax_nn_or_of_jax_numpy(name):
+    found = parse(f"--model.activation={name}", tree=Root(Net(activation=nn.elu))).model.activation
+    assert found is (getattr(jax.nn, name) if name in dir(jax.nn) else getattr(jnp, name))
+
+
+def test_float64_needs_64_bit_types_switched_on():
+    with jax.enable_x64(False), pytest.raises(absl_flags.Error, match="'float64' needs .*_X64=1"):
+        parse("--model.dtype=float64")
+    with jax.enable_x64(True):
+        assert parse("--model.dtype=float64").model.dtype == jnp.float64
+
+
+def test_an_empty_tuple_is_written_as_nothing():
+    assert parse("--model.widths=").model.widths == ()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("--model.flip", True), ("--model.flip=false", False), ("--nomodel.flip", False),
+     ("--model.flip=1", True)],
+)  # fmt: skip
+def test_a_boolean_is_written_as_absls_are(argument, value):
+    assert parse(argument, tree=Root(Net(flip=not value))).model.flip is value
 
 
 def test_help_is_read_from_the_docstring():
