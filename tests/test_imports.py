@@ -108,7 +108,7 @@ def test_what_breaks_the_rule_is_found(tmp_path):
         "nets/layers/deep/inner.py": "import jax",
         "nets/layers/deep/empty/__init__.py": "",
         "nets/tasks/deep/inner.py": "import optax, torch",
-        "nets/tasks/outer.py": "import nets.layers.cell, nets\nimport nets.tasks.deep.inner",
+        "nets/tasks/outer.py": "import nets.layers.pooling, nets\nimport nets.tasks.deep.inner",
         "nets/train/outer.py": "from nets.tasks.deep import inner",
         "experiments/sets/one.py": "import numpy",
     }
