@@ -13,16 +13,14 @@ of which 7 s of processor time.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.data.pulses import Pulses
-from nets.detector import Detector
-from nets.tasks.matched_filter import FindPulse
+from nets.demos.matched_filter import FindPulse, LinearFilter, Pulses
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Detector(window=32),
+        model=LinearFilter(window=32),
         task=FindPulse(),
         data=Pulses(length=256, width=32, snr=25.0, batch_size=128),
         optimizer=Optimizer(rule="adam", learning_rate=0.05, schedule="cosine"),

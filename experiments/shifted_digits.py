@@ -14,8 +14,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.connectivity import EachConnected
-from nets.data.shifted import Shifted
-from nets.tasks.shifts import AcrossShifts
+from nets.demos.shared_weights import AcrossShifts, Shifted
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nets.report.figures import ColouredText, Images, Lines, Matrix, Panels
+from nets.report.figures import Heatmap, HighlightedText, ImageGrid, LinePlot, Panels
 from nets.report.metrics_log import SPLITS
 
 # Okabe and Ito 2008: told apart by colour-blind readers too
@@ -23,10 +23,10 @@ _POINT = 9  # size of the smallest letters
 _COLUMNS = 80  # characters in a line of coloured text
 
 
-def draw(view: Images | Matrix | Lines | Panels | ColouredText, path: Path) -> None:
+def draw(view: ImageGrid | Heatmap | LinePlot | Panels | HighlightedText, path: Path) -> None:
     """Writes the view as a PNG file."""
-    kinds = {Images: _images, Matrix: _matrix, Lines: _lines}
-    kinds |= {Panels: _panels, ColouredText: _coloured}
+    kinds = {ImageGrid: _images, Heatmap: _matrix, LinePlot: _lines}
+    kinds |= {Panels: _panels, HighlightedText: _coloured}
     with _saved(path) as figure:
         kinds[type(view)](figure, view)
 
@@ -80,13 +80,13 @@ def _title(ax, text: str) -> None:
     ax.set_title(textwrap.fill(text, width), fontsize=_POINT + 3, pad=10)
 
 
-def _images(figure, view: Images) -> None:
+def _images(figure, view: ImageGrid) -> None:
     width, height = _grid(figure.add_subplot(), view)
     figure.set_size_inches(max(width, 4), height + 0.4)
     _title(figure.axes[0], view.title)
 
 
-def _grid(ax, view: Images) -> tuple[float, float]:
+def _grid(ax, view: ImageGrid) -> tuple[float, float]:
     """Width and height in inches at which the grid's captions have their room."""
     count, height, width, channels = view.images.shape
     captions = [textwrap.wrap(caption, 15)[:3] for caption in view.captions]
@@ -117,25 +117,25 @@ def _grid(ax, view: Images) -> tuple[float, float]:
     return width_all, height_all
 
 
-def _matrix(figure, view: Matrix) -> None:
+def _matrix(figure, view: Heatmap) -> None:
     figure.set_size_inches(*_matrix_size(view))
     _table(figure.add_subplot(), view)
 
 
-def _matrix_size(view: Matrix) -> tuple[float, float]:
+def _matrix_size(view: Heatmap) -> tuple[float, float]:
     """Width and height in inches."""
     rows, columns = view.values.shape
-    cell = min(0.28 if view.shares else 0.45, 9.6 / max(rows, columns))
-    return max(cell * columns + 2.4, 5), max(cell * rows + (1.2 if view.shares else 1.9), 2.6)
+    cell = min(0.28 if view.fixed_range else 0.45, 9.6 / max(rows, columns))
+    return max(cell * columns + 2.4, 5), max(cell * rows + (1.2 if view.fixed_range else 1.9), 2.6)
 
 
-def _table(ax, view: Matrix) -> None:
+def _table(ax, view: Heatmap) -> None:
     from matplotlib.colors import CenteredNorm, Normalize, PowerNorm
 
     values = np.asarray(view.values)
     rows, columns = values.shape
     signed = values.min() < 0
-    if view.shares:
+    if view.fixed_range:
         norm = Normalize(0, 1)
     else:  # not linear, so that few mistakes are seen beside many right answers
         norm = CenteredNorm() if signed else PowerNorm(0.4, 0, max(values.max(), 1e-12))
@@ -147,7 +147,7 @@ def _table(ax, view: Matrix) -> None:
     ax.set_yticks(range(0, rows, every[0]), view.rows[:: every[0]])
     ax.set_xticks(range(0, columns, every[1]), view.columns[:: every[1]], **turn)
     ax.set(xlabel=view.column_label, ylabel=view.row_label)
-    if max(values.shape) <= 20 and not view.shares:
+    if max(values.shape) <= 20 and not view.fixed_range:
         whole = np.issubdtype(values.dtype, np.integer)
         for (r, c), value in np.ndenumerate(values):
             light = abs(norm(value) - 0.5) > 0.35 if signed else norm(value) < 0.6
@@ -157,7 +157,7 @@ def _table(ax, view: Matrix) -> None:
     _title(ax, view.title)
 
 
-def _lines(figure, view: Lines) -> None:
+def _lines(figure, view: LinePlot) -> None:
     figure.set_size_inches(7, 4.2)
     _chart(figure.add_subplot(), view)
 
@@ -165,23 +165,23 @@ def _lines(figure, view: Lines) -> None:
 def _panels(figure, view: Panels) -> None:
     columns = view.columns or len(view.panels)
     rows = math.ceil(len(view.panels) / columns)
-    sizes = [_matrix_size(p) if isinstance(p, Matrix) else (5.6, 4.3) for p in view.panels]
+    sizes = [_matrix_size(p) if isinstance(p, Heatmap) else (5.6, 4.3) for p in view.panels]
     width, height = np.max(sizes, 0)
     figure.set_size_inches(width * columns, height * rows + 0.3)
     figure.suptitle(view.title, fontsize=_POINT + 5, fontweight="bold")
     for i, panel in enumerate(view.panels):
         first = figure.axes[0] if i and view.same_scale else None
         ax = figure.add_subplot(rows, columns, i + 1, sharey=first)
-        if isinstance(panel, Images):
+        if isinstance(panel, ImageGrid):
             _grid(ax, panel)
             _title(ax, panel.title)
-        elif isinstance(panel, Matrix):
+        elif isinstance(panel, Heatmap):
             _table(ax, panel)
         else:
             _chart(ax, panel)
 
 
-def _chart(ax, view: Lines) -> None:
+def _chart(ax, view: LinePlot) -> None:
     if view.mark:
         ax.axvline(view.mark[1], color="dimgray", linestyle=":", label=view.mark[0])
     colours, lines = itertools.cycle(_COLOURS), itertools.cycle(_LINES)
@@ -234,7 +234,7 @@ def _colours(signal: np.ndarray) -> np.ndarray:
     return 1 - np.abs(signal) * (1 - np.where(signal < 0, ends[:1], ends[1:]))
 
 
-def _coloured(figure, view: ColouredText) -> None:
+def _coloured(figure, view: HighlightedText) -> None:
     """Everything stands in lines of 80 cells, as on a terminal."""
     white = np.ones((_COLUMNS, 3))
     legend = white.copy()
@@ -267,7 +267,7 @@ def _visible(text: str) -> str:
     return "".join({"\n": "↵", "\t": "→"}.get(c, c if c.isprintable() else "·") for c in text)
 
 
-def coloured_html(view: ColouredText) -> str:
+def coloured_html(view: HighlightedText) -> str:
     """The view as an HTML fragment that needs no style sheet."""
     legend = _spans(" " * 21, np.linspace(-1, 1, 21))
     pre = '<pre style="background:#fff;color:#000;padding:.5em;overflow-x:auto">'

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Images(NamedTuple):
+class ImageGrid(NamedTuple):
     """A grid of images [N, H, W, C] (C 1 or 3, any range), one caption under each.
 
     Attributes:
@@ -26,11 +26,11 @@ class Images(NamedTuple):
     unit: str | None = None
 
 
-class Matrix(NamedTuple):
+class Heatmap(NamedTuple):
     """A table of numbers [R, C] shown in colours, with its labels (a confusion matrix).
 
     Attributes:
-        shares: whether the numbers are shares: colours go evenly from 0 to 1, no number is written.
+        fixed_range: whether colours go evenly from 0 to 1, and no number is written.
         unit: what the numbers are ("images"), which is written beside the colours.
     """
 
@@ -40,11 +40,11 @@ class Matrix(NamedTuple):
     columns: tuple[str, ...]
     row_label: str
     column_label: str
-    shares: bool = False
+    fixed_range: bool = False
     unit: str | None = None
 
 
-class Lines(NamedTuple):
+class LinePlot(NamedTuple):
     """Curves over one horizontal axis [N]; each curve [N] by its name in the legend.
 
     `log` gives the vertical axis a logarithmic scale; `mark`, a name and a place, a vertical line.
@@ -68,7 +68,7 @@ class Panels(NamedTuple):
     """
 
     title: str
-    panels: tuple["Lines | Images | Matrix", ...]
+    panels: tuple["LinePlot | ImageGrid | Heatmap", ...]
     columns: int | None = None
     same_scale: bool = False
 
@@ -80,7 +80,7 @@ class Text(NamedTuple):
     text: str
 
 
-class ColouredText(NamedTuple):
+class HighlightedText(NamedTuple):
     """One text [N characters] under K signals [K, N] in [-1, 1], one caption each."""
 
     title: str
@@ -89,7 +89,7 @@ class ColouredText(NamedTuple):
     captions: tuple[str, ...]
 
 
-View = Images | Matrix | Lines | Panels | Text | ColouredText
+View = ImageGrid | Heatmap | LinePlot | Panels | Text | HighlightedText
 
 
 def stored_pixels(images: np.ndarray, facts: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:

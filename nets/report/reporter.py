@@ -118,7 +118,7 @@ class Reporter:
             path = self.workdir / "pictures" / f"{name}.png"
             draw.draw(view, path)
             self._picture(name, path, step)
-            if isinstance(view, looks.ColouredText):
+            if isinstance(view, looks.HighlightedText):
                 path.with_suffix(".html").write_text(draw.coloured_html(view))
 
     def conclude(self, result: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.report.figures import Images, Text, View
+from nets.report.figures import ImageGrid, Text, View
 
 _COLUMNS = 6  # panels in a line
 _SIDE = 192  # pixels of a panel's shorter side, about
@@ -55,7 +55,7 @@ def captions(
         panels += own + [np.ones_like(own[0])] * empty
         labels += [""] * empty
     title = "Where it looks as it writes: bright is attention, a frame the object that a word names"
-    found["attention"] = Images(title, np.stack(panels), tuple(labels), _COLUMNS)
+    found["attention"] = ImageGrid(title, np.stack(panels), tuple(labels), _COLUMNS)
     return found
 
 

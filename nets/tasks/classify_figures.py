@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from nets.report.figures import Images, Lines, Matrix, View, stored_pixels
+from nets.report.figures import Heatmap, ImageGrid, LinePlot, View, stored_pixels
 from nets.tasks.sequence_figures import real
 
 _MISTAKES = 24
@@ -41,7 +41,7 @@ def judged(
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (labels, answers), 1)
     found: dict[str, View] = {
-        "confusion": Matrix(
+        "confusion": Heatmap(
             f"Confusion matrix: {np.sum(answers != labels)} of {len(labels)} wrong",
             confusion,
             tuple(names),
@@ -55,7 +55,7 @@ def judged(
     if worst:
         captions = tuple(f"{names[label]} read as {names[answer]}" for *_, label, answer in worst)
         images, units = stored_pixels(np.stack([image for _, image, _, _ in worst]), facts)
-        found["mistakes"] = Images("The worst mistakes", images, captions, **units)
+        found["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
     return found
 
 
@@ -76,11 +76,11 @@ def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     return np.arange(n) / n, left / (n - np.arange(n))
 
 
-def rejection(scores: np.ndarray, labels: np.ndarray) -> Lines:
+def rejection(scores: np.ndarray, labels: np.ndarray) -> LinePlot:
     rejected, error = rejection_curve(scores, labels)
     shown = rejected <= 0.5
     curves = {"error of the accepted": 100 * error[shown]}
-    return Lines(
+    return LinePlot(
         "Error when the least certain images are rejected",
         100 * rejected[shown], curves, "rejected / % of all", "error / % of the accepted",
     )  # fmt: skip
@@ -94,7 +94,7 @@ def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, View]:
     shown = np.moveaxis(np.asarray(kernel, np.float32), -1, 0)[:64]
     most = float(np.abs(shown).max())  # so that no weight at all is grey
     captions = tuple(map(str, range(len(shown))))
-    view = Images("First-layer filters", shown, captions, limits=(-most, most), unit="weight")
+    view = ImageGrid("First-layer filters", shown, captions, limits=(-most, most), unit="weight")
     return {"filters": view}
 
 
@@ -134,7 +134,7 @@ def feature_maps(
         count = f"{len(shown)} of {len(maps)} maps"
         title = f"{stage}: {count}, each from its minimum (black) to its maximum (white)"
         captions = ("image", *map(str, range(len(shown))))
-        found[f"maps_{stage}"] = Images(title, np.stack(cells), captions)
+        found[f"maps_{stage}"] = ImageGrid(title, np.stack(cells), captions)
     return found
 
 

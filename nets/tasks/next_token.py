@@ -16,7 +16,7 @@ import optax
 from nets.errors import UserError
 from nets.layers.recurrent_bptt import Window, truncated_window
 from nets.recurrent_lm import generate
-from nets.report.figures import ColouredText, Text, View
+from nets.report.figures import HighlightedText, Text, View
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +200,7 @@ def text_features(text: str) -> dict[str, np.ndarray]:
 
 def cells_view(
     model, params, vocabulary: str, batches: Iterable[dict], length: int = 800, shown: int = 4
-) -> ColouredText:
+) -> HighlightedText:
     """The recurrent units that follow a readable property of the text most closely.
 
     Interpretability here is the absolute correlation of a unit's output over the text with one of
@@ -231,4 +231,4 @@ def cells_view(
         f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in found
     )
     signals = np.stack([sign * units[u] for _, u, _, sign in found])
-    return ColouredText("Units that a person can read", text, signals, captions)
+    return HighlightedText("Units that a person can read", text, signals, captions)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.report.figures import Images, Lines, Matrix, Text, View, stored_pixels
+from nets.report.figures import Heatmap, ImageGrid, LinePlot, Text, View, stored_pixels
 
 _COLUMNS = 40  # steps of a picture that shows them one by one
 _READ = 2000  # sequences, at most, that a picture of a whole split is made from
@@ -28,7 +28,7 @@ def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> di
     curves = dict(zip(names, spread, strict=True)) | {"target": right}
     error = np.mean((targets - answers) ** 2)
     title = f"Predictions for {len(targets)} sequences (mean squared error {error:.2g})"
-    return {"answers": Lines(title, right, curves, "target", "prediction")}
+    return {"answers": LinePlot(title, right, curves, "target", "prediction")}
 
 
 def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict[str, View]:
@@ -41,7 +41,7 @@ def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict
     images = np.concatenate([left, gap, right], axis=2)
     captions = tuple(f"class {facts['class_names'][symbol]}" for symbol in symbols)
     title = "Left: drawn from the class alone. Right: the mean of that class's images"
-    return {"drawn": Images(title, images, captions, **units)}
+    return {"drawn": ImageGrid(title, images, captions, **units)}
 
 
 def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str, View]:
@@ -52,7 +52,7 @@ def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str,
     error = np.where(number, (squared * counts).sum(0) / np.maximum(number, 1), np.nan)
     title = f"Mean squared error at each step, {len(outputs)} sequences"
     steps = np.arange(1, outputs.shape[1] + 1)
-    return {"error": Lines(title, steps, {"error": error}, "step", "mean squared error")}
+    return {"error": LinePlot(title, steps, {"error": error}, "step", "mean squared error")}
 
 
 def pictures(steps: np.ndarray, facts: dict) -> np.ndarray:
@@ -82,11 +82,11 @@ def reading(
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (targets, last), 1)
     found: dict[str, View] = {
-        "reading": Lines(
+        "reading": LinePlot(
             "How soon it knows: accuracy of an answer after each step",
             np.arange(1, len(accuracy) + 1), {"accuracy": accuracy}, "steps read", "accuracy / %",
         ),
-        "confusion": Matrix(
+        "confusion": Heatmap(
             f"Confusion matrix: {len(wrong)} of {len(targets)} wrong", confusion, tuple(names),
             tuple(names), "true class", "predicted class", unit="sequences",
         ),
@@ -95,7 +95,7 @@ def reading(
         shown = wrong[:24]
         captions = tuple(f"{names[targets[i]]} read as {names[last[i]]}" for i in shown)
         images, units = stored_pixels(pictures(inputs[shown], facts), facts)
-        found["mistakes"] = Images("Mistakes", images, captions, **units)
+        found["mistakes"] = ImageGrid("Mistakes", images, captions, **units)
     return found
 
 
@@ -105,14 +105,14 @@ def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> di
     right = np.take_along_axis(shares, targets[..., None], -1)[..., 0]  # [B, T]
     steps = targets.shape[1]
     found: dict[str, View] = {
-        "probability": Lines(
+        "probability": LinePlot(
             f"Probability of the right answer, mean of {len(right)} sequences",
             np.arange(1, steps + 1), {"right answer": right.mean(0)}, "step", "probability",
         )
     }  # fmt: skip
     shown, last = right[:12], slice(max(0, steps - _COLUMNS), steps)
     written = facts["input_symbols"]
-    found["last_steps"] = Matrix(
+    found["last_steps"] = Heatmap(
         f"Probability of the right answer, last {len(range(steps)[last])} steps of {len(shown)} "
         "sequences",
         shown[:, last],
@@ -120,7 +120,7 @@ def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> di
         tuple(written[i] for i in rows["inputs"][0, last]),
         "",
         "what sequence 1 shows",
-        shares=True,
+        fixed_range=True,
         unit="probability",
     )
     if all(len(symbol) == 1 for symbol in written + facts["output_symbols"]):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nets.layers.decoding import Written
-from nets.report.figures import Matrix, Panels, Text, View
+from nets.report.figures import Heatmap, Panels, Text, View
 
 _WRITTEN = 12  # sequences whose translation is shown
 _ALIGNED = 3  # sequences whose alignment is drawn
@@ -44,11 +44,11 @@ def alignments(rows: dict[str, np.ndarray], written: Written, facts: dict) -> di
         seen = written.weights[i, : len(target) + 1, : len(source)]
         said = decoded(written.symbols[i], facts["output_symbols"])
         panels.append(
-            Matrix(
+            Heatmap(
                 f"{decoded(source, facts['input_symbols'])} -> {said}", seen,
                 (*(_shown(facts["output_symbols"][j]) for j in target), "end")[: len(seen)],
                 tuple(_shown(facts["input_symbols"][j]) for j in source),
-                "written", "read", shares=True, unit="attention",
+                "written", "read", fixed_range=True, unit="attention",
             )
         )  # fmt: skip
     if not panels:

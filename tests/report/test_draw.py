@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from nets.report import draw
-from nets.report.figures import ColouredText, Images, Lines, Matrix, Panels
+from nets.report.figures import Heatmap, HighlightedText, ImageGrid, LinePlot, Panels
 
 DIGITS = tuple("0123456789")
 WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -59,27 +59,29 @@ def noise(*shape):
 
 def confusion(values, names):
     labels = "true class", "predicted class"
-    return Matrix("Confusion matrix", values, names, names, *labels, unit="images")
+    return Heatmap("Confusion matrix", values, names, names, *labels, unit="images")
 
 
 VIEWS = {
-    "mistakes": Images(
+    "mistakes": ImageGrid(
         "The worst mistakes",
         noise(24, 8, 8, 1),
         tuple(f"{WORDS[i % 10]} read as {WORDS[(i + 3) % 10]}" for i in range(24)),
     ),
-    "filters": Images("First-layer filters", noise(64, 5, 5, 3), tuple(map(str, range(64)))),
-    "one": Images("A title longer than the one picture is wide " * 2, noise(1, 4, 4, 1), ("",)),
+    "filters": ImageGrid("First-layer filters", noise(64, 5, 5, 3), tuple(map(str, range(64)))),
+    "one": ImageGrid("A title longer than the one picture is wide " * 2, noise(1, 4, 4, 1), ("",)),
     "confusion": confusion(CONFUSION, WORDS),
     "many": confusion(np.eye(100, dtype=int), tuple(f"class {i}" for i in range(100))),
-    "attention": Matrix("Attention", np.full((3, 7), 1 / 7), tuple("abc"), DIGITS[:7], "to", "of"),
-    "signed": Matrix("Weights", np.eye(3) - 0.5, DIGITS[:3], DIGITS[:3], "to", "from"),
-    "rejection": Lines("Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"),
+    "attention": Heatmap("Attention", np.full((3, 7), 1 / 7), tuple("abc"), DIGITS[:7], "to", "of"),
+    "signed": Heatmap("Weights", np.eye(3) - 0.5, DIGITS[:3], DIGITS[:3], "to", "from"),
+    "rejection": LinePlot(
+        "Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"
+    ),
     "panels": Panels(
         "A chart and images",
         (
-            Lines("Signal", np.arange(9), {"a": noise(9)}, "step", "", mark=("here", 2.0)),
-            Images("Moved", noise(7, 8, 8, 1), DIGITS[:7]),
+            LinePlot("Signal", np.arange(9), {"a": noise(9)}, "step", "", mark=("here", 2.0)),
+            ImageGrid("Moved", noise(7, 8, 8, 1), DIGITS[:7]),
         ),
     ),
 }
@@ -102,7 +104,7 @@ def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
 @pytest.mark.parametrize("same", [True, False])
 def test_charts_to_be_compared_have_one_scale(same, tmp_path, figures):
     low, high = (
-        Lines("t", np.arange(2), {"a": y}, "x", "y", log=True) for y in ([1, 2], [1e-3, 50])
+        LinePlot("t", np.arange(2), {"a": y}, "x", "y", log=True) for y in ([1, 2], [1e-3, 50])
     )
     draw.draw(Panels("two", (low, high), same_scale=same), tmp_path / "x.png")
     left, right = (axes.get_ylim() for axes in figures[0].axes)
@@ -123,7 +125,7 @@ def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
 
 def test_images_are_drawn_pixel_by_pixel(tmp_path):
     image = np.array([[0.0, 1.0], [0.5, 0.25]])[None, :, :, None] * 7 - 3  # -3 is black, 4 white
-    draw.draw(Images("", image, ("",)), tmp_path / "x.png")
+    draw.draw(ImageGrid("", image, ("",)), tmp_path / "x.png")
     seen = pixels(tmp_path / "x.png").reshape(-1, 3)
     for value in (0, 63, 127, 255):  # a quarter of the square each, none between them
         assert 0.1 < (np.abs(seen.astype(int) - value).max(1) <= 1).mean()
@@ -144,7 +146,7 @@ def test_limits_are_black_and_white_and_a_unit_is_written(
     """Of grey images and of images in colour, without a complaint of matplotlib's."""
     for channels in (1, 3):
         image = np.repeat(np.array([[-1.0, 3.0]])[None, :, :, None], channels, -1)
-        draw.draw(Images("", image, (), limits=limits, unit=unit), tmp_path / "x.png")
+        draw.draw(ImageGrid("", image, (), limits=limits, unit=unit), tmp_path / "x.png")
         seen = pixels(tmp_path / "x.png").reshape(-1, 3).astype(int)
         for value in shades:  # half of the image each
             assert 0.1 < (np.abs(seen - value).max(1) <= 1).mean()
@@ -182,7 +184,7 @@ SOURCE = 'def f(x):\n\treturn "<b>" & x  # $a$ and $b$\n' + "z" * 200
 
 
 def coloured(signal):
-    return ColouredText("Cells <1>", SOURCE, np.asarray(signal)[None], ("unit 1 & 2",))
+    return HighlightedText("Cells <1>", SOURCE, np.asarray(signal)[None], ("unit 1 & 2",))
 
 
 def test_coloured_text_fills_its_cells(tmp_path, figures):
@@ -220,7 +222,7 @@ def test_coloured_letters_stand_in_their_cells(tmp_path, figures):
 
 
 def test_letters_that_the_font_lacks_are_no_warning(tmp_path):
-    view = ColouredText("漢字", "漢字\x00", np.zeros((1, 3)), ("漢",))
+    view = HighlightedText("漢字", "漢字\x00", np.zeros((1, 3)), ("漢",))
     draw.draw(view, tmp_path / "x.png")
     assert matplotlib.rcParams["text.parse_math"]  # settings are put back
 
@@ -316,7 +318,7 @@ def test_several_runs_stand_in_one_picture_each_split_once_in_the_legend(tmp_pat
 )
 def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
     curves = {"norm": np.array([0.15, most])}
-    view = Lines("t", np.arange(2), curves, "lag", "norm", log=True)
+    view = LinePlot("t", np.arange(2), curves, "lag", "norm", log=True)
     draw.draw(view, tmp_path / "x.png")
     ax = figures[0].axes[0]
     low, high = ax.get_ylim()
@@ -334,9 +336,9 @@ def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, fig
 
 def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
     code = (
-        "import sys, numpy as np; from pathlib import Path; from nets.train import draw;"
-        "from nets.report.figures import Lines; assert 'matplotlib' not in sys.modules;"
-        "draw.draw(Lines('', np.arange(3), {'a': np.arange(3)}, '', ''), Path(sys.argv[1]));"
+        "import sys, numpy as np; from pathlib import Path; from nets.report import draw;"
+        "from nets.report.figures import LinePlot; assert 'matplotlib' not in sys.modules;"
+        "draw.draw(LinePlot('', np.arange(3), {'a': np.arange(3)}, '', ''), Path(sys.argv[1]));"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.png")], check=True)
@@ -344,13 +346,13 @@ def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
 
 def test_a_wide_matrix_is_drawn_flat(tmp_path):
     names = tuple(map(str, range(40)))
-    draw.draw(Matrix("", noise(4, 40), names[:4], names, "", ""), tmp_path / "wide.png")
+    draw.draw(Heatmap("", noise(4, 40), names[:4], names, "", ""), tmp_path / "wide.png")
     with Image.open(tmp_path / "wide.png") as shown:
         assert shown.width > 3 * shown.height
 
 
 def test_shares_are_coloured_evenly_from_nothing_to_all(tmp_path, figures):
-    shares = Matrix("a", np.array([[0.5, 0.25]]), ("r",), ("c", "d"), "", "", shares=True)
+    shares = Heatmap("a", np.array([[0.5, 0.25]]), ("r",), ("c", "d"), "", "", fixed_range=True)
     draw.draw(Panels("two", (shares, shares), columns=1), tmp_path / "a.png")
     (figure,) = figures
     tables = [ax for ax in figure.axes if ax.images]

@@ -174,7 +174,7 @@ def test_stepwise_views_have_the_probability_of_the_right_class():
     found = look.stepwise(rows, shares, {"input_symbols": [*"ab"], "output_symbols": [*"01"]})
     right = np.array([[0.9, 0.6, 0.3], [0.8, 0.5, 0.25]])
     np.testing.assert_allclose(found["last_steps"].values, right)
-    assert found["last_steps"].shares and found["last_steps"].unit == "probability"
+    assert found["last_steps"].fixed_range and found["last_steps"].unit == "probability"
     np.testing.assert_allclose(found["probability"].curves["right answer"], right.mean(0))
     assert found["answers"].text.splitlines()[:4] == [
         "sequence  abb",

@@ -142,4 +142,4 @@ def test_an_alignment_has_what_was_read_and_written_on_its_axes():
     np.testing.assert_array_equal(first.values, weights[1])
     assert (second.rows, second.columns) == (("one", "s"), ("a", "b"))
     np.testing.assert_array_equal(second.values, weights[0][:, :2])
-    assert second.title == "a b -> ones" and second.shares
+    assert second.title == "a b -> ones" and second.fixed_range

@@ -5,7 +5,7 @@ import pytest
 
 from nets.data.images import Images
 from nets.data.pixels import Pixels
-from nets.data.shifted import Shifted
+from nets.demos.shared_weights import Shifted
 from nets.report.figures import stored_pixels
 from nets.tasks.sequence_figures import drawn, pictures
 

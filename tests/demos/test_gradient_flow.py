@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from nets.data.sequences import Recall
+from nets.demos import gradient_flow
+from nets.demos.gradient_flow import GradientFlow
 from nets.elman import Elman, Trace
 from nets.errors import UserError
 from nets.gru import GRU, MGU
 from nets.lstm import LSTM
 from nets.sequence import ManyToMany
-from nets.tasks import gradient_flow
-from nets.tasks.gradient_flow import GradientFlow
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(12, 4, 3)), jnp.float32)  # [T, B, D]
 

@@ -1,25 +1,56 @@
-"""Where a pulse is in a noisy signal: a learnt kernel beside the best that there can be."""
+"""Where a pulse is in a noisy signal: a learnt kernel beside the matched filter.
+
+The model, the task and the data of the experiment `matched_filter`.
+"""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
+from jax.typing import DTypeLike
 
+from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError
-from nets.layers.conv import convolve
+from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
-from nets.report.figures import Lines, Panels, Text, View
+from nets.report.figures import LinePlot, Panels, Text, View
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import means, quotient, weighed
 from nets.tasks.sequence_figures import real
 
 
+class LinearFilter(nn.Module):
+    """A single kernel of one dimension, correlated with a signal; no bias, no nonlinearity.
+
+    Attributes:
+        window: steps of the kernel.
+        dtype: what it computes in.
+        param_dtype: what it stores.
+    """
+
+    window: int = 32
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Maps signals x [B, T, C] to a score for each beginning, [B, T - window + 1].
+
+        The scores are float32 at least.
+        """
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        y = Conv(1, (self.window,), padding="VALID", use_bias=False, **dtypes, name="filter")(x)
+        return y[..., 0].astype(jnp.promote_types(self.dtype, jnp.float32))
+
+
 @dataclasses.dataclass(frozen=True)
 class FindPulse:
-    """Joins `nets.detector.Detector` to the cross-entropy of the place where a pulse begins.
+    """Joins `LinearFilter` to the cross-entropy of the position where a pulse begins.
 
     In white Gaussian noise of variance s^2 the softmax of the outputs is the probability of each
     place where the kernel is the pulse over s^2. So that is what is learnt: the matched filter,
@@ -82,7 +113,7 @@ class FindPulse:
 
 def panels(
     signal: np.ndarray, place: int, kernels: dict[str, np.ndarray], outputs: dict[str, np.ndarray]
-) -> tuple[Lines, ...]:
+) -> tuple[LinePlot, ...]:
     """A signal [T] with its pulse; the first outputs [N, P] of each filter; the kernels [n]."""
     learnt, correlated, convolved = kernels
     pulse = kernels[correlated]
@@ -94,9 +125,9 @@ def panels(
     shown = {"with noise": signal, "the pulse": where}
     both = {"learnt": kernels[learnt], "the pulse": pulse}
     return (
-        Lines("The signal", time, shown, "step", "amplitude", mark=mark),
-        Lines("The filters' outputs", shifts, first, "step", "output", mark=mark),
-        Lines("The kernels, of energy 1", np.arange(len(pulse)), both, "step", "weight"),
+        LinePlot("The signal", time, shown, "step", "amplitude", mark=mark),
+        LinePlot("The filters' outputs", shifts, first, "step", "output", mark=mark),
+        LinePlot("The kernels, of energy 1", np.arange(len(pulse)), both, "step", "weight"),
     )
 
 
@@ -119,3 +150,57 @@ def table(outputs: dict[str, np.ndarray], places: np.ndarray, facts: dict) -> st
         lines.append(f"{name:>25}  {found:>5.3f}  {ratio:>12.2f}")
     lines.append(f"{'theory: energy/variance':>25}  {'':>5}  {facts['snr']:>12.2f}")
     return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pulses(Generated):
+    """A known pulse at an unknown place of a noisy signal: synthetic, as radar or sonar hears it.
+
+    "inputs" [B, T, 1] float32 are white Gaussian noise of deviation 1 / sqrt(snr), and `pulse` in
+    it, of energy 1; "targets" [B] int32 are the steps at which it begins, uniform in 0 to
+    T - width; "pulse" [B, width] float32 is the pulse, the same in every row.
+
+    Attributes:
+        batch_size: signals in a training batch.
+        eval_batch_size: signals in a batch of an evaluation.
+        eval_size: signals in each of the two evaluation sets.
+        length: steps T of a signal.
+        width: steps of the pulse.
+        snr: energy of the pulse over the variance of the noise.
+    """
+
+    length: int = 256
+    width: int = 32
+    snr: float = 25.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 2 <= self.width <= self.length:
+            raise UserError(
+                f"--data.width={self.width} is not possible; 2 to --data.length={self.length} is."
+            )
+        if not (self.snr > 0 and math.isfinite(self.snr)):
+            raise UserError(f"--data.snr={self.snr} is not possible; it is positive.")
+
+    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
+        places = rng.integers(0, self.length - self.width + 1, rows, np.int32)
+        signals = rng.normal(0, self.snr**-0.5, (rows, self.length))
+        steps = places[:, None] + np.arange(self.width)
+        signals[np.arange(rows)[:, None], steps] += pulse(self.width)
+        sent = np.tile(pulse(self.width), (rows, 1))
+        inputs, sent = signals[..., None].astype(np.float32), sent.astype(np.float32)
+        return {"inputs": inputs, "targets": places, "pulse": sent}
+
+    def about(self) -> dict[str, Any]:
+        """The pulse [width] and its energy over the variance of the noise."""
+        return {"pulse": pulse(self.width).tolist(), "snr": self.snr}
+
+
+def pulse(width: int) -> np.ndarray:
+    """A chirp that fades, [width], of energy 1; it rises from 2 to 8 turns in `width` steps.
+
+    Mirrored it is another pulse, so that correlation and convolution with it differ.
+    """
+    t = np.arange(width) / width
+    wave = np.exp(-2 * t) * np.cos(2 * np.pi * (2 + 3 * t) * t)
+    return wave / np.linalg.norm(wave)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.connectivity import Connected, EachConnected
-from nets.tasks import shifts
-from nets.tasks.shifts import AcrossShifts
+from nets.demos import shared_weights
+from nets.demos.shared_weights import AcrossShifts
 
 
 def test_accuracies_by_hand():
@@ -21,13 +21,13 @@ def test_accuracies_by_hand():
         return {"top": np.stack([1 - lit, lit], 1), "always": np.tile([0.0, 1.0], (len(x), 1))}
 
     batches = [{"image": image, "label": np.array([1])}, {"image": image, "label": np.array([0])}]
-    found = shifts.accuracies(apply, batches, 2)
+    found = shared_weights.accuracies(apply, batches, 2)
     # of eight directions three reach the top row, when moved by two; half of the labels are 1
     np.testing.assert_allclose(found["top"], [1 / 2, 1 / 2, (3 + 5) / 16])
     np.testing.assert_allclose(found["always"], [1 / 2] * 3)
-    one = shifts.accuracies(apply, batches[:1], 2)
+    one = shared_weights.accuracies(apply, batches[:1], 2)
     np.testing.assert_allclose(one["top"], [0, 0, 3 / 8])
-    assert shifts.table(one).splitlines()[-1].split() == ["2", "0.375", "1.000"]
+    assert shared_weights.table(one).splitlines()[-1].split() == ["2", "0.375", "1.000"]
 
 
 class Given:

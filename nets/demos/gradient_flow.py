@@ -14,7 +14,7 @@ from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
 from nets.lstm import LSTM
-from nets.report.figures import Lines, Panels, Text, View
+from nets.report.figures import LinePlot, Panels, Text, View
 from nets.sequence import read
 from nets.tasks.sequence import Label
 
@@ -75,12 +75,12 @@ class GradientFlow(Label):
         lags, bins = np.arange(len(x)), (np.arange(_BINS) + 0.5) / _BINS
         kind = type(model.cell).__name__
         panels = (
-            Lines(
+            LinePlot(
                 "Gradient of the last output with respect to earlier states",
                 lags, flows, "steps back", "norm, relative to the last step", True,
             ),
-            Lines(levels_title(levels), bins, levels, "activation", "share of all"),
-            Lines(
+            LinePlot(levels_title(levels), bins, levels, "activation", "share of all"),
+            LinePlot(
                 f"Clipping, radius {self.clip_radius:g}, learning rate {self.clip_rate:g}",
                 np.arange(1, self.clip_updates + 1), losses, "update", "loss (nats)", True,
             ),
@@ -116,8 +116,8 @@ class GradientFlow(Label):
             after[f"{name}, {right:.0%} right"] = np.asarray(trained)
         axes = "steps back", "norm, relative to the last step", True
         charts = (
-            Lines("Before training", lags, before, *axes),
-            Lines(f"After {self.cell_updates} updates of Adam", lags, after, *axes),
+            LinePlot("Before training", lags, before, *axes),
+            LinePlot(f"After {self.cell_updates} updates of Adam", lags, after, *axes),
         )
         title = "Gradient of the last output with respect to earlier states, in three cells"
         return Panels(title, charts, same_scale=True)

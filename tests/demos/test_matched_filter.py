@@ -5,11 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.data.pulses import Pulses, pulse
-from nets.detector import Detector
+from nets.demos import matched_filter
+from nets.demos.matched_filter import FindPulse, LinearFilter, Pulses, pulse
 from nets.errors import UserError
-from nets.tasks import matched_filter
-from nets.tasks.matched_filter import FindPulse
 
 DATA = Pulses(length=40, width=8, snr=16.0, batch_size=50)
 
@@ -20,7 +18,7 @@ def params(kernel):
 
 def test_the_pulse_over_the_variance_gives_the_probability_of_each_place():
     """Bayes' rule on Gaussian densities of whole signals, all places being as likely."""
-    batch, model = DATA.train(0)[0], Detector(window=8)
+    batch, model = DATA.train(0)[0], LinearFilter(window=8)
     logits = model.apply({"params": params(16 * pulse(8))}, batch["inputs"], train=False)
     for signal, scores in zip(batch["inputs"][:5, :, 0], logits, strict=False):
         density = np.empty(33)
@@ -37,7 +35,7 @@ def test_the_shares_found_are_those_of_numpys_correlation_and_convolution():
     for signal, place in zip(batch["inputs"][..., 0], batch["targets"], strict=True):
         found["correlated"] += np.correlate(signal, pulse(8), "valid").argmax() == place
         found["convolved"] += np.convolve(signal, pulse(8), "valid").argmax() == place
-    model, key = Detector(window=8), jax.random.key(0)
+    model, key = LinearFilter(window=8), jax.random.key(0)
     _, (_, sums) = FindPulse().loss(model, params(pulse(8)), {}, batch, key, train=False)
     values = FindPulse().finish(sums)
     assert values["correlated"] == values["accuracy"] == pytest.approx(found["correlated"] / 50)
@@ -46,7 +44,7 @@ def test_the_shares_found_are_those_of_numpys_correlation_and_convolution():
 
 
 def test_padding_counts_for_nothing():
-    batch, model = dict(DATA.train(0)[0]), Detector(window=8)
+    batch, model = dict(DATA.train(0)[0]), LinearFilter(window=8)
     run = lambda batch: FindPulse().loss(model, params(pulse(8)), {}, batch, None, train=False)  # noqa: E731
     few = run({k: v[:20] for k, v in batch.items()})
     batch["mask"] = (np.arange(50) < 20).astype(np.float32)
@@ -82,7 +80,7 @@ def test_no_kernel_has_a_greater_ratio_than_the_pulse():
 def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
     found = FindPulse().views(
-        Detector(window=8), params(3 * pulse(8)), {}, [batch], DATA.facts(), None, final=True
+        LinearFilter(window=8), params(3 * pulse(8)), {}, [batch], DATA.facts(), None, final=True
     )
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)
@@ -98,4 +96,4 @@ def test_the_views_show_the_learnt_kernel_beside_the_pulse():
 
 def test_a_window_unlike_the_pulse_is_refused():
     with pytest.raises(UserError, match="--model.window=9, but the pulse is 8 steps wide"):
-        FindPulse().init(Detector(window=9), jax.random.key(0), DATA.train(0)[0])
+        FindPulse().init(LinearFilter(window=9), jax.random.key(0), DATA.train(0)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nets.data.images import Images
-from nets.data.shifted import Shifted
+from nets.demos.shared_weights import Shifted
 from nets.errors import UserError
 
 

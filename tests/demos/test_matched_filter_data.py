@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nets.data.pulses import Pulses, pulse
+from nets.demos.matched_filter import Pulses, pulse
 from nets.errors import UserError
 
 
