@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from jax.extend.core import jaxprs_in_params
 
 from nets.caption import ShowAndTell, ShowAttendTell
 from nets.convnet import ConvNet
@@ -15,7 +14,7 @@ from nets.interop.backbone import with_backbone
 from nets.interop.torch import images_from_torch, images_to_torch
 from nets.layers.decoding import write
 from nets.resnet import ResNet
-from tests.support.checks import assert_close, jit
+from tests.support.checks import assert_close, equations, jit
 
 
 class Eyes(nn.Module):
@@ -95,14 +94,6 @@ def test_a_word_sees_those_before_it_and_no_other(name):
     seen = np.abs(slopes).sum(-1) > 0
     for t, before in enumerate([{0}, {0, 3}, {0, 3, 1}, {0, 3, 1, 4}]):
         assert set(np.flatnonzero(seen[t])) == before
-
-
-def equations(jaxpr, within=()):
-    """(equation, names of the equations that it lies in), all of them."""
-    for eqn in jaxpr.eqns:
-        yield eqn, within
-        for sub in jaxprs_in_params(eqn.params):
-            yield from equations(sub, (*within, eqn.primitive.name))
 
 
 def test_what_needs_no_carry_stands_outside_the_scan():

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 jit = functools.partial(  # for programs that are compiled far longer than they run
     jax.jit,
@@ -39,13 +40,12 @@ def compilations() -> Iterator[list[str]]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
-    """The equations of a jaxpr, with those of the jitted functions that it calls in their place."""
+def equations(jaxpr: Any, within: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """(equation, names of the equations that it lies in), all of them."""
     for equation in jaxpr.eqns:
-        if equation.primitive.name in ("jit", "pjit"):
-            yield from equations(equation.params["jaxpr"].jaxpr)
-        else:
-            yield equation
+        yield equation, within
+        for inner in jaxprs_in_params(equation.params):
+            yield from equations(inner, (*within, equation.primitive.name))
 
 
 def assert_close(got: Any, want: Any, tolerance: float = 1e-12) -> None:
