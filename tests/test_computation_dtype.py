@@ -8,13 +8,13 @@ import pytest
 from flax import linen as nn
 
 from nets.caption import ShowAndTell, ShowAttendTell
-from nets.char_lm import CharLM
 from nets.gru import GRU
 from nets.lstm import LSTM
 from nets.luong import Luong
+from nets.recurrent_lm import CharLM
 from nets.seq2seq import Bahdanau
 from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
-from tests.layers.checks import equations
+from tests.support.checks import equations
 
 CLASSES = 13  # no other size is this
 
