@@ -7,7 +7,16 @@ import pytest
 from flax import linen as nn
 
 from nets.layers.conv_table import TableConv
-from nets.lenet import C3_TABLE, CODES, H2_TABLE, LeNet5, LeNet5Original, Subsampling, ZipNet, squash
+from nets.lenet import (
+    C3_TABLE,
+    CODES,
+    H2_TABLE,
+    LeNet5,
+    LeNet5Original,
+    Subsampling,
+    ZipNet,
+    squash,
+)
 
 # Table I of the 1998 paper as it is printed: rows are the maps of S2, columns those of C3.
 TABLE_I = """

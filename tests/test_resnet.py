@@ -7,7 +7,17 @@ import pytest
 
 from nets.inspect.cost import multiply_adds
 from nets.layers.scan_blocks import stack_blocks, unstack_blocks
-from nets.resnet import ResNet, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, ResNeXt50_32x4d, SEResNet50, WideResNet50_2
+from nets.resnet import (
+    ResNet,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    ResNet152,
+    ResNeXt50_32x4d,
+    SEResNet50,
+    WideResNet50_2,
+)
 
 
 def shapes(model, *shape):

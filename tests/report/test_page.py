@@ -2,11 +2,9 @@
 
 import json
 import re
-import struct
 from pathlib import Path
 
 import pytest
-from tensorboardX.proto.event_pb2 import Event
 
 from nets.cli import commands
 from nets.cli.parse import parse
@@ -152,53 +150,3 @@ def test_a_log_that_was_cut_from_outside_stays_readable_and_what_is_missing_is_t
     reporter.close()
     assert [row["step"] for row in metrics_log.read(path)] == [6]
     assert "metrics.jsonl lacks 36 bytes" in (tmp_path / "log.txt").read_text()
-
-
-def events(folder):
-    """The TensorBoard events of a folder, read record by record: length, its crc, data, its crc."""
-    found = []
-    for path in sorted(folder.glob("events*")):
-        data = path.read_bytes()
-        while data:
-            (size,) = struct.unpack("<Q", data[:8])
-            found.append(Event.FromString(data[12 : 12 + size]))
-            data = data[16 + size :]
-    return found
-
-
-def scalars(folder):
-    """(tag, step, value) of every scalar that is left when purged steps are dropped."""
-    found = []
-    for event in events(folder):
-        if event.HasField("session_log") and event.session_log.status == 1:  # START
-            found = [row for row in found if row[1] < event.step]
-        found += [(v.tag, event.step, round(v.simple_value, 3)) for v in event.summary.value]
-    return found
-
-
-def test_the_splits_are_sub_runs_that_share_their_tags_and_are_purged_on_a_resume(tmp_path):
-    log = metrics_log.Log(tmp_path, 0)
-    for step in (10, 20):
-        log.write(step, "train", {"loss": 0.5, "steps_per_s": 9.0})
-        log.write(step, "validation", {"loss": 0.25})
-    log.close()
-    log = metrics_log.Log(tmp_path, 15)  # what came after 15 is done again
-    log.write(20, "train", {"loss": 0.75})
-    log.write(20, "test", {"loss": 0.125})
-    log.close()
-    board = tmp_path / "tensorboard"
-    losses = {
-        split: [row for row in scalars(board / split) if row[0] == "loss"]
-        for split in ("train", "validation", "test")
-    }
-    assert losses == {
-        "train": [("loss", 10, 0.5), ("loss", 20, 0.75)],
-        "validation": [("loss", 10, 0.25)],
-        "test": [("loss", 20, 0.125)],
-    }
-    log = metrics_log.Log(
-        tmp_path, 30
-    )  # a longer run, whose best and tested step is an earlier one
-    log.write(15, "test", {"loss": 0.0625})
-    log.close()
-    assert scalars(board / "test") == [("loss", 15, 0.062)]

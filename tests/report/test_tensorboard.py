@@ -1,6 +1,5 @@
 """TensorBoard's events, read back as TensorBoard reads them, are the rows of metrics.jsonl."""
 
-import collections
 import struct
 
 import numpy as np
@@ -44,35 +43,38 @@ def shown(folder):
     return scalars, starts
 
 
-def logged(workdir):
+def logged(workdir, split):
     """The same of metrics.jsonl, rounded to float32 as events hold it."""
     return [
-        (row["step"], f"{row['split']}/{name}", float(np.float32(value)))
+        (row["step"], name, float(np.float32(value)))
         for row in metrics_log.read(workdir / "metrics.jsonl")
         for name, value in row.items()
-        if name not in ("step", "split")
+        if row["split"] == split and name not in ("step", "split")
     ]
 
 
 def test_every_row_is_an_event(tmp_path):
     fit(toys.classifier(), tmp_path)
-    scalars, starts = shown(tmp_path / "tensorboard")
-    assert scalars == logged(tmp_path) and starts == [1]
-    tags = collections.Counter(tag for _, tag, _ in scalars)
-    assert tags["train/loss"] == 7 and tags["validation/accuracy"] == 4 and tags["test/loss"] == 1
+    counts = {}
+    for split, start in (("train", 1), ("validation", 1), ("test", 0)):
+        scalars, starts = shown(tmp_path / "tensorboard" / split)
+        assert scalars == logged(tmp_path, split) and starts == [start]
+        counts[split] = sum(tag == "loss" for _, tag, _ in scalars)
+    assert counts == {"train": 7, "validation": 4, "test": 1}
 
 
 def test_a_session_of_the_same_second_leaves_the_events_before_it(tmp_path):
     """tensorboardX names a file by the second and the host."""
     size = 0
     for step in (8, 9, 10):  # each goes on from where the one before was saved
-        log = metrics_log.Log(tmp_path, size, step)
+        metrics_log.cut(tmp_path / "metrics.jsonl", size)
+        log = metrics_log.Log(tmp_path, step)
         log.write(step + 1, "train", {"loss": step / 3})
         size = log.sync()
         log.write(step + 2, "train", {"loss": -1.0})
         log.close()
-    scalars, starts = shown(tmp_path / "tensorboard")
-    assert scalars == logged(tmp_path) and starts == [9, 10, 11]
+    scalars, starts = shown(tmp_path / "tensorboard" / "train")
+    assert scalars == logged(tmp_path, "train") and starts == [9, 10, 11]
     assert [step for step, *_ in scalars] == [9, 10, 11, 12]
 
 
@@ -87,12 +89,21 @@ def test_events_after_the_checkpoint_are_dropped_at_a_resume(crash, saved, tmp_p
 
         patch.setattr(Interrupting, "tick", tick)
         fit(experiment, tmp_path)
-    lost = logged(tmp_path)
-    (first,) = (tmp_path / "tensorboard").iterdir()
+    lost, folder = logged(tmp_path, "train"), tmp_path / "tensorboard" / "train"
+    (first,) = folder.iterdir()
     found = resume.newest(tmp_path, print)
     assert (found[0] if found else 0) == saved
     fit(experiment, tmp_path)
-    scalars, starts = shown(tmp_path / "tensorboard")
-    assert scalars == logged(tmp_path) and starts == [1, saved + 1]
+    scalars, starts = shown(folder)
+    assert scalars == logged(tmp_path, "train") and starts == [1, saved + 1]
     assert lost[-1][0] > saved and lost[-1] not in scalars  # its speed was another
-    assert len(list((tmp_path / "tensorboard").iterdir())) == 2 and first.stat().st_size > 0
+    assert len(list(folder.iterdir())) == 2 and first.stat().st_size > 0
+
+
+def test_what_was_tested_is_that_of_the_last_end(tmp_path):
+    for end, best in ((20, 20), (30, 15)):  # a longer run, whose best step is an earlier one
+        metrics_log.cut(tmp_path / "metrics.jsonl", 0)
+        log = metrics_log.Log(tmp_path, end)
+        log.write(best, "test", {"loss": end / 8})
+        log.close()
+    assert shown(tmp_path / "tensorboard" / "test")[0] == [(15, "loss", 3.75)]
