@@ -11,16 +11,16 @@ steps, 1.479. Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside oth
 
 from nets.data.text import Text
 from nets.lstm import LSTM
-from nets.recurrent_lm import CharLM
-from nets.tasks.next_token import LanguageModel
+from nets.recurrent_lm import RecurrentLM
+from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
 
 def experiment() -> Experiment:
     return Experiment(
-        model=CharLM(vocab_size=65, cell=LSTM(256), layers=2, dropout=0.2),
-        task=LanguageModel(),
+        model=RecurrentLM(vocab_size=65, cell=LSTM(256), layers=2, dropout=0.2),
+        task=NextToken(),
         data=Text(name="tiny_shakespeare", batch_size=32, length=64, eval_batch_size=32),
         optimizer=Optimizer(
             rule="adam", learning_rate=4e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0

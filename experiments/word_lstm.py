@@ -16,15 +16,15 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 
 from nets.data.text import Text
 from nets.lstm import LSTM
-from nets.recurrent_lm import CharLM
-from nets.tasks.next_token import LanguageModel
+from nets.recurrent_lm import RecurrentLM
+from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
 
 def experiment() -> Experiment:
     return Experiment(
-        model=CharLM(
+        model=RecurrentLM(
             vocab_size=None,
             cell=LSTM(256),
             embed=256,
@@ -35,7 +35,7 @@ def experiment() -> Experiment:
             embed_dropout=0.1,
             recurrent_dropout=0.2,
         ),
-        task=LanguageModel(sample_length=100),
+        task=NextToken(sample_length=100),
         data=Text(name="prose", level="word", max_words=5000, batch_size=32, length=35),
         optimizer=Optimizer(
             rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0

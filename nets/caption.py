@@ -5,7 +5,7 @@ and Tell: Neural Image Caption Generation with Visual Attention, ICML 2015.
 
 The backbone is any image network here with `num_classes=0`. Words are symbols below `vocab_size`;
 0 ends a caption and stands before its first word. An image may have several captions, [B, C, U],
-and is seen once for all of them. `nets.layers.decoding.write` writes with `start` and `step`.
+and is seen once for all of them. `nets.layers.decoding.decode` writes with `start` and `step`.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from nets.layers.checks import check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM, LSTMCarry
-from nets.sequence import output, shifted
+from nets.sequence import output, shift_right
 
 Stages = dict[str, jax.Array]
 
@@ -318,7 +318,7 @@ def _before(images: jax.Array, captions: jax.Array) -> jax.Array:
             f"captions {captions.shape} do not fit images {images.shape}: [B, U] and [B, C, U] are "
             "valid"
         )
-    return shifted(captions.reshape(-1, captions.shape[-1]))
+    return shift_right(captions.reshape(-1, captions.shape[-1]))
 
 
 def _repeated(carry: Any, times: int) -> Any:

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.conv_local import LocallyConnected
-from nets.layers.conv_windows import each, explicit_pads, output_size
+from nets.layers.conv_windows import explicit_pads, output_size, to_tuple
 from nets.layers.image_checks import check_images
 
 CONNECTIONS = ("full", "local", "shared")
@@ -76,7 +76,7 @@ class Connected(nn.Module):
     def _maps(self, x, features, stride, name):
         options = {"kernel_init": nn.initializers.he_normal(), "name": name}
         options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        window, strides = each(self.window, 2, "window"), each(stride, 2, "strides")
+        window, strides = to_tuple(self.window, 2, "window"), to_tuple(stride, 2, "strides")
         if self.connection == "shared":
             return Conv(features, window, strides, **options)(x)
         if self.connection == "local":

@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.conv_cpu import layout
-from nets.layers.recurrent_cell import Cell, glorot_gates, orthogonal_gates, with_bias
+from nets.layers.recurrent_cell import Cell, add_bias, glorot_gates, orthogonal_gates
 from nets.lstm import LSTM, LSTMCarry
 
 
@@ -60,7 +60,7 @@ class ConvLSTM(Cell):
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
         """The input's part [..., H, W, 4F] of x [..., H, W, C], for any number of steps at once."""
         y = _conv(x.reshape(-1, *x.shape[-3:]), weights["kernel"])
-        return with_bias(y.reshape(*x.shape[:-1], -1), weights["bias"])
+        return add_bias(y.reshape(*x.shape[:-1], -1), weights["bias"])
 
     @nn.nowrap
     def update(self, weights: dict, carry: LSTMCarry, x: jax.Array) -> LSTMCarry:

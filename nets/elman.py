@@ -10,14 +10,14 @@ from jax.typing import DTypeLike
 
 from nets.layers.recurrent_cell import (
     Cell,
+    add_bias,
+    layer_norm,
     matmul,
     norm_weights,
-    normalised,
     orthogonal_gates,
-    scaled,
+    per_unit_scale,
     scaled_identity,
     tanh,
-    with_bias,
 )
 from nets.types import Activation
 
@@ -85,7 +85,7 @@ class Elman(Cell):
     @nn.nowrap
     def combine(self, weights: dict, carry: ElmanCarry, z: jax.Array, x: jax.Array) -> ElmanCarry:
         """The next carry, from z = h_{t-1} R and the projected input, each [B, H]."""
-        return ElmanCarry(self.activation(normalised(weights, "norm", x + z)))
+        return ElmanCarry(self.activation(layer_norm(weights, "norm", x + z)))
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> ElmanCarry:
@@ -129,7 +129,7 @@ class Jordan(Cell):
     @nn.nowrap
     def update(self, weights: dict, carry: JordanCarry, x: jax.Array) -> JordanCarry:
         h = self.activation(x + carry.y.astype(x.dtype) @ weights["recurrent_kernel"])
-        y = with_bias(h @ weights["output_kernel"], weights["output_bias"])
+        y = add_bias(h @ weights["output_kernel"], weights["output_bias"])
         return JordanCarry(self.output_activation(y))
 
     @nn.nowrap
@@ -180,12 +180,12 @@ class Trace(Cell):
     @nn.nowrap
     def update(self, weights: dict, carry: TraceCarry, x: jax.Array) -> TraceCarry:
         mu = nn.sigmoid(weights["decay"].astype(carry.s.dtype))  # near 1, bfloat16 is too coarse
-        return TraceCarry(x + scaled(carry.s - x, mu))
+        return TraceCarry(x + per_unit_scale(carry.s - x, mu))
 
     @nn.nowrap
     def output(self, weights: dict, carry: TraceCarry) -> jax.Array:
         z = carry.s.astype(weights["kernel"].dtype) @ weights["kernel"]
-        return self.activation(with_bias(z, weights["bias"]))
+        return self.activation(add_bias(z, weights["bias"]))
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> TraceCarry:

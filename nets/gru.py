@@ -10,15 +10,15 @@ from jax.typing import DTypeLike
 from nets.layers.checks import check_choice
 from nets.layers.recurrent_cell import (
     Cell,
+    add_bias,
     chrono_bias,
     gates,
     glorot_gates,
+    layer_norm,
     matmul,
     norm_weights,
-    normalised,
     orthogonal_gates,
     tanh,
-    with_bias,
 )
 
 UpdateGate = Literal["keep", "replace"]
@@ -100,19 +100,19 @@ class GRU(Cell):
         if not self.layer_norm:
             return super().project(weights, x)
         rz, n = self._split(matmul(x, weights["kernel"]))
-        rz = normalised(weights, "norm_x_gates", rz)
-        n = normalised(weights, "norm_x_candidate", n)
+        rz = layer_norm(weights, "norm_x_gates", rz)
+        n = layer_norm(weights, "norm_x_candidate", n)
         return jnp.concatenate([rz, n], axis=-1)
 
     @nn.nowrap
     def combine(self, weights: dict, carry: GRUCarry, z: jax.Array, x: jax.Array) -> GRUCarry:
         """The next carry, from z = h_{t-1} R and the projected input, each [B, 3H]."""
         (x_rz, x_n), (z_rz, z_n) = self._split(x), self._split(z)
-        r, u = gates(x_rz + normalised(weights, "norm_h_gates", z_rz), "ss")
+        r, u = gates(x_rz + layer_norm(weights, "norm_h_gates", z_rz), "ss")
         if self.layer_norm:
-            candidate = normalised(weights, "norm_h_candidate", z_n)
+            candidate = layer_norm(weights, "norm_h_candidate", z_n)
         else:
-            candidate = with_bias(z_n, weights["recurrent_bias"])
+            candidate = add_bias(z_n, weights["recurrent_bias"])
         return self._mixed(carry, u, tanh(x_n + r * candidate))
 
     @nn.nowrap
@@ -121,8 +121,8 @@ class GRU(Cell):
             return super().update(weights, carry, x)
         h, (x_rz, x_n) = carry.h.astype(x.dtype), self._split(x)
         kernel_rz, kernel_n = self._split(weights["recurrent_kernel"])
-        r, u = gates(x_rz + normalised(weights, "norm_h_gates", h @ kernel_rz), "ss")
-        candidate = normalised(weights, "norm_h_candidate", (r * h) @ kernel_n)
+        r, u = gates(x_rz + layer_norm(weights, "norm_h_gates", h @ kernel_rz), "ss")
+        candidate = layer_norm(weights, "norm_h_candidate", (r * h) @ kernel_n)
         return self._mixed(carry, u, tanh(x_n + candidate))
 
     @nn.nowrap

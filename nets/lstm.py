@@ -10,16 +10,16 @@ from jax.typing import DTypeLike
 
 from nets.layers.recurrent_cell import (
     Cell,
+    add_bias,
     chrono_bias,
     gates,
     glorot_gates,
+    layer_norm,
     matmul,
     norm_weights,
-    normalised,
     orthogonal_gates,
-    scaled,
+    per_unit_scale,
     tanh,
-    with_bias,
 )
 
 
@@ -108,28 +108,30 @@ class LSTM(Cell):
 
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
-        return with_bias(
-            normalised(weights, "norm_x", matmul(x, weights["kernel"])), weights["bias"]
+        return add_bias(
+            layer_norm(weights, "norm_x", matmul(x, weights["kernel"])), weights["bias"]
         )
 
     @nn.nowrap
     def combine(self, weights: dict, carry: LSTMCarry, z: jax.Array, x: jax.Array) -> LSTMCarry:
         """The next carry, before any projection, from z = h_{t-1} R and the projected input."""
         h, sigmoids = self.features, "s" if self.coupled else "ss"
-        a = x + normalised(weights, "norm_h", z)
+        a = x + layer_norm(weights, "norm_h", z)
         if not (self.peepholes or self.layer_norm):
             return LSTMCarry(*_plain(self.coupled, a, carry.c))
         if self.peepholes:
             *early, late = weights["peephole"]  # [H] each
-            seen = jnp.concatenate([scaled(carry.c.astype(a.dtype), v) for v in early], axis=-1)
+            seen = jnp.concatenate(
+                [per_unit_scale(carry.c.astype(a.dtype), v) for v in early], axis=-1
+            )
             *i, f = gates(a[..., : -2 * h] + seen, sigmoids)
             g = tanh(a[..., -2 * h : -h])
         else:
             *i, f, g, o = gates(a, sigmoids + "ts")
         c = _state(i, f, g, carry.c)
         if self.peepholes:
-            (o,) = gates(a[..., -h:] + scaled(c.astype(a.dtype), late), "s")
-        return LSTMCarry(c, o * tanh(normalised(weights, "norm_c", c)))
+            (o,) = gates(a[..., -h:] + per_unit_scale(c.astype(a.dtype), late), "s")
+        return LSTMCarry(c, o * tanh(layer_norm(weights, "norm_c", c)))
 
     @nn.nowrap
     def update(self, weights: dict, carry: LSTMCarry, x: jax.Array) -> LSTMCarry:

@@ -1,7 +1,7 @@
 """Sequence to sequence with attention after the decoder's step, global or local.
 
 Symbol 0 fills sources up to S, which are read up to their first 0, begins targets and ends them.
-What it writes is found by `nets.layers.decoding.write`, for which it has `start` and `step`.
+What it writes is found by `nets.layers.decoding.decode`, for which it has `start` and `step`.
 """
 
 from typing import Literal, NamedTuple
@@ -20,7 +20,7 @@ from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
 from nets.seq2seq import Memory
-from nets.sequence import before_end, output, shifted
+from nets.sequence import output, shift_right, source_mask
 
 Score = Literal["additive", "dot", "general", "scaled_dot"]
 Look = Literal["global", "local_m", "local_p"]
@@ -113,7 +113,7 @@ class Luong(nn.Module):
         while training, if there is any.
         """
         memory, carry = self.start(inputs, train=train)
-        y = self._read(shifted(targets), train)
+        y = self._read(shift_right(targets), train)
         if self.input_feeding:
             scan = nn.scan(
                 lambda model, carry, y: model._advance(memory, carry, y, train),
@@ -132,7 +132,7 @@ class Luong(nn.Module):
 
     def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[Memory, LuongCarry]:
         """What the decoder looks at, and the carry before its first step, for inputs [B, S]."""
-        mask = before_end(inputs)
+        mask = source_mask(inputs)
         x = self.drop(self.source(inputs), deterministic=not train)
         states, carry = self.encoder(x, lengths=mask.sum(1), train=train)
         attended = jnp.zeros((len(x), states.shape[-1]), self.param_dtype)

@@ -11,13 +11,13 @@ from nets.gru import GRU, MGU
 from nets.layers.checks import check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Backend, Recurrent
-from nets.layers.recurrent_cell import matmul, with_bias
+from nets.layers.recurrent_cell import add_bias, matmul
 from nets.lstm import LSTM
 
 Carry = tuple
 
 
-class CharLM(nn.Module):
+class RecurrentLM(nn.Module):
     """Stacked recurrent layers that predict the next character (Graves 2013, Karpathy et al. 2015).
 
     Characters are any symbols that have ids from 0 to V - 1; words, too. Embeddings start from
@@ -120,7 +120,7 @@ class CharLM(nn.Module):
             )
         zeros = nn.initializers.zeros
         bias = self.param("output_bias", zeros, (self.vocab_size,), self.param_dtype)
-        return with_bias(matmul(x, embedding.T), bias.astype(x.dtype))
+        return add_bias(matmul(x, embedding.T), bias.astype(x.dtype))
 
     @nn.nowrap
     def initial_carry(self, batch_size: int) -> Carry:
@@ -146,7 +146,7 @@ class CharLM(nn.Module):
 
 
 def generate(
-    model: CharLM,
+    model: RecurrentLM,
     params: dict,
     key: jax.Array,
     prompt: jax.Array,

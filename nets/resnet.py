@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.checks import check_probability
-from nets.layers.classification_head import answer, conv_and_norm
+from nets.layers.classification_head import classification_head, conv_and_norm
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import max_pool
@@ -122,7 +122,7 @@ class ResNet(nn.Module):
             outputs[name], done = x, done + blocks
         if before:
             x = nn.relu(norm(name="norm")(x))
-        return answer(self, x, outputs, stages)
+        return classification_head(self, x, outputs, stages)
 
     def _branch(self, stage: int) -> dict:
         """What the branches of a stage are made of."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classification_head import answer, conv_and_norm, logits
+from nets.layers.classification_head import classification_head, conv_and_norm, logits
 from nets.layers.filters import cosine_patches
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_max, max_pool
@@ -78,7 +78,7 @@ class CifarResNet(nn.Module):
         stem = conv(self.width, window=(3, 3), padding=1, name="conv1")
         outputs["stem"] = x = nn.relu(norm(name="bn1")(stem(x)))
         x, seen = _three_stages(x, self.depth // 6, self.width, block, self.scan_blocks)
-        return answer(self, x, outputs | seen, stages)
+        return classification_head(self, x, outputs | seen, stages)
 
 
 class WideResNet(nn.Module):
@@ -137,7 +137,7 @@ class WideResNet(nn.Module):
         outputs["stem"] = x = conv(16, window=(3, 3), padding=1, name="conv1")(x)
         x, seen = _three_stages(x, self.depth // 6, 16 * self.width, block, self.scan_blocks)
         x = nn.relu(norm(name="norm")(x))
-        return answer(self, x, outputs | seen, stages)
+        return classification_head(self, x, outputs | seen, stages)
 
 
 class QuickResNet(nn.Module):

@@ -1,7 +1,7 @@
 """Sequence to sequence with attention before the decoder's step: RNNsearch.
 
 Symbol 0 fills sources up to S, which are read up to their first 0, begins targets and ends them.
-What it writes is found by `nets.layers.decoding.write`, for which it has `start` and `step`.
+What it writes is found by `nets.layers.decoding.decode`, for which it has `start` and `step`.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Carry, matmul
 from nets.lstm import LSTM
-from nets.sequence import before_end, output, shifted
+from nets.sequence import output, shift_right, source_mask
 
 
 class Memory(NamedTuple):
@@ -101,7 +101,7 @@ class Bahdanau(nn.Module):
         while training, if there is any.
         """
         memory, carry = self.start(inputs, train=train)
-        y = self._read(shifted(targets), train)
+        y = self._read(shift_right(targets), train)
         weights, kernel = self._weights(memory, y)
         z = self.cell.project(weights, y)  # [B, U, G], outside the scan
 
@@ -117,7 +117,7 @@ class Bahdanau(nn.Module):
 
     def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[Memory, Carry]:
         """What the decoder looks at, and the carry before its first step, for inputs [B, S]."""
-        mask = before_end(inputs)
+        mask = source_mask(inputs)
         x = self.drop(self.source(inputs), deterministic=not train)
         states, ((forward, backward),) = self.encoder(x, lengths=mask.sum(1), train=train)
         h = nn.tanh(self.initial(backward.h.astype(self.dtype)))

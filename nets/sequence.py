@@ -62,7 +62,7 @@ class ManyToOne(nn.Module):
         `lengths` [B] (int) are the steps that each row really has, 0 to T; a row of none is
         answered with c alone. Needs the key `dropout` while training, if there is any.
         """
-        x = read(inputs, self.vocab_size, self.dtype)
+        x = one_hot(inputs, self.vocab_size, self.dtype)
         _, _, hidden = recurrent(self, name="recurrent")(
             x, lengths=lengths, train=train, stages=True
         )
@@ -119,7 +119,7 @@ class ManyToMany(nn.Module):
         `carry` is that before the first step, zeros if none. Outputs are float32 at least. Needs
         the key `dropout` while training, if there is any.
         """
-        x = read(inputs, self.vocab_size, self.dtype)
+        x = one_hot(inputs, self.vocab_size, self.dtype)
         h, carry, hidden = recurrent(self, name="recurrent")(x, carry, train=train, stages=True)
         h = nn.Dropout(self.dropout, deterministic=not train)(h)
         y = output(self, self.num_classes, name="output")(h)
@@ -130,7 +130,7 @@ class ManyToMany(nn.Module):
     @nn.nowrap
     def initial_carry(self, inputs: jax.Array) -> Carry:
         """The carry before the first step of such inputs, zeros."""
-        x = jax.eval_shape(lambda a: read(a, self.vocab_size, self.dtype), inputs)
+        x = jax.eval_shape(lambda a: one_hot(a, self.vocab_size, self.dtype), inputs)
         return recurrent(self, parent=None).initial_carry((x.shape[0], *x.shape[2:]))
 
 
@@ -174,7 +174,7 @@ class OneToMany(nn.Module):
 
         Needs the key `dropout` while training, if there is any.
         """
-        x = read(inputs, self.vocab_size, self.dtype)
+        x = one_hot(inputs, self.vocab_size, self.dtype)
 
         def step(model, state, _):
             carry, y = state
@@ -230,35 +230,35 @@ class Seq2Seq(nn.Module):
         Those of step t are given the targets before t (teacher forcing). Needs the key `dropout`
         while training, if there is any.
         """
-        x = read(shifted(targets), self.num_classes, self.dtype)
+        x = one_hot(shift_right(targets), self.num_classes, self.dtype)
         _, carry = self.start(inputs, train=train)
         h, _ = self.decoder(x, carry, train=train)
         return self.output(self.drop(h, deterministic=not train))
 
     def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[tuple[()], Carry]:
         """No memory, and the encoder's carry after inputs [B, S], for `nets.layers.decoding`."""
-        x = read(inputs, self.vocab_size, self.dtype)
-        return (), self.encoder(x, lengths=before_end(inputs).sum(1), train=train)[1]
+        x = one_hot(inputs, self.vocab_size, self.dtype)
+        return (), self.encoder(x, lengths=source_mask(inputs).sum(1), train=train)[1]
 
     def step(
         self, memory: tuple[()], carry: Carry, symbols: jax.Array
     ) -> tuple[Carry, jax.Array, jax.Array]:
         """Carry, logits [N, num_classes] and no weights [N, 0] after symbols [N] (int32)."""
-        carry, h = self.decoder.step(carry, read(symbols, self.num_classes, self.dtype))
+        carry, h = self.decoder.step(carry, one_hot(symbols, self.num_classes, self.dtype))
         return carry, self.output(h), jnp.zeros((len(symbols), 0))
 
 
-def before_end(inputs: jax.Array) -> jax.Array:
+def source_mask(inputs: jax.Array) -> jax.Array:
     """Where [B, S] (bool) a row of inputs [B, S] is before its first 0."""
     return jnp.cumsum(inputs == 0, axis=1) == 0
 
 
-def shifted(targets: jax.Array) -> jax.Array:
+def shift_right(targets: jax.Array) -> jax.Array:
     """The symbols [B, U] before each of the targets [B, U], 0 before the first."""
     return jnp.pad(targets[:, :-1], ((0, 0), (1, 0)))
 
 
-def read(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Array:
+def one_hot(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Array:
     """Numbers as they are, symbols as one-hot vectors.
 
     Raises:

@@ -11,8 +11,8 @@ from flax import linen as nn
 from nets.caption import ShowAndTell, ShowAttendTell
 from nets.convnet import ConvNet
 from nets.interop.backbone import with_backbone
-from nets.interop.torch import images_from_torch, images_to_torch
-from nets.layers.decoding import write
+from nets.interop.torch import vision_from_torch, vision_to_torch
+from nets.layers.decoding import decode
 from nets.resnet import ResNet
 from tests.support.checks import assert_close, equations, jit
 
@@ -73,7 +73,7 @@ def test_word_by_word_as_all_at_once(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_written_are_the_likeliest_words(name):
     model, variables = MODELS[name], made(MODELS[name])
-    written = jit(functools.partial(write, model, length=5))(variables, IMAGES)
+    written = jit(functools.partial(decode, model, length=5))(variables, IMAGES)
     logits = jit(functools.partial(model.apply, train=False))(variables, IMAGES, written.symbols)
     before = np.cumsum(np.asarray(written.symbols) == 0, 1) <= 1  # up to the end
     np.testing.assert_array_equal(np.where(before, logits.argmax(-1), 0), written.symbols)
@@ -183,17 +183,17 @@ def test_weights_from_torchvision_go_into_the_backbone():
     eyes = ResNet(layers=(1, 1), block="basic", width=4, num_classes=0)
     images = jax.random.normal(jax.random.key(3), (2, 16, 16, 3))
     init = jit(functools.partial(eyes.init, train=False))
-    theirs = images_to_torch(init(jax.random.key(7), images), eyes) | {"fc.weight": np.ones(3)}
+    theirs = vision_to_torch(init(jax.random.key(7), images), eyes) | {"fc.weight": np.ones(3)}
     model = ATTEND.clone(backbone=eyes, stage="layer1", frozen=True)
     variables = jit(functools.partial(model.init, train=False))(jax.random.key(0), images, CAPTIONS)
     shapes = jax.eval_shape(init, jax.random.key(0), images)
-    converted = images_from_torch(theirs, eyes, shapes, ignore=["fc."])
+    converted = vision_from_torch(theirs, eyes, shapes, ignore=["fc."])
     given = with_backbone(variables, converted)
     memory, _ = model.apply(given, images, method="start")
     _, stages = eyes.apply(converted, images, train=False, stages=True)
     assert_close(memory.values, stages["layer1"].reshape(2, 16, 4), 1e-6)
     assert jax.tree.structure(given) == jax.tree.structure(variables)
-    other = images_from_torch(theirs, eyes, shapes, ignore=["fc."])
+    other = vision_from_torch(theirs, eyes, shapes, ignore=["fc."])
     del other["params"]["bn1"]["scale"]
     other["params"]["conv1"]["kernel"] = np.zeros((3, 3, 3, 4))
     with pytest.raises(ValueError, match="not the variables of the backbone") as refusal:

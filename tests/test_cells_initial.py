@@ -9,7 +9,7 @@ from flax import linen as nn
 from nets.conv_lstm import ConvLSTM
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
-from nets.layers.recurrent_cell import normalised
+from nets.layers.recurrent_cell import layer_norm
 from nets.lstm import LSTM
 
 
@@ -161,18 +161,18 @@ def test_rows_are_normalised():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, 512)) * [[1.0], [50.0], [1e-3]] + [[0.0], [-9.0], [2.0]]
     scale, bias = np.float32(rng.normal(size=(2, 512)))
-    y = normalised({"n_scale": jnp.ones(512), "n_bias": jnp.zeros(512)}, "n", jnp.asarray(x))
+    y = layer_norm({"n_scale": jnp.ones(512), "n_bias": jnp.zeros(512)}, "n", jnp.asarray(x))
     variance = x.var(-1)  # about 1, 2500 and 1e-6
     np.testing.assert_allclose(y.mean(-1), 0, atol=1e-3)
     np.testing.assert_allclose(y.var(-1), variance / (variance + 1e-6), rtol=1e-3)
-    moved = normalised({"n_scale": scale, "n_bias": bias}, "n", jnp.asarray(x))
+    moved = layer_norm({"n_scale": scale, "n_bias": bias}, "n", jnp.asarray(x))
     np.testing.assert_allclose(moved, np.asarray(y) * scale + bias, rtol=1e-5, atol=1e-5)
-    assert normalised({"m_scale": scale}, "n", x) is x
+    assert layer_norm({"m_scale": scale}, "n", x) is x
 
 
 def test_statistics_of_bfloat16_are_float32():
     x = jnp.asarray(np.random.default_rng(0).normal(100, 1, (4, 64)), jnp.bfloat16)  # steps of 1/2
-    y = normalised({"n_scale": jnp.ones(64), "n_bias": jnp.zeros(64)}, "n", x)
+    y = layer_norm({"n_scale": jnp.ones(64), "n_bias": jnp.zeros(64)}, "n", x)
     exact = np.asarray(x, np.float64)
     exact = (exact - exact.mean(-1, keepdims=True)) / exact.std(-1, keepdims=True)
     assert y.dtype == jnp.bfloat16

@@ -11,7 +11,7 @@ from nets.caption import ShowAndTell, ShowAttendTell
 from nets.gru import GRU
 from nets.lstm import LSTM
 from nets.luong import Luong
-from nets.recurrent_lm import CharLM
+from nets.recurrent_lm import RecurrentLM
 from nets.seq2seq import Bahdanau
 from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
 from tests.support.checks import equations
@@ -41,7 +41,7 @@ MODELS = {
     "luong": (Luong(CLASSES, 7, LSTM(6), embedding=5), IDS, IDS),
     "luong, local": (Luong(CLASSES, 7, GRU(6), embedding=5, look="local_p"), IDS, IDS),
     "bahdanau": (Bahdanau(CLASSES, 7, GRU(6), embedding=5, hidden=4, readout=3), IDS, IDS),
-    "characters": (CharLM(CLASSES, LSTM(6), embed=5), IDS),
+    "characters": (RecurrentLM(CLASSES, LSTM(6), embed=5), IDS),
 }
 WITHOUT_STEP = {"many to one", "many to many", "one to many", "characters"}
 CHOICES = [(name, "call") for name in MODELS] + [

@@ -9,10 +9,10 @@ import pytest
 from nets.elman import Elman
 from nets.gru import GRU, MGU
 from nets.lstm import LSTM, LSTMCarry
-from nets.recurrent_lm import CharLM, generate
+from nets.recurrent_lm import RecurrentLM, generate
 
 VOCABULARY, EMBED, UNITS = 5, 3, 4
-MODEL = CharLM(VOCABULARY, LSTM(UNITS), embed=EMBED, layers=2)
+MODEL = RecurrentLM(VOCABULARY, LSTM(UNITS), embed=EMBED, layers=2)
 
 
 def numpy_lstm(params, x, c, h):
@@ -78,11 +78,11 @@ def test_parameters():
     # embedding, two LSTMs of four gates, softmax layer
     first, second = 4 * 128 * (64 + 128 + 1), 4 * 128 * (128 + 128 + 1)
     by_hand = 65 * 64 + first + second + 128 * 65 + 65
-    assert count(CharLM(65, LSTM(128), embed=64)) == by_hand == 242945
+    assert count(RecurrentLM(65, LSTM(128), embed=64)) == by_hand == 242945
     # char-rnn's 240,321 has one-hot inputs instead of an embedding and a second bias each
     embedding, second_biases = 65 * 65, 2 * 4 * 128
     same_net = 240321 + embedding - second_biases
-    assert count(CharLM(65, LSTM(128), embed=65)) == same_net
+    assert count(RecurrentLM(65, LSTM(128), embed=65)) == same_net
 
 
 def test_carry_and_reset():
@@ -113,7 +113,7 @@ def test_carry_has_no_buffer_twice():
 
 
 def test_dropout_spares_the_recurrent_edges():
-    model = CharLM(VOCABULARY, LSTM(16), embed=16, dropout=0.5)
+    model = RecurrentLM(VOCABULARY, LSTM(16), embed=16, dropout=0.5)
     params, ids = random_params(model, 0.5), some_text()
     noise = {"dropout": jax.random.key(0)}
 
@@ -137,7 +137,7 @@ def test_dropout_spares_the_recurrent_edges():
 
 
 def test_tied_output_is_the_embedding():
-    model = CharLM(VOCABULARY, LSTM(EMBED), embed=EMBED, layers=1, tie=True)
+    model = RecurrentLM(VOCABULARY, LSTM(EMBED), embed=EMBED, layers=1, tie=True)
     params, ids = random_params(model), some_text()
     assert set(params) == {"embedding", "recurrent", "output_bias"}
     logits, _, stages = apply(params, ids, model=model, stages=True)
@@ -145,7 +145,7 @@ def test_tied_output_is_the_embedding():
     expected = np.einsum("bth,vh->btv", stages["layer_0"], table) + params["output_bias"]
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
-    wide = CharLM(1000, LSTM(64), embed=64, layers=1, tie=True)
+    wide = RecurrentLM(1000, LSTM(64), embed=64, layers=1, tie=True)
     begun = jax.jit(functools.partial(wide.init, train=False))(jax.random.key(0), ids)
     table = begun["params"]["embedding"]["embedding"]
     assert np.std(table) == pytest.approx(64**-0.5, rel=0.02)
@@ -153,14 +153,16 @@ def test_tied_output_is_the_embedding():
 
 def test_tied_sizes_that_differ_are_named():
     for cell, size in (LSTM(16), 16), (LSTM(8, projection=5), 5):
-        model = CharLM(VOCABULARY, cell, embed=8, tie=True)
+        model = RecurrentLM(VOCABULARY, cell, embed=8, tie=True)
         with pytest.raises(ValueError, match=f"embed=8 .* {size}\n"):
             jax.eval_shape(lambda m=model: m.init(jax.random.key(0), some_text(), train=False))
 
 
 def linear(vocab_size=60, features=60, **fields):
     """A model that hands ones through: h_t = h_{t-1} R + x_t, where R is zero as yet."""
-    model = CharLM(vocab_size, Elman(features, activation=lambda x: x), embed=features, **fields)
+    model = RecurrentLM(
+        vocab_size, Elman(features, activation=lambda x: x), embed=features, **fields
+    )
     params = jax.tree.map(np.zeros_like, random_params(model))
     params["embedding"]["embedding"][:] = 1
     for layer in params["recurrent"].values():
@@ -220,7 +222,7 @@ def test_recurrent_dropout_drops_weights_once_a_call():
 
 
 def test_zoneout_is_of_each_entry_of_the_carry():
-    model = CharLM(VOCABULARY, LSTM(3), embed=3, layers=1, zoneout=(0.25, 0.5))
+    model = RecurrentLM(VOCABULARY, LSTM(3), embed=3, layers=1, zoneout=(0.25, 0.5))
     params = jax.tree.map(np.zeros_like, random_params(model))
     carry = jax.tree.map(np.ones_like, model.initial_carry(1))
     _, ((after,),) = apply(params, np.zeros((1, 1), int), carry, model=model)
@@ -271,7 +273,7 @@ def test_hello():
     text = "hello"
     vocabulary = sorted(set(text))
     ids = np.array([[vocabulary.index(c) for c in text]])
-    model = CharLM(len(vocabulary), Elman(16), embed=4, layers=1)
+    model = RecurrentLM(len(vocabulary), Elman(16), embed=4, layers=1)
     optimizer = optax.adam(0.05)
 
     def loss(params):

@@ -9,7 +9,7 @@ import pytest
 
 from nets.gru import GRU
 from nets.lstm import LSTM
-from nets.recurrent_lm import CharLM
+from nets.recurrent_lm import RecurrentLM
 from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
 
 IDS = np.random.default_rng(0).integers(0, 5, (2, 6))
@@ -19,7 +19,7 @@ X = np.float32(np.random.default_rng(1).normal(size=(2, 6, 3)))
 @pytest.mark.parametrize(
     ("model", "inputs"),
     [
-        (CharLM(5, LSTM(4)), (IDS,)),
+        (RecurrentLM(5, LSTM(4)), (IDS,)),
         (ManyToOne(num_classes=2, cell=LSTM(4)), (X,)),
         (ManyToMany(num_classes=2, cell=LSTM(4)), (X,)),
         (OneToMany(length=3, outputs=2, cell=LSTM(4)), (X[:, 0],)),
@@ -36,7 +36,7 @@ def test_the_backend(model, inputs):
 
 
 def test_residual_and_chunk_of_a_language_model():
-    model = CharLM(5, GRU(4), embed=4, layers=2)
+    model = RecurrentLM(5, GRU(4), embed=4, layers=2)
     params = model.init(jax.random.key(0), IDS, train=False)
 
     def run(params, **fields):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from nets.interop.torch_vision import images_to_torch
+from nets.interop.torch_vision import vision_to_torch
 from nets.layers.scan_blocks import stack_blocks
 from nets.resnet import ResNet
 from nets.resnet_cifar import CifarResNet, WideResNet
@@ -18,7 +18,7 @@ from tests.support.torch_resnet import Basic, Bottleneck, Net, Preactivated  # n
 
 def load(theirs, variables):
     """Gives a torch module the variables; all of its names must be met."""
-    state = {k: torch.tensor(a) for k, a in images_to_torch(variables, None).items()}
+    state = {k: torch.tensor(a) for k, a in vision_to_torch(variables, None).items()}
     theirs.load_state_dict({k: v for k, v in theirs.state_dict().items() if "num" in k} | state)
     return theirs
 

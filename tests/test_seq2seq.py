@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nets.gru import GRU
-from nets.layers.decoding import write
+from nets.layers.decoding import decode
 from nets.lstm import LSTM
 from nets.luong import Luong
 from nets.seq2seq import Bahdanau
@@ -213,7 +213,7 @@ def test_an_empty_source_has_a_translation_and_a_gradient(name):
 
     value, grads = jax.value_and_grad(loss)(params)
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
-    written = write(model, {"params": params}, empty, 5, beam=2)
+    written = decode(model, {"params": params}, empty, 5, beam=2)
     assert np.isfinite(written.score).all() and not np.asarray(written.weights).any()
 
 

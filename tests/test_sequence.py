@@ -7,7 +7,7 @@ import pytest
 
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
-from nets.layers.decoding import write
+from nets.layers.decoding import decode
 from nets.lstm import LSTM
 from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
 
@@ -121,7 +121,7 @@ def test_seq2seq_equals_numpy():
     y = RNG.integers(0, 5, (3, 6))
     params = made(model, x, y)
     close(model.apply({"params": params}, x, y, train=False), plain_seq2seq(params, x, y))
-    written = write(model, {"params": params}, x, 9)
+    written = decode(model, {"params": params}, x, 9)
     chosen, ended = plain_seq2seq(params, x, length=9).argmax(-1), False
     for row, given in zip(chosen, written.symbols, strict=True):
         row = list(row)

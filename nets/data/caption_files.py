@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import cache, corpora, crops, image_files, image_source, tfds
-from nets.data.image_source import Fit, ImageSet
+from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
 
 WORDS = r"\w+(?:['’-]\w+)*"
@@ -161,7 +161,9 @@ def _images(
     digest: str,
     stamp: str,
 ) -> ImageSet:
-    def read(split: str, indices: np.ndarray, fit: Fit = square) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        split: str, indices: np.ndarray, fit: Transform = square
+    ) -> tuple[np.ndarray, np.ndarray]:
         images = [fit(image) for image in decoded(split, indices)]
         return np.stack(images), np.zeros(len(images), np.int32)
 

@@ -233,7 +233,7 @@ def _corpus(
         else caption_files.from_files(dict(where), square)
     )
     if images.nbytes <= in_memory_mb * 1e6:
-        images = image_source.hold(images)
+        images = image_source.load_into_memory(images)
     kept = dict(texts)
     kept["train"] = [[c for c in one if _length(c) <= max_length] for one in texts["train"]]
     vocabulary = _vocabulary(itertools.chain(*kept["train"]), min_count)

@@ -117,9 +117,9 @@ class HOG:
     def _images(self) -> Images:
         return alike(self, normalise="unit")
 
-    def _where(self) -> image_loading.Where:
+    def _where(self) -> image_loading.ImageSource:
         held = Images().in_memory_mb
-        return image_loading.Where(
+        return image_loading.ImageSource(
             self.name, self.data_dir, self.path, self.image_size, held, False
         )
 
@@ -130,7 +130,7 @@ class HOG:
 
 @functools.lru_cache(maxsize=1)
 def features(
-    where: image_loading.Where, orientations: int, cell: int, block: int
+    where: image_loading.ImageSource, orientations: int, cell: int, block: int
 ) -> dict[str, np.ndarray]:
     """The features [N, F] float32 of every image, by stored split.
 

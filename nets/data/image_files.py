@@ -9,8 +9,8 @@ import numpy as np
 
 from nets.data.image_source import (
     SPLITS,
-    Fit,
     ImageSet,
+    Transform,
     digest_of,
     fingerprint,
     from_arrays,
@@ -156,7 +156,7 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
     width, height = (image_size, image_size) if image_size is not None else sample[0][1]
     shape = (height, width, 1 if mode == "L" else 3)
 
-    def decode(file: Path, fit: Fit | None) -> np.ndarray:
+    def decode(file: Path, fit: Transform | None) -> np.ndarray:
         image = look(file, lambda picture: np.asarray(picture.convert(mode)))
         image = image.reshape(*image.shape[:2], shape[2])
         if fit is not None:
@@ -171,7 +171,7 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
         return image
 
     def read(
-        split: str, indices: np.ndarray, fit: Fit | None = None
+        split: str, indices: np.ndarray, fit: Transform | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         return np.stack([decode(files[split][i], fit) for i in indices]), labels[split][indices]
 

@@ -12,7 +12,7 @@ SAMPLE = 4096
 """Images that stand for a set too large to be read through."""
 
 
-class Where(NamedTuple):
+class ImageSource(NamedTuple):
     """What decides which images are read, and how."""
 
     name: str
@@ -24,7 +24,7 @@ class Where(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def open_set(where: Where) -> ImageSet:
+def open_set(where: ImageSource) -> ImageSet:
     """The set, held in memory where it is small enough; read whole, only arrays are."""
     if where.path is not None:
         source = image_files.open_path(where.path, where.image_size, where.whole)
@@ -34,7 +34,7 @@ def open_set(where: Where) -> ImageSet:
         source = tfds.image_set(where.name, where.data_dir, where.image_size)
     small = source.nbytes <= where.in_memory_mb * 1e6
     held = source.stamp is not None and small and not where.whole
-    return image_source.hold(source) if held else source
+    return image_source.load_into_memory(source) if held else source
 
 
 @functools.lru_cache(maxsize=2)
@@ -46,7 +46,7 @@ def outline(
 
 
 @functools.lru_cache(maxsize=2)
-def partition(where: Where, validation: float) -> dict[str, tuple[str, np.ndarray]]:
+def partition(where: ImageSource, validation: float) -> dict[str, tuple[str, np.ndarray]]:
     """By split: the stored split that it comes from, and which of that one's images it has."""
     sizes = open_set(where).sizes
     parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
@@ -59,7 +59,7 @@ def partition(where: Where, validation: float) -> dict[str, tuple[str, np.ndarra
 
 
 @functools.lru_cache(maxsize=2)
-def statistics(where: Where, validation: float) -> tuple[np.ndarray, np.ndarray]:
+def statistics(where: ImageSource, validation: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation [C] of the training images, in 0..1.
 
     Those of a set not held in memory are kept in the user's cache directory.

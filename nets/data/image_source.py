@@ -13,7 +13,7 @@ from nets.data import cache, crops
 
 SPLITS = ("train", "validation", "test")
 
-Fit = Callable[[np.ndarray], np.ndarray]
+Transform = Callable[[np.ndarray], np.ndarray]
 """Makes an image of a stored size one of the shape that a batch has."""
 
 
@@ -36,7 +36,7 @@ class ImageSet(NamedTuple):
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     sizes: dict[str, int]
-    read: Callable[[str, np.ndarray, Fit | None], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[str, np.ndarray, Transform | None], tuple[np.ndarray, np.ndarray]]
     digest: str
     stamp: str | None
 
@@ -53,7 +53,7 @@ def from_arrays(
     sizes = {s: len(arrays[f"{s}_labels"]) for s in SPLITS if f"{s}_labels" in arrays}
 
     def read(
-        split: str, indices: np.ndarray, fit: Fit | None = None
+        split: str, indices: np.ndarray, fit: Transform | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         images = arrays[f"{split}_images"][indices]
         images = images if fit is None else np.stack([fit(image) for image in images])
@@ -63,7 +63,7 @@ def from_arrays(
     return ImageSet(name, shape, class_names, sizes, read, digest, None)
 
 
-def hold(source: ImageSet) -> ImageSet:
+def load_into_memory(source: ImageSet) -> ImageSet:
     """The set read into memory: decoded once, later read from the user's cache directory."""
 
     def make() -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import grain
 import numpy as np
 
 from nets.data import augment, crops, image_loading
-from nets.data.image_source import Fit, ImageSet
+from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
 
 ENDLESS = 1 << 40
@@ -228,8 +228,8 @@ class Images:
         """Threads that making batches keeps busy."""
         return 1 if self._source().stamp is None else min(16, os.cpu_count() or 1)
 
-    def _where(self) -> image_loading.Where:
-        return image_loading.Where(
+    def _where(self) -> image_loading.ImageSource:
+        return image_loading.ImageSource(
             self.name,
             self.data_dir,
             self.path,
@@ -283,7 +283,7 @@ class Images:
     def _cropped(self) -> bool:
         return self.crop != "middle" or self.eval_short_side is not None
 
-    def _fit(self, rng: np.random.Generator | None) -> Fit | None:
+    def _fit(self, rng: np.random.Generator | None) -> Transform | None:
         """What makes a stored image one of image_size, for training by `rng`, for an evaluation
         where that is None; none where the set does so by itself."""
         if not self._cropped():

@@ -12,7 +12,7 @@ import numpy as np
 
 from nets.data import corpora, subwords
 from nets.data.images import ENDLESS, shuffled
-from nets.data.synthetic import at_least, together, until_end, vocabularies
+from nets.data.synthetic import at_least, target_mask, together, vocabularies
 from nets.errors import UserError
 
 
@@ -113,7 +113,7 @@ class Parallel:
                 "inputs": rows["inputs"][chosen, :width],
                 "lengths": rows["lengths"][chosen],
                 "targets": targets,
-                "mask": until_end(targets),
+                "mask": target_mask(targets),
             }
 
         return grain.MapDataset.range(ENDLESS).map(batch)
@@ -128,7 +128,7 @@ class Parallel:
             places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
             real = places < n
             found = {name: a[np.where(real, places, 0)] for name, a in rows.items()}
-            return found | {"mask": until_end(found["targets"]) * real[:, None]}
+            return found | {"mask": target_mask(found["targets"]) * real[:, None]}
 
         return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
 
@@ -237,7 +237,7 @@ class Corpus(NamedTuple):
 @functools.lru_cache(maxsize=2)
 def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
     texts = {split: _pair(_FILES[split], files) for split, files in paths if files is not None}
-    model = subwords.learnt([line for side in texts["train"] for line in side], vocab_size)
+    model = subwords.train_bpe([line for side in texts["train"] for line in side], vocab_size)
     encode = subwords.Subwords(model).encode
     digest = hashlib.blake2b(model, digest_size=16)
     rows, counts = {}, {"long": {}, "unknown": {}, "filled": {}}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nets.data.numerals import numbers
-from nets.data.synthetic import Batch, Generated, at_least, held_out, until_end, vocabularies
+from nets.data.synthetic import Batch, Generated, at_least, held_out, target_mask, vocabularies
 from nets.errors import UserError
 
 
@@ -211,7 +211,7 @@ class NumberWords(Generated):
         inputs, targets, _ = numbers(self.greatest)
         chosen = held_out(self.greatest + 1, self.eval_size, rng, rows, split)
         targets = targets[chosen]
-        return {"inputs": inputs[chosen], "targets": targets, "mask": until_end(targets)}
+        return {"inputs": inputs[chosen], "targets": targets, "mask": target_mask(targets)}
 
     def about(self) -> dict[str, Any]:
         return vocabularies(["", *numbers(self.greatest)[2]], ["", *"0123456789"])

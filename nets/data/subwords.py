@@ -11,7 +11,7 @@ from nets.errors import UserError, missing
 END, UNKNOWN = 0, 1
 
 
-def learnt(lines: Iterable[str], size: int) -> bytes:
+def train_bpe(lines: Iterable[str], size: int) -> bytes:
     """The sentencepiece model of `size` subwords learnt from a text, the same every time.
 
     Symbol 0 begins and ends a sentence and fills what is left; 1 is whatever has characters that

@@ -40,7 +40,7 @@ class Generated:
         """That many sequences of a split."""
         raise NotImplementedError
 
-    def lesson(self, i: int) -> "Generated":
+    def curriculum(self, i: int) -> "Generated":
         """The problem that training batch i is drawn from; where lessons get harder, another."""
         return self
 
@@ -123,7 +123,7 @@ def held_out(
     return order[:eval_size] if split == "validation" else order[eval_size : 2 * eval_size]
 
 
-def until_end(targets: np.ndarray) -> np.ndarray:
+def target_mask(targets: np.ndarray) -> np.ndarray:
     """The mask [B, U] float32 of targets [B, U]: their symbols and the first 0, the end."""
     before = np.pad(targets[:, :-1] > 0, ((0, 0), (1, 0)), constant_values=True)
     return before.astype(np.float32)

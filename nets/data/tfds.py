@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.image_source import SPLITS, Fit, ImageSet, fingerprint, resize
+from nets.data.image_source import SPLITS, ImageSet, Transform, fingerprint, resize
 from nets.errors import UserError
 
 PREPARE_NEEDS = "tensorflow tensorflow-datasets importlib_resources"
@@ -158,7 +158,7 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
         raise UserError(f"'{info.full_name}' has no split train; it has {', '.join(info.splits)}.")
 
     def read(
-        split: str, indices: np.ndarray, fit: Fit | None = None
+        split: str, indices: np.ndarray, fit: Transform | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         found = records[split](indices)
         images = [r[image_key] for r in found]

@@ -15,7 +15,7 @@ from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
 from nets.lstm import LSTM
 from nets.report.figures import LinePlot, Panels, Text, View
-from nets.sequence import read
+from nets.sequence import one_hot
 from nets.tasks.sequence import Label
 
 
@@ -62,7 +62,7 @@ class GradientFlow(Label):
         if not final:
             return {}
         batches = list(batches)
-        x = read(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
+        x = one_hot(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
         x = x.swapaxes(0, 1)  # [T, B, D]
         drawn = {f"radius {r:g}": drawn_weights(model.cell, x, key, r) for r in self.radii}
         drawn["trained"] = params["recurrent"]["layer_0"]
@@ -98,7 +98,7 @@ class GradientFlow(Label):
         They learn from all batches but the first, which the gradients and the share of right
         answers are of.
         """
-        x = read(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
+        x = one_hot(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
         x = x.swapaxes(0, 1)  # [T, B, D]
         lags = np.arange(len(x))
         clip = optax.clip_by_global_norm(1.0)
@@ -130,7 +130,7 @@ class GradientFlow(Label):
             f"each entry at most {self.clip_value:g}": optax.clip(self.clip_value),
         }
         params, state = self.init(model, key, batches[0])
-        inputs = read(jnp.asarray(batches[0]["inputs"]), model.vocab_size, jnp.float32)
+        inputs = one_hot(jnp.asarray(batches[0]["inputs"]), model.vocab_size, jnp.float32)
         start = drawn_weights(model.cell, inputs.swapaxes(0, 1), key, self.clip_radius)
         params["recurrent"]["layer_0"] = start
         losses = {}

@@ -20,7 +20,7 @@ from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
 from nets.report.figures import LinePlot, Panels, Text, View
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import means, quotient, weighed
+from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
 
 
@@ -76,18 +76,18 @@ class FindPulse:
         x, places = batch["inputs"], batch["targets"]
         logits = model.apply({"params": params}, x, train=train)
         metrics = {
-            "loss": weighed(cross_entropy(logits, places), batch),
-            "accuracy": weighed(logits.argmax(-1) == places, batch),
+            "loss": masked_sum(cross_entropy(logits, places), batch),
+            "accuracy": masked_sum(logits.argmax(-1) == places, batch),
         }
         if not train:
             pulse = batch["pulse"][0][:, None, None]
             for name, kernel in (("correlated", pulse), ("convolved", pulse[::-1])):
                 found = convolve(x, kernel, padding="VALID")[..., 0].argmax(-1)
-                metrics[name] = weighed(found == places, batch)
-        return quotient(metrics["loss"]), (model_state, metrics)
+                metrics[name] = masked_sum(found == places, batch)
+        return mean(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return means(sums)
+        return compute(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:

@@ -19,7 +19,7 @@ from nets.data.images import ENDLESS, Images, alike
 from nets.errors import UserError
 from nets.report.figures import ImageGrid, LinePlot, Panels, Text, View, stored_pixels
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import means, quotient, weighed
+from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
 
 
@@ -40,13 +40,13 @@ class AcrossShifts:
     def loss(self, model, params, model_state, batch, key, train):
         logits = model.apply({"params": params}, batch["image"], train=train)
         each = sum(cross_entropy(answer, batch["label"]) for answer in logits.values())
-        metrics = {"loss": weighed(each, batch)}
+        metrics = {"loss": masked_sum(each, batch)}
         for name, answer in logits.items():
-            metrics[name] = weighed(answer.argmax(-1) == batch["label"], batch)
-        return quotient(metrics["loss"]), (model_state, metrics)
+            metrics[name] = masked_sum(answer.argmax(-1) == batch["label"], batch)
+        return mean(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return means(sums)
+        return compute(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:

@@ -11,7 +11,7 @@ def with_backbone(variables: Mapping[str, Any], backbone: Mapping[str, Any]) -> 
 
     Args:
         variables: of the model, as from its `init` (`nets.caption`).
-        backbone: of its backbone alone, as from `nets.interop.torch.images_from_torch`.
+        backbone: of its backbone alone, as from `nets.interop.torch.vision_from_torch`.
 
     Raises:
         TypeError: an argument is of another kind, such as one in another's place.

@@ -2,14 +2,14 @@
 
 from nets.interop.torch_attention import attention_from_torch, attention_to_torch
 from nets.interop.torch_recurrent import recurrent_from_torch, recurrent_to_torch
-from nets.interop.torch_vision import images_from_torch, images_to_torch, read
+from nets.interop.torch_vision import load_weights, vision_from_torch, vision_to_torch
 
 __all__ = [
     "attention_from_torch",
     "attention_to_torch",
-    "images_from_torch",
-    "images_to_torch",
-    "read",
+    "load_weights",
     "recurrent_from_torch",
     "recurrent_to_torch",
+    "vision_from_torch",
+    "vision_to_torch",
 ]

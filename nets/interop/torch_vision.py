@@ -26,7 +26,7 @@ _LEAVES = {
 }
 
 
-def images_from_torch(
+def vision_from_torch(
     state_dict: Mapping[str, Any],
     model: nn.Module,
     variables: Mapping,
@@ -36,7 +36,7 @@ def images_from_torch(
     """Variables with which `model` computes what torchvision's module does in evaluation.
 
         variables = jax.eval_shape(functools.partial(model.init, train=False), key, images)
-        variables = images_from_torch(read("resnet50.pth"), model, variables)
+        variables = vision_from_torch(load_weights("resnet50.pth"), model, variables)
 
     The images have to be those that the weights were trained on: RGB in 0..1, less the mean 0.485,
     0.456, 0.406, over the standard deviation 0.229, 0.224, 0.225. But torchvision's GoogLeNet and
@@ -58,7 +58,7 @@ def images_from_torch(
         TypeError: an argument is of another kind, such as one in another's place.
         ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
     """
-    call = "images_from_torch(state_dict, model, variables)"
+    call = "vision_from_torch(state_dict, model, variables)"
     tables.check_state_dict(call, state_dict)
     _check_model(call, model)
     tables.check_variables(call, variables)
@@ -82,8 +82,8 @@ def images_from_torch(
     )
 
 
-def images_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
-    """The state dict with which torchvision's module computes the same: `images_from_torch` back.
+def vision_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
+    """The state dict with which torchvision's module computes the same: `vision_from_torch` back.
 
     Without num_batches_tracked, which torch's `load_state_dict` does not need for evaluation.
 
@@ -97,7 +97,7 @@ def images_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
     Raises:
         TypeError: an argument is of another kind, such as one in another's place.
     """
-    call = "images_to_torch(variables, model)"
+    call = "vision_to_torch(variables, model)"
     tables.check_variables(call, variables)
     _check_model(call, model)
     flattened = getattr(model, "flattened", {})
@@ -107,7 +107,7 @@ def images_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
     }
 
 
-def read(path: str | Path) -> Arrays:
+def load_weights(path: str | Path) -> Arrays:
     """The arrays of a file of weights, .safetensors or torch's own (.pth, .pt), by name.
 
     Of torch's nothing but tensors is unpickled. Needs the package safetensors or torch.

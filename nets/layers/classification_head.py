@@ -27,7 +27,7 @@ def logits(num_classes: int, *, dtype: DTypeLike, **options) -> nn.Dense:
     return nn.Dense(num_classes, dtype=jnp.promote_types(dtype, jnp.float32), **options)
 
 
-def answer(
+def classification_head(
     model: nn.Module, x: jax.Array, outputs: dict[str, jax.Array], stages: bool
 ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
     """What a net returns that ends in the maps x: average and, unless it has no classes, "fc".

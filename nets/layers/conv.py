@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.conv_cpu import cpu_form, general
-from nets.layers.conv_windows import Padding, each, explicit_pads, output_size
+from nets.layers.conv_windows import Padding, explicit_pads, output_size, to_tuple
 
 HE = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
 """Initialiser of kernels before a ReLU (He et al. 2015), by fan-out as in torchvision."""
@@ -85,7 +85,7 @@ class Conv(nn.Module):
         The inputs that the window still sees, [B, (window - 1) dilation, C].
         """
         self._check_stream()
-        (window,), (dilation,) = self.window, each(self.dilation, 1, "dilation")
+        (window,), (dilation,) = self.window, to_tuple(self.dilation, 1, "dilation")
         return jnp.zeros((shape[0], (window - 1) * dilation, shape[1]), self.dtype)
 
     @nn.compact
@@ -119,7 +119,7 @@ class Conv(nn.Module):
 
     @nn.nowrap
     def _check_stream(self):
-        if self.padding != "CAUSAL" or each(self.strides, len(self.window), "strides") != (1,):
+        if self.padding != "CAUSAL" or to_tuple(self.strides, len(self.window), "strides") != (1,):
             raise ValueError(
                 "only a causal convolution of stride 1 runs as a stream, not "
                 f"padding={self.padding!r}, strides={self.strides}"
@@ -152,7 +152,7 @@ def convolve(
     *window, channels, features = kernel.shape
     if len(window) != rank or channels * groups != x.shape[-1] or features % groups:
         raise ValueError(f"a kernel {kernel.shape} does not fit x {x.shape} in groups={groups}")
-    strides, dilation = each(strides, rank, "strides"), each(dilation, rank, "dilation")
+    strides, dilation = to_tuple(strides, rank, "strides"), to_tuple(dilation, rank, "dilation")
     pads = explicit_pads(x.shape[1:-1], window, strides, padding, dilation)
     if padding == "CIRCULAR":
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0),) * rank

@@ -14,8 +14,8 @@ import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from nets.layers.conv_windows import Pads, output_size, windows
-from nets.layers.noinline import apart
+from nets.layers.conv_windows import Pads, output_size, patches
+from nets.layers.noinline import noinline
 
 
 def layout(rank: int) -> lax.ConvDimensionNumbers:
@@ -90,7 +90,7 @@ def _banded(x, kernel, strides, pads, dilation):
     taps = (u == strides[1] * v + t - pads[1][0]).astype(kernel.dtype)
     band = jnp.einsum("uvt,itco->iucvo", taps, kernel)
     rows = x.reshape(batch, -1, columns * channels)
-    rows = jnp.concatenate(windows(rows, (height,), strides[:1], pads[:1], (1,)), axis=-1)
+    rows = jnp.concatenate(patches(rows, (height,), strides[:1], pads[:1], (1,)), axis=-1)
     y = rows.reshape(-1, rows.shape[-1]) @ band.reshape(-1, columns_out * features)
     return y.reshape(batch, -1, columns_out, features)
 
@@ -101,7 +101,7 @@ def _apart(function):
     Else XLA would fuse what is in it with what made its operands, and compute those once more.
     """
     static = (2, 3, 4)
-    return apart(jax.checkpoint(function, prevent_cse=False, static_argnums=static), static)
+    return noinline(jax.checkpoint(function, prevent_cse=False, static_argnums=static), static)
 
 
 @functools.partial(jax.checkpoint, static_argnums=(2, 3, 4), prevent_cse=False)
@@ -110,7 +110,7 @@ def _tap_by_tap(x, kernel, strides, pads, dilation):
     *window, inner, features = kernel.shape
     taps = kernel.reshape(-1, inner, features)
     product = functools.partial(jnp.einsum, "...c,cf->...f")
-    return sum(map(product, windows(x, window, strides, pads, dilation), taps))
+    return sum(map(product, patches(x, window, strides, pads, dilation), taps))
 
 
 @_apart
@@ -167,7 +167,7 @@ def _products(x, kernel, strides, pads, dilation):
     """x [B, *spatial, F] by kernel [*window, F], the sum over the taps of products."""
     *window, features = kernel.shape
     taps = kernel.reshape(-1, *(1,) * (x.ndim - 1), features)
-    return sum(map(jnp.multiply, windows(x, window, strides, pads, dilation), taps))
+    return sum(map(jnp.multiply, patches(x, window, strides, pads, dilation), taps))
 
 
 def _by_groups(x, kernel, strides, pads, dilation):
@@ -179,10 +179,10 @@ def _by_groups(x, kernel, strides, pads, dilation):
     groups = x.shape[-1] // inner
     joined = max(n for n in range(1, groups + 1) if groups % n == 0 and n * inner <= max(inner, 64))
     blocks = groups // joined
-    apart = jnp.eye(joined, dtype=kernel.dtype).reshape(
+    diagonal = jnp.eye(joined, dtype=kernel.dtype).reshape(
         *(1,) * len(window), joined, 1, 1, joined, 1
     )
-    kernel = kernel.reshape(*window, 1, inner, blocks, joined, -1) * apart
+    kernel = kernel.reshape(*window, 1, inner, blocks, joined, -1) * diagonal
     kernel = kernel.reshape(*window, joined * inner, features)
     parts = list(zip(*(jnp.split(a, blocks, axis=-1) for a in (x, kernel)), strict=True))
     form = cpu_form(*(a.shape for a in parts[0]), strides, pads, dilation)

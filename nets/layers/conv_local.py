@@ -8,7 +8,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax.typing import DTypeLike
 
-from nets.layers.conv_windows import Padding, each, explicit_pads, windows
+from nets.layers.conv_windows import Padding, explicit_pads, patches, to_tuple
 
 
 class LocallyConnected(nn.Module):
@@ -50,11 +50,11 @@ class LocallyConnected(nn.Module):
         rank = len(self.window)
         if x.ndim != rank + 2:
             raise ValueError(f"a window {self.window} takes x of {rank + 2} axes, not {x.shape}")
-        strides, dilation = each(self.strides, rank, "strides"), (1,) * rank
+        strides, dilation = to_tuple(self.strides, rank, "strides"), (1,) * rank
         pads = explicit_pads(x.shape[1:-1], self.window, strides, self.padding, dilation)
         mode = "wrap" if self.padding == "CIRCULAR" else "constant"
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=mode)
-        seen = windows(x, self.window, strides, ((0, 0),) * rank, dilation)
+        seen = patches(x, self.window, strides, ((0, 0),) * rank, dilation)
         x = jnp.concatenate(seen, axis=-1)  # [B, *places, prod(window) C]
         places = x.shape[1:-1]
 

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.conv import convolve
 from nets.layers.conv_cpu import layout
-from nets.layers.conv_windows import Padding, each, explicit_pads
+from nets.layers.conv_windows import Padding, explicit_pads, to_tuple
 
 
 class ConvTranspose(nn.Module):
@@ -102,7 +102,7 @@ def convolve_transpose(
     """
     rank = x.ndim - 2
     sizes, window = x.shape[1:-1], kernel.shape[:rank]
-    strides, dilation = each(strides, rank, "strides"), each(dilation, rank, "dilation")
+    strides, dilation = to_tuple(strides, rank, "strides"), to_tuple(dilation, rank, "dilation")
     extra = np.array(
         (output_padding,) * rank if isinstance(output_padding, int) else output_padding
     )

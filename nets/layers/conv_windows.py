@@ -60,7 +60,7 @@ def explicit_pads(
     )
 
 
-def each(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
+def to_tuple(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
     """One number for each axis.
 
     Raises:
@@ -74,7 +74,7 @@ def each(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
     return values
 
 
-def windows(
+def patches(
     x: jax.Array,
     window: Sequence[int],
     strides: Sequence[int],

@@ -20,7 +20,7 @@ from jax import lax
 Step = Callable[[Any, jax.Array], tuple[Any, jax.Array, jax.Array]]
 
 
-class Written(NamedTuple):
+class Decoded(NamedTuple):
     """What was written.
 
     Attributes:
@@ -34,7 +34,7 @@ class Written(NamedTuple):
     score: jax.Array
 
 
-def write(model: nn.Module, variables: Any, inputs: jax.Array, length: int, **search) -> Written:
+def decode(model: nn.Module, variables: Any, inputs: jax.Array, length: int, **search) -> Decoded:
     """What a model writes for inputs [B, ...], at most `length` symbols a row.
 
     Args:
@@ -84,7 +84,7 @@ def beam_search(
     beam: int = 1,
     length_penalty: float = 0.0,
     coverage_penalty: float = 0.0,
-) -> Written:
+) -> Decoded:
     """The best of what a beam finds for each row; a beam of 1 takes the likeliest symbol each time,
     and ends where that is the end.
 
@@ -182,7 +182,7 @@ def beam_search(
     rest = _Best(unfinished.max(1), jnp.full(rows, length), unfinished.argmax(1))
     ended = end.best.score > -jnp.inf
     best = jax.tree.map(lambda a, b: jnp.where(ended, a, b), end.best, rest)
-    return Written(*_traced(end, best), best.score)
+    return Decoded(*_traced(end, best), best.score)
 
 
 def _traced(end: _State, best: _Best) -> tuple[jax.Array, jax.Array]:

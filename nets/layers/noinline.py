@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 
 
-def apart(function: Callable, static_argnums: tuple[int, ...] = ()) -> Callable:
+def noinline(function: Callable, static_argnums: tuple[int, ...] = ()) -> Callable:
     """A function as a call that XLA keeps, so that nothing is fused across its border.
 
     `lax.optimization_barrier` does not do that on a CPU: it is gone before XLA fuses. Only a CPU's

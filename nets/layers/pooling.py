@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from nets.layers.conv_windows import Padding, each, explicit_pads, output_size
+from nets.layers.conv_windows import Padding, explicit_pads, output_size, to_tuple
 
 Each = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
@@ -169,8 +169,8 @@ def _spans(x, window, strides, padding, ceil):
     rank = x.ndim - 2
     if rank < 1:
         raise ValueError(f"x is [B, *spatial, C], not {list(x.shape)}")
-    window = each(window, rank, "window")
-    strides = window if strides is None else each(strides, rank, "strides")
+    window = to_tuple(window, rank, "window")
+    strides = window if strides is None else to_tuple(strides, rank, "strides")
     pads = explicit_pads(x.shape[1:-1], window, strides, padding, (1,) * rank)
     if padding == "CIRCULAR":
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0),) * rank

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
-from nets.layers.noinline import apart
+from nets.layers.noinline import noinline
 
 Carry = Any
 """A NamedTuple of arrays [B, ...]; every cell has its own."""
@@ -47,7 +47,7 @@ class Cell(nn.Module):
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
         """The input's part [..., G] of x [..., D], for any number of steps at once."""
-        return with_bias(matmul(x, weights["kernel"]), weights["bias"])
+        return add_bias(matmul(x, weights["kernel"]), weights["bias"])
 
     @nn.nowrap
     def update(self, weights: dict, carry: Carry, x: jax.Array) -> Carry:
@@ -104,7 +104,7 @@ def _tanh_of_halved(z, squash):
     return jnp.tanh(z * _halved(z, squash))
 
 
-_tanh_apart = apart(_tanh_of_halved, static_argnums=(1,))
+_tanh_apart = noinline(_tanh_of_halved, static_argnums=(1,))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -143,18 +143,18 @@ def _tanh_jvp(primals, tangents):
     return y, (1 - y * y) * tangents[0]
 
 
-def with_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
     """x [..., D] + bias [D]."""
     return x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def scaled(x: jax.Array, scale: jax.Array) -> jax.Array:
+def per_unit_scale(x: jax.Array, scale: jax.Array) -> jax.Array:
     """x [..., *S] * scale [*S], each unit by its own weight."""
     return x * scale.reshape((1,) * (x.ndim - scale.ndim) + scale.shape)
 
 
 def norm_weights(cell: Cell, name: str, size: int, dtype: DTypeLike) -> dict[str, jax.Array]:
-    """Declares scale (ones) and bias (zeros), each [size], for the cell's `normalised`."""
+    """Declares scale (ones) and bias (zeros), each [size], for the cell's `layer_norm`."""
     ones, zeros = nn.initializers.ones, nn.initializers.zeros
     return {
         f"{name}_scale": cell.param(f"{name}_scale", ones, (size,), dtype),
@@ -162,7 +162,7 @@ def norm_weights(cell: Cell, name: str, size: int, dtype: DTypeLike) -> dict[str
     }
 
 
-def normalised(weights: dict, name: str, x: jax.Array) -> jax.Array:
+def layer_norm(weights: dict, name: str, x: jax.Array) -> jax.Array:
     """Layer normalisation of x [..., D] over its last axis (Ba et al. 2016).
 
         (x - mean) / sqrt(variance + 1e-6) * scale + bias
@@ -175,8 +175,8 @@ def normalised(weights: dict, name: str, x: jax.Array) -> jax.Array:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     centred = wide - wide.mean(-1, keepdims=True)
     inverse = lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6)
-    y = scaled(centred * inverse, weights[f"{name}_scale"])
-    return with_bias(y, weights[f"{name}_bias"]).astype(x.dtype)
+    y = per_unit_scale(centred * inverse, weights[f"{name}_scale"])
+    return add_bias(y, weights[f"{name}_bias"]).astype(x.dtype)
 
 
 def orthogonal_gates(

@@ -14,9 +14,9 @@ import optax
 from nets.errors import UserError
 from nets.layers.attention import doubly_stochastic_loss
 from nets.layers.attention_hard import moving_baseline, reinforce_loss
-from nets.layers.decoding import Written, write
+from nets.layers.decoding import Decoded, decode
 from nets.tasks import caption_figures as look
-from nets.tasks.metrics import means, quotient, weighed
+from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
 
 
@@ -115,10 +115,10 @@ class Caption:
         each = optax.softmax_cross_entropy_with_integer_labels(logits, captions)
         nats = jnp.where(counted, each, 0).sum(-1)  # [B, C]
         penalty = self.penalty(nats)
-        metrics = {"loss": weighed(penalty, batch)}
+        metrics = {"loss": masked_sum(penalty, batch)}
         if not train:
-            written = write(model, variables, images, captions.shape[-1])
-            return quotient(metrics["loss"]), (model_state, metrics | judged(written, batch))
+            written = decode(model, variables, images, captions.shape[-1])
+            return mean(metrics["loss"]), (model_state, metrics | judged(written, batch))
         if "log_probability" in seen:
             looked = [
                 jnp.where(counted, seen[k], 0).sum(-1) for k in ("log_probability", "entropy")
@@ -130,7 +130,7 @@ class Caption:
             weights, steps = (a.reshape(-1, *a.shape[2:]) for a in (seen["weights"], counted))
             missing = doubly_stochastic_loss(weights, steps).reshape(nats.shape).mean(-1)
             penalty += self.doubly_stochastic * missing
-        return quotient(weighed(penalty, batch)), (model_state, metrics)
+        return mean(masked_sum(penalty, batch)), (model_state, metrics)
 
     def penalty(self, nats: jax.Array) -> jax.Array:
         """The loss of each image [B], from the nats of each of its captions, [B, C]."""
@@ -160,7 +160,7 @@ class Caption:
         return (image.astype(jnp.float32) / 255 - mean) / std
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return means(sums)  # in_box is none where no caption is exact
+        return compute(sums)  # in_box is none where no caption is exact
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         rows = real(next(iter(batches)))
@@ -172,9 +172,9 @@ class Caption:
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))
-def _written(task: Caption, model, variables, rows) -> tuple[Written, jax.Array, jax.Array]:
+def _written(task: Caption, model, variables, rows) -> tuple[Decoded, jax.Array, jax.Array]:
     images = task.pixels(rows["image"])
-    written = write(model, variables, images, rows["captions"].shape[-1])
+    written = decode(model, variables, images, rows["captions"].shape[-1])
     return written, *matched(written.symbols, rows)
 
 
@@ -199,16 +199,16 @@ def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
     return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
 
 
-def judged(written: Written, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
+def judged(written: Decoded, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
     """The metrics (sum, weight) of captions that a model wrote by itself."""
     chosen, same = matched(written.symbols, batch)
     exact = same.all(-1)
-    metrics = {"exact": weighed(exact, batch)}
+    metrics = {"exact": masked_sum(exact, batch)}
     if "named" not in batch:
         return metrics
     named = jnp.take_along_axis(batch["named"], chosen[:, None, None], 1)[:, 0]  # [B, U]
-    metrics["attributes"] = weighed((same | (named < 0)).all(-1), batch)
-    metrics["relation"] = weighed((same | (named >= 0)).all(-1), batch)
+    metrics["attributes"] = masked_sum((same | (named < 0)).all(-1), batch)
+    metrics["relation"] = masked_sum((same | (named >= 0)).all(-1), batch)
     keys = written.weights.shape[-1]
     if keys == 0:
         return metrics

@@ -20,7 +20,7 @@ from nets.report.figures import HighlightedText, Text, View
 
 
 @dataclasses.dataclass(frozen=True)
-class LanguageModel:
+class NextToken:
     """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
 
     The recurrent carry goes from segment to segment in the model state, and no gradient follows it

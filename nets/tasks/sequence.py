@@ -13,7 +13,7 @@ from nets.errors import UserError
 from nets.layers.recurrent_bptt import truncated_scan
 from nets.tasks import sequence_figures as look
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import faultless, means, quotient, weighed
+from nets.tasks.metrics import compute, exact_match, masked_sum, mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Regress:
         by_step |= "mask" in batch and batch["mask"].ndim == 2
         scored = outputs.shape[: 1 + by_step]  # [B] or [B, T]
         distance = (outputs - batch["targets"]).reshape(*scored, -1)
-        metrics = {"loss": weighed(jnp.square(distance).mean(-1), batch)}
+        metrics = {"loss": masked_sum(jnp.square(distance).mean(-1), batch)}
         if self.tolerance is not None:
             right = jnp.abs(distance).max(-1) < self.tolerance
-            metrics["accuracy"] = weighed(right, batch)
+            metrics["accuracy"] = masked_sum(right, batch)
             if by_step:
-                metrics["exact"] = faultless(right, batch)
-        return quotient(metrics["loss"]), (model_state, metrics)
+                metrics["exact"] = exact_match(right, batch)
+        return mean(metrics["loss"]), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return means(sums)
+        return compute(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         apply = jax.jit(lambda x: _outputs(model.apply({"params": params}, x, train=False)))
@@ -119,10 +119,10 @@ class Label:
             logits = self.steps(model, params, batch["inputs"], key, train)
         each = cross_entropy(logits, targets)
         right = logits.argmax(-1) == targets
-        metrics = {"loss": weighed(each, batch), "accuracy": weighed(right, batch)}
+        metrics = {"loss": masked_sum(each, batch), "accuracy": masked_sum(right, batch)}
         if targets.ndim == 2:
-            metrics["exact"] = faultless(right, batch)
-        return quotient(metrics["loss"]), (model_state, metrics)
+            metrics["exact"] = exact_match(right, batch)
+        return mean(metrics["loss"]), (model_state, metrics)
 
     def untruncated(self) -> "Label":
         """The task with back-propagation through all of a sequence; its values are the same."""
@@ -144,7 +144,7 @@ class Label:
         return truncated_scan(run, model.initial_carry(inputs), xs, k1, k2)[1].swapaxes(0, 1)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        return means(sums)
+        return compute(sums)
 
     def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
         if not final:

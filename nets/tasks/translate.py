@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.errors import UserError, missing
-from nets.layers.decoding import Written, write
+from nets.layers.decoding import Decoded, decode
 from nets.tasks import translate_figures as look
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import faultless, means, quotient, weighed
+from nets.tasks.metrics import compute, exact_match, masked_sum, mean
 from nets.tasks.sequence_figures import real
 
 
@@ -69,20 +69,20 @@ class Translate:
         inputs, targets = batch["inputs"], batch["targets"]
         variables, noise = {"params": params}, {"dropout": key}
         logits = model.apply(variables, inputs, targets, train=train, rngs=noise)
-        metrics = {"loss": weighed(cross_entropy(logits, targets), batch)}
+        metrics = {"loss": masked_sum(cross_entropy(logits, targets), batch)}
         loss = metrics["loss"]
         if train and self.smoothing:
-            loss = weighed(cross_entropy(logits, targets, self.smoothing), batch)
+            loss = masked_sum(cross_entropy(logits, targets, self.smoothing), batch)
         if not train:
-            written = write(model, variables, inputs, targets.shape[1])
+            written = decode(model, variables, inputs, targets.shape[1])
             right = written.symbols == targets
-            metrics |= {"accuracy": weighed(right, batch), "exact": faultless(right, batch)}
+            metrics |= {"accuracy": masked_sum(right, batch), "exact": exact_match(right, batch)}
             if "spans" in batch and written.weights.shape[-1]:
                 metrics["in_span"] = in_span(written.weights, right, batch)
-        return quotient(loss), (model_state, metrics)
+        return mean(loss), (model_state, metrics)
 
     def finish(self, sums: dict) -> dict[str, float]:
-        found = means(sums)
+        found = compute(sums)
         return found | {"perplexity": math.exp(min(found["loss"], 700.0))}
 
     def judge(self, model, params, data: Any, split: str) -> dict[str, float]:
@@ -98,7 +98,7 @@ class Translate:
             lines += [look.decoded(ids, symbols) for ids in written]
         return {"bleu": corpus_bleu(lines, [data.references(split)]).score}
 
-    def written(self, model, params, batch: dict) -> Written:
+    def written(self, model, params, batch: dict) -> Decoded:
         """What the search finds for a batch's sources, of at most as many symbols as targets."""
         return _write(model, params, batch["inputs"], batch["targets"].shape[1], self)
 
@@ -141,12 +141,12 @@ def in_span(weights: jax.Array, right: jax.Array, batch: dict) -> tuple[jax.Arra
     places = jnp.arange(weights.shape[-1])[None, None]
     inside = jnp.where((first <= places) & (places < last), weights, 0).sum(-1)  # [B, U]
     counts = (last > first)[..., 0] & right.all(1, keepdims=True)
-    return weighed(jnp.where(counts, inside, 0), batch)[0], weighed(counts, batch)[0]
+    return masked_sum(jnp.where(counts, inside, 0), batch)[0], masked_sum(counts, batch)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("model", "length", "search"))
-def _write(model, params, inputs, length, search: "Translate") -> Written:
-    return write(
+def _write(model, params, inputs, length, search: "Translate") -> Decoded:
+    return decode(
         model,
         {"params": params},
         inputs,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nets.layers.decoding import Written
+from nets.layers.decoding import Decoded
 from nets.report.figures import Heatmap, Panels, Text, View
 
 _WRITTEN = 12  # sequences whose translation is shown
@@ -29,7 +29,7 @@ def translations(rows: dict[str, np.ndarray], written: np.ndarray, facts: dict) 
     return {"written": Text(title, "\n".join(lines))}
 
 
-def alignments(rows: dict[str, np.ndarray], written: Written, facts: dict) -> dict[str, View]:
+def alignments(rows: dict[str, np.ndarray], written: Decoded, facts: dict) -> dict[str, View]:
     """The attention of some sequences, symbol by symbol, the right ones first.
 
     Those are the longest right ones, then wrong ones, of what is not too long to draw.

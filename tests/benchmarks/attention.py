@@ -24,7 +24,7 @@ from timing import interleaved, show  # noqa: E402
 from torch import nn  # noqa: E402
 
 from nets.gru import GRU  # noqa: E402
-from nets.layers.decoding import write  # noqa: E402
+from nets.layers.decoding import decode  # noqa: E402
 from nets.seq2seq import Bahdanau  # noqa: E402
 from nets.tasks.translate import Translate  # noqa: E402
 
@@ -145,7 +145,7 @@ def our_search(rows, length, beam):
     params = jax.jit(functools.partial(ours.init, train=False))(jax.random.key(0), ids, ids)
     bias = params["params"]["output"]["bias"]
     params["params"]["output"]["bias"] = bias.at[0].set(-1e9)  # never the end
-    search = jax.jit(lambda p, x: write(ours, p, x, length, beam=beam))
+    search = jax.jit(lambda p, x: decode(ours, p, x, length, beam=beam))
     return lambda: jax.block_until_ready(search(params, ids))
 
 

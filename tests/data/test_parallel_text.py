@@ -9,7 +9,7 @@ import pytest
 
 from nets.data import parallel_text
 from nets.data.parallel_text import Parallel
-from nets.data.subwords import Subwords, learnt
+from nets.data.subwords import Subwords, train_bpe
 from nets.errors import UserError
 
 COUNT = "eins zwei drei vier fünf sechs sieben acht neun zehn".split()
@@ -160,13 +160,13 @@ def test_the_first_subword_is_the_most_frequent_pair():
     )
     (pair, count), (_, after) = pairs.most_common(2)
     assert pair == ("l", "o") and count == 6 > after
-    model = learnt(lines, 20)
-    assert Subwords(model).pieces()[2] == "lo" and model == learnt(lines, 20)
+    model = train_bpe(lines, 20)
+    assert Subwords(model).pieces()[2] == "lo" and model == train_bpe(lines, 20)
 
 
 def test_sentences_come_back_as_they_were():
     lines = ["½ Straße, naïve ①", "A B  C"]
-    given = Subwords(learnt(lines, 25))
+    given = Subwords(train_bpe(lines, 25))
     assert given.decode(given.encode(lines)) == ["½ Straße, naïve ①", "A B C"]
     first, second = given.encode(lines)
     assert given.decode(np.array([[*second, 0, *first]])) == ["A B C"]
@@ -256,7 +256,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, data, message):
 
 def test_too_few_subwords_are_refused():
     with pytest.raises(UserError, match="--data.vocab_size=4 does not fit .* is the least"):
-        learnt(["a few letters"], 4)
+        train_bpe(["a few letters"], 4)
 
 
 @pytest.mark.parametrize(
@@ -287,4 +287,4 @@ def test_no_text_and_no_library_are_refused(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(UserError, match=r"sentencepiece: run `pip install -e '\.\[translate\]'`"):
-        learnt(["a"], 10)
+        train_bpe(["a"], 10)

@@ -10,9 +10,9 @@ import pytest
 
 from nets.elman import Elman
 from nets.inspect import nan_finder
-from nets.recurrent_lm import CharLM
+from nets.recurrent_lm import RecurrentLM
 from nets.sequence import ManyToMany, OneToMany
-from nets.tasks.next_token import LanguageModel
+from nets.tasks.next_token import NextToken
 from nets.tasks.sequence import Label, Regress
 from nets.train import loop
 from nets.train import train_state as states
@@ -61,9 +61,9 @@ def test_the_layer_and_time_step_are_named(layer, k2):
 
     The time step is that of the batch, also where k2 - 12 steps before it are run again.
     """
-    experiment = toys.language_model(task=LanguageModel(k2=k2))
+    experiment = toys.language_model(task=NextToken(k2=k2))
     cells = Elman(16, activation=saturating if layer == 0 else lambda x: x)
-    experiment = dataclasses.replace(experiment, model=CharLM(6, cells, 8, 2, parent=None))
+    experiment = dataclasses.replace(experiment, model=RecurrentLM(6, cells, 8, 2, parent=None))
     batch = toys.batch(experiment)
     state = states.make_init(experiment)()
     size = 1e30 if layer == 0 else 1e38

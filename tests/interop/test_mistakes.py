@@ -11,62 +11,62 @@ from nets.interop.backbone import with_backbone
 from nets.interop.torch import (
     attention_from_torch,
     attention_to_torch,
-    images_from_torch,
-    images_to_torch,
     recurrent_from_torch,
     recurrent_to_torch,
+    vision_from_torch,
+    vision_to_torch,
 )
 from nets.lstm import LSTM
 from nets.mlp import MLP
 
 MODEL, CELL = MLP((4,), num_classes=2), LSTM(2)
 VARIABLES = jax.tree.map(np.asarray, MODEL.init(jax.random.key(0), np.zeros((1, 3)), train=False))
-STATE = images_to_torch(VARIABLES, MODEL)
+STATE = vision_to_torch(VARIABLES, MODEL)
 PARAMS = {"layer_0": {"kernel": np.zeros((3, 8))}}
 LIST = [("weight", 1)]
 
-FROM = "images_from_torch(state_dict, model, variables): "
-TO = "images_to_torch(variables, model): "
+FROM = "vision_from_torch(state_dict, model, variables): "
+TO = "vision_to_torch(variables, model): "
 RECURRENT = "recurrent_from_torch(state_dict, cell): "
 BACKBONE = "with_backbone(variables, backbone): "
 MISTAKES = {
     "model first": (
-        images_from_torch,
+        vision_from_torch,
         (MODEL, STATE, VARIABLES),
         FROM + "state_dict must be a mapping, got an object of type MLP",
     ),
     "variables first": (
-        images_from_torch,
+        vision_from_torch,
         (VARIABLES, MODEL, STATE),
         FROM + "state_dict must map names to tensors or arrays, but 'params' is a mapping",
     ),
     "variables second": (
-        images_from_torch,
+        vision_from_torch,
         (STATE, VARIABLES, MODEL),
         FROM + "model must be a network such as ResNet(...), got an object of type dict",
     ),
     "the class": (
-        images_from_torch,
+        vision_from_torch,
         (STATE, MLP, VARIABLES),
         FROM + "model must be a network such as ResNet(...), got the class MLP",
     ),
     "parameters for variables": (
-        images_from_torch,
+        vision_from_torch,
         (STATE, MODEL, VARIABLES["params"]),
         FROM + 'variables must have a collection "params", as those of init, got hidden_0, output',
     ),
     "a list": (
-        images_from_torch,
+        vision_from_torch,
         (LIST, MODEL, VARIABLES),
         FROM + "state_dict must be a mapping, got an object of type list",
     ),
-    "images_to_torch": (
-        images_to_torch,
+    "vision_to_torch": (
+        vision_to_torch,
         (MODEL, VARIABLES),
         TO + "variables must be a mapping, got an object of type MLP",
     ),
-    "images_to_torch with a cell's": (
-        images_to_torch,
+    "vision_to_torch with a cell's": (
+        vision_to_torch,
         (PARAMS, MODEL),
         TO + 'variables must have a collection "params", as those of init, got layer_0',
     ),
@@ -131,10 +131,10 @@ def test_names_to_ignore_are_a_sequence():
     with pytest.raises(
         TypeError, match=r"ignore must be a sequence such as \('fc.',\), got 'fc.'$"
     ):
-        images_from_torch(STATE, MODEL, VARIABLES, ignore="fc.")
+        vision_from_torch(STATE, MODEL, VARIABLES, ignore="fc.")
 
 
 def test_what_is_in_its_place_is_taken():
     jax.tree.map(
-        np.testing.assert_array_equal, images_from_torch(STATE, MODEL, VARIABLES), VARIABLES
+        np.testing.assert_array_equal, vision_from_torch(STATE, MODEL, VARIABLES), VARIABLES
     )

@@ -14,7 +14,7 @@ from nets.densenet import DenseNet
 from nets.errors import UserError
 from nets.googlenet import GoogLeNet
 from nets.inception import InceptionV3
-from nets.interop.torch import images_from_torch, images_to_torch, read
+from nets.interop.torch import load_weights, vision_from_torch, vision_to_torch
 from nets.mobilenet import MobileNetV2
 from nets.mobilenet_v3 import MobileNetV3
 from nets.resnet import ResNet
@@ -99,9 +99,9 @@ def variables(model, size):
 def test_names_and_shapes_are_torchvisions_and_come_back(kind):
     model, size, some, count = MODELS[kind]
     ours = variables(model, size)
-    theirs = images_to_torch(ours, model)
+    theirs = vision_to_torch(ours, model)
     assert {name: theirs[name].shape for name in some} == some and len(theirs) == count
-    back = images_from_torch(theirs | {"bn1.num_batches_tracked": np.zeros(())}, model, ours)
+    back = vision_from_torch(theirs | {"bn1.num_batches_tracked": np.zeros(())}, model, ours)
     jax.tree.map(np.testing.assert_array_equal, back, ours)
     arrays = jax.tree.leaves(back)
     assert not any(np.shares_memory(a, b) for a in arrays for b in theirs.values())
@@ -111,7 +111,7 @@ def test_axes_by_hand():
     """out, in, height, width; flattened maps are channel by channel in torch."""
     model = AlexNet(3, hidden=8)
     ours = variables(model, 63)
-    theirs = images_to_torch(ours, model)
+    theirs = vision_to_torch(ours, model)
     kernel, dense = (ours["params"][k]["kernel"] for k in ("features_3", "classifier_1"))
     assert theirs["features.3.weight"][7, 5, 1, 2] == kernel[1, 2, 5, 7]
     place = (4 * 6 + 1) * 256 + 30  # row 4, column 1, channel 30
@@ -122,21 +122,21 @@ def test_axes_by_hand():
 def test_published_densenet_files_have_other_names():
     model = DenseNet(num_classes=3, layers=(2, 2), growth=4)
     ours = variables(model, 64)
-    theirs = images_to_torch(ours, model)
+    theirs = vision_to_torch(ours, model)
     name = "features.denseblock1.denselayer2.norm1.weight"
     assert name in theirs
     old = {re.sub(r"(layer\d+\.(?:norm|conv))(\d)", r"\1.\2", k): a for k, a in theirs.items()}
     assert "features.denseblock1.denselayer2.norm.1.weight" in old
-    jax.tree.map(np.testing.assert_array_equal, images_from_torch(old, model, ours), ours)
+    jax.tree.map(np.testing.assert_array_equal, vision_from_torch(old, model, ours), ours)
 
 
 def test_table_of_what_does_not_fit():
     ours = variables(SMALL_RESNET, 32)
-    theirs = images_to_torch(ours, SMALL_RESNET)
+    theirs = vision_to_torch(ours, SMALL_RESNET)
     theirs["fc.weight"] = theirs["fc.weight"][:2]
     theirs["layer3.0.conv1.weight"] = theirs.pop("layer1.0.conv1.weight")
     with pytest.raises(ValueError) as error:
-        images_from_torch(theirs, SMALL_RESNET, ours)
+        vision_from_torch(theirs, SMALL_RESNET, ours)
     assert sorted(str(error.value).splitlines()) == [
         "fc.weight              [3, 32]       [2, 32]",
         "layer1.0.conv1.weight  [4, 4, 1, 1]  nothing",
@@ -147,19 +147,19 @@ def test_table_of_what_does_not_fit():
 
 
 def test_what_is_to_be_ignored():
-    theirs = images_to_torch(variables(SMALL_RESNET, 32), SMALL_RESNET)
+    theirs = vision_to_torch(variables(SMALL_RESNET, 32), SMALL_RESNET)
     model = SMALL_RESNET.clone(num_classes=0)
     shapes = variables(model, 32)
     with pytest.raises(ValueError, match="fc.bias +nothing +.3."):
-        images_from_torch(theirs, model, shapes)
-    found = images_from_torch(theirs, model, shapes, ignore=("fc.",))
+        vision_from_torch(theirs, model, shapes)
+    found = vision_from_torch(theirs, model, shapes, ignore=("fc.",))
     assert "fc" not in found["params"]
     np.testing.assert_array_equal(found["params"]["bn1"]["bias"], theirs["bn1.bias"])
 
 
 def test_files_that_are_not_weights(tmp_path):
     with pytest.raises(UserError, match=r"end in .safetensors, .pth or .pt\.$"):
-        read(tmp_path / "weights.npz")
+        load_weights(tmp_path / "weights.npz")
 
 
 class Makes:
@@ -175,7 +175,7 @@ class Makes:
 def test_torch_files_are_read_without_running_them(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"a.weight": torch.ones(2, 3, dtype=torch.bfloat16)}, tmp_path / "good.pth")
-    (array,) = read(tmp_path / "good.pth").values()
+    (array,) = load_weights(tmp_path / "good.pth").values()
     assert array.shape == (2, 3) and str(array.dtype) == "bfloat16"
     others = {
         "code": {"a": Makes(str(tmp_path / "made"))},
@@ -184,26 +184,26 @@ def test_torch_files_are_read_without_running_them(tmp_path):
     for name, content in others.items():
         torch.save(content, tmp_path / f"{name}.pth")
         with pytest.raises(UserError, match=f"{name}.pth cannot be read: valid is a state dict"):
-            read(tmp_path / f"{name}.pth")
+            load_weights(tmp_path / f"{name}.pth")
     assert not (tmp_path / "made").exists()
     for name, end in {"torn": 100, "empty": 0}.items():
         (tmp_path / f"{name}.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:end])
         with pytest.raises(UserError, match=rf"{name}.pth cannot be read \(\w+Error: .*\)\.$"):
-            read(tmp_path / f"{name}.pth")
+            load_weights(tmp_path / f"{name}.pth")
 
 
 def test_safetensors_files_are_read(tmp_path):
     save_file = pytest.importorskip("safetensors.numpy").save_file
-    theirs = images_to_torch(variables(SMALL_RESNET, 32), SMALL_RESNET)
+    theirs = vision_to_torch(variables(SMALL_RESNET, 32), SMALL_RESNET)
     path = tmp_path / "weights.safetensors"
     save_file(theirs, path)
-    found = read(path)
+    found = load_weights(path)
     assert found.keys() == theirs.keys()
     for name, array in theirs.items():
         np.testing.assert_array_equal(found[name], array)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="weights.safetensors cannot be read"):
-        read(path)
+        load_weights(path)
 
 
 @pytest.mark.parametrize("package, suffix", [("safetensors", "safetensors"), ("torch", "pth")])
@@ -211,17 +211,17 @@ def test_a_package_that_is_not_there_is_named(package, suffix, tmp_path, monkeyp
     for module in [package, *(m for m in sys.modules if m.startswith(f"{package}."))]:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match=rf"needs {package}: pip install {package}\.$"):
-        read(tmp_path / f"weights.{suffix}")
+        load_weights(tmp_path / f"weights.{suffix}")
 
 
 def test_a_file_for_another_architecture_gives_a_table_and_no_variables(tmp_path):
     save_file = pytest.importorskip("safetensors.numpy").save_file
     other, model = MobileNetV2(num_classes=3), MobileNetV3(num_classes=3)
-    save_file(images_to_torch(variables(other, 32), other), tmp_path / "v2.safetensors")
+    save_file(vision_to_torch(variables(other, 32), other), tmp_path / "v2.safetensors")
     ours = variables(model, 32)
     before = jax.tree.map(np.copy, ours)
     with pytest.raises(ValueError) as error:
-        images_from_torch(read(tmp_path / "v2.safetensors"), model, ours)
+        vision_from_torch(load_weights(tmp_path / "v2.safetensors"), model, ours)
     heading, _, *rows = str(error.value).splitlines()
     assert heading == "these are not the weights of MobileNetV3:"
     rows = dict(row.split(maxsplit=1) for row in rows)

@@ -3,22 +3,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.layers.noinline import apart
+from nets.layers.noinline import noinline
 from nets.layers.recurrent_cell import gates
 from tests.support.checks import compilations
 
 X = jax.ShapeDtypeStruct((4, 6), "float32")
 
 
-@pytest.mark.parametrize("keep", [apart, lambda function: function])
+@pytest.mark.parametrize("keep", [noinline, lambda function: function])
 def test_the_call_is_there_when_all_is_compiled(keep):
     inner = keep(jnp.tanh)
     text = jax.jit(lambda x: jnp.multiply(*jnp.split(inner(x), 2))).lower(X).compile().as_text()
-    assert (" call(" in text) == (keep is apart)
+    assert (" call(" in text) == (keep is noinline)
 
 
 def test_static_arguments():
-    power = apart(lambda x, n: x**n, static_argnums=(1,))
+    power = noinline(lambda x, n: x**n, static_argnums=(1,))
     np.testing.assert_array_equal(power(jnp.arange(3), 2), [0, 1, 4])
 
 

@@ -15,7 +15,7 @@ from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
 from nets.luong import Luong
-from nets.recurrent_lm import CharLM
+from nets.recurrent_lm import RecurrentLM
 from nets.seq2seq import Bahdanau
 from nets.sequence import ManyToMany
 from tests.support.accumulator import Accumulator
@@ -86,7 +86,7 @@ def test_what_is_no_cell(cell, given):
     with pytest.raises(TypeError, match=message):
         init(ManyToMany(5, cell), "__call__", X, train=False)
     with pytest.raises(TypeError, match=message):
-        init(CharLM(5, cell), "__call__", ids, train=False)
+        init(RecurrentLM(5, cell), "__call__", ids, train=False)
     for model in (Luong(5, 5, cell), Bahdanau(5, 5, cell)):
         with pytest.raises(TypeError, match=message):
             init(model, "__call__", ids, ids, train=False)
@@ -175,4 +175,6 @@ def test_a_carry_of_another_depth(given, message):
 @pytest.mark.parametrize("field", ["dropout", "embed_dropout", "recurrent_dropout"])
 def test_dropouts_of_a_language_model(field):
     with pytest.raises(ValueError, match=f"^{field}=1.5: valid are probabilities"):
-        init(CharLM(5, GRU(4), **{field: 1.5}), "__call__", jnp.zeros((2, 3), int), train=False)
+        init(
+            RecurrentLM(5, GRU(4), **{field: 1.5}), "__call__", jnp.zeros((2, 3), int), train=False
+        )

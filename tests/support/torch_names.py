@@ -11,20 +11,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nets.interop.torch_vision import images_to_torch
+from nets.interop.torch_vision import vision_to_torch
 
 
 def to_torch(
     variables: Mapping, names: Iterable[str], flattened: Mapping[str, tuple[int, int]] = {}
 ) -> dict[str, torch.Tensor]:
-    """The variables as `images_to_torch` gives them, which have to have these names.
+    """The variables as `vision_to_torch` gives them, which have to have these names.
 
     Args:
         variables: params and batch_stats, of Flax.
         names: of the state dict; torch's counters of batches are passed over.
         flattened: for a dense layer behind flattened maps, by its name here, their (H, W).
     """
-    found = images_to_torch(variables, types.SimpleNamespace(flattened=flattened))
+    found = vision_to_torch(variables, types.SimpleNamespace(flattened=flattened))
     assert found.keys() == {name for name in names if not name.endswith("num_batches_tracked")}
     return {name: torch.tensor(a) for name, a in found.items()}
 

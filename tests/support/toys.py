@@ -10,9 +10,9 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nets.lstm import LSTM
-from nets.recurrent_lm import CharLM
+from nets.recurrent_lm import RecurrentLM
 from nets.tasks.classify import Classify
-from nets.tasks.next_token import LanguageModel
+from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
@@ -138,8 +138,8 @@ def classifier(**changes) -> Experiment:
 def language_model(**changes) -> Experiment:
     """The cycle through a small LSTM whose carry goes from segment to segment."""
     base = Experiment(
-        model=CharLM(vocab_size=6, cell=LSTM(16), embed=8, layers=1, dropout=0.1),
-        task=LanguageModel(sample_length=20),
+        model=RecurrentLM(vocab_size=6, cell=LSTM(16), embed=8, layers=1, dropout=0.1),
+        task=NextToken(sample_length=20),
         data=Cycle(),
         optimizer=Optimizer(learning_rate=1e-2, clip_norm=1.0),
         steps=20,

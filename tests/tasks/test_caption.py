@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from nets.caption import ShowAndTell, ShowAttendTell
 from nets.errors import UserError
-from nets.layers.decoding import Written
+from nets.layers.decoding import Decoded
 from nets.report import draw
 from nets.tasks import caption_figures as look
 from nets.tasks.caption import Caption, cell_shares, grid, judged
@@ -129,7 +129,7 @@ def seen():
     weights[2] = 0.25
     rows = {"captions": captions, "named": named, "boxes": boxes}
     rows |= {"caption_lengths": np.full((3, 2), 3), "image": np.zeros((3, 8, 8, 3), np.uint8)}
-    return jax.tree.map(jnp.asarray, (Written(said, weights, np.zeros(3)), rows))
+    return jax.tree.map(jnp.asarray, (Decoded(said, weights, np.zeros(3)), rows))
 
 
 def test_attention_inside_boxes_by_hand():

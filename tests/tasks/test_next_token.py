@@ -14,9 +14,9 @@ from nets.data import words
 from nets.data.text import _corpus
 from nets.errors import UserError
 from nets.gru import GRU
-from nets.recurrent_lm import CharLM
+from nets.recurrent_lm import RecurrentLM
 from nets.tasks import next_token
-from nets.tasks.next_token import LanguageModel, Symbols
+from nets.tasks.next_token import NextToken, Symbols
 from tests.support import toys
 
 
@@ -29,7 +29,7 @@ def trained():
 
 
 def test_finish_by_hand():
-    finished = LanguageModel().finish({"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)})
+    finished = NextToken().finish({"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)})
     assert finished["bits_per_symbol"] == pytest.approx(3)
     assert finished["perplexity"] == pytest.approx(8) and finished["accuracy"] == 0.5
 
@@ -102,7 +102,7 @@ def test_k2_is_how_far_gradients_pass(trained, k2):
 def test_k2_less_than_a_segment_is_refused(trained):
     experiment, _, _, batch = trained
     with pytest.raises(UserError, match=r"--task.k2=3 .* --data.length=\d+"):
-        LanguageModel(k2=3).init(experiment.model, jax.random.key(0), batch)
+        NextToken(k2=3).init(experiment.model, jax.random.key(0), batch)
 
 
 def test_masked_targets_count_for_nothing(trained):
@@ -123,18 +123,18 @@ def test_an_unknown_character_in_the_prompt_is_named(trained):
     experiment, params, _, _ = trained
     facts = experiment.data.facts()
     with pytest.raises(UserError, match="has 'xy'; the vocabulary is 'abcdef'"):
-        LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "ayxa", 5, 1.0)
+        NextToken().sample(experiment.model, params, facts, jax.random.key(0), "ayxa", 5, 1.0)
     with pytest.raises(UserError, match="is empty"):
-        LanguageModel().sample(experiment.model, params, facts, jax.random.key(0), "", 5, 1.0)
+        NextToken().sample(experiment.model, params, facts, jax.random.key(0), "", 5, 1.0)
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 7])
 def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
     experiment, params, _, _ = trained
     given = experiment.model, params, experiment.data.facts(), jax.random.key(0), "a", 2, 1.0
-    assert len(LanguageModel().sample(*given, top_k=6)) == 2
+    assert len(NextToken().sample(*given, top_k=6)) == 2
     with pytest.raises(UserError, match=f"--top_k={top_k} is not possible; it is from 1 to 6, "):
-        LanguageModel().sample(*given, top_k=top_k)
+        NextToken().sample(*given, top_k=top_k)
 
 
 WORDS = {
@@ -157,7 +157,7 @@ def test_a_prompt_of_words_and_their_text():
 def test_words_are_sampled_and_have_no_cells(trained):
     experiment, params, state, batch = trained
     given = experiment.model, params, state, [batch], WORDS, jax.random.key(0), True
-    found = LanguageModel(sample_length=30).views(*given)
+    found = NextToken(sample_length=30).views(*given)
     assert list(found) == ["sample"]
     assert set(found["sample"].text.split()) <= set(WORDS["vocabulary"])
 
@@ -176,7 +176,7 @@ def test_features_of_a_text_by_hand():
 def test_a_unit_of_a_gru_is_found():
     """Unit 2 of the second layer is made to follow the capital letters, all others to be flat."""
     vocabulary = "ABcd(e"
-    model = CharLM(len(vocabulary), GRU(4), embed=4, layers=2)
+    model = RecurrentLM(len(vocabulary), GRU(4), embed=4, layers=2)
     ids = np.random.default_rng(0).integers(0, 6, (1, 90)).astype(np.int32)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), ids, train=False))["params"]
     params = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)

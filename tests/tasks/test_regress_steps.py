@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_sequence_tasks import Echo, judged
 
 from nets.elman import Elman
 from nets.errors import UserError
 from nets.sequence import ManyToMany
 from nets.tasks.sequence import Regress
+from tests.tasks.test_sequence import Echo, judged
 
 KEY = jax.random.key(0)
 

@@ -10,7 +10,7 @@ import pytest
 
 from nets.elman import Elman
 from nets.errors import UserError
-from nets.layers.decoding import Written
+from nets.layers.decoding import Decoded
 from nets.sequence import Seq2Seq
 from nets.tasks import translate_figures as look
 from nets.tasks.translate import Translate, in_span
@@ -135,7 +135,7 @@ def test_what_a_translation_shows_has_the_wrong_ones_first():
 def test_an_alignment_has_what_was_read_and_written_on_its_axes():
     rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[3, 0], [1, 0]])}
     weights = np.arange(12).reshape(2, 2, 3) / 12
-    written = Written(np.array([[1, 2], [1, 0]]), weights, np.zeros(2))
+    written = Decoded(np.array([[1, 2], [1, 0]]), weights, np.zeros(2))
     first, second = look.alignments(rows, written, FACTS)["alignment"].panels
     # the right one first; up to the end that was written, over the source's own places
     assert (first.rows, first.columns) == (("one", "end"), ("b", "b", "a"))
