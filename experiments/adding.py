@@ -32,5 +32,5 @@ def experiment() -> Experiment:
         steps=1500,
         eval_every=150,
         save_every=500,
-        best="loss",
+        monitor="loss",
     )

@@ -30,5 +30,5 @@ def experiment() -> Experiment:
         steps=1500,
         eval_every=250,
         save_every=500,
-        best="loss",
+        monitor="loss",
     )

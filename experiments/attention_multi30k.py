@@ -48,5 +48,5 @@ def experiment() -> Experiment:
         steps=4500,
         eval_every=450,
         save_every=450,
-        best="loss",
+        monitor="loss",
     )

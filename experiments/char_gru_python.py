@@ -29,5 +29,5 @@ def experiment() -> Experiment:
         steps=1600,
         eval_every=400,
         save_every=400,
-        best="loss",
+        monitor="loss",
     )

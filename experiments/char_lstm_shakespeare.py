@@ -28,5 +28,5 @@ def experiment() -> Experiment:
         steps=4000,
         eval_every=500,
         save_every=500,
-        best="loss",
+        monitor="loss",
     )

@@ -36,5 +36,5 @@ def experiment() -> Experiment:
         steps=12000,
         eval_every=3000,
         save_every=3000,
-        best="loss",
+        monitor="loss",
     )

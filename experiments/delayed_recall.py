@@ -30,5 +30,5 @@ def experiment() -> Experiment:
         steps=500,
         eval_every=100,
         save_every=500,
-        best="loss",
+        monitor="loss",
     )

@@ -45,5 +45,5 @@ def experiment() -> Experiment:
         steps=400 * EPOCH,
         eval_every=EPOCH,
         save_every=EPOCH,
-        best="accuracy",
+        monitor="accuracy",
     )

@@ -51,6 +51,6 @@ def experiment() -> Experiment:
         steps=10_000_000,
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
         ema=0.9999,
     )

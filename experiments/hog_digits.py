@@ -28,5 +28,5 @@ def experiment() -> Experiment:
         steps=1500,
         eval_every=250,
         save_every=1500,
-        best="accuracy",
+        monitor="accuracy",
     )

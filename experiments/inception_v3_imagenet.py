@@ -54,6 +54,6 @@ def experiment() -> Experiment:
         steps=steps(100, BATCH),
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
         ema=0.9999,
     )

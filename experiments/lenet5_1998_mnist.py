@@ -25,5 +25,5 @@ def experiment() -> Experiment:
         steps=8000,
         eval_every=500,
         save_every=500,
-        best="accuracy",
+        monitor="accuracy",
     )

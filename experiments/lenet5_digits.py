@@ -29,6 +29,6 @@ def experiment() -> Experiment:
         steps=1500,
         eval_every=150,
         save_every=150,
-        best="loss",
+        monitor="loss",
         ema=0.99,
     )

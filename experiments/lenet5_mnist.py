@@ -35,6 +35,6 @@ def experiment() -> Experiment:
         steps=11000,
         eval_every=1000,
         save_every=1000,
-        best="loss",
+        monitor="loss",
         ema=0.999,
     )

@@ -29,5 +29,5 @@ def experiment() -> Experiment:
         steps=600,
         eval_every=100,
         save_every=500,
-        best="loss",
+        monitor="loss",
     )

@@ -28,5 +28,5 @@ def experiment() -> Experiment:
         steps=1000,
         eval_every=100,
         save_every=500,
-        best="loss",
+        monitor="loss",
     )

@@ -22,5 +22,5 @@ def experiment() -> Experiment:
         steps=2000,
         eval_every=200,
         save_every=200,
-        best="accuracy",
+        monitor="accuracy",
     )

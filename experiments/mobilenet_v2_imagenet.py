@@ -51,5 +51,5 @@ def experiment() -> Experiment:
         steps=steps(300, BATCH),
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
     )

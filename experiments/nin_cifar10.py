@@ -46,5 +46,5 @@ def experiment() -> Experiment:
         steps=230 * EPOCH,
         eval_every=EPOCH,
         save_every=EPOCH,
-        best="accuracy",
+        monitor="accuracy",
     )

@@ -31,5 +31,5 @@ def experiment() -> Experiment:
         steps=5000,
         eval_every=1000,
         save_every=500,
-        best="accuracy",
+        monitor="accuracy",
     )

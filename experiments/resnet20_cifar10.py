@@ -44,5 +44,5 @@ def experiment() -> Experiment:
         steps=64_000,
         eval_every=1000,
         save_every=1000,
-        best="accuracy",
+        monitor="accuracy",
     )

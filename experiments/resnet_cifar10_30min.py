@@ -40,5 +40,5 @@ def experiment() -> Experiment:
         steps=4200,
         eval_every=1400,
         save_every=1400,
-        best="accuracy",
+        monitor="accuracy",
     )

@@ -46,5 +46,5 @@ def experiment() -> Experiment:
         steps=steps(100, BATCH),
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
     )

@@ -29,5 +29,5 @@ def experiment() -> Experiment:
         steps=1200,
         eval_every=200,
         save_every=600,
-        best="loss",
+        monitor="loss",
     )

@@ -32,5 +32,5 @@ def experiment() -> Experiment:
         steps=4000,
         eval_every=1000,
         save_every=500,
-        best="accuracy",
+        monitor="accuracy",
     )

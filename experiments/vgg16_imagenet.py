@@ -52,5 +52,5 @@ def experiment() -> Experiment:
         steps=370_000,
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
     )

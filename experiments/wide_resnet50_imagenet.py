@@ -48,5 +48,5 @@ def experiment() -> Experiment:
         steps=steps(90, BATCH),
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
     )

@@ -43,5 +43,5 @@ def experiment() -> Experiment:
         steps=1200,
         eval_every=200,
         save_every=400,
-        best="loss",
+        monitor="loss",
     )

@@ -49,5 +49,5 @@ def experiment() -> Experiment:
         steps=steps(70, BATCH),
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),
-        best="accuracy",
+        monitor="accuracy",
     )

@@ -29,5 +29,5 @@ def experiment() -> Experiment:
         eval_every=2000,
         save_every=2000,
         log_every=500,
-        best="loss",
+        monitor="loss",
     )

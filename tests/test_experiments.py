@@ -62,7 +62,7 @@ def test_every_experiment_for_imagenet_trains_the_parameters_that_it_names(name)
         batch_struct(experiment.data),
         jax.eval_shape(lambda: jax.random.key(0)),
     )
-    assert loss.shape == () and {experiment.best, "top5"} <= {*metrics}
+    assert loss.shape == () and {experiment.monitor, "top5"} <= {*metrics}
     count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     measured = next(entry.measured for entry in catalogue.listing(FOLDER) if entry.name == name)
     assert f"{count:,} parameters" in measured

@@ -24,7 +24,7 @@ from tests.support.launching import launch, main
         (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
         (["--experiment=mlp_digits", "--data.batch_size=5000"], "has 1257 training images"),
         (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),
-        (["--experiment=mlp_digits", "--best=f1"], "--best=f1 is no metric; there are"),
+        (["--experiment=mlp_digits", "--monitor=f1"], "--monitor=f1 is no metric; there are"),
         (["--experiment=mlp_digits", "--model.num_classes=7"], "the data has 10"),
         (["--experiment=mlp_digits", "--ema=2"], "--ema=2.0 is not possible"),
         (["--experiment=mlp_digits", "--steps=3000000000"], "must be below 2^31"),

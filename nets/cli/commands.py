@@ -64,7 +64,7 @@ def _explain(error: loop.Diverged, command: Command) -> str:
     """Where a step first was not finite."""
     if error.state is None:
         return "--debug_nans tells where it began"
-    experiment = resolve(command.experiment, command.experiment.data.facts())
+    experiment = resolve(command.experiment, command.experiment.data.metadata())
     return nan_finder.explain(
         experiment.task,
         experiment.model,
@@ -130,12 +130,12 @@ def over_seeds(results: list[dict[str, Any]]) -> list[str]:
 def train_one(command: Command, experiment: Experiment, signals: Signals) -> dict[str, Any]:
     """One run, from wherever its work directory stands; its result."""
     folder = command.workdir(experiment)
-    facts = experiment.data.facts()
-    experiment = checked(resolve(experiment, facts))
+    metadata = experiment.data.metadata()
+    experiment = checked(resolve(experiment, metadata))
     samples = hasattr(experiment.task, "sample")
     reporter = Reporter(
         folder,
-        record(command, experiment, facts),
+        record(command, experiment, metadata),
         active=jax.process_index() == 0,
         samples=samples,
         source=command.path,
@@ -152,8 +152,8 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     if experiment.init_from is not None:
         other = Path(experiment.init_from)
         resume.best(other, reporter.warn)
-        known = json.loads((other / "config.json").read_text())["facts"]
-        check_vocabulary(facts, known, f"--init_from={other}")
+        known = json.loads((other / "config.json").read_text())["metadata"]
+        check_vocabulary(metadata, known, f"--init_from={other}")
     finished = folder / "result.json"
     if finished.is_file():
         result = json.loads(finished.read_text())
@@ -168,7 +168,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     return reporter.finished
 
 
-def record(command: Command, experiment: Experiment, facts: dict[str, Any]) -> dict[str, Any]:
+def record(command: Command, experiment: Experiment, metadata: dict[str, Any]) -> dict[str, Any]:
     """What config.json holds of a run: all that its result depends on, and when it began."""
     return {
         "experiment": command.name,
@@ -176,7 +176,7 @@ def record(command: Command, experiment: Experiment, facts: dict[str, Any]) -> d
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
         "config": config.to_dict(experiment),
-        "facts": facts,
+        "metadata": metadata,
         "environment": workdir.environment(),
         "git": provenance.git(command.path.parent),
         "code": provenance.digests(experiment, command.path),
@@ -196,8 +196,10 @@ def checked(experiment: Experiment) -> Experiment:
     meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
     meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
     names = metric_names(experiment)
-    if experiment.best not in names:
-        raise UserError(f"--best={experiment.best} is no metric; there are {', '.join(names)}.")
+    if experiment.monitor not in names:
+        raise UserError(
+            f"--monitor={experiment.monitor} is no metric; there are {', '.join(names)}."
+        )
     return experiment
 
 
@@ -230,8 +232,8 @@ def metric_names(experiment: Experiment) -> list[str]:
 
 def describe(command: Command, signals: Signals) -> int:
     """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
-    facts, missing = known(command.experiment.data)
-    experiment = resolve(command.experiment, facts)
+    metadata, missing = known(command.experiment.data)
+    experiment = resolve(command.experiment, metadata)
     try:
         checked(experiment)
     except UserError:
@@ -253,7 +255,7 @@ def describe(command: Command, signals: Signals) -> int:
 
 
 def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
-    """Experiment, parameters, model state, step and facts of the run in the work directory.
+    """Experiment, parameters, model state, step and metadata of the run in the work directory.
 
     Raises:
         UserError: there is no such run, or it holds something else.
@@ -263,15 +265,17 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
     if not path.is_file():
         raise UserError(f"{folder} holds no run; train one first, or name it with --workdir.")
     held = json.loads(path.read_text())
-    facts = held["facts"]
-    experiment = resolve(command.experiment, facts)
-    experiment = checked(dataclasses.replace(experiment, data=as_trained(experiment.data, facts)))
+    metadata = held["metadata"]
+    experiment = resolve(command.experiment, metadata)
+    experiment = checked(
+        dataclasses.replace(experiment, data=as_trained(experiment.data, metadata))
+    )
     if changed := provenance.changes(held["code"], provenance.digests(experiment, command.path)):
         _warn(f"the code has changed since this run: {', '.join(changed)}")
     step, arrays = resume.best(folder, _warn, command.options.checkpoint)
     template = jax.eval_shape(states.make_init(experiment))
     params, model_state = resume.parameters(template, arrays, f"checkpoint {step} of {folder}")
-    return experiment, params, model_state, step, facts
+    return experiment, params, model_state, step, metadata
 
 
 def evaluate(command: Command, signals: Signals) -> int:
@@ -282,10 +286,10 @@ def evaluate(command: Command, signals: Signals) -> int:
     Raises:
         UserError: the data has other symbols or another number of classes, or nothing to evaluate.
     """
-    experiment, params, model_state, step, facts = loaded(command)
-    data_facts = experiment.data.facts()
-    check_vocabulary(data_facts, facts, "the run")
-    check_classes(data_facts, facts)
+    experiment, params, model_state, step, metadata = loaded(command)
+    data_metadata = experiment.data.metadata()
+    check_vocabulary(data_metadata, metadata, "the run")
+    check_classes(data_metadata, metadata)
     if not experiment.data.splits():
         raise UserError("the data has no validation and no test split: nothing to evaluate.")
     mesh = meshes.make()
@@ -303,12 +307,12 @@ def evaluate(command: Command, signals: Signals) -> int:
 
 
 def check_classes(data: dict[str, Any], known: dict[str, Any]) -> None:
-    """Warns where data has classes of other names than a run, whose facts are `known`.
+    """Warns where data has classes of other names than a run, whose metadata are `known`.
 
     Raises:
         UserError: there are more or fewer.
     """
-    read, trained = (facts.get("class_names", []) for facts in (data, known))
+    read, trained = (metadata.get("class_names", []) for metadata in (data, known))
     if len(read) != len(trained):
         raise UserError(
             f"the data has {len(read)} classes ({_some(read)}), the run {len(trained)} "
@@ -326,13 +330,13 @@ def _some(names: list[str]) -> str:
 
 
 def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:
-    """Refuses parameters of a run, whose facts are `known`, for data that has other symbols.
+    """Refuses parameters of a run, whose metadata are `known`, for data that has other symbols.
 
     Raises:
         UserError: their vocabularies differ.
     """
     for key in ("vocabulary", "input_symbols", "output_symbols"):
-        read, held = (list(facts.get(key, ())) for facts in (data, known))
+        read, held = (list(metadata.get(key, ())) for metadata in (data, known))
         if read != held:
             raise UserError(
                 f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
@@ -348,7 +352,7 @@ def sample(command: Command, signals: Signals) -> int:
     encode = getattr(command.experiment.data, "encode", None)
     if options.prompt is None and encode is not None:
         raise UserError("--prompt='...' is needed: the sentence to translate.")
-    experiment, params, _, _, facts = loaded(command)
+    experiment, params, _, _, metadata = loaded(command)
     if options.length < 1 or options.temperature < 0:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
@@ -356,9 +360,9 @@ def sample(command: Command, signals: Signals) -> int:
     text = experiment.task.sample(
         experiment.model,
         params,
-        facts,
+        metadata,
         key,
-        prompt if encode is None else encode(prompt, facts),
+        prompt if encode is None else encode(prompt, metadata),
         options.length,
         options.temperature,
         options.top_k,

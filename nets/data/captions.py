@@ -98,7 +98,7 @@ class Captions:
         """The training batches; element i is the batch of step i.
 
         Raises:
-            UserError: there are fewer images than a batch holds, or what `facts` says.
+            UserError: there are fewer images than a batch holds, or what `metadata` says.
         """
         corpus = self._corpus()
         n = len(corpus.rows["train"].places)
@@ -147,7 +147,7 @@ class Captions:
             "caption_lengths": ((b, c), np.dtype(np.int32)),
         }
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """vocab_size, vocabulary (word k of it has the id k; 0 is the end), words (the regular
         expression by which a caption in lower case falls into them), digest, and by split: sizes,
         captions, long (captions above max_length) and unknown (words that are).

@@ -105,9 +105,9 @@ class HOG:
         features = (self.batch_size, size), np.dtype(np.float32)
         return {"features": features, "label": found["label"]}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Those of the images."""
-        return self._images().facts()
+        return self._images().metadata()
 
     @property
     def read_threads(self) -> int:

@@ -201,10 +201,10 @@ class Images:
         return self._outline()[1]
 
     def outline(self) -> dict[str, Any]:
-        """Those of the facts that are known of a set that is not prepared."""
+        """Those of the metadata that are known of a set that is not prepared."""
         return {"num_classes": len(self.classes())}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """num_classes, class_names, digest, sizes by split, and per channel the mean and the
         standard deviation of the training images, black being 0 and white 1 (of a set not held in
         memory, those of 4,096 evenly spaced images), and the normalisation: a batch holds

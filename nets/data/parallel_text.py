@@ -22,7 +22,7 @@ class Parallel:
 
     Files are UTF-8, and packed where their names end in .gz. The vocabulary is one of subwords for
     both languages, learnt from the training text alone, and kept with a run
-    (`nets.data.subwords.Subwords.of(facts)` restores it). A batch holds
+    (`nets.data.subwords.Subwords.of(metadata)` restores it). A batch holds
 
         inputs  [B, W] int32, the source, then 0
         lengths [B] int32, subwords of it
@@ -31,7 +31,7 @@ class Parallel:
 
     Of the targets 0 is the symbol before the first, and the one that ends them. W is max_length;
     with `widths`, pairs of like length come together while training, and W is the least width that
-    holds them. `facts` tell how many places short sentences leave unused where W is max_length.
+    holds them. `metadata` tell how many places short sentences leave unused where W is max_length.
 
     A training pair with a sentence above max_length is left out. In an evaluation all pairs stay,
     in their order; what is above max_length is cut off, but not of `references`. Characters that
@@ -86,7 +86,7 @@ class Parallel:
         """The training batches; element i is the batch of step i.
 
         Raises:
-            UserError: there are fewer pairs than a batch holds, or what `facts` says.
+            UserError: there are fewer pairs than a batch holds, or what `metadata` says.
         """
         rows = self._corpus().rows["train"]
         n = len(rows["inputs"])
@@ -137,14 +137,13 @@ class Parallel:
         self._check(split)
         return self._corpus().references[split]
 
-    def encode(self, text: str, facts: dict[str, Any]) -> list[int]:
-        """The subwords of a source sentence, of whatever length, by those that the facts of a run
-        keep.
+    def encode(self, text: str, metadata: dict[str, Any]) -> list[int]:
+        """The subwords of a source sentence, of whatever length, by the metadata of a run.
 
         Raises:
             UserError: it is empty, or has characters that the vocabulary lacks.
         """
-        return subwords.Subwords.of(facts).known(text)
+        return subwords.Subwords.of(metadata).known(text)
 
     def splits(self) -> tuple[str, ...]:
         return tuple(split for split in _FILES if split != "train" and self._paths()[split])
@@ -159,10 +158,10 @@ class Parallel:
         }
 
     def outline(self) -> dict[str, Any]:
-        """Those of the facts that are known without the files."""
+        """Those of the metadata that are known without the files."""
         return {"vocab_size": self.vocab_size, "num_classes": self.vocab_size}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """vocab_size and num_classes, input_symbols and output_symbols (the same), subwords (their
         model in base64), digest, and by split: sizes, long (pairs with a sentence above
         max_length), unknown (symbols that are) and filled (the share of the places of inputs and

@@ -84,15 +84,15 @@ class Pixels:
             image = (rows, height, width * channels), pixels
         return self._exchanged({"inputs": image, "targets": found["label"]})
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Those of the images, their shape, and `order`: which of an image's steps comes when, none
         where they come as they are."""
-        facts = self._images().facts()
+        metadata = self._images().metadata()
         if self.draw:
-            facts["vocab_size"] = facts.pop("num_classes")
+            metadata["vocab_size"] = metadata.pop("num_classes")
         shape = self._images().spec()["image"][0][1:]
         order = self._order(self._length(shape)).tolist() if self.permuted else None
-        return {**facts, "shape": list(shape), "order": order}
+        return {**metadata, "shape": list(shape), "order": order}
 
     @property
     def read_threads(self) -> int:

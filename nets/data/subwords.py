@@ -53,9 +53,9 @@ class Subwords:
         self._model = _library().SentencePieceProcessor(model_proto=model)
 
     @classmethod
-    def of(cls, facts: dict[str, Any]) -> "Subwords":
-        """Those of a run, whose facts have them as "subwords"."""
-        return cls(base64.b64decode(facts["subwords"]))
+    def of(cls, metadata: dict[str, Any]) -> "Subwords":
+        """Those of a run, whose metadata have them as "subwords"."""
+        return cls(base64.b64decode(metadata["subwords"]))
 
     def pieces(self) -> list[str]:
         """How the subwords are written, "▁" being a space; the end is written as nothing."""

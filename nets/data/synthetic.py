@@ -45,7 +45,7 @@ class Generated:
         return self
 
     def about(self) -> dict[str, Any]:
-        """What this problem adds to the facts."""
+        """What this problem adds to the metadata."""
         return {}
 
     def train(self, seed: int) -> grain.MapDataset:
@@ -76,15 +76,15 @@ class Generated:
     def splits(self) -> tuple[str, ...]:
         return ("validation", "test")
 
-    def encode(self, text: str, facts: dict[str, Any]) -> list[int]:
+    def encode(self, text: str, metadata: dict[str, Any]) -> list[int]:
         """The input symbols of a text, a character each.
 
         Raises:
-            UserError: it is empty, or has characters that the facts of a run lack.
+            UserError: it is empty, or has characters that the metadata of a run lack.
         """
         if not text:
             raise UserError("the text is empty.")
-        known = facts["input_symbols"]
+        known = metadata["input_symbols"]
         if lacking := "".join(dict.fromkeys(c for c in text if c not in known)):
             raise UserError(f"{text!r} has {lacking!r}; valid are {''.join(known)!r}.")
         return [known.index(c) for c in text]
@@ -93,7 +93,7 @@ class Generated:
         row = self.draw(np.random.default_rng(0), 1, "train")
         return {k: ((self.batch_size, *a.shape[1:]), a.dtype) for k, a in row.items()}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """digest (of the validation set), and what a problem adds: vocab_size and num_classes, the
         numbers of symbols of inputs and targets, and how they are written."""
         digest = hashlib.blake2b(digest_size=16)

@@ -151,7 +151,7 @@ class Text:
         reset = ((self.batch_size,), np.dtype(bool))
         return {"inputs": segment, "targets": segment, "reset": reset}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """vocab_size, vocabulary (symbol k of it has the id k), digest, sizes in symbols.
 
         The vocabulary of characters is a string. That of words is a list, and "words" is the

@@ -58,7 +58,9 @@ class GradientFlow(Label):
             )
         return params, state
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         if not final:
             return {}
         batches = list(batches)

@@ -89,12 +89,14 @@ class FindPulse:
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         if not final:
             return {}
         rows = [real(batch) for batch in batches]
         x, places = (np.concatenate([r[k] for r in rows]) for k in ("inputs", "targets"))
-        correlated = matched_filter(facts["pulse"])[::-1]  # mirrored: `apply_filter` correlates
+        correlated = matched_filter(metadata["pulse"])[::-1]  # mirrored: `apply_filter` correlates
         learnt = np.asarray(params["filter"]["kernel"], float)[:, 0, 0]
         kernels = {
             "learnt": learnt / np.linalg.norm(learnt),
@@ -106,7 +108,7 @@ class FindPulse:
             "matched_filter": Panels(
                 "Where is the pulse?", panels(x[0, :, 0], places[0], kernels, outputs)
             ),
-            "gains": Text("The filters on the test signals", table(outputs, places, facts)),
+            "gains": Text("The filters on the test signals", table(outputs, places, metadata)),
         }
         return found
 
@@ -139,16 +141,16 @@ def gain(output: np.ndarray, places: np.ndarray, width: int) -> float:
     return float(at.mean() ** 2 / output[apart].var())
 
 
-def table(outputs: dict[str, np.ndarray], places: np.ndarray, facts: dict) -> str:
+def table(outputs: dict[str, np.ndarray], places: np.ndarray, metadata: dict) -> str:
     """A line for each filter: the share of pulses found, signal over noise; then the bound."""
     lines = [f"{'filter':>25}  {'found':>5}  {'signal/noise':>12}"]
     for name, output in outputs.items():
         found, ratio = (
             np.mean(output.argmax(1) == places),
-            gain(output, places, len(facts["pulse"])),
+            gain(output, places, len(metadata["pulse"])),
         )
         lines.append(f"{name:>25}  {found:>5.3f}  {ratio:>12.2f}")
-    lines.append(f"{'theory: energy/variance':>25}  {'':>5}  {facts['snr']:>12.2f}")
+    lines.append(f"{'theory: energy/variance':>25}  {'':>5}  {metadata['snr']:>12.2f}")
     return "\n".join(lines)
 
 

@@ -48,19 +48,21 @@ class AcrossShifts:
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         if not final:
             return {}
         apply = jax.jit(lambda x: model.apply({"params": params}, x, train=False))
-        curves = accuracies(apply, map(real, batches), facts["margin"])
+        curves = accuracies(apply, map(real, batches), metadata["margin"])
         sizes = {k: sum(leaf.size for leaf in jax.tree.leaves(v)) for k, v in params.items()}
         legend = {f"{k} ({sizes[k]:,} parameters)": 100 * v for k, v in curves.items()}
-        distances = np.arange(facts["margin"] + 1)
-        trained = f"trained on shifts up to {facts['shift']}"
+        distances = np.arange(metadata["margin"] + 1)
+        trained = f"trained on shifts up to {metadata['shift']}"
         chart = LinePlot(f"Accuracy, {trained}", distances, legend, "pixels moved", "accuracy / %")
         image = real(next(iter(batches)))["image"][:1]
         shown = np.concatenate([moved(image, d, d) for d in distances])
-        pixels, units = stored_pixels(shown, facts)
+        pixels, units = stored_pixels(shown, metadata)
         samples = ImageGrid(
             "A test image, moved by so many pixels", pixels, tuple(map(str, distances)), **units
         )
@@ -164,9 +166,9 @@ class Shifted:
         around = 2 * self.margin
         return found | {"image": ((rows, height + around, width + around, channels), pixels)}
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Those of the images, and margin and shift."""
-        return self._images().facts() | {"margin": self.margin, "shift": self.shift}
+        return self._images().metadata() | {"margin": self.margin, "shift": self.shift}
 
     @property
     def read_threads(self) -> int:

@@ -22,7 +22,7 @@ def describe(
     batch: Batch,
     config: dict[str, Any],
 ) -> dict[str, Any]:
-    """The facts of an experiment, as JSON takes them.
+    """The metadata of an experiment, as JSON takes them.
 
     `batch` holds the ShapeDtypeStructs of a training batch. `multiply_adds` is of the evaluation
     loss of one row (an image, a sequence of `sequence_length`), or "unbounded"; a layer's

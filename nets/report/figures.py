@@ -92,7 +92,9 @@ class HighlightedText(NamedTuple):
 View = ImageGrid | Heatmap | LinePlot | Panels | Text | HighlightedText
 
 
-def stored_pixels(images: np.ndarray, facts: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+def stored_pixels(
+    images: np.ndarray, metadata: dict[str, Any]
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Images [..., C] that a network reads, as the pixels 0 to 255 that they were normalised from.
 
     Data that does not tell its normalisation (`pixel_scale`, `pixel_offset`) keeps its own values.
@@ -100,8 +102,8 @@ def stored_pixels(images: np.ndarray, facts: dict[str, Any]) -> tuple[np.ndarray
     Returns:
         the images, and the fields of `Images` that tell what their values are.
     """
-    if "pixel_scale" not in facts:
+    if "pixel_scale" not in metadata:
         limits = float(images.min()), float(images.max())
         return images, {"limits": limits, "unit": "network input"}
-    pixels = (images - np.array(facts["pixel_offset"])) / np.array(facts["pixel_scale"])
+    pixels = (images - np.array(metadata["pixel_offset"])) / np.array(metadata["pixel_scale"])
     return pixels, {"limits": (0.0, 255.0), "unit": "pixel"}

@@ -50,7 +50,7 @@ def write(
         "git commit": _commit(**record["git"]),
     }
     config, changes = record["config"], record["arguments"]
-    facts = {k: v for k, v in record["facts"].items() if len(str(v)) < 300}
+    metadata = {k: v for k, v in record["metadata"].items() if len(str(v)) < 300}
     sections = [
         f"<pre>{html.escape(record['command'])}</pre>{_table(results)}",
         f"<h2>Run</h2>{_table(run)}",
@@ -61,7 +61,7 @@ def write(
         else "<p>All fields have the values of the experiment's file.</p>",
         f"<details><summary>All {len(config)} fields</summary>{_table(config)}</details>",
         *_code_changes(record["code_changes"]),
-        f"<h2>Data</h2>{_table(facts)}",
+        f"<h2>Data</h2>{_table(metadata)}",
         f"<h2>Environment</h2>{_table(record['environment'])}",
     ]
     (workdir / "report.html").write_text(_page(title, sections))

@@ -162,13 +162,15 @@ class Caption:
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)  # in_box is none where no caption is exact
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         rows = real(next(iter(batches)))
         found = _written(self, model, _variables(params, model_state), rows)
         written, chosen, same = jax.tree.map(np.asarray, found)
         keys, size = written.weights.shape[-1], rows["image"].shape[1:3]
         maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
-        return look.captions(rows, written.symbols, maps, chosen, same, facts)
+        return look.captions(rows, written.symbols, maps, chosen, same, metadata)
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))

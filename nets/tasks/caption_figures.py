@@ -17,7 +17,7 @@ def captions(
     maps: np.ndarray | None,
     chosen: np.ndarray,
     same: np.ndarray,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     shown: int = 3,
 ) -> dict[str, View]:
     """What was written for some images, and where attention lay at each word.
@@ -28,10 +28,10 @@ def captions(
         maps: attention [N, U, h, w] to cells that an image is cut into; none where there is none.
         chosen: [N], the true caption that it is held against.
         same: [N, U], where its words are those of that one.
-        facts: of the data; "vocabulary" has the words.
+        metadata: of the data; "vocabulary" has the words.
         shown: images that attention is shown of.
     """
-    words = facts["vocabulary"]
+    words = metadata["vocabulary"]
     true, right = rows["captions"][np.arange(len(chosen)), chosen], same.all(1)
     lines = [
         text(said[i], words) + ("" if right[i] else f"  (wrong, it is: {text(true[i], words)})")

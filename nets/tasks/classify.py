@@ -150,7 +150,9 @@ class Classify:
     def finish(self, sums: dict) -> dict[str, float]:
         return {k: float(s / w) for k, (s, w) in sums.items() if np.ndim(s) == 0}
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         if not final:
             return {}
         variables = {"params": params, **model_state}
@@ -160,11 +162,11 @@ class Classify:
             outputs = model.apply(variables, batch[self.inputs], train=False)
             return self.scores(outputs), self.penalty(outputs, batch["label"])
 
-        found = look.judged(batches, judge, facts)
+        found = look.judged(batches, judge, metadata)
         first = next(iter(batches))
         found |= look.filters(model, variables, first[self.inputs])
         if self.maps:
-            found |= look.feature_maps(model, variables, first, self.maps, facts)
+            found |= look.feature_maps(model, variables, first, self.maps, metadata)
         return found
 
 

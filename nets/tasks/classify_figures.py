@@ -15,16 +15,16 @@ _MAPS = 64
 
 
 def judged(
-    batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], facts: dict[str, Any]
+    batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], metadata: dict[str, Any]
 ) -> dict[str, View]:
     """Views of a whole split: worst mistakes, confusion matrix, rejection curve.
 
     Args:
         batches: of an evaluation, "image", "label" and "mask".
         judge: a batch to scores [B, K] and penalties [B].
-        facts: of the data; "class_names" has the classes.
+        metadata: of the data; "class_names" has the classes.
     """
-    names = facts["class_names"]
+    names = metadata["class_names"]
     scores, labels, worst = [], [], []
     for batch in batches:
         mask = np.asarray(batch["mask"]) > 0
@@ -54,7 +54,7 @@ def judged(
     }
     if worst:
         captions = tuple(f"{names[label]} read as {names[answer]}" for *_, label, answer in worst)
-        images, units = stored_pixels(np.stack([image for _, image, _, _ in worst]), facts)
+        images, units = stored_pixels(np.stack([image for _, image, _, _ in worst]), metadata)
         found["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
     return found
 
@@ -119,12 +119,16 @@ def first_kernel(model: nn.Module, variables: dict, inputs: Any) -> Any | None:
 
 
 def feature_maps(
-    model: nn.Module, variables: dict, batch: dict, stages: tuple[str, ...], facts: dict[str, Any]
+    model: nn.Module,
+    variables: dict,
+    batch: dict,
+    stages: tuple[str, ...],
+    metadata: dict[str, Any],
 ) -> dict[str, View]:
     """The first image of a batch, and what each of these stages [B, H, W, C] makes of it."""
     image = real(batch)["image"][:1]
     seen = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
-    pixels, _ = stored_pixels(image, facts)
+    pixels, _ = stored_pixels(image, metadata)
     found: dict[str, View] = {}
     for stage in stages:
         maps = np.moveaxis(np.asarray(seen[stage][0], np.float32), -1, 0)[..., None]

@@ -92,7 +92,7 @@ class NextToken:
         self,
         model,
         params,
-        facts,
+        metadata,
         key,
         prompt: str,
         length: int,
@@ -105,7 +105,7 @@ class NextToken:
             UserError: the prompt is empty or has symbols that the vocabulary lacks, or there are
                 no k symbols.
         """
-        symbols = Symbols(facts)
+        symbols = Symbols(metadata)
         if top_k is not None and not 1 <= top_k <= len(symbols.vocabulary):
             raise UserError(
                 f"--top_k={top_k} is not possible; it is from 1 to {len(symbols.vocabulary)}, the "
@@ -115,14 +115,18 @@ class NextToken:
         written = _write(model, params, key, ids, length, temperature, top_k)
         return symbols.decode(np.asarray(written))
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
-        vocabulary = facts["vocabulary"]
-        prompt = "\n" if "\n" in vocabulary or "words" in facts else vocabulary[0]
-        text = self.sample(model, params, facts, key, prompt, self.sample_length, self.temperature)
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
+        vocabulary = metadata["vocabulary"]
+        prompt = "\n" if "\n" in vocabulary or "words" in metadata else vocabulary[0]
+        text = self.sample(
+            model, params, metadata, key, prompt, self.sample_length, self.temperature
+        )
         found: dict[str, View] = {
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
-        if final and "words" not in facts:
+        if final and "words" not in metadata:
             found["cells"] = cells_view(model, params, vocabulary, batches)
         return found
 
@@ -131,14 +135,14 @@ _write = jax.jit(generate, static_argnames=("model", "length", "top_k"))
 
 
 class Symbols:
-    """The characters or words of a vocabulary, as the facts of a text have it.
+    """The characters or words of a vocabulary, as the metadata of a text have it.
 
     Where these have "words", the pattern of a word, the vocabulary is a list, in which the end of a
     line is <eos>; otherwise it is a string of characters.
     """
 
-    def __init__(self, facts: dict[str, Any]):
-        self.vocabulary, self._word = facts["vocabulary"], facts.get("words")
+    def __init__(self, metadata: dict[str, Any]):
+        self.vocabulary, self._word = metadata["vocabulary"], metadata.get("words")
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text's symbols.

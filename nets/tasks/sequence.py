@@ -60,7 +60,9 @@ class Regress:
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         apply = jax.jit(lambda x: _outputs(model.apply({"params": params}, x, train=False)))
         rows = look.real(next(iter(batches)))
         outputs, by_step = jax.device_get(apply(rows["inputs"]))
@@ -68,7 +70,7 @@ class Regress:
             return look.error_by_step(rows, outputs)
         if outputs.ndim == 2:
             return look.prediction(rows["targets"][:, 0], outputs[:, 0])
-        return look.drawn(rows, outputs, facts)
+        return look.drawn(rows, outputs, metadata)
 
 
 def _outputs(result: Any) -> tuple[jax.Array, bool]:
@@ -146,14 +148,16 @@ class Label:
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         if not final:
             return {}
         if next(iter(batches))["targets"].ndim == 1:
             answers = jax.jit(
                 lambda x: model.apply({"params": params}, x, train=False, stages=True)[1]["answers"]
             )
-            return look.reading(map(look.real, batches), answers, facts)
+            return look.reading(map(look.real, batches), answers, metadata)
         rows = look.real(next(iter(batches)))
         logits = jax.jit(lambda x: self.steps(model, params, x, key, False))(rows["inputs"])
-        return look.stepwise(rows, np.asarray(jax.nn.softmax(logits)), facts)
+        return look.stepwise(rows, np.asarray(jax.nn.softmax(logits)), metadata)

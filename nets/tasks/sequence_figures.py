@@ -31,15 +31,15 @@ def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> di
     return {"answers": LinePlot(title, right, curves, "target", "prediction")}
 
 
-def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, facts: dict) -> dict[str, View]:
+def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict) -> dict[str, View]:
     """For each input symbol what was drawn [T, D], and the mean of all its targets."""
     symbols, first = np.unique(rows["inputs"], return_index=True)
     means = [rows["targets"][rows["inputs"] == symbol].mean(0) for symbol in symbols]
-    pairs = (pictures(steps, facts) for steps in (outputs[first], np.stack(means)))
-    (left, right), units = stored_pixels(np.stack([*pairs]), facts)  # [K, H, W, C] each
+    pairs = (pictures(steps, metadata) for steps in (outputs[first], np.stack(means)))
+    (left, right), units = stored_pixels(np.stack([*pairs]), metadata)  # [K, H, W, C] each
     gap = np.full_like(left[:, :, :1], units["limits"][1])
     images = np.concatenate([left, gap, right], axis=2)
-    captions = tuple(f"class {facts['class_names'][symbol]}" for symbol in symbols)
+    captions = tuple(f"class {metadata['class_names'][symbol]}" for symbol in symbols)
     title = "Left: drawn from the class alone. Right: the mean of that class's images"
     return {"drawn": ImageGrid(title, images, captions, **units)}
 
@@ -55,15 +55,15 @@ def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str,
     return {"error": LinePlot(title, steps, {"error": error}, "step", "mean squared error")}
 
 
-def pictures(steps: np.ndarray, facts: dict) -> np.ndarray:
+def pictures(steps: np.ndarray, metadata: dict) -> np.ndarray:
     """Images [N, H, W, C] of sequences [N, T, D] of their pixels or rows."""
-    if facts["order"] is not None:
-        steps = steps[:, np.argsort(facts["order"])]
-    return steps.reshape(-1, *facts["shape"])
+    if metadata["order"] is not None:
+        steps = steps[:, np.argsort(metadata["order"])]
+    return steps.reshape(-1, *metadata["shape"])
 
 
 def reading(
-    batches: Iterable[dict], answers: Callable[[np.ndarray], Any], facts: dict
+    batches: Iterable[dict], answers: Callable[[np.ndarray], Any], metadata: dict
 ) -> dict[str, View]:
     """How the answers [B, T, K] become right while a sequence is read; mistakes; confusion."""
     inputs, targets, chosen, counted = [], [], [], 0
@@ -75,7 +75,7 @@ def reading(
         if counted >= _READ:
             break
     inputs, targets, chosen = map(np.concatenate, (inputs, targets, chosen))
-    names = facts["class_names"]
+    names = metadata["class_names"]
     accuracy = 100 * (chosen == targets[:, None]).mean(0)
     last = chosen[:, -1]
     wrong = np.flatnonzero(last != targets)
@@ -94,12 +94,12 @@ def reading(
     if len(wrong):
         shown = wrong[:24]
         captions = tuple(f"{names[targets[i]]} read as {names[last[i]]}" for i in shown)
-        images, units = stored_pixels(pictures(inputs[shown], facts), facts)
+        images, units = stored_pixels(pictures(inputs[shown], metadata), metadata)
         found["mistakes"] = ImageGrid("Mistakes", images, captions, **units)
     return found
 
 
-def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> dict[str, View]:
+def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, metadata: dict) -> dict[str, View]:
     """Probability [B, T, K] of the right class at every step, and sequences with their answers."""
     targets, answers = rows["targets"], shares.argmax(-1)
     right = np.take_along_axis(shares, targets[..., None], -1)[..., 0]  # [B, T]
@@ -111,7 +111,7 @@ def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> di
         )
     }  # fmt: skip
     shown, last = right[:12], slice(max(0, steps - _COLUMNS), steps)
-    written = facts["input_symbols"]
+    written = metadata["input_symbols"]
     found["last_steps"] = Heatmap(
         f"Probability of the right answer, last {len(range(steps)[last])} steps of {len(shown)} "
         "sequences",
@@ -123,15 +123,17 @@ def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, facts: dict) -> di
         fixed_range=True,
         unit="probability",
     )
-    if all(len(symbol) == 1 for symbol in written + facts["output_symbols"]):
-        found["answers"] = Text("Sequences and answers", _aligned(rows, answers, facts))
+    if all(len(symbol) == 1 for symbol in written + metadata["output_symbols"]):
+        found["answers"] = Text("Sequences and answers", _aligned(rows, answers, metadata))
     return found
 
 
-def _aligned(rows: dict[str, np.ndarray], answers: np.ndarray, facts: dict, most: int = 120) -> str:
+def _aligned(
+    rows: dict[str, np.ndarray], answers: np.ndarray, metadata: dict, most: int = 120
+) -> str:
     """Sequences, and at the steps that count targets and answers, in lines under one another."""
     lines, last = [], slice(-most, None)
-    said, shown = facts["output_symbols"], facts["input_symbols"]
+    said, shown = metadata["output_symbols"], metadata["input_symbols"]
     counts = np.broadcast_to(rows["mask"].reshape(len(answers), -1) > 0, answers.shape)
     for x, t, a, c in itertools.islice(
         zip(rows["inputs"], rows["targets"], answers, counts, strict=True), 5

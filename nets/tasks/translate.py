@@ -92,7 +92,7 @@ class Translate:
         """
         if not hasattr(data, "references"):
             return {}
-        corpus_bleu, symbols, lines = _bleu(), data.facts()["output_symbols"], []
+        corpus_bleu, symbols, lines = _bleu(), data.metadata()["output_symbols"], []
         for batch in map(real, data.evaluate(split)):
             written = np.asarray(self.written(model, params, batch).symbols)
             lines += [look.decoded(ids, symbols) for ids in written]
@@ -106,7 +106,7 @@ class Translate:
         self,
         model,
         params,
-        facts,
+        metadata,
         key,
         prompt: list[int],
         length: int,
@@ -122,15 +122,17 @@ class Translate:
         if top_k is not None:
             raise UserError(f"--top_k={top_k} is for language models; here it is --task.beam.")
         written = _write(model, params, np.array([prompt], np.int32), length, self)
-        return f" -> {look.decoded(np.asarray(written.symbols)[0], facts['output_symbols'])}"
+        return f" -> {look.decoded(np.asarray(written.symbols)[0], metadata['output_symbols'])}"
 
-    def views(self, model, params, model_state, batches: Iterable[dict], facts, key, final: bool):
+    def views(
+        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
+    ):
         rows = real(next(iter(batches)))
         task = self if final else dataclasses.replace(self, beam=1)
         written = jax.tree.map(np.asarray, task.written(model, params, rows))
-        found = look.translations(rows, written.symbols, facts)
+        found = look.translations(rows, written.symbols, metadata)
         if final and written.weights.shape[-1]:
-            found |= look.alignments(rows, written, facts)
+            found |= look.alignments(rows, written, metadata)
         return found
 
 

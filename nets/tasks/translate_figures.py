@@ -15,21 +15,23 @@ def decoded(ids: np.ndarray, symbols: list[str]) -> str:
     return "".join(symbols[i] for i in _up_to_end(ids)).replace("▁", " ").strip()
 
 
-def translations(rows: dict[str, np.ndarray], written: np.ndarray, facts: dict) -> dict[str, View]:
+def translations(
+    rows: dict[str, np.ndarray], written: np.ndarray, metadata: dict
+) -> dict[str, View]:
     """What was written for some sequences, the wrong ones first."""
     wrong = (written != rows["targets"]).any(1)
     lines = []
     for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:
         said, right = (
-            decoded(ids, facts["output_symbols"]) for ids in (written[i], rows["targets"][i])
+            decoded(ids, metadata["output_symbols"]) for ids in (written[i], rows["targets"][i])
         )
-        asked = decoded(rows["inputs"][i], facts["input_symbols"])
+        asked = decoded(rows["inputs"][i], metadata["input_symbols"])
         lines.append(f"{asked} -> {said}" + (f"  (wrong, it is {right})" if wrong[i] else ""))
     title = f"Written by itself: {wrong.sum()} of {len(wrong)} wrong"
     return {"written": Text(title, "\n".join(lines))}
 
 
-def alignments(rows: dict[str, np.ndarray], written: Decoded, facts: dict) -> dict[str, View]:
+def alignments(rows: dict[str, np.ndarray], written: Decoded, metadata: dict) -> dict[str, View]:
     """The attention of some sequences, symbol by symbol, the right ones first.
 
     Those are the longest right ones, then wrong ones, of what is not too long to draw.
@@ -42,12 +44,12 @@ def alignments(rows: dict[str, np.ndarray], written: Decoded, facts: dict) -> di
     for i in drawn[:_ALIGNED]:
         source, target = _up_to_end(rows["inputs"][i]), _up_to_end(written.symbols[i])
         seen = written.weights[i, : len(target) + 1, : len(source)]
-        said = decoded(written.symbols[i], facts["output_symbols"])
+        said = decoded(written.symbols[i], metadata["output_symbols"])
         panels.append(
             Heatmap(
-                f"{decoded(source, facts['input_symbols'])} -> {said}", seen,
-                (*(_shown(facts["output_symbols"][j]) for j in target), "end")[: len(seen)],
-                tuple(_shown(facts["input_symbols"][j]) for j in source),
+                f"{decoded(source, metadata['input_symbols'])} -> {said}", seen,
+                (*(_shown(metadata["output_symbols"][j]) for j in target), "end")[: len(seen)],
+                tuple(_shown(metadata["input_symbols"][j]) for j in source),
                 "written", "read", fixed_range=True, unit="attention",
             )
         )  # fmt: skip

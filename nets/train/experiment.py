@@ -41,7 +41,7 @@ class Task(Protocol):
     def finish(self, sums: Metrics) -> dict[str, float]:
         """Metrics as people read them, from sums over a whole split."""
 
-    def views(self, model, params, model_state, batches, facts, key, final: bool) -> dict:
+    def views(self, model, params, model_state, batches, metadata, key, final: bool) -> dict:
         """What is worth looking at (nets.report.figures), after an evaluation or at the end."""
 
 
@@ -61,7 +61,7 @@ class Data(Protocol):
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Shapes and types of a training batch, known without reading the data."""
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What the data says of itself (num_classes, vocabulary, digest, ...), as JSON."""
 
 
@@ -78,7 +78,7 @@ class Experiment:
         eval_every: steps between evaluations on the validation split.
         save_every: steps between checkpoints (an evaluation that improves saves too).
         log_every: steps between lines of training metrics, each the mean over those steps.
-        best: validation metric that chooses the best checkpoint and drives patience and plateau.
+        monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
         ema: decay of an exponential moving average of the parameters, which is then evaluated;
             corrected for its start as Adam's moments are.
@@ -102,7 +102,7 @@ class Experiment:
     eval_every: int = 500
     save_every: int = 500
     log_every: int = 50
-    best: str = "loss"
+    monitor: str = "loss"
     patience: int | None = None
     ema: float | None = None
     average_from: int | None = None
@@ -154,7 +154,7 @@ def load(name: str, folder: Path) -> Experiment:
     return module.experiment()
 
 
-def resolve(experiment: Experiment, facts: dict[str, Any]) -> Experiment:
+def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
     """The experiment with what its model leaves to the data filled in.
 
     Raises:
@@ -162,33 +162,33 @@ def resolve(experiment: Experiment, facts: dict[str, Any]) -> Experiment:
     """
     model = experiment.model
     for name in ("num_classes", "vocab_size"):
-        if name not in facts or not hasattr(model, name):
+        if name not in metadata or not hasattr(model, name):
             continue
         given = getattr(model, name)
         if given is None:
-            model = model.clone(**{name: facts[name]})
-        elif given != facts[name]:
+            model = model.clone(**{name: metadata[name]})
+        elif given != metadata[name]:
             raise UserError(
-                f"--model.{name}={given}, but the data has {facts[name]}: "
-                f"say --model.{name}={facts[name]}, or none to take the data's."
+                f"--model.{name}={given}, but the data has {metadata[name]}: "
+                f"say --model.{name}={metadata[name]}, or none to take the data's."
             )
     return dataclasses.replace(experiment, model=model)
 
 
-def as_trained(data: Data, facts: dict[str, Any]) -> Data:
-    """The data, normalised by the mean and the standard deviation of a run that has these facts.
+def as_trained(data: Data, metadata: dict[str, Any]) -> Data:
+    """The data, normalised by the mean and the standard deviation of a run that has these metadata.
 
     It leaves fields as they are that are given, and data that has no such fields.
     """
-    fields = {field.name for field in dataclasses.fields(data)} & {"mean", "std"} & facts.keys()
+    fields = {field.name for field in dataclasses.fields(data)} & {"mean", "std"} & metadata.keys()
     absent = [name for name in fields if getattr(data, name) is None]
-    return dataclasses.replace(data, **{name: tuple(facts[name]) for name in absent})
+    return dataclasses.replace(data, **{name: tuple(metadata[name]) for name in absent})
 
 
 def known(data: Data) -> tuple[dict[str, Any], UserError | None]:
-    """The facts of a set; of one that is not there, what is known without it, and why it is not."""
+    """The metadata of a set; where it is missing, what is known without it, and the error."""
     try:
-        return data.facts(), None
+        return data.metadata(), None
     except UserError as error:
         return getattr(data, "outline", dict)(), error
 

@@ -21,7 +21,7 @@ from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Checkpoints
 from nets.train.experiment import Batch, Experiment, batch_struct
-from nets.train.resume import Progress
+from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
 
 
@@ -48,7 +48,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     """
     data, steps = experiment.data, experiment.steps
     mesh = meshes.make()
-    maximise = experiment.best in experiment.task.maximise
+    maximise = experiment.monitor in experiment.task.maximise
     watch = "validation" in data.splits()
 
     state, progress, start = resume.restore(experiment, workdir, mesh, signals, reporter.warn)
@@ -99,14 +99,16 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 try:
                     parts = states.evaluated(state), state.model_state
                     found = evaluator(*parts, "validation")
-                    improved = progress.judge(n, found.get(experiment.best), maximise)
+                    improved = progress.count_evaluation(n, found.get(experiment.monitor), maximise)
                     reporter.evaluation(n, "validation", found, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
                     state = begin_to_average(experiment, state, progress, mesh, maximise)
                     look(experiment, *parts, n, "validation", reporter, signals, final=False)
                 except Stopped as stopped:
                     stop = stopped.code - 128
-            done = experiment.patience is not None and progress.stale >= experiment.patience
+            done = (
+                experiment.patience is not None and progress.evals_since_best >= experiment.patience
+            )
             if n > saved and (save_due or improved or done or stop):
                 progress.elapsed_s = time.monotonic() - began
                 progress.log_size = reporter.sync()
@@ -160,11 +162,11 @@ def compile_step(experiment: Experiment, state: states.State, mesh, batch: Batch
 def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
     """The state with its updates scaled down, when the plateau schedule says so."""
     optimizer = experiment.optimizer
-    if optimizer.schedule != "plateau" or progress.flat < optimizer.plateau_patience:
+    if optimizer.schedule != "plateau" or progress.evals_since_drop < optimizer.plateau_patience:
         return state
-    progress.flat = 0
-    scale = np.asarray(meshes.fetch(state.scale) * optimizer.factor, state.scale.dtype)
-    return state._replace(scale=meshes.put(scale, meshes.replicated(mesh)))
+    progress.evals_since_drop = 0
+    scale = np.asarray(meshes.fetch(state.lr_scale) * optimizer.factor, state.lr_scale.dtype)
+    return state._replace(lr_scale=meshes.put(scale, meshes.replicated(mesh)))
 
 
 def begin_to_average(experiment: Experiment, state, progress: Progress, mesh, maximise: bool):
@@ -172,8 +174,8 @@ def begin_to_average(experiment: Experiment, state, progress: Progress, mesh, ma
     after = experiment.average_after
     if after is None or not progress.worse_than_before(after, maximise):
         return state
-    since = np.minimum(meshes.fetch(state.since), meshes.fetch(state.step))
-    return state._replace(since=meshes.put(since, meshes.replicated(mesh)))
+    since = np.minimum(meshes.fetch(state.average_start), meshes.fetch(state.step))
+    return state._replace(average_start=meshes.put(since, meshes.replicated(mesh)))
 
 
 def look(experiment, params, model_state, n: int, split: str, reporter, signals, final: bool):
@@ -187,7 +189,7 @@ def look(experiment, params, model_state, n: int, split: str, reporter, signals,
                 params,
                 model_state,
                 experiment.data.evaluate(split),
-                experiment.data.facts(),
+                experiment.data.metadata(),
                 key,
                 final,
             )

@@ -1,7 +1,6 @@
 """Where a run begins: at its newest intact checkpoint, at another run's parameters, or afresh."""
 
 import contextlib
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,47 +14,8 @@ from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Arrays, Checkpoints
 from nets.train.experiment import Experiment
+from nets.train.progress import Progress
 from nets.train.signals import Signals
-
-
-@dataclasses.dataclass
-class Progress:
-    """What the host remembers from step to step; it is saved with every checkpoint."""
-
-    evaluated: int = 0  # step of the last finished evaluation
-    best_step: int | None = None
-    best_value: float | None = None
-    stale: int = 0  # evaluations since the best
-    flat: int = 0  # evaluations since the best or the last drop of the plateau schedule
-    values: list[float] = dataclasses.field(default_factory=list)  # of all evaluations
-    window: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # since the last line
-    log_size: int = 0  # bytes of metrics.jsonl that belong to this state
-    elapsed_s: float = 0.0
-
-    def judge(self, step: int, value: float | None, maximise: bool) -> bool:
-        """Counts an evaluation in, and tells whether it is the best so far.
-
-        None, where nothing counted for the metric, is not.
-        """
-        self.evaluated = step
-        if value is None:
-            self.stale, self.flat = self.stale + 1, self.flat + 1
-            return False
-        self.values.append(value)
-        sign = 1 if maximise else -1
-        if self.best_value is None or sign * value > sign * self.best_value:
-            self.best_step, self.best_value, self.stale, self.flat = step, value, 0, 0
-            return True
-        self.stale, self.flat = self.stale + 1, self.flat + 1
-        return False
-
-    def worse_than_before(self, n: int, maximise: bool) -> bool:
-        """Whether the last evaluation is worse than the best of those more than n before it.
-
-        Merity et al. 2018, algorithm 1.
-        """
-        before, last = self.values[: -n - 1], self.values[-1]
-        return bool(before) and (last < max(before) if maximise else last > min(before))
 
 
 def restore(
@@ -88,11 +48,15 @@ def restore(
     if experiment.init_from is not None:
         arrays = best(Path(experiment.init_from), warn)[1]
         params, model_state = parameters(template, arrays, f"--init_from={experiment.init_from}")
-        ema = None if state.ema is None else meshes.put(states.start_average(params), where.ema)
+        average = (
+            None
+            if state.average is None
+            else meshes.put(states.start_average(params), where.average)
+        )
         params = meshes.put(params, where.params)
         kept = {k: v for k, v in state.model_state.items() if k == "carry"}
         shared = {k: meshes.put(v, where.model_state[k]) for k, v in model_state.items()}
-        state = state._replace(params=params, model_state=shared | kept, ema=ema)
+        state = state._replace(params=params, model_state=shared | kept, average=average)
     return state, Progress(), 0
 
 
@@ -138,14 +102,14 @@ def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any
     Raises:
         UserError: they do not fit (with the table).
     """
-    averaged = any(path.startswith("ema/") for path in arrays)
+    averaged = any(path.startswith("average/") for path in arrays)
     shared = {k: v for k, v in template.model_state.items() if k != "carry"}
     stored = jax.eval_shape(states.start_average, template.params) if averaged else template.params
     wanted = {"params": stored, "model_state": shared}
     given = {}
     for path, array in arrays.items():
         head, _, rest = path.partition("/")
-        if head == ("ema" if averaged else "params"):
+        if head == ("average" if averaged else "params"):
             given[f"params/{rest}"] = array
         elif head == "model_state" and not rest.startswith("carry"):
             given[path] = array

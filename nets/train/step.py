@@ -44,20 +44,22 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         # flax's running statistics are float32 at first, whatever they become
         model_state = jax.tree.map(lambda x, y: x.astype(y.dtype), model_state, state.model_state)
         metrics["grad_norm"] = (optax.tree.norm(grads), 1.0)
-        metrics["learning_rate"] = (state.scale * learning_rate(state.step), 1.0)
+        metrics["learning_rate"] = (state.lr_scale * learning_rate(state.step), 1.0)
         updates, opt_state = transformation.update(
-            grads, state.opt_state, state.params, lr_scale=state.scale
+            grads, state.opt_state, state.params, lr_scale=state.lr_scale
         )
         params = optax.apply_updates(state.params, updates)
-        ema = state.ema
-        if ema is not None:
-            share = share_kept(state.step + 1, state.since)
+        average = state.average
+        if average is not None:
+            share = share_kept(state.step + 1, state.average_start)
             # exactly the parameters where the share is 0, and where both are equal
-            ema = jax.tree.map(lambda a, p: (p + share * (a - p)).astype(a.dtype), ema, params)
+            average = jax.tree.map(
+                lambda a, p: (p + share * (a - p)).astype(a.dtype), average, params
+            )
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
-        kept = {"scale": state.scale, "since": state.since}
-        return State(state.step + 1, params, model_state, opt_state, ema, **kept), metrics
+        kept = {"lr_scale": state.lr_scale, "average_start": state.average_start}
+        return State(state.step + 1, params, model_state, opt_state, average, **kept), metrics
 
     return step
 

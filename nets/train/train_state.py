@@ -17,17 +17,17 @@ NEVER = np.iinfo(np.int32).max
 class State(NamedTuple):
     """A pytree; `step` counts the updates done.
 
-    `scale` multiplies the learning rate (plateau schedule). `since` is the step from which on the
-    mean of the parameters is taken, NEVER until it is known.
+    `lr_scale` multiplies the learning rate (plateau schedule). `average_start` is the step from
+    which on the mean of the parameters is taken, NEVER until it is known.
     """
 
     step: jax.Array
     params: Any
     model_state: dict[str, Any]
     opt_state: optax.OptState
-    ema: Any  # None without --ema, --average_from and --average_after
-    scale: jax.Array
-    since: jax.Array | None = None  # None without --average_after
+    average: Any  # None without --ema, --average_from and --average_after
+    lr_scale: jax.Array
+    average_start: jax.Array | None = None  # None without --average_after
 
 
 def start_average(params: Any) -> Any:
@@ -40,16 +40,16 @@ def start_average(params: Any) -> Any:
 
 def evaluated(state: State) -> Any:
     """The parameters that evaluations use: the average where there is one, in their own types."""
-    if state.ema is None:
+    if state.average is None:
         return state.params
-    return jax.tree.map(lambda a, p: a.astype(p.dtype), state.ema, state.params)
+    return jax.tree.map(lambda a, p: a.astype(p.dtype), state.average, state.params)
 
 
 def make_init(experiment: Experiment):
     """The function of no argument that builds the state of step 0."""
     batch = batch_struct(experiment.data)
     transformation = experiment.optimizer.build(experiment.steps)
-    since = None if experiment.average_after is None else NEVER
+    start = None if experiment.average_after is None else NEVER
 
     def init() -> State:
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batch)
@@ -60,9 +60,11 @@ def make_init(experiment: Experiment):
             params=params,
             model_state=model_state,
             opt_state=transformation.init(params),
-            ema=jax.tree.map(jnp.copy, start_average(params)) if experiment.averages() else None,
-            scale=jnp.ones(()),
-            since=None if since is None else jnp.array(since, jnp.int32),
+            average=jax.tree.map(jnp.copy, start_average(params))
+            if experiment.averages()
+            else None,
+            lr_scale=jnp.ones(()),
+            average_start=None if start is None else jnp.array(start, jnp.int32),
         )
 
     return init

@@ -80,10 +80,10 @@ def check(
             f"{workdir} holds a run that differs in: {differing}. "
             "Say the same, or name another --workdir."
         )
-    if held["facts"]["digest"] != record["facts"]["digest"]:
+    if held["metadata"]["digest"] != record["metadata"]["digest"]:
         raise UserError(
-            f"{workdir} was trained on other data (digest {held['facts']['digest']}, now "
-            f"{record['facts']['digest']}); name another --workdir."
+            f"{workdir} was trained on other data (digest {held['metadata']['digest']}, now "
+            f"{record['metadata']['digest']}); name another --workdir."
         )
     steps, now = held["config"]["steps"], record["config"]["steps"]
     if steps != now and held["config"]["optimizer.schedule"] == "cosine":

@@ -30,7 +30,7 @@ from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent
 RECORD = {"experiment": "benchmark", "command": "", "started": ""}
-RECORD |= {"arguments": [], "config": {}, "facts": {}, "environment": {}}
+RECORD |= {"arguments": [], "config": {}, "metadata": {}, "environment": {}}
 RECORD |= {"git": {"commit": None, "dirty": None}, "code_changes": []}
 SEGMENT = 100
 
@@ -69,7 +69,7 @@ def overhead(name: str, data_dir: str | None, steps: int) -> None:
     experiment = config.replace(load(name, ROOT / "experiments"), changes)
     experiment = config.replace(experiment, {"data.data_dir": data_dir})
     try:
-        experiment = resolve(experiment, experiment.data.facts())
+        experiment = resolve(experiment, experiment.data.metadata())
     except UserError as error:
         print(f"{name}: left out: {error}")
         return
@@ -111,7 +111,7 @@ def convolution() -> None:
     experiment = config.replace(
         load("lenet5_digits", ROOT / "experiments"), {"data.batch_size": 128}
     )
-    experiment = resolve(experiment, experiment.data.facts())
+    experiment = resolve(experiment, experiment.data.metadata())
     batch = meshes.put(experiment.data.train(0)[0], meshes.rows(meshes.make()))
     updates, times = {}, {"own": [], "XLA's": []}
     for name, form in (("own", convolution_layer.cpu_form), ("XLA's", lambda *given: None)):
@@ -160,7 +160,7 @@ def memory() -> None:
         "data.batch_size": 16, "data.length": 32,
     }  # fmt: skip
     experiment = config.replace(load("char_lstm_python", ROOT / "experiments"), changes)
-    experiment = resolve(experiment, experiment.data.facts())
+    experiment = resolve(experiment, experiment.data.metadata())
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.closing(Weighing(Path(folder))) as reporter:
             loop.fit(experiment, Path(folder), Signals(), reporter)

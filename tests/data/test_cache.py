@@ -13,13 +13,13 @@ from tests.support.image_sets import forget, write_folder
 def test_a_second_start_decodes_nothing(tmp_path, cache_dir, monkeypatch):
     write_folder(tmp_path / "pets")
     data = Images(path=str(tmp_path / "pets"), batch_size=8)
-    before, digest = data.train(0)[0], data.facts()["digest"]
+    before, digest = data.train(0)[0], data.metadata()["digest"]
     (entry,) = cache_dir.glob("pets-*.npz")
     forget()
     convert, decoded = Image.Image.convert, []
     monkeypatch.setattr(Image.Image, "convert", lambda *a: decoded.append(1) or convert(*a))
     assert np.array_equal(data.train(0)[0]["image"], before["image"])
-    assert data.facts()["digest"] == digest and not decoded
+    assert data.metadata()["digest"] == digest and not decoded
     # a changed file, and a damaged entry, are read anew
     changed = tmp_path / "pets" / "test" / "dog" / "1.png"
     stat = changed.stat()
@@ -28,7 +28,7 @@ def test_a_second_start_decodes_nothing(tmp_path, cache_dir, monkeypatch):
     changed.write_bytes(changed.read_bytes()[: len(content)].ljust(len(content), b"\0"))
     assert changed.stat().st_size == stat.st_size
     forget()
-    assert data.facts()["digest"] != digest
+    assert data.metadata()["digest"] != digest
     assert decoded and len(list(cache_dir.glob("pets-*.npz"))) == 2
     assert not list(cache_dir.glob("*.tmp"))
     assert entry.exists()

@@ -43,7 +43,7 @@ def files(tmp_path):
 )
 def test_files_of_another_form_are_refused(files, form, message):
     with pytest.raises(UserError, match=message) as error:
-        files(form).facts()
+        files(form).metadata()
     assert "--data.captions=" in str(error.value) and "\n" not in str(error.value)
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_image_is_named(files, tmp_path, in_memory_mb):
 )
 def test_impossible_values_are_refused(given, message):
     with pytest.raises(UserError, match=message):
-        Captions(**given).facts()
+        Captions(**given).metadata()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_impossible_values_are_refused(given, message):
 )
 def test_sets_without_training_captions_are_refused(tmp_path, splits, message):
     with pytest.raises(UserError, match=message):
-        Captions(**write_tfds(tmp_path, splits=splits)).facts()
+        Captions(**write_tfds(tmp_path, splits=splits)).metadata()
 
 
 def test_sets_of_another_kind_are_refused(tmp_path):
@@ -109,6 +109,6 @@ def test_sets_of_another_kind_are_refused(tmp_path):
     with pytest.raises(
         UserError, match="'tinted/1.0.0' has no captioned images; it holds image, l"
     ):
-        Captions(name="tinted", data_dir=str(tmp_path)).facts()
+        Captions(name="tinted", data_dir=str(tmp_path)).metadata()
     with pytest.raises(UserError, match="have no split test; they have validation"):
         Captions(**write_tfds(tmp_path) | SMALL).evaluate("test")

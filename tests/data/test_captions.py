@@ -37,14 +37,14 @@ def files(tmp_path):
     return functools.partial(write_files, tmp_path)
 
 
-def words(facts, ids):
-    return " ".join(facts["vocabulary"][i] for i in ids if i)
+def words(metadata, ids):
+    return " ".join(metadata["vocabulary"][i] for i in ids if i)
 
 
-def known(facts, text):
+def known(metadata, text):
     """A caption's words, those that the vocabulary lacks as the unknown, by hand."""
     bare = text.lower().translate(str.maketrans("", "", ".,;?")).split()
-    return " ".join(word if word in facts["vocabulary"] else "<unk>" for word in bare)
+    return " ".join(word if word in metadata["vocabulary"] else "<unk>" for word in bare)
 
 
 @pytest.mark.parametrize("form", [coco, lines, None])
@@ -52,12 +52,14 @@ def known(facts, text):
 def test_batches_hold_what_the_files_do(files, tmp_path, form, in_memory_mb):
     more = {"in_memory_mb": in_memory_mb}
     data = Captions(**write_tfds(tmp_path) | SMALL | more) if form is None else files(form, **more)
-    facts = data.facts()
+    metadata = data.metadata()
     # of the words below, those that are there twice at least, by their frequency and the alphabet
-    assert facts["vocabulary"] == ["", "<unk>", "a", "square", "green"]
-    assert facts["vocab_size"] == 5 and facts["sizes"] == {"train": 3, "validation": 1}
-    assert facts["captions"] == {"train": 6, "validation": 1} and not any(facts["long"].values())
-    assert facts["unknown"] == {"train": 7, "validation": 7}
+    assert metadata["vocabulary"] == ["", "<unk>", "a", "square", "green"]
+    assert metadata["vocab_size"] == 5 and metadata["sizes"] == {"train": 3, "validation": 1}
+    assert metadata["captions"] == {"train": 6, "validation": 1} and not any(
+        metadata["long"].values()
+    )
+    assert metadata["unknown"] == {"train": 7, "validation": 7}
     by_colour = {picture(name)[0, 8].tobytes(): texts for name, texts in SAID.items()}
     met = collections.defaultdict(set)
     options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
@@ -69,14 +71,14 @@ def test_batches_hold_what_the_files_do(files, tmp_path, form, in_memory_mb):
         for image, said, lengths in zip(*batch.values(), strict=True):
             assert (image == image[0, 0]).all()  # nothing of the white margin
             texts = by_colour[image[0, 0].tobytes()]
-            shown = [words(facts, ids) for ids in said]
-            assert set(shown) <= {known(facts, text) for text in texts}
-            assert len(set(shown)) == min(2, len({known(facts, text) for text in texts}))
+            shown = [words(metadata, ids) for ids in said]
+            assert set(shown) <= {known(metadata, text) for text in texts}
+            assert len(set(shown)) == min(2, len({known(metadata, text) for text in texts}))
             assert [len(text.split()) for text in shown] == lengths.tolist()
             met[image[0, 0].tobytes()] |= set(shown)
         assert len({image.tobytes() for image in batch["image"]}) == 3  # an epoch each
     for colour, texts in by_colour.items():
-        assert met[colour] == {known(facts, text) for text in texts}
+        assert met[colour] == {known(metadata, text) for text in texts}
     orders = {data.train(0)[i]["image"].tobytes() for i in range(9)}
     assert 1 < len(orders) <= 6  # three images
     first, second = (
@@ -92,16 +94,16 @@ def test_batches_hold_what_the_files_do(files, tmp_path, form, in_memory_mb):
 def test_an_evaluation_has_all_images_in_their_order(files):
     data = files()
     assert data.splits() == ("validation",) and len(data.evaluate("validation")) == 1
-    batch, facts = data.evaluate("validation")[0], data.facts()
+    batch, metadata = data.evaluate("validation")[0], data.metadata()
     assert batch["mask"].tolist() == [1, 0] and batch["mask"].dtype == np.float32
     assert (batch["image"][0] == 99).all()
-    assert [words(facts, ids) for ids in batch["captions"][0]] == 2 * [
+    assert [words(metadata, ids) for ids in batch["captions"][0]] == 2 * [
         "a <unk> square <unk> a <unk> square a <unk> square <unk> <unk> <unk>"
     ]
     said = {name: ["one"] for name in ("red.png", "grey.png", "green.png")}
     data = files(train=said | {"grey.png": ["two three", "four", "five"]}, min_count=1)
-    facts = data.facts()
-    names = {k: word for k, word in enumerate(facts["vocabulary"])}
+    metadata = data.metadata()
+    names = {k: word for k, word in enumerate(metadata["vocabulary"])}
     assert names == {0: "", 1: "<unk>", 2: "one", 3: "five", 4: "four", 5: "three", 6: "two"}
 
 
@@ -109,10 +111,10 @@ def test_captions_are_repeated_or_the_first_in_an_evaluation(files, tmp_path):
     images, said = files().images, files().captions
     whole = existing(tmp_path, min_count=1, test_images=images, test_captions=said)
     assert whole.splits() == ("test",)
-    facts = whole.facts()
+    metadata = whole.metadata()
     batches = list(whole.evaluate("test"))
     assert [batch["mask"].tolist() for batch in batches] == [[1, 1], [1, 0]]
-    shown = [[words(facts, ids) for ids in said] for b in batches for said in b["captions"]][:3]
+    shown = [[words(metadata, ids) for ids in said] for b in batches for said in b["captions"]][:3]
     references = whole.references("test")
     # COCO's captions come last image first
     assert references == [
@@ -126,28 +128,28 @@ def test_captions_are_repeated_or_the_first_in_an_evaluation(files, tmp_path):
 def test_long_captions_are_left_out_of_training_and_cut_in_an_evaluation(files):
     long = "a long road and a wide river"
     data = files(train=SAID | {"red.png": [long], "blue.png": ["blue", long]}, max_length=5)
-    facts = data.facts()
-    assert facts["sizes"] == {"train": 2, "validation": 1}
-    assert facts["captions"] == {"train": 5, "validation": 1}
-    assert facts["long"] == {"train": 3, "validation": 1}
+    metadata = data.metadata()
+    assert metadata["sizes"] == {"train": 2, "validation": 1}
+    assert metadata["captions"] == {"train": 5, "validation": 1}
+    assert metadata["long"] == {"train": 3, "validation": 1}
     # "it's a square a green one" is too long, too; words of what is left out are not counted
-    assert facts["vocabulary"] == ["", "<unk>"]
+    assert metadata["vocabulary"] == ["", "<unk>"]
     one = files(lines, train=SAID | {"red.png": [long], "blue.png": ["blue", long]}, max_length=5,
                 batch_size=1, min_count=1)  # fmt: skip
     for i in range(4):
         batch = one.train(0)[i]
-        said = words(one.facts(), batch["captions"][0, 0])
+        said = words(one.metadata(), batch["captions"][0, 0])
         assert batch["image"][0, 0, 0].argmax() == {"a green square": 1, "blue": 2}[said]
     with pytest.raises(UserError, match="batch_size=3, but there are 2 .* at most --data.max_len"):
         data.train(0)
-    facts = files(max_length=3).facts()
-    assert facts["long"] == {"train": 2, "validation": 1} and facts["sizes"]["train"] == 3
+    metadata = files(max_length=3).metadata()
+    assert metadata["long"] == {"train": 2, "validation": 1} and metadata["sizes"]["train"] == 3
     data = files(max_length=5, batch_size=2)
-    assert data.facts()["vocabulary"] == ["", "<unk>", "a", "square"]
+    assert data.metadata()["vocabulary"] == ["", "<unk>", "a", "square"]
     ids, lengths = (
         data.evaluate("validation")[0][k][0, 0] for k in ("captions", "caption_lengths")
     )
-    assert words(data.facts(), ids) == "a <unk> square <unk> a" and lengths == 5 and ids[5] == 0
+    assert words(data.metadata(), ids) == "a <unk> square <unk> a" and lengths == 5 and ids[5] == 0
     (reference,) = data.references("validation")[0]
     assert reference == "a grey square on a blue square a red square and more squares"
 
@@ -175,11 +177,11 @@ def test_the_shorter_side_is_resized_first(files, tmp_path, form):
 
 def test_a_digest_is_that_of_images_and_captions(files, tmp_path):
     files(train=SAID | {"red.png": ["A green square."]})
-    said = existing(tmp_path).facts()["digest"]
+    said = existing(tmp_path).metadata()["digest"]
     files()
-    one, same = (existing(tmp_path).facts()["digest"] for _ in range(2))
+    one, same = (existing(tmp_path).metadata()["digest"] for _ in range(2))
     Image.fromarray(picture("blue.png")).save(tmp_path / "images" / "red.png")
-    seen = existing(tmp_path).facts()["digest"]
+    seen = existing(tmp_path).metadata()["digest"]
     assert one == same and len({one, said, seen}) == 3
 
 
@@ -187,7 +189,7 @@ def test_coco_needs_no_tensorflow_where_it_is_prepared(tmp_path, capfd):
     """The code of TFDS that describes it does."""
     given = {"name": "coco_captions", "data_dir": str(tmp_path)}
     with pytest.raises(UserError, match="data set 'coco_captions'.* prepare it once, .*_prepare"):
-        Captions(**given).facts()
+        Captions(**given).metadata()
     write_tfds(tmp_path, "coco_captions/2014")
     batch = Captions(**given | SMALL).evaluate("validation")[0]
     assert (batch["image"] == 99).all()
@@ -198,6 +200,6 @@ def test_captions_of_tfds_are_read_without_their_images(tmp_path, monkeypatch):
     monkeypatch.setattr(caption_files, "_AT_ONCE", 2)
     given = write_tfds(tmp_path, pack=lambda image: png(image)[:40])
     data = Captions(**given | SMALL, in_memory_mb=0)
-    assert data.facts()["captions"] == {"train": 6, "validation": 1}
+    assert data.metadata()["captions"] == {"train": 6, "validation": 1}
     with pytest.raises(UserError, match="cannot read split train of 'captioned/1.0.0'"):
         data.train(0)[0]

@@ -121,13 +121,13 @@ def test_no_text_means_two_dates():
 @pytest.mark.parametrize("forms", dates.FORMS)
 def test_batches_tell_the_date_and_where_it_is_said(forms):
     data = Dates(forms=forms, batch_size=300)
-    facts, batch, seen = data.facts(), data.train(0)[0], set()
+    metadata, batch, seen = data.metadata(), data.train(0)[0], set()
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
     for x, length, y, spans in zip(
         *(batch[k] for k in ("inputs", "lengths", "targets", "spans")), strict=True
     ):
         assert (x[:length] > 0).all() and not x[length:].any() and y[10] == 0
-        said, iso = text(facts["input_symbols"], x), text(facts["output_symbols"], y)
+        said, iso = text(metadata["input_symbols"], x), text(metadata["output_symbols"], y)
         day = datetime.date.fromisoformat(iso)
         form = next(form for form in dates.FORMS[forms] if written(day, form)[0] == said)
         seen.add(form)

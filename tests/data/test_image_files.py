@@ -23,8 +23,8 @@ def test_npz_takes_floats_grey_images_and_a_validation_split(saved):
     floats |= {"x_validation": floats["x_test"][:3], "y_validation": floats["y_test"][:3]}
     data = Images(path=saved(**floats), batch_size=50, normalise="unit")
     assert data.spec()["image"] == ((50, 6, 5, 1), np.float32)
-    assert data.facts()["sizes"] == {"train": 50, "validation": 3, "test": 23}
-    assert data.facts()["num_classes"] == 4 and data.classes() == ("0", "1", "2", "3")
+    assert data.metadata()["sizes"] == {"train": 50, "validation": 3, "test": 23}
+    assert data.metadata()["num_classes"] == 4 and data.classes() == ("0", "1", "2", "3")
     for split, n in (("test", 23), ("validation", 3)):
         x, y = everything(data, split)
         assert np.array_equal(x[..., 0], given["x_test"][:n])
@@ -34,11 +34,11 @@ def test_npz_takes_floats_grey_images_and_a_validation_split(saved):
 
 def test_npz_digest_is_that_of_the_content(saved):
     given = arrays()
-    one, same = (Images(path=saved(**given)).facts()["digest"] for _ in range(2))
+    one, same = (Images(path=saved(**given)).metadata()["digest"] for _ in range(2))
     given["x_test"][5, 2, 2, 1] ^= 1
-    pixel = Images(path=saved(**given)).facts()["digest"]
+    pixel = Images(path=saved(**given)).metadata()["digest"]
     given["y_test"][5] ^= 1
-    label = Images(path=saved(**given)).facts()["digest"]
+    label = Images(path=saved(**given)).metadata()["digest"]
     assert one == same and len({one, pixel, label}) == 3
 
 
@@ -72,7 +72,7 @@ def test_npz_digest_is_that_of_the_content(saved):
 def test_npz_refusals(saved, change, message):
     given = {k: v for k, v in (arrays() | change).items() if v is not None}
     with pytest.raises(UserError, match=message) as error:
-        Images(path=saved(**given)).facts()
+        Images(path=saved(**given)).metadata()
     assert "\n" not in str(error.value)
 
 
@@ -104,8 +104,8 @@ def test_folder_round_trip(tmp_path, in_memory_mb, shape):
         path=str(tmp_path / "pets"), in_memory_mb=in_memory_mb, normalise="unit", batch_size=16,
         validation=0.2,
     )  # fmt: skip
-    assert data.facts()["sizes"] == {"train": 16, "validation": 4, "test": 20}
-    assert data.facts()["class_names"] == ["cat", "dog"]
+    assert data.metadata()["sizes"] == {"train": 16, "validation": 4, "test": 20}
+    assert data.metadata()["class_names"] == ["cat", "dog"]
     x, y = everything(data, "test")
     assert np.array_equal(x, made["test"][0]) and np.array_equal(y, made["test"][1])
     seen = [*pixels(data.train(0)[0]), *everything(data, "validation")[0]]
@@ -124,14 +124,14 @@ def test_held_in_memory_or_not_the_batches_are_the_same(tmp_path):
     b = list(itertools.islice(iter(streamed.train(1).to_iter_dataset(options)), 6))
     for first, second in zip(a, b, strict=True):
         assert all(np.array_equal(first[k], second[k]) for k in first)
-    assert streamed.facts()["mean"] == held.facts()["mean"]
+    assert streamed.metadata()["mean"] == held.metadata()["mean"]
 
 
 def test_folder_without_splits_is_all_for_training(tmp_path):
     write_folder(tmp_path, splits=("pets",), classes=("a", "b", "c"))
     data = Images(path=str(tmp_path / "pets"), validation=0.1)
     assert data.splits() == ("validation",)
-    assert data.facts()["sizes"] == {"train": 27, "validation": 3}
+    assert data.metadata()["sizes"] == {"train": 27, "validation": 3}
 
 
 def test_images_of_unequal_size_need_image_size(tmp_path):
@@ -139,7 +139,7 @@ def test_images_of_unequal_size_need_image_size(tmp_path):
     Image.new("RGB", (30, 20), (9, 8, 7)).save(tmp_path / "pets" / "test" / "dog" / "big.png")
     path = str(tmp_path / "pets")
     with pytest.raises(UserError, match=r"big.png is 30x20 .* 5x6.*--data.image_size"):
-        Images(path=path).facts()
+        Images(path=path).metadata()
     data = Images(path=path, image_size=4, normalise="unit")
     assert data.spec()["image"][0] == (128, 4, 4, 3)
     x, _ = everything(data, "test")

@@ -17,8 +17,8 @@ def test_digits_are_split_as_documented():
     x, y = load_digits(return_X_y=True)
     x = np.round(x / 16 * 255).astype(np.uint8).reshape(-1, 8, 8, 1)
     data = Images(normalise="unit")
-    assert data.facts()["sizes"] == {"train": 1257, "validation": 180, "test": 360}
-    assert data.facts()["class_names"] == [str(k) for k in range(10)]
+    assert data.metadata()["sizes"] == {"train": 1257, "validation": 180, "test": 360}
+    assert data.metadata()["class_names"] == [str(k) for k in range(10)]
     assert data.splits() == ("validation", "test")
     i = np.arange(1797)
     for split, part in (("test", i % 5 == 0), ("validation", i % 10 == 1)):
@@ -115,7 +115,7 @@ def test_validation_is_held_out_once_and_for_all(saved):
     given = arrays()
     path = saved(**given)
     data = Images(path=path, validation=0.2, batch_size=40, normalise="unit")
-    assert data.facts()["sizes"] == {"train": 40, "validation": 10, "test": 23}
+    assert data.metadata()["sizes"] == {"train": 40, "validation": 10, "test": 23}
     held_out, labels = everything(data, "validation")
     trained = pixels(data.train(0)[0])
     both = sorted(x.tobytes() for x in [*held_out, *trained])
@@ -123,9 +123,9 @@ def test_validation_is_held_out_once_and_for_all(saved):
     assert np.array_equal(pixels(data.train(9)[0]).sum(0), trained.sum(0))  # whatever the seed
     by_image = {x.tobytes(): y for x, y in zip(given["x_train"], given["y_train"], strict=True)}
     assert labels.tolist() == [by_image[x.tobytes()] for x in held_out]
-    assert Images(path=path, validation=0.001).facts()["sizes"]["validation"] == 1
+    assert Images(path=path, validation=0.001).metadata()["sizes"]["validation"] == 1
     none = Images(path=path, validation=0)
-    assert none.splits() == ("test",) and none.facts()["sizes"]["train"] == 50
+    assert none.splits() == ("test",) and none.metadata()["sizes"]["train"] == 50
     with pytest.raises(UserError, match="no split validation; it has test"):
         none.evaluate("validation")
 
@@ -139,13 +139,13 @@ def test_normalisations(saved):
     standard = data.train(0)[0]["image"].astype(np.float64)
     np.testing.assert_allclose(standard.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(standard.std((0, 1, 2)), 1, atol=1e-5)
-    facts = data.facts()
+    metadata = data.metadata()
     trained = pixels(
         Images(path=path, batch_size=240, validation=0.2, normalise="unit").train(0)[0]
     )
-    np.testing.assert_allclose(facts["mean"], (trained / 255).mean((0, 1, 2)), atol=1e-6)
-    np.testing.assert_allclose(facts["std"], (trained / 255).std((0, 1, 2)), atol=1e-6)
-    json.dumps(facts)
+    np.testing.assert_allclose(metadata["mean"], (trained / 255).mean((0, 1, 2)), atol=1e-6)
+    np.testing.assert_allclose(metadata["std"], (trained / 255).std((0, 1, 2)), atol=1e-6)
+    json.dumps(metadata)
     for name, ends in (("unit", [0, 1]), ("signed", [-1, 1]), ("lecun", [-0.1, 1.175])):
         image = Images(path=path, normalise=name).evaluate("test")[0]["image"][0]
         np.testing.assert_allclose(image[0, :2, 0], ends, atol=1e-6)
@@ -196,4 +196,4 @@ def test_impossible_values_are_refused(field, value):
 )
 def test_statistics_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(UserError, match=message):
-        Images(**wrong).facts()
+        Images(**wrong).metadata()

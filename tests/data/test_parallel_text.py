@@ -50,7 +50,7 @@ def counting(files):
 
 def test_every_pair_is_met_once_an_epoch(counting):
     data = Parallel(**counting)
-    decode, batches = Subwords.of(data.facts()).decode, data.train(1)
+    decode, batches = Subwords.of(data.metadata()).decode, data.train(1)
     expected = collections.Counter((sentence(COUNT, k), sentence(WORDS, k)) for k in range(70, 130))
     found = [batches[i] for i in range(15)]  # two epochs of 60
     met = [
@@ -76,7 +76,7 @@ def test_batches_of_like_length_have_the_least_width_that_holds_them(counting, m
     monkeypatch.setattr(parallel_text, "_SORTED", 6)  # batches of 10: all 60 pairs at a time
     fields = counting | {"batch_size": 10, "max_length": 12}
     plain, data = Parallel(**fields), Parallel(**fields, widths=(4, 6, 9))
-    decode = Subwords.of(data.facts()).decode
+    decode = Subwords.of(data.metadata()).decode
     for epoch in range(2):
         met, wanted, widths = [], [], []
         for i in range(6 * epoch, 6 * epoch + 6):
@@ -97,16 +97,17 @@ def test_batches_of_like_length_have_the_least_width_that_holds_them(counting, m
 
 def test_a_run_can_be_asked_for_sentences_of_any_length(counting):
     data = Parallel(**counting)
-    facts, text = data.facts(), "sieben " * 30
-    assert data.encode(text, facts) == Subwords.of(facts).known(text)
+    metadata, text = data.metadata(), "sieben " * 30
+    assert data.encode(text, metadata) == Subwords.of(metadata).known(text)
     with pytest.raises(UserError, match="'Ö' has 'Ö', which the vocabulary lacks"):
-        data.encode("Ö", facts)
+        data.encode("Ö", metadata)
 
 
 def test_files_are_found_in_their_folder(counting, tmp_path):
     names = {k: v.rpartition("/")[2] for k, v in counting.items() if isinstance(v, str)}
     assert (
-        Parallel(**counting | names, folder=str(tmp_path)).facts() == Parallel(**counting).facts()
+        Parallel(**counting | names, folder=str(tmp_path)).metadata()
+        == Parallel(**counting).metadata()
     )
 
 
@@ -120,7 +121,7 @@ def test_an_evaluation_keeps_the_order(counting):
     written = [
         text
         for batch in batches
-        for text in Subwords.of(data.facts()).decode(batch["targets"][batch["mask"].any(1)])
+        for text in Subwords.of(data.metadata()).decode(batch["targets"][batch["mask"].any(1)])
     ]
     assert written == lines
     with pytest.raises(UserError, match="has no split test; it has validation"):
@@ -130,15 +131,15 @@ def test_an_evaluation_keeps_the_order(counting):
 
 
 def test_the_vocabulary_is_that_of_the_training_text_and_is_kept(counting, files):
-    facts = Parallel(**counting).facts()
+    metadata = Parallel(**counting).metadata()
     other = files(test_source=["zwei Öfen"], test_target=["two stoves, two"])
-    new = Parallel(**counting, **other).facts()
-    assert new["subwords"] == facts["subwords"] and new["digest"] != facts["digest"]
+    new = Parallel(**counting, **other).metadata()
+    assert new["subwords"] == metadata["subwords"] and new["digest"] != metadata["digest"]
     # "Ö" of the source; "s", "v" and "t" are known, "," is not
     assert new["unknown"] == {"train": 0, "validation": 0, "test": 2}
-    assert facts["vocab_size"] == facts["num_classes"] == 60 == len(facts["input_symbols"])
-    assert facts["input_symbols"] == facts["output_symbols"]
-    symbols, kept = facts["input_symbols"], Subwords.of(facts)
+    assert metadata["vocab_size"] == metadata["num_classes"] == 60 == len(metadata["input_symbols"])
+    assert metadata["input_symbols"] == metadata["output_symbols"]
+    symbols, kept = metadata["input_symbols"], Subwords.of(metadata)
     (ids,) = kept.encode(["sieben neun"])
     assert "".join(symbols[i] for i in ids) == "▁sieben▁neun"
     assert symbols[:2] == ["", "<unk>"]
@@ -177,7 +178,7 @@ def test_other_text_with_the_same_ids_is_other_data(files):
     for text in ("ab ab", "cd cd"):
         parallel_text._corpus.cache_clear()
         data = Parallel(**files(source=[text], target=[text]), vocab_size=6, batch_size=1)
-        found.append((data.facts()["digest"], data.train(0)[0]["inputs"].tobytes()))
+        found.append((data.metadata()["digest"], data.train(0)[0]["inputs"].tobytes()))
     (digest, ids), (other, same) = found
     assert ids == same and digest != other
 
@@ -185,17 +186,17 @@ def test_other_text_with_the_same_ids_is_other_data(files):
 def test_long_sentences_are_left_out_of_training_and_cut_in_an_evaluation(counting):
     limit = 4
     whole, short = Parallel(**counting), Parallel(**counting | {"max_length": limit})
-    encode = Subwords.of(whole.facts()).encode
+    encode = Subwords.of(whole.metadata()).encode
     longest = [
         max(map(len, encode([sentence(COUNT, k), sentence(WORDS, k)])))
         for k in (*range(70, 130), *range(20, 27))
     ]
     long = [sum(n > limit for n in part) for part in (longest[:60], longest[60:])]
     assert 0 < long[0] < 60 and 0 < long[1]
-    facts = short.facts()
-    assert facts["sizes"] == {"train": 60 - long[0], "validation": 7}
-    assert facts["long"] == {"train": long[0], "validation": long[1]}
-    decode, met = Subwords.of(facts).decode, set()
+    metadata = short.metadata()
+    assert metadata["sizes"] == {"train": 60 - long[0], "validation": 7}
+    assert metadata["long"] == {"train": long[0], "validation": long[1]}
+    decode, met = Subwords.of(metadata).decode, set()
     for i in range(20):
         met |= set(decode(short.train(0)[i]["inputs"]))
     kept = [k for k, n in zip(range(70, 130), longest[:60], strict=True) if n <= limit]
@@ -209,7 +210,7 @@ def test_long_sentences_are_left_out_of_training_and_cut_in_an_evaluation(counti
         assert not cut["targets"][:, limit].any()  # the end has its place
         real = cut["mask"].any(1)
         filled += (cut["inputs"][real] > 0).sum() + (cut["targets"][real] > 0).sum()
-    assert facts["filled"]["validation"] == pytest.approx(filled / (7 * (2 * limit + 1)))
+    assert metadata["filled"]["validation"] == pytest.approx(filled / (7 * (2 * limit + 1)))
 
 
 def test_a_batch_above_the_pairs_is_refused(counting):
@@ -233,7 +234,7 @@ def test_a_batch_above_the_pairs_is_refused(counting):
 )
 def test_bad_files_are_refused(files, source, target, message):
     with pytest.raises(UserError, match=message):
-        Parallel(**files(source=source, target=target)).facts()
+        Parallel(**files(source=source, target=target)).metadata()
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, data, message):
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(UserError, match=f"--data.source={path} {message}"):
-        Parallel(source=str(path), target=str(path)).facts()
+        Parallel(source=str(path), target=str(path)).metadata()
 
 
 def test_too_few_subwords_are_refused():
@@ -277,7 +278,7 @@ def test_impossible_values_are_refused(given, message):
 
 def test_no_text_and_no_library_are_refused(monkeypatch):
     with pytest.raises(UserError, match="say --data.source=FILE and --data.target=FILE"):
-        Parallel().facts()
+        Parallel().metadata()
     found = builtins.__import__
 
     def absent(name, *args, **kwargs):

@@ -51,7 +51,7 @@ def test_evaluation_sets_are_fixed_and_padded(data):
         np.testing.assert_array_equal(rows, kept[name])
     assert not np.array_equal(kept["inputs"], whole(data, "test")["inputs"])
     assert not np.array_equal(kept["inputs"][:5], data.train(1)[0]["inputs"])
-    assert data.facts()["digest"] == other.facts()["digest"]
+    assert data.metadata()["digest"] == other.metadata()["digest"]
     with pytest.raises(UserError, match="no split train; there are validation, test"):
         data.evaluate("train")
 
@@ -76,11 +76,11 @@ def test_copy_memory():
         assert list(x[2:]) == [0, 0, 5, 5, 5]  # 3 steps from the last symbol to its target's first
         assert list(y) == [0, 0, 0, 0, 0, *x[:2]]
     assert set(batch["inputs"][:, :2].ravel()) == {1, 2, 3, 4}
-    facts = data.facts()
-    assert (facts["vocab_size"], facts["num_classes"]) == (6, 5)
+    metadata = data.metadata()
+    assert (metadata["vocab_size"], metadata["num_classes"]) == (6, 5)
     # without memory: nothing is lost on blanks, and log 4 on each of 2 of the 7 steps
-    assert facts["memoryless_loss"] == pytest.approx(2 * 1.3862944 / 7)
-    published = CopyMemory(eval_size=1).facts()["memoryless_loss"]
+    assert metadata["memoryless_loss"] == pytest.approx(2 * 1.3862944 / 7)
+    published = CopyMemory(eval_size=1).metadata()["memoryless_loss"]
     assert published == pytest.approx(10 * math.log(8) / 1020) == pytest.approx(0.0204, abs=5e-5)
 
 
@@ -104,21 +104,21 @@ def test_recall():
     assert (set(first.flat), set(between.flat), set(last.flat)) == ({0, 1, 2}, {3, 4}, {5})
     for x, y, mask in zip(*(batch[k] for k in ("inputs", "targets", "mask")), strict=True):
         assert list(y) == [x[0]] * 5 and list(mask) == [0, 0, 0, 0, 1]
-    facts = data.facts()
-    assert facts["num_classes"] == 3 and facts["vocab_size"] == 6
-    assert facts["input_symbols"] == [*"ABCab?"] and facts["output_symbols"] == [*"ABC"]
+    metadata = data.metadata()
+    assert metadata["num_classes"] == 3 and metadata["vocab_size"] == 6
+    assert metadata["input_symbols"] == [*"ABCab?"] and metadata["output_symbols"] == [*"ABC"]
 
 
 def test_brackets():
     data = Brackets(length=50, depth=3, batch_size=100)
-    batch, symbols, reached = data.train(0)[0], data.facts()["input_symbols"], set()
+    batch, symbols, reached = data.train(0)[0], data.metadata()["input_symbols"], set()
     for x, y in zip(batch["inputs"], batch["targets"], strict=True):
         depth = 0
         for symbol, given in zip(x, y, strict=True):
             depth += {"x": 0, "(": 1, ")": -1}[symbols[symbol]]
             assert given == depth
             reached.add(depth)
-    assert reached == {0, 1, 2, 3} and data.facts()["num_classes"] == 4
+    assert reached == {0, 1, 2, 3} and data.metadata()["num_classes"] == 4
 
 
 @pytest.mark.parametrize(
@@ -142,24 +142,24 @@ def test_numbers_in_words(n, words):
 
 def test_a_run_can_be_asked_for_words_of_ones_own():
     data = NumberWords(eval_size=2)
-    facts = data.facts()
-    ids = data.encode("two-one", facts)
-    assert "".join(facts["input_symbols"][i] for i in ids) == "two-one"
+    metadata = data.metadata()
+    ids = data.encode("two-one", metadata)
+    assert "".join(metadata["input_symbols"][i] for i in ids) == "two-one"
     with pytest.raises(UserError, match="'2, Ä' has '2,Ä'; valid are ' -adefghil"):
-        data.encode("2, Ä", facts)
+        data.encode("2, Ä", metadata)
     with pytest.raises(UserError, match="the text is empty"):
-        data.encode("", facts)
+        data.encode("", metadata)
 
 
 def test_number_words_hold_numbers_out():
     data = NumberWords(greatest=120, batch_size=400, eval_size=10, eval_batch_size=10)
-    facts, met = data.facts(), {}
+    metadata, met = data.metadata(), {}
     for split in ("train", "validation", "test"):
         batch = data.train(0)[0] if split == "train" else data.evaluate(split)[0]
         met[split] = set()
         for x, y, mask in zip(*(batch[k] for k in ("inputs", "targets", "mask")), strict=True):
-            figures = "".join(facts["output_symbols"][i] for i in y)
-            assert "".join(facts["input_symbols"][i] for i in x) == in_words(int(figures))
+            figures = "".join(metadata["output_symbols"][i] for i in y)
+            assert "".join(metadata["input_symbols"][i] for i in x) == in_words(int(figures))
             assert len(x) == len("one hundred and seventeen")
             assert list(mask) == [1] * (len(figures) + 1) + [0] * (3 - len(figures))
             met[split].add(int(figures))
@@ -177,7 +177,7 @@ def test_pixels_are_those_of_the_images(by, permuted):
         image.tobytes(): label for image, label in zip(*load_digits(return_X_y=True), strict=True)
     }
     steps, size = (64, 1) if by == "pixel" else (8, 8)
-    order = data.facts()["order"]
+    order = data.metadata()["order"]
     assert (order is not None) == permuted
     for batch in (data.train(0)[0], data.evaluate("test")[0]):
         assert batch["inputs"].shape[1:] == (steps, size)
@@ -189,8 +189,8 @@ def test_pixels_are_those_of_the_images(by, permuted):
     assert {k: (a.shape, a.dtype) for k, a in batch.items()} == data.spec()
     if permuted:
         assert sorted(order) == list(range(steps)) != order
-        assert order == data.facts()["order"]
-        assert order != Pixels(name="digits", by=by, permuted=True).facts()["order"]
+        assert order == data.metadata()["order"]
+        assert order != Pixels(name="digits", by=by, permuted=True).metadata()["order"]
 
 
 def test_pixels_to_draw():
@@ -200,8 +200,8 @@ def test_pixels_to_draw():
     np.testing.assert_array_equal(a["targets"], b["inputs"])
     assert drawn.spec()["targets"] == read.spec()["inputs"]
     assert "mask" in drawn.evaluate("test")[0]
-    assert drawn.facts()["vocab_size"] == 10 == read.facts()["num_classes"]
-    assert "num_classes" not in drawn.facts() and drawn.facts()["shape"] == [8, 8, 1]
+    assert drawn.metadata()["vocab_size"] == 10 == read.metadata()["num_classes"]
+    assert "num_classes" not in drawn.metadata() and drawn.metadata()["shape"] == [8, 8, 1]
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,10 @@ def test_no_scene_is_in_two_splits():
     assert [int(batch["mask"].sum()) for batch in rows] == [20, 10, 20, 10]
     images = {image.tobytes() for batch in rows for image in batch["image"][batch["mask"] > 0]}
     assert len(images) == 60
-    facts = data.facts()
-    assert facts["digest"] == Shapes(**SMALL | {"batch_size": 3}).facts()["digest"]
-    assert facts["synthetic"] is True
-    assert facts["vocabulary"] == [*VOCABULARY] and facts["vocab_size"] == len(set(VOCABULARY))
-    assert [*facts["attributes"].values()] == [list(names) for names in ATTRIBUTES]
+    metadata = data.metadata()
+    assert metadata["digest"] == Shapes(**SMALL | {"batch_size": 3}).metadata()["digest"]
+    assert metadata["synthetic"] is True
+    assert metadata["vocabulary"] == [*VOCABULARY] and metadata["vocab_size"] == len(
+        set(VOCABULARY)
+    )
+    assert [*metadata["attributes"].values()] == [list(names) for names in ATTRIBUTES]

@@ -34,7 +34,7 @@ def whole(written, **fields) -> tuple[Text, str]:
 
 def test_rows_are_contiguous_streams_that_cover_the_text(written):
     data, text = whole(written, batch_size=4, length=7)
-    vocabulary = data.facts()["vocabulary"]
+    vocabulary = data.metadata()["vocabulary"]
     batches = data.train(0)
     # 1,003 targets: 250 a row, 35 segments of 7
     rows = [
@@ -63,7 +63,7 @@ def test_batches_are_as_the_spec_says_and_pure(written):
 def test_an_evaluation_has_every_target_once_and_in_order(written, streams, length):
     path, text = written
     data = Text(path=path, validation=0.4, test=0.3, eval_batch_size=streams, length=length)
-    vocabulary = data.facts()["vocabulary"]
+    vocabulary = data.metadata()["vocabulary"]
     for split, part in (("validation", text[301:703]), ("test", text[703:])):
         batches = list(data.evaluate(split))
         rows_inputs = np.concatenate([b["inputs"] for b in batches], 1)
@@ -79,10 +79,10 @@ def test_an_evaluation_has_every_target_once_and_in_order(written, streams, leng
 
 def test_a_file_is_split_in_order_and_the_vocabulary_is_that_of_all_of_it(written):
     path, text = written
-    facts = Text(path=path, validation=0.1, test=0.2).facts()
-    assert facts["vocabulary"] == "".join(sorted(set(text)))
-    assert facts["vocab_size"] == len(set(text))
-    assert facts["sizes"] == {"train": 703, "validation": 100, "test": 201}
+    metadata = Text(path=path, validation=0.1, test=0.2).metadata()
+    assert metadata["vocabulary"] == "".join(sorted(set(text)))
+    assert metadata["vocab_size"] == len(set(text))
+    assert metadata["sizes"] == {"train": 703, "validation": 100, "test": 201}
     assert Text(path=path, validation=0, test=0.2).splits() == ("test",)
 
 
@@ -91,7 +91,7 @@ def test_a_large_vocabulary(tmp_path):
     path = tmp_path / "many.txt"
     path.write_text(text, encoding="utf-8")
     data = Text(path=str(path), batch_size=1, length=1999, validation=0, test=0)
-    assert data.facts()["vocab_size"] == 1000
+    assert data.metadata()["vocab_size"] == 1000
     assert data.train(0)[0]["inputs"][0].tolist() == (list(range(1000)) * 2)[:1999]
 
 
@@ -100,7 +100,7 @@ def test_the_digest_is_that_of_the_text(tmp_path):
     for k, text in enumerate(["abcd" * 50, "abcd" * 50, "abdc" * 50, "abce" * 50, "abcd" * 51]):
         path = tmp_path / f"{k}.txt"
         path.write_text(text)
-        digests.add(Text(path=str(path)).facts()["digest"])
+        digests.add(Text(path=str(path)).metadata()["digest"])
     assert len(digests) == 4
 
 
@@ -136,14 +136,14 @@ def test_bad_files_and_values_are_refused(tmp_path):
     bad = tmp_path / "latin.txt"
     bad.write_bytes(b"abc\xe9def")
     with pytest.raises(UserError, match="0xe9 at offset 3"):
-        Text(path=str(bad)).facts()
+        Text(path=str(bad)).metadata()
     with pytest.raises(UserError, match="No such file"):
-        Text(path=str(tmp_path / "none.txt")).facts()
+        Text(path=str(tmp_path / "none.txt")).metadata()
     empty = tmp_path / "empty.txt"
     empty.write_text("")
     for level in ("character", "word", "token"):
         with pytest.raises(UserError, match=f"data.path=.*empty.txt has 0 {level}s; 2 is the"):
-            Text(path=str(empty), level=level).facts()
+            Text(path=str(empty), level=level).metadata()
     with pytest.raises(UserError, match="0 characters"):
         Text(path=str(empty)).train(0)
     with pytest.raises(UserError, match="0 characters"):
@@ -180,33 +180,33 @@ def test_a_folder_is_one_text(folder):
     subfolders = {(ord(part[0]) - 0x4E00) // 10 % 3 for part in texts["test"].split("\n")[1:]}
     assert subfolders == {0, 1, 2}
     data = Text(path=str(folder), suffixes=(".c",))
-    assert sum(data.facts()["sizes"].values()) == 20 * 10 - 1
+    assert sum(data.metadata()["sizes"].values()) == 20 * 10 - 1
     moved = folder.rename(folder.parent / "elsewhere")
-    assert Text(path=str(moved), suffixes=(".c",)).facts()["digest"] == data.facts()["digest"]
+    assert Text(path=str(moved), suffixes=(".c",)).metadata()["digest"] == data.metadata()["digest"]
 
 
 def test_a_folders_bad_files_are_named(folder):
     with pytest.raises(UserError, match=r"own has no file whose name ends in .txt, .rst; say"):
-        Text(path=str(folder), suffixes=(".txt", ".rst")).facts()
+        Text(path=str(folder), suffixes=(".txt", ".rst")).metadata()
     (folder / "a" / "latin.py").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match="own: a/latin.py is not UTF-8: byte 0xe9 at offset 3"):
-        Text(path=str(folder)).facts()
+        Text(path=str(folder)).metadata()
     (folder / "a" / "latin.py").unlink()
     (folder / "b" / "gone.py").symlink_to(folder / "nowhere")
     with pytest.raises(UserError, match="own: b/gone.py cannot be read: No such file"):
-        Text(path=str(folder)).facts()
+        Text(path=str(folder)).metadata()
     with pytest.raises(UserError, match="0 characters"):
         Text(path=str(folder), suffixes=("empty.py",)).train(0)
 
 
 def test_the_embedded_text_is_whole_documents_of_prose_and_source():
     data = Text()
-    facts = data.facts()
-    total = sum(facts["sizes"].values())
+    metadata = data.metadata()
+    total = sum(metadata["sizes"].values())
     assert 3e6 < total < 7e6
-    assert 0.03 < facts["sizes"]["validation"] / total < 0.07
-    assert 0.03 < facts["sizes"]["test"] / total < 0.07
-    assert set(facts["vocabulary"]) <= {"\n", *map(chr, range(32, 127))}
+    assert 0.03 < metadata["sizes"]["validation"] / total < 0.07
+    assert 0.03 < metadata["sizes"]["test"] / total < 0.07
+    assert set(metadata["vocabulary"]) <= {"\n", *map(chr, range(32, 127))}
     texts = corpora.python(0.05, 0.05)
     joined = "\0".join(texts.values())
     for module in (dis, string):
@@ -215,26 +215,26 @@ def test_the_embedded_text_is_whole_documents_of_prose_and_source():
         assert sum(source in text for text in texts.values()) == 1, module
     assert '"with" statement' in joined and "lambda_expr" in joined  # from the language reference
     ids = data.train(0)[0]["inputs"][0]
-    assert decode(facts["vocabulary"], ids) == texts["train"][:64]
+    assert decode(metadata["vocabulary"], ids) == texts["train"][:64]
 
 
 def test_the_embedded_text_is_the_same_in_another_process():
-    code = "from nets.data.text import Text; print(Text().facts()['digest'])"
+    code = "from nets.data.text import Text; print(Text().metadata()['digest'])"
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    assert found.stdout.strip() == Text().facts()["digest"]
+    assert found.stdout.strip() == Text().metadata()["digest"]
 
 
 @needs_tfds
 def test_tiny_shakespeare():
     data = Text(name="tiny_shakespeare", data_dir=TFDS)
-    facts = data.facts()
-    assert facts["sizes"] == {"train": 1_003_854, "validation": 111_540}
-    assert facts["vocab_size"] == 65  # Karpathy's char-rnn
+    metadata = data.metadata()
+    assert metadata["sizes"] == {"train": 1_003_854, "validation": 111_540}
+    assert metadata["vocab_size"] == 65  # Karpathy's char-rnn
     assert data.splits() == ("validation",)
-    vocabulary = facts["vocabulary"]
+    vocabulary = metadata["vocabulary"]
     assert decode(vocabulary, data.train(0)[0]["inputs"][0]).startswith("First Citizen:\nBefore we")
     batches = list(data.evaluate("validation"))
     assert sum(b["mask"].sum() for b in batches) == 111_539
@@ -246,7 +246,7 @@ def test_tiny_shakespeare():
 def test_tiny_shakespeare_that_is_not_prepared_is_refused_with_the_command(tmp_path):
     data = Text(name="tiny_shakespeare", data_dir=str(tmp_path))
     with pytest.raises(UserError) as error:
-        data.facts()
+        data.metadata()
     message = str(error.value)
     assert str(tmp_path / "tiny_shakespeare") in message and "\n" not in message
     assert "download_and_prepare(file_format='array_record')" in message

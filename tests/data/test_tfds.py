@@ -117,10 +117,12 @@ def test_mnist():
     data = Images(
         name="mnist", data_dir=TFDS, in_memory_mb=1, eval_batch_size=1000, validation=0.1
     )  # fmt: skip
-    facts = data.facts()
-    assert facts["sizes"] == {"train": 54_000, "validation": 6_000, "test": 10_000}
+    metadata = data.metadata()
+    assert metadata["sizes"] == {"train": 54_000, "validation": 6_000, "test": 10_000}
     # the known statistics, here from a sample
-    np.testing.assert_allclose([facts["mean"], facts["std"]], [[0.1307], [0.3081]], atol=0.003)
+    np.testing.assert_allclose(
+        [metadata["mean"], metadata["std"]], [[0.1307], [0.3081]], atol=0.003
+    )
     batches = [data.evaluate("test")[i] for i in range(10)]
     counts = sum(np.bincount(batch["label"], minlength=10) for batch in batches)
     # the counts of the classes in the original file
@@ -145,6 +147,6 @@ def test_the_readme_and_the_error_name_one_command_to_prepare_a_set(tmp_path):
     assert tfds.prepare_command("mnist", None) in readme
     assert f"pip install {tfds.PREPARE_NEEDS}\n" in readme
     with pytest.raises(UserError) as error:
-        Images(name="mnist", data_dir=str(tmp_path)).facts()
+        Images(name="mnist", data_dir=str(tmp_path)).metadata()
     assert tfds.prepare_command("mnist", str(tmp_path)) in str(error.value)
     assert f"data_dir='{tmp_path}'" in tfds.prepare_command("mnist", str(tmp_path))

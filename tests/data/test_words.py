@@ -44,24 +44,24 @@ def test_a_text_of_words(path, level):
     data = Text(
         path=path, level=level, max_words=6, validation=0.2, test=0.2, batch_size=1, length=4
     )
-    facts = data.facts()
-    assert facts["vocabulary"] == ["<unk>", "<eos>", "the", ".", "cat", "sat"]
-    assert facts["vocab_size"] == 6 and facts["words"] == words.PATTERNS[level]
+    metadata = data.metadata()
+    assert metadata["vocabulary"] == ["<unk>", "<eos>", "the", ".", "cat", "sat"]
+    assert metadata["vocab_size"] == 6 and metadata["words"] == words.PATTERNS[level]
     batch = data.train(0)[1]
     assert batch["inputs"].tolist() == [[1, 2, 0, 5]] and batch["targets"].tolist() == [
         [2, 0, 5, 3]
     ]
-    assert facts["sizes"]["train"] == data.train(0)[0]["inputs"].size + 10
-    assert Symbols(facts).encode("the cat\n") == [2, 4, 1]
+    assert metadata["sizes"]["train"] == data.train(0)[0]["inputs"].size + 10
+    assert Symbols(metadata).encode("the cat\n") == [2, 4, 1]
     with pytest.raises(UserError, match=f"{level}s, and --data.batch_size=9"):
         Text(path=path, level=level, batch_size=9).train(0)
 
 
 def test_the_vocabulary_is_that_of_the_training_text(path):
-    facts = Text(path=path, level="word", validation=0.2, test=0.2).facts()
-    assert "flew" not in facts["vocabulary"] and "end" not in facts["vocabulary"]
+    metadata = Text(path=path, level="word", validation=0.2, test=0.2).metadata()
+    assert "flew" not in metadata["vocabulary"] and "end" not in metadata["vocabulary"]
     digests = {
-        Text(path=path, level="word", max_words=n).facts()["digest"] for n in (10, 11, 10_000)
+        Text(path=path, level="word", max_words=n).metadata()["digest"] for n in (10, 11, 10_000)
     }
     assert len(digests) == 3
 
@@ -72,6 +72,8 @@ def test_the_embedded_prose(monkeypatch):
     assert sum(inspect.getdoc(dis.dis) in text for text in texts.values()) == 1
     assert sum('"with" statement' in text for text in texts.values()) == 1
     assert not any("def dis(" in text for text in texts.values())
-    facts = Text(name="prose", level="word", validation=0.06).facts()
-    assert facts["vocabulary"].index("the") < 10
-    assert facts["sizes"] == {k: len(words.split(t, facts["words"])) for k, t in texts.items()}
+    metadata = Text(name="prose", level="word", validation=0.06).metadata()
+    assert metadata["vocabulary"].index("the") < 10
+    assert metadata["sizes"] == {
+        k: len(words.split(t, metadata["words"])) for k, t in texts.items()
+    }

@@ -69,8 +69,8 @@ def test_the_table_says_when_less_than_a_hundredth_is_left():
 @pytest.mark.parametrize("cell", [Trace(6), LSTM(6, projection=5)])
 def test_a_cell_without_a_spectral_radius_is_refused(cell):
     data = Recall(distance=3, batch_size=2)
-    facts = data.facts()
-    model = ManyToMany(facts["num_classes"], cell, facts["vocab_size"])
+    metadata = data.metadata()
+    model = ManyToMany(metadata["num_classes"], cell, metadata["vocab_size"])
     with pytest.raises(UserError, match="no square recurrent weights"):
         GradientFlow().init(model, jax.random.key(0), data.train(0)[0])
 
@@ -78,8 +78,8 @@ def test_a_cell_without_a_spectral_radius_is_refused(cell):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_clipping_rescues_a_run_that_diverges_without(seed):
     model, data = ManyToMany(cell=Elman(64)), Recall(distance=20, batch_size=32)
-    facts = data.facts()
-    model = model.clone(num_classes=facts["num_classes"], vocab_size=facts["vocab_size"])
+    metadata = data.metadata()
+    model = model.clone(num_classes=metadata["num_classes"], vocab_size=metadata["vocab_size"])
     batches = [data.train(0)[i] for i in range(10)]
     task = dataclasses.replace(GradientFlow(), clip_updates=400)
     losses = task.clippings(model, batches, jax.random.key(seed))
@@ -112,8 +112,8 @@ def test_a_panel_of_gates_is_of_gates(cell, gated):
 def test_three_cells_are_compared_before_and_after_the_same_training():
     """On a batch that they do not learn from: its targets are wrong, so that none is right."""
     data = Recall(distance=3, batch_size=32)
-    facts = data.facts()
-    model = ManyToMany(facts["num_classes"], Elman(16), facts["vocab_size"])
+    metadata = data.metadata()
+    model = ManyToMany(metadata["num_classes"], Elman(16), metadata["vocab_size"])
     batches = [data.train(0)[i] for i in range(9)]
     batches[0]["targets"] = (batches[0]["targets"] + 1) % 8
     task = dataclasses.replace(GradientFlow(), cell_updates=150, cell_rate=2e-2)
@@ -125,7 +125,7 @@ def test_three_cells_are_compared_before_and_after_the_same_training():
     cells = Elman(16), LSTM(16, chrono=3), GRU(16, chrono=3)
     assert tuple(gradient_flow.compared(16, 3).values()) == cells
     assert list(after.curves) == [f"{name}, 0% right" for name in names]
-    x = jax.nn.one_hot(batches[0]["inputs"], facts["vocab_size"]).swapaxes(0, 1)
+    x = jax.nn.one_hot(batches[0]["inputs"], metadata["vocab_size"]).swapaxes(0, 1)
     params, _ = task.init(model, jax.random.key(0), batches[0])
     start = gradient_flow.flow(model.cell, params["recurrent"]["layer_0"], x)
     np.testing.assert_allclose(before.curves["simple (Elman)"], start, rtol=1e-4)

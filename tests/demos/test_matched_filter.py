@@ -80,7 +80,7 @@ def test_no_kernel_has_a_greater_ratio_than_the_pulse():
 def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
     found = FindPulse().views(
-        LinearFilter(window=8), params(3 * pulse(8)), {}, [batch], DATA.facts(), None, final=True
+        LinearFilter(window=8), params(3 * pulse(8)), {}, [batch], DATA.metadata(), None, final=True
     )
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)

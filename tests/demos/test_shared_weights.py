@@ -74,8 +74,8 @@ def test_what_is_drawn_is_what_the_data_allows():
     batch = {"image": image, "label": np.array([0, 3]), "mask": np.ones(2)}
     outline = jax.eval_shape(lambda: AcrossShifts().init(model, jax.random.key(0), batch)[0])
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
-    facts = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
-    found = AcrossShifts().views(model, params, {}, [batch], facts, None, final=True)
+    metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
+    found = AcrossShifts().views(model, params, {}, [batch], metadata, None, final=True)
     chart, samples = found["shifts"].panels
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[k])) for k in params]
     assert all(f"({n:,} par" in name for n, name in zip(sizes, chart.curves, strict=True))

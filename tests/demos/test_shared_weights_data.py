@@ -46,7 +46,7 @@ def test_the_outline_is_that_of_the_batches():
     data = Shifted(batch_size=8, margin=2, shift=1)
     batch = data.train(0)[0]
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
-    assert data.facts()["margin"] == 2 and data.facts()["num_classes"] == 10
+    assert data.metadata()["margin"] == 2 and data.metadata()["num_classes"] == 10
 
 
 def test_a_shift_beyond_the_margin_is_refused():

@@ -74,7 +74,7 @@ class Blobs:
             "label": ((self.batch_size,), np.dtype(np.int32)),
         }
 
-    def facts(self):
+    def metadata(self):
         return {"num_classes": 3, "class_names": ["a", "b", "c"], "digest": "blobs"}
 
 
@@ -116,7 +116,7 @@ class Cycle:
             "reset": (shape[:1], np.dtype(bool)),
         }
 
-    def facts(self):
+    def metadata(self):
         return {"vocab_size": 6, "vocabulary": "abcdef", "digest": "cycle"}
 
 
@@ -159,7 +159,7 @@ def record(**changes) -> dict:
         "git": {"commit": None, "dirty": None},
         "arguments": [],
         "config": {},
-        "facts": {},
+        "metadata": {},
         "environment": {},
         "code_changes": [],
     } | changes

@@ -220,8 +220,8 @@ def test_pictures_show_a_panel_a_word():
     chosen, same = np.array([0, 1, 0]), np.ones((3, 4), bool)
     same[2, 2] = False
     maps = written.weights.reshape(3, 4, 2, 2)
-    facts = {"vocabulary": WORDS}
-    found = look.captions(rows, written.symbols, maps, chosen, same, facts, shown=2)
+    metadata = {"vocabulary": WORDS}
+    found = look.captions(rows, written.symbols, maps, chosen, same, metadata, shown=2)
     view = found["attention"]
     assert view.columns == 6 and view.images.shape == (12, 192, 192, 3)
     ax = Figure().add_subplot()
@@ -246,7 +246,7 @@ def test_pictures_show_a_panel_a_word():
     assert found["written"].text.splitlines() == [
         "a red left  (wrong, it is: a red dot)", "a red dot", "big dot is",
     ]  # fmt: skip
-    assert set(look.captions(rows, written.symbols, None, chosen, same, facts)) == {"written"}
+    assert set(look.captions(rows, written.symbols, None, chosen, same, metadata)) == {"written"}
 
 
 def test_an_overlay_is_bright_where_attention_is_and_frames_the_box():

@@ -45,8 +45,8 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
         which = batch["image"][:, 0, 0, 0]
         return scores[which.astype(int)], which
 
-    facts = {"class_names": ["a", "b", "c"], "pixel_scale": [0.5], "pixel_offset": [-1.0]}
-    found = look.judged(batches, judge, facts)
+    metadata = {"class_names": ["a", "b", "c"], "pixel_scale": [0.5], "pixel_offset": [-1.0]}
+    found = look.judged(batches, judge, metadata)
     assert found["mistakes"].captions == ("b read as c", "a read as b")
     np.testing.assert_array_equal(found["mistakes"].images.ravel(), [6, 4])  # 0.5 x - 1 is 2, 1
     assert (found["mistakes"].limits, found["mistakes"].unit) == ((0, 255), "pixel")
@@ -114,8 +114,8 @@ def test_a_constant_map_and_a_picture_in_colour():
     image = np.random.default_rng(0).random((1, 4, 4, 3), np.float32)
     batch = {"image": image, "mask": np.ones(1)}
     variables = jax.tree.map(jnp.zeros_like, Shades().init(jax.random.key(0), image, train=False))
-    facts = {"pixel_scale": [0.5, 0.1, 0.02], "pixel_offset": [0.0, -0.3, 0.7]}
-    found = look.feature_maps(Shades(), variables, batch, ("copies",), facts)["maps_copies"]
+    metadata = {"pixel_scale": [0.5, 0.1, 0.02], "pixel_offset": [0.0, -0.3, 0.7]}
+    found = look.feature_maps(Shades(), variables, batch, ("copies",), metadata)["maps_copies"]
     assert found.images.shape == (3, 4, 4, 3) and not found.images[1:].any()
     stored = np.stack([image[0, ..., 0] / 0.5, (image[0, ..., 1] + 0.3) / 0.1,
                        (image[0, ..., 2] - 0.7) / 0.02], -1)  # fmt: skip
@@ -142,8 +142,8 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
     task = Classify(maps=(stage,))
     outline = jax.eval_shape(lambda key: task.init(model, key, batch), jax.random.key(0))
     params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
-    facts = {"class_names": list("0123456789")}
-    found = task.views(model, params, state, [batch], facts, jax.random.key(0), final=True)
+    metadata = {"class_names": list("0123456789")}
+    found = task.views(model, params, state, [batch], metadata, jax.random.key(0), final=True)
     assert found[f"maps_{stage}"].images.shape == (1 + maps, side, side, 1)
     assert {"confusion", "rejection", "filters"} <= set(found)
 

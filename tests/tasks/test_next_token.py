@@ -121,17 +121,17 @@ def test_masked_targets_count_for_nothing(trained):
 
 def test_an_unknown_character_in_the_prompt_is_named(trained):
     experiment, params, _, _ = trained
-    facts = experiment.data.facts()
+    metadata = experiment.data.metadata()
     with pytest.raises(UserError, match="has 'xy'; the vocabulary is 'abcdef'"):
-        NextToken().sample(experiment.model, params, facts, jax.random.key(0), "ayxa", 5, 1.0)
+        NextToken().sample(experiment.model, params, metadata, jax.random.key(0), "ayxa", 5, 1.0)
     with pytest.raises(UserError, match="is empty"):
-        NextToken().sample(experiment.model, params, facts, jax.random.key(0), "", 5, 1.0)
+        NextToken().sample(experiment.model, params, metadata, jax.random.key(0), "", 5, 1.0)
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 7])
 def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
     experiment, params, _, _ = trained
-    given = experiment.model, params, experiment.data.facts(), jax.random.key(0), "a", 2, 1.0
+    given = experiment.model, params, experiment.data.metadata(), jax.random.key(0), "a", 2, 1.0
     assert len(NextToken().sample(*given, top_k=6)) == 2
     with pytest.raises(UserError, match=f"--top_k={top_k} is not possible; it is from 1 to 6, "):
         NextToken().sample(*given, top_k=top_k)

@@ -143,18 +143,18 @@ def test_pictures_undo_the_order_of_the_steps():
     image = np.arange(12).reshape(1, 2, 3, 2)
     order = [3, 5, 0, 1, 4, 2]
     steps = image.reshape(1, 6, 2)[:, order]
-    facts = {"order": order, "shape": [2, 3, 2]}
-    np.testing.assert_array_equal(look.pictures(steps, facts), image)
-    facts["order"] = None
-    np.testing.assert_array_equal(look.pictures(image.reshape(1, 2, 6), facts), image)
+    metadata = {"order": order, "shape": [2, 3, 2]}
+    np.testing.assert_array_equal(look.pictures(steps, metadata), image)
+    metadata["order"] = None
+    np.testing.assert_array_equal(look.pictures(image.reshape(1, 2, 6), metadata), image)
 
 
 def test_reading_shows_what_would_be_answered_after_each_step():
     rows = {"inputs": np.zeros((4, 2, 1)), "targets": np.array([0, 1, 1, 0])}
     answers = np.eye(2)[[[0, 0], [0, 1], [1, 1], [1, 1]]]  # [4, 2, K]
-    facts = {"class_names": ["no", "yes"], "order": None, "shape": [2, 1, 1]}
-    facts |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
-    found = look.reading([rows], lambda _: answers, facts)
+    metadata = {"class_names": ["no", "yes"], "order": None, "shape": [2, 1, 1]}
+    metadata |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
+    found = look.reading([rows], lambda _: answers, metadata)
     assert found["reading"].curves["accuracy"].tolist() == [50, 75]
     assert found["confusion"].values.tolist() == [[1, 1], [0, 2]]
     assert found["confusion"].unit == "sequences"
@@ -190,9 +190,9 @@ def test_prediction_and_drawing_show_answers_beside_what_is_right():
     np.testing.assert_allclose(view.x, [4.5, 14.5, 24.5, 34.5])
     np.testing.assert_allclose(view.curves["median"], view.x + 3)
     np.testing.assert_allclose(view.curves["10th percentile"], view.x - 3.6 + 3)
-    facts = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
+    metadata = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
     rows = {"inputs": np.array([1, 1]), "targets": np.array([[[1.0, 2.0]], [[3.0, 6.0]]])}
-    view = look.drawn(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), facts)["drawn"]
+    view = look.drawn(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), metadata)["drawn"]
     assert view.images[0, 0, :, 0].tolist() == [7, 8, 8, 2, 4] and view.captions == ("class b",)
 
 

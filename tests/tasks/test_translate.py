@@ -72,7 +72,7 @@ class Two:
     def __init__(self, references):
         self._references = references
 
-    def facts(self):
+    def metadata(self):
         return FACTS
 
     def references(self, split):

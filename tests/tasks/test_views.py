@@ -25,7 +25,7 @@ def coloured(tmp_path):
 def test_pixels_are_those_of_the_file_channel_by_channel(normalise, coloured):
     path, images = coloured
     data = Images(path=path, normalise=normalise, batch_size=8, eval_batch_size=10)
-    shown, units = stored_pixels(data.evaluate("test")[0]["image"], data.facts())
+    shown, units = stored_pixels(data.evaluate("test")[0]["image"], data.metadata())
     np.testing.assert_allclose(shown, images, atol=0.01)
     assert units == {"limits": (0, 255), "unit": "pixel"}
 
@@ -34,15 +34,15 @@ def test_pixels_are_those_of_the_file_channel_by_channel(normalise, coloured):
 def test_pixels_of_sequences_in_another_order_are_those_of_the_file(by, coloured):
     path, images = coloured
     data = Pixels(path=path, by=by, permuted=True, normalise="standard", eval_batch_size=10)
-    facts, batch = data.facts(), data.evaluate("test")[0]
-    shown, _ = stored_pixels(pictures(batch["inputs"], facts), facts)
+    metadata, batch = data.metadata(), data.evaluate("test")[0]
+    shown, _ = stored_pixels(pictures(batch["inputs"], metadata), metadata)
     np.testing.assert_allclose(shown, images, atol=0.01)
 
 
 def test_pixels_on_a_canvas_are_framed_by_black():
     data = Shifted(margin=2)
     image = data.evaluate("test")[0]["image"][:1]
-    shown, _ = stored_pixels(image, data.facts())
+    shown, _ = stored_pixels(image, data.metadata())
     assert shown.shape == (1, 12, 12, 1) and not shown[:, :2].any()
     digit = Images(normalise="unit").evaluate("test")[0]["image"][0]
     np.testing.assert_allclose(shown[0, 2:10, 2:10], 255 * digit, rtol=1e-5)
@@ -55,12 +55,12 @@ def test_data_that_does_not_tell_its_normalisation_keeps_its_values():
 
 
 def test_what_was_drawn_stands_beside_the_mean_in_the_same_pixels():
-    facts = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
-    facts |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
+    metadata = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
+    metadata |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
     rows = {
         "inputs": np.array([0, 1, 1]),
         "targets": np.array([[[9.0], [19]], [[1], [3]], [[5], [7]]]),
     }
-    view = drawn(rows, np.array([[[4.0], [0]], [[6], [1]], [[0], [0]]]), facts)["drawn"]
+    view = drawn(rows, np.array([[[4.0], [0]], [[6], [1]], [[0], [0]]]), metadata)["drawn"]
     assert view.images[:, 0, :, 0].tolist() == [[10, 2, 255, 20, 40], [14, 4, 255, 8, 12]]
     assert view.limits == (0, 255) and view.unit == "pixel"

@@ -16,7 +16,7 @@ from nets.train import checkpoint, resume
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.optimizer import Optimizer
-from nets.train.resume import Progress
+from nets.train.progress import Progress
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys
@@ -61,7 +61,7 @@ def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
     assert jax.tree.reduce(
         max, jax.tree.map(lambda a, p: np.abs(a - p).max(), wanted, left[-1].params)
     ) > 0.05  # so the average is another than the parameters  # fmt: skip
-    assert jax.jit(states.make_init(toys.classifier()))().ema is None
+    assert jax.jit(states.make_init(toys.classifier()))().average is None
 
 
 def test_the_average_of_equal_parameters_is_them_after_many_steps():
@@ -85,7 +85,9 @@ def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     state = jax.jit(states.make_init(experiment))()
     close(states.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 300)
-    kinds = ({x.dtype for x in jax.tree.leaves(tree)} for tree in (left[-1].ema, left[-1].params))
+    kinds = (
+        {x.dtype for x in jax.tree.leaves(tree)} for tree in (left[-1].average, left[-1].params)
+    )
     assert [*kinds] == [{jnp.dtype("float32")}, {jnp.dtype("bfloat16")}]
     params = [state.params for state in left]
     if "ema" in average:
@@ -93,8 +95,8 @@ def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     else:
         wanted = jax.tree.map(lambda *p: np.mean(np.asarray(p, float), 0), *params)
     # of parameters near 1, whose last bit is 4e-3; XLA may average them as they were unrounded
-    close(left[-1].ema, wanted, atol=1e-3)
-    rounded = jax.tree.map(lambda a: np.asarray(a, jnp.bfloat16), left[-1].ema)
+    close(left[-1].average, wanted, atol=1e-3)
+    rounded = jax.tree.map(lambda a: np.asarray(a, jnp.bfloat16), left[-1].average)
     close(states.evaluated(left[-1]), rounded, rtol=0)
     fit(experiment, tmp_path)
     arrays = resume.newest(tmp_path, print)[1]
@@ -109,7 +111,7 @@ def test_an_average_begins_at_the_parameters_that_a_run_starts_from(tmp_path):
     )
     arrays = resume.best(tmp_path / "first", print)[1]
     given = checkpoint.flatten(states.evaluated(state))
-    assert step == 0 and all(np.array_equal(given[p], arrays[f"ema/{p}"]) for p in given)
+    assert step == 0 and all(np.array_equal(given[p], arrays[f"average/{p}"]) for p in given)
     left = train(experiment, state, 3)
     wanted = moving_mean([state.params for state in left], 0.99)
     close(states.evaluated(left[-1]), wanted, rtol=1e-5, atol=1e-6)
@@ -133,7 +135,7 @@ def test_evaluations_worse_than_before_are_those_of_the_paper(maximise):
         n, values = rng.randint(1, 3), [rng.randint(0, 6) - 0.7 * k for k in range(9)]
         progress, began = Progress(), None
         for k, value in enumerate(values):
-            progress.judge(k, -value if maximise else value, maximise)
+            progress.count_evaluation(k, -value if maximise else value, maximise)
             if began is None and progress.worse_than_before(n, maximise):
                 began = k
         assert began == trigger(values, n)
@@ -155,7 +157,7 @@ def test_the_mean_is_of_all_steps_from_the_trigger_on(tmp_path):
     since = EVERY * (1 + trigger(values, N))
     assert 2 * EVERY < since < STEPS - 4
     arrays = resume.newest(tmp_path / "whole", print)[1]
-    assert arrays["since"] == since
+    assert arrays["average_start"] == since
     step, state = jax.jit(make_train_step(experiment)), states.make_init(experiment)()
     left, moved = [], []
     for i in range(STEPS):
@@ -163,7 +165,7 @@ def test_the_mean_is_of_all_steps_from_the_trigger_on(tmp_path):
         left.append(checkpoint.flatten(jax.device_get(state.params)))
     for path, last in left[-1].items():
         mean = np.mean([params[path].astype(float) for params in left[since - 1 :]], axis=0)
-        np.testing.assert_allclose(arrays[f"ema/{path}"], mean, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(arrays[f"average/{path}"], mean, rtol=1e-4, atol=1e-6)
         moved.append(np.abs(mean - last).max())
     assert max(moved) > 1e-3
     for at in (EVERY + 1, since, since + 3):

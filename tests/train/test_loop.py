@@ -17,6 +17,7 @@ from nets.report.reporter import Reporter
 from nets.train import checkpoint, loop, resume
 from nets.train.checkpoint import Checkpoints
 from nets.train.optimizer import Optimizer
+from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
 from tests.support import toys
 
@@ -135,7 +136,7 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     # a learning rate that ruins the network after its first evaluations
     bad = Optimizer("sgd", 1e-2, schedule="step", milestones=(11,), factor=1e5)
     plain = toys.BatchNormNet(normalise=False)
-    experiment = toys.classifier(model=plain, optimizer=bad, steps=24, best="loss")
+    experiment = toys.classifier(model=plain, optimizer=bad, steps=24, monitor="loss")
     progress = fit(experiment, tmp_path)
     rows = [r for r in metrics_log.read(tmp_path / "metrics.jsonl") if r["split"] == "validation"]
     best = min(rows, key=lambda r: r["loss"])
@@ -172,7 +173,7 @@ def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
     rows = metrics_log.read(tmp_path / "metrics.jsonl")
     validation = [r["loss"] for r in rows if r["split"] == "validation"]
     last = len(validation) * 5
-    assert progress.evaluated == last < 100 and progress.stale == 2
+    assert progress.evaluated == last < 100 and progress.evals_since_best == 2
     assert np.argmin(validation) == len(validation) - 3
     (tmp_path / "result.json").unlink()  # as if killed just before the end
     assert fit(experiment, tmp_path).evaluated == last
@@ -279,10 +280,12 @@ def test_a_metric_that_a_seed_lacks_is_summed_up_over_the_others():
 
 
 def test_an_evaluation_in_which_nothing_counted_is_not_the_best():
-    progress = resume.Progress()
-    assert not progress.judge(5, None, True) and progress.best_step is None
-    assert progress.judge(10, 0.5, True) and not progress.judge(15, None, True)
-    assert (progress.best_step, progress.evaluated, progress.stale) == (10, 15, 1)
+    progress = Progress()
+    assert not progress.count_evaluation(5, None, True) and progress.best_step is None
+    assert progress.count_evaluation(10, 0.5, True) and not progress.count_evaluation(
+        15, None, True
+    )
+    assert (progress.best_step, progress.evaluated, progress.evals_since_best) == (10, 15, 1)
     assert progress.values == [0.5]
 
 

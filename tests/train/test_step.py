@@ -59,7 +59,7 @@ def test_accumulation_sees_every_part_once():
 def test_scale_multiplies_the_update():
     experiment = toys.classifier(optimizer=Optimizer("sgd", 0.5))
     step, state, batch = make_train_step(experiment), start(experiment), toys.batch(experiment)
-    moved = [step(state._replace(scale=jnp.float32(s)), batch)[0].params for s in (1.0, 0.1)]
+    moved = [step(state._replace(lr_scale=jnp.float32(s)), batch)[0].params for s in (1.0, 0.1)]
     full, tenth = (jax.tree.map(jnp.subtract, m, state.params) for m in moved)
     close(jax.tree.map(lambda x: 0.1 * x, full), tenth, rtol=1e-3, atol=1e-7)
 
@@ -71,7 +71,9 @@ def test_a_plateaus_drop_is_within_the_velocity_of_tensorflows_rmsprop():
         experiment = toys.classifier(optimizer=optimizer)
         step, state = jax.jit(make_train_step(experiment)), start(experiment)
         for i, s in enumerate(scales):
-            state, metrics = step(state._replace(scale=jnp.float32(s)), toys.batch(experiment, i))
+            state, metrics = step(
+                state._replace(lr_scale=jnp.float32(s)), toys.batch(experiment, i)
+            )
         ends.append((state.params, state.opt_state[-1].trace, metrics["learning_rate"]))
     close(*ends, rtol=1e-5, atol=1e-6)
 

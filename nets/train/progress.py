@@ -1,0 +1,44 @@
+"""What the host remembers of a run from step to step."""
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class Progress:
+    """What the host remembers from step to step; it is saved with every checkpoint."""
+
+    evaluated: int = 0  # step of the last finished evaluation
+    best_step: int | None = None
+    best_value: float | None = None
+    evals_since_best: int = 0
+    evals_since_drop: int = 0  # or since the best: the plateau schedule's count
+    values: list[float] = dataclasses.field(default_factory=list)  # of all evaluations
+    window: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # since the last line
+    log_size: int = 0  # bytes of metrics.jsonl that belong to this state
+    elapsed_s: float = 0.0
+
+    def count_evaluation(self, step: int, value: float | None, maximise: bool) -> bool:
+        """Counts an evaluation in, and tells whether it is the best so far.
+
+        None, where nothing counted for the metric, is not.
+        """
+        self.evaluated = step
+        self.evals_since_best += 1
+        self.evals_since_drop += 1
+        if value is None:
+            return False
+        self.values.append(value)
+        sign = 1 if maximise else -1
+        best = self.best_value is None or sign * value > sign * self.best_value
+        if best:
+            self.best_step, self.best_value = step, value
+            self.evals_since_best = self.evals_since_drop = 0
+        return best
+
+    def worse_than_before(self, n: int, maximise: bool) -> bool:
+        """Whether the last evaluation is worse than the best of those more than n before it.
+
+        Merity et al. 2018, algorithm 1.
+        """
+        before, last = self.values[: -n - 1], self.values[-1]
+        return bool(before) and (last < max(before) if maximise else last > min(before))
