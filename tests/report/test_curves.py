@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.text import Text
 
-from nets.train import draw
+from nets.report import draw
 
 HISTORY = [
     {"step": 10, "split": "train", "loss": 2.0, "accuracy": 0.1, "steps_per_s": 9.0},

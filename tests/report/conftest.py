@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from nets.train import draw
+from nets.report import draw
 
 
 @pytest.fixture
