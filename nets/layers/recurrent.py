@@ -13,7 +13,7 @@ from nets.layers import recurrent_checks as checks
 from nets.layers import recurrent_cudnn
 from nets.layers.recurrent_cell import Cell
 from nets.layers.recurrent_checks import Backend, Merge
-from nets.layers.recurrent_scan import Layer, expand, scan_layer
+from nets.layers.recurrent_scan import Layer, expand_mask, scan_layer
 
 
 class Recurrent(nn.Module):
@@ -116,7 +116,7 @@ class Recurrent(nn.Module):
             if reset.ndim == 1 and not (
                 self.bidirectional or self.reverse
             ):  # nothing is left for each step to do
-                carry = jax.tree.map(lambda a: jnp.where(expand(reset, a), 0, a), carry)
+                carry = jax.tree.map(lambda a: jnp.where(expand_mask(reset, a), 0, a), carry)
                 reset = None
             elif reset.ndim == 1:
                 reset = jnp.zeros((batch, length), bool).at[:, 0].set(reset)
@@ -126,7 +126,7 @@ class Recurrent(nn.Module):
             lengths = jnp.asarray(lengths)
             checks.check_lengths(lengths, batch, length)
             valid = jnp.arange(length)[:, None] < lengths[None]  # [T, B]
-            x = jnp.where(expand(valid, x), x, 0)  # NaN times a gradient of zero is NaN
+            x = jnp.where(expand_mask(valid, x), x, 0)  # NaN times a gradient of zero is NaN
             reset = None if reset is None else reset & valid.at[0].set(True)
         after, outputs = [], []
         for i, before in zip(range(self.layers), carry, strict=True):
@@ -203,7 +203,7 @@ class Recurrent(nn.Module):
         elif reset is None:
             after = None
         else:
-            carry = jax.tree.map(lambda a: jnp.where(expand(reset[0], a), 0, a), carry)
+            carry = jax.tree.map(lambda a: jnp.where(expand_mask(reset[0], a), 0, a), carry)
             after = jnp.concatenate([reset[1:], jnp.zeros_like(reset[:1])])
         carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
         x = x.astype(self.dtype)
@@ -232,7 +232,7 @@ class Recurrent(nn.Module):
         last, _ = self._run(cell, weights, xw, carry, seen, after, train, projected=True)
         ys = cell.output(weights, last).astype(self.dtype)
         ys = ys.reshape(length, batch, *ys.shape[1:])
-        return ys if valid is None else jnp.where(expand(valid, ys), ys, 0)
+        return ys if valid is None else jnp.where(expand_mask(valid, ys), ys, 0)
 
     def _run(self, cell, weights, x, carry, valid, after, train, projected=False):
         """Scans x [T, B, ...]; rows where `after` [T, B] begin from zeros in the step after."""

@@ -88,13 +88,13 @@ def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
     new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, old)
     y = cell.output(weights, new).astype(dtype)
     if valid is not None:
-        new = jax.tree.map(lambda n, o: jnp.where(expand(valid, n), n, o), new, old)
-        y = jnp.where(expand(valid, y), y, 0)
+        new = jax.tree.map(lambda n, o: jnp.where(expand_mask(valid, n), n, o), new, old)
+        y = jnp.where(expand_mask(valid, y), y, 0)
     if after is not None:
-        new = jax.tree.map(lambda a: jnp.where(expand(after, a), 0, a), new)
+        new = jax.tree.map(lambda a: jnp.where(expand_mask(after, a), 0, a), new)
     return new, y
 
 
-def expand(mask: jax.Array, a: jax.Array) -> jax.Array:
+def expand_mask(mask: jax.Array, a: jax.Array) -> jax.Array:
     """A mask [B], or [T, B], in the rank of a."""
     return mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim))
