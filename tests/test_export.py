@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nets.train import catalogue
-from nets.train import state as states
+from nets.cli import catalogue
+from nets.train import train_state as states
 from nets.train.experiment import batch_struct, known, load, resolve
 from nets.train.step import make_train_step
 
