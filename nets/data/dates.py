@@ -129,7 +129,7 @@ class Dates(Generated):
             "spans": spans,
         }
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         """synthetic, vocab_size and num_classes, input_symbols and output_symbols."""
         return {"synthetic": True, **vocabularies(["", *_LETTERS], ["", *_FIGURES])}
 

@@ -33,6 +33,8 @@ def open_path(path: str, image_size: int | None, whole: bool = False) -> ImageSe
     if not where.is_file():
         raise UserError(f"--data.path={path}: no such file or folder.")
     if not zipfile.is_zipfile(where):
+        if where.suffix == ".npz":
+            raise UserError(f"{path} cannot be read as .npz: it is no whole zip archive.")
         raise UserError(
             f"--data.path={path} is neither an .npz file nor a folder with a folder of images for "
             "each class."

@@ -82,7 +82,7 @@ class CopyMemory(Generated):
                 f"--data.delay={self.delay} is valid."
             )
 
-    def lesson(self, i: int) -> "CopyMemory":
+    def curriculum(self, i: int) -> "CopyMemory":
         if self.first_delay is None:
             return self
         grown = max(0, 1 + (i - self.first_batches) // self.grow_every)
@@ -98,7 +98,7 @@ class CopyMemory(Generated):
         inputs[:, -self.span - 1 :] = self.symbols + 1
         return {"inputs": inputs, "targets": targets}
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         written = ["·", *_written(self.symbols)]
         loss = self.span * math.log(self.symbols) / (self.delay + 2 * self.span)
         return {**vocabularies([*written, "?"], written), "memoryless_loss": loss}
@@ -141,7 +141,7 @@ class Recall(Generated):
         targets = np.repeat(inputs[:, :1], inputs.shape[1], axis=1)
         return {"inputs": inputs, "targets": targets, "mask": mask}
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         said = _written(self.symbols)
         return vocabularies([*said, *map(str.lower, _written(self.distractors)), "?"], said)
 
@@ -178,7 +178,7 @@ class Brackets(Generated):
         inputs = np.where(moved < 0, 2, moved).T.astype(np.int32)
         return {"inputs": inputs, "targets": depths.T.astype(np.int32)}
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         return vocabularies(["x", "(", ")"], [str(k) for k in range(self.depth + 1)])
 
 
@@ -213,7 +213,7 @@ class NumberWords(Generated):
         targets = targets[chosen]
         return {"inputs": inputs[chosen], "targets": targets, "mask": target_mask(targets)}
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         return vocabularies(["", *numbers(self.greatest)[2]], ["", *"0123456789"])
 
 

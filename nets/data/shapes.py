@@ -63,7 +63,7 @@ class Shapes(Generated):
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         """synthetic, vocab_size, vocabulary (word k of it has the id k; 0 is the end), and the
         names of sizes, colours and shapes."""
         return {

@@ -44,7 +44,7 @@ class Generated:
         """The problem that training batch i is drawn from; where lessons get harder, another."""
         return self
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         """What this problem adds to the metadata."""
         return {}
 
@@ -53,7 +53,7 @@ class Generated:
 
         def batch(i: int) -> Batch:
             rng = np.random.default_rng((_STREAMS["train"], seed, int(i)))
-            return self.lesson(int(i)).draw(rng, self.batch_size, "train")
+            return self.curriculum(int(i)).draw(rng, self.batch_size, "train")
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 
@@ -99,7 +99,7 @@ class Generated:
         digest = hashlib.blake2b(digest_size=16)
         for name, rows in sorted(self._whole("validation").items()):
             digest.update(f"\0{name} {rows.shape} {rows.dtype}\0".encode() + rows.tobytes())
-        return {"digest": digest.hexdigest(), **self.about()}
+        return {"digest": digest.hexdigest(), **self.extra_metadata()}
 
     @property
     def read_threads(self) -> int:

@@ -193,7 +193,7 @@ class Pulses(Generated):
         inputs, sent = signals[..., None].astype(np.float32), sent.astype(np.float32)
         return {"inputs": inputs, "targets": places, "pulse": sent}
 
-    def about(self) -> dict[str, Any]:
+    def extra_metadata(self) -> dict[str, Any]:
         """The pulse [width] and its energy over the variance of the noise."""
         return {"pulse": pulse(self.width).tolist(), "snr": self.snr}
 
