@@ -183,9 +183,13 @@ def test_a_family_loads_nothing_that_linen_does_not(family, tmp_path):
     assert done.stdout.split() == []
 
 
+PYTHON = r"```python\n(.*?)```"
+
+
 def blocks():
-    """The README's complete Python examples: those that import something."""
-    found = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The READMEs' complete Python examples: those that import something."""
+    pages = (ROOT / name for name in ("README.md", "nets/README.md"))
+    found = [b for page in pages for b in re.findall(PYTHON, page.read_text(), re.DOTALL)]
     return [block for block in found if "import " in block and "def experiment" not in block]
 
 
@@ -205,19 +209,24 @@ def run_example(number, folder):
     return [float(line.split()[-1]) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("number", [0, 1])
+def test_the_front_pages_example_counts_as_it_says(tmp_path):
+    (count,) = run_example(0, tmp_path)
+    assert f"  # {count:.0f}\n" in blocks()[0]
+
+
+@pytest.mark.parametrize("number", [1, 2])
 def test_the_readmes_examples_run_and_learn(number, tmp_path):
     losses = run_example(number, tmp_path)
     assert losses[-1] < 0.7 * losses[0]
 
 
 def test_the_readmes_stream_equals_the_whole(tmp_path):
-    (difference,) = run_example(2, tmp_path)
+    (difference,) = run_example(3, tmp_path)
     assert difference < 1e-6
 
 
-def test_there_are_three_examples():
-    assert len(blocks()) == 3
+def test_there_are_four_examples():
+    assert len(blocks()) == 4
 
 
 _BUILD = "import setuptools.build_meta as build; print(build.build_wheel('dist'))"

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from nets.errors import UserError
 
+_MARKDOWN = "--format=markdown"
+
 
 class Listing(NamedTuple):
     """An experiment's advertisement, read from its file without importing it."""
@@ -58,23 +60,40 @@ def find(name: str, folder: Path) -> Path:
 
 
 def render(arguments: list[str], folder: Path) -> str:
-    """The answer to `list [WORD ...] [--long]`: a line for each experiment, or its details.
+    """The answer to `list [WORD ...] [--long | --format=markdown]`.
+
+    It is a line for each experiment, its details, or the page `experiments/README.md`.
 
     Raises:
         UserError: another flag is given, or no experiment has all of the words.
     """
     words = [argument for argument in arguments if not argument.startswith("-")]
     flags = sorted({argument for argument in arguments if argument.startswith("-")})
-    if unknown := [flag for flag in flags if flag != "--long"]:
-        raise UserError(f"list takes words and --long, got {' '.join(unknown)}.")
+    if unknown := [flag for flag in flags if flag not in ("--long", _MARKDOWN)]:
+        raise UserError(f"list takes words, --long and {_MARKDOWN}, got {' '.join(unknown)}.")
     entries = listing(folder, words)
     if not entries:
         raise UserError(f"no experiment has {' and '.join(words)} in its name or summary.")
+    if _MARKDOWN in flags:
+        return _page(entries)
     if flags:
         return "\n".join(map(_details, entries))
     width = max(len(entry.name) for entry in entries)
     lines = [f"{e.name:{width}}  {e.summary}{_needs(e)}" for e in entries]
     return "\n".join(lines)
+
+
+def _page(entries: list[Listing]) -> str:
+    head = f"""# Experiments
+
+One file is one experiment; its docstring says more. Run it by `python launch.py --experiment=NAME`.
+Each figure was measured by that command, with start-up and compilation in its time, on the machine
+that it names. This page is what `python launch.py list {_MARKDOWN}` prints.
+
+| experiment | what it shows | measured |
+|---|---|---|"""
+    rows = [f"| `{e.name}` | {e.summary}{_needs(e)} | {e.measured} |" for e in entries]
+    return "\n".join([head, *rows])
 
 
 def _details(entry: Listing) -> str:

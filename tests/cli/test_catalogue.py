@@ -1,6 +1,7 @@
 """The list of experiments: words that filter it, a line for each, and what each needs."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -29,13 +30,23 @@ def test_a_line_for_each_experiment_that_has_every_word(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["zebra"], "no experiment has zebra"), (["--lnog"], "list takes words and --long, got")],
+    [
+        (["zebra"], "no experiment has zebra"),
+        (["--lnog"], "list takes words, --long and --format=markdown, got"),
+    ],
 )
 def test_what_finds_nothing_is_told(arguments, message, capsys):
     assert main("list", *arguments) == 2
     assert message in capsys.readouterr().err
     with pytest.raises(UserError, match=message):
         catalogue.render(arguments, FOLDER)
+
+
+def test_the_page_of_experiments_is_what_is_listed():
+    page = catalogue.render(["--format=markdown"], FOLDER) + "\n"
+    assert (FOLDER / "README.md").read_text() == page
+    names = [path.stem for path in sorted(FOLDER.glob("*.py"))]
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == names
 
 
 def test_an_experiment_says_which_extra_its_data_needs():

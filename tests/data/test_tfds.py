@@ -143,7 +143,7 @@ def test_cifar10_streamed_equals_its_records():
 
 
 def test_the_readme_and_the_error_name_one_command_to_prepare_a_set(tmp_path):
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    readme = (Path(__file__).parent.parent.parent / "nets/data/README.md").read_text()
     assert tfds.prepare_command("mnist", None) in readme
     assert f"pip install {tfds.PREPARE_NEEDS}\n" in readme
     with pytest.raises(UserError) as error:
