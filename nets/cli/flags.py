@@ -141,7 +141,7 @@ def _number(kind: type, text: str) -> Any:
 
 def _dtype(text: str) -> Any:
     dtype = getattr(jnp, _literal(("float32", "bfloat16", "float16", "float64"), text))
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+    if jnp.result_type(dtype) != dtype:
         raise ValueError(f"'{text}' needs the environment variable JAX_ENABLE_X64=1")
     return dtype
 
