@@ -31,7 +31,7 @@ from tests.support.launching import launch, main
         (["--experiment=mlp_digits", "--seed=0,4294967296"], "2^32 - 1, got 4294967296."),
         (["--experiment=mlp_digits", "--optimizer.learning_rate=nan"], "'nan' is not a finite"),
         (["--experiment=mlp_digits", "--debug_nans=maybe"], "'maybe' is not true or false"),
-        (["--experiment=mlp_digits", "--model.widths=0"], "batches: ZeroDivisionError"),
+        (["--experiment=mlp_digits", "--model.widths=0"], "launch.py: the model"),
         (["--experiment=hog_digits", "--task.inputs=x"], "batches: KeyError: 'x'"),
         (["--experiment=mlp_digits", "--model.widths=-3"], "the model does not take these"),
         (
@@ -39,6 +39,7 @@ from tests.support.launching import launch, main
             "'sum' is no function of jax.nn or",
         ),
         (["--experiment=char_lstm_python", "--model.cell.features=0"], "divide by zero"),
+        (["--experiment=char_lstm_python", "--model.embed=0"], "embedding would be empty: ["),
         (["--experiment=mlp_digits", "--optimizer.rule=sdg"], "not one of sgd"),
         (["--experiment=mlp_digits", "--optimizer.momentum=1"], "at least 0 and below 1"),
         (["--experiment=mlp_digits", "--init_from=nowhere"], "nowhere holds no intact checkpoint"),

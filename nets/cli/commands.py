@@ -25,7 +25,7 @@ from nets.report.reporter import Reporter
 from nets.train import config, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
-from nets.train.checkpoint import NotSaved
+from nets.train.checkpoint import NotSaved, flatten
 from nets.train.evaluate import Evaluator
 from nets.train.experiment import Experiment, as_trained, batch_struct, known, resolve
 from nets.train.signals import Signals, Stopped
@@ -207,7 +207,7 @@ def metric_names(experiment: Experiment) -> list[str]:
     """The metrics that an evaluation of the experiment has.
 
     Raises:
-        UserError: the model does not take batches of these shapes.
+        UserError: the model does not take batches of these shapes, or has an empty parameter.
     """
     try:
         with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
@@ -226,6 +226,9 @@ def metric_names(experiment: Experiment) -> list[str]:
     except (ArithmeticError, LookupError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UserError(f"the model does not take these batches: {reason}") from error
+    for path, leaf in flatten(state.params).items():
+        if leaf.size == 0:  # which orbax could not save
+            raise UserError(f"the model's parameter {path} would be empty: {list(leaf.shape)}.")
     ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
     return list(experiment.task.finish(ones))
 
