@@ -18,7 +18,7 @@ from tests.support.torch_resnet import Basic, Bottleneck, Net, Preactivated  # n
 
 def load(theirs, variables):
     """Gives a torch module the variables; all of its names must be met."""
-    state = {k: torch.tensor(a) for k, a in vision_to_torch(variables, None).items()}
+    state = {k: torch.tensor(a) for k, a in vision_to_torch(variables, ResNet()).items()}
     theirs.load_state_dict({k: v for k, v in theirs.state_dict().items() if "num" in k} | state)
     return theirs
 

@@ -2,9 +2,9 @@
 
 import functools
 import math
-import types
 from collections.abc import Iterable, Mapping
 
+import flax.linen as linen
 import jax
 import numpy as np
 import torch
@@ -12,6 +12,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from nets.interop.torch_vision import vision_to_torch
+
+
+class Flattened(linen.Module):
+    """What the converter asks of a network."""
+
+    flattened: Mapping[str, tuple[int, int]]
 
 
 def to_torch(
@@ -24,7 +30,7 @@ def to_torch(
         names: of the state dict; torch's counters of batches are passed over.
         flattened: for a dense layer behind flattened maps, by its name here, their (H, W).
     """
-    found = vision_to_torch(variables, types.SimpleNamespace(flattened=flattened))
+    found = vision_to_torch(variables, Flattened(flattened=flattened))
     assert found.keys() == {name for name in names if not name.endswith("num_batches_tracked")}
     return {name: torch.tensor(a) for name, a in found.items()}
 
