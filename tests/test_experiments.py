@@ -19,12 +19,13 @@ from PIL import Image
 
 from nets import inception, mobilenet_v3, nasnet
 from nets.cli import catalogue, commands
+from nets.cli.catalogue import load
 from nets.errors import UserError
 from nets.inspect.summary import describe
 from nets.report.reporter import Reporter
 from nets.train import config, loop
 from nets.train import train_state as states
-from nets.train.experiment import Experiment, batch_struct, known, load, resolve
+from nets.train.experiment import Experiment, batch_struct, known, resolve
 from nets.train.signals import Signals
 from tests.support import toys
 

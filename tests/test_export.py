@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import pytest
 
 from nets.cli import catalogue
+from nets.cli.catalogue import load
 from nets.train import train_state as states
-from nets.train.experiment import batch_struct, known, load, resolve
+from nets.train.experiment import batch_struct, known, resolve
 from nets.train.step import make_train_step
 
 FOLDER = Path(__file__).parent.parent / "experiments"

@@ -34,7 +34,7 @@ RULE = {
     "nets/train": ENGINE,
     "nets/cli": ENGINE | INSPECT | {"absl", "nets.cli"},
     "nets/demos": TASK | DATA | {"nets.<family>", "nets.demos"},
-    "nets/interop": {"numpy", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
+    "nets/interop": {"numpy", "flax", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
     | FOREIGN,
     "experiments": {"jax", "flax", "nets.<family>"}
     | {f"nets.{room}" for room in ("data", "tasks", "train", "demos")},

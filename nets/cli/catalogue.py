@@ -2,10 +2,12 @@
 
 import ast
 import difflib
+import importlib.util
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nets.errors import UserError
 
@@ -102,3 +104,15 @@ def _details(entry: Listing) -> str:
 
 def _needs(entry: Listing) -> str:
     return f"  (pip install -e '.[{entry.extra}]')" if entry.extra else ""
+
+
+def load(name: str, folder: Path) -> Any:
+    """The experiment of that name in the folder, or of the `.py` file that `name` is a path of."""
+    path = find(name, folder)
+    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that the type hints of classes defined there resolve
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "experiment", None)):
+        raise UserError(f"{path} defines no function experiment() that returns an Experiment.")
+    return module.experiment()

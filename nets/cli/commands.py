@@ -22,6 +22,7 @@ from nets.errors import UserError
 from nets.inspect import nan_finder, summary
 from nets.report import page
 from nets.report.reporter import Reporter
+from nets.tasks.task import Generative
 from nets.train import config, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
@@ -132,7 +133,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     folder = command.workdir(experiment)
     metadata = experiment.data.metadata()
     experiment = checked(resolve(experiment, metadata))
-    samples = hasattr(experiment.task, "sample")
+    samples = isinstance(experiment.task, Generative)
     reporter = Reporter(
         folder,
         record(command, experiment, metadata),
@@ -349,11 +350,10 @@ def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> N
 
 def sample(command: Command, signals: Signals) -> int:
     """Prints what a generating model writes after the prompt."""
-    if not hasattr(command.experiment.task, "sample"):
+    if not isinstance(command.experiment.task, Generative):
         raise UserError(f"{command.name} has nothing to sample: its model does not generate.")
     options = command.options
-    encode = getattr(command.experiment.data, "encode", None)
-    if options.prompt is None and encode is not None:
+    if options.prompt is None and command.experiment.task.needs_prompt:
         raise UserError("--prompt='...' is needed: the sentence to translate.")
     experiment, params, _, _, metadata = loaded(command)
     if options.length < 1 or options.temperature < 0:
@@ -365,7 +365,7 @@ def sample(command: Command, signals: Signals) -> int:
         params,
         metadata,
         key,
-        prompt if encode is None else encode(prompt, metadata),
+        experiment.data.encode(prompt, metadata),
         options.length,
         options.temperature,
         options.top_k,

@@ -129,7 +129,6 @@ def parse(argv: list[str], folder: Path) -> Command | None:
 
     from nets.cli import flags, help_text
     from nets.train import config
-    from nets.train import experiment as experiments
 
     verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
     if verb not in VERBS:
@@ -158,7 +157,7 @@ def parse(argv: list[str], folder: Path) -> Command | None:
 
         path = _file(name, folder, options.workdir)
         name = str(path) if name.endswith(".py") else name
-        default = experiments.load(str(path), folder)
+        default = catalogue.load(str(path), folder)
         chosen = flags.choose(default, arguments)
         values = _values(flags)
         flags.define(chosen, values, Path(name).stem, skip=("seed",))

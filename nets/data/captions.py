@@ -15,6 +15,7 @@ import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
+from nets.data.dataset import Dataset
 from nets.data.image_source import ImageSet
 from nets.data.images import ENDLESS, shuffled
 from nets.data.synthetic import at_least, together
@@ -25,7 +26,7 @@ _CHOICE = 3  # tells the generator of a step's captions from others of its seed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Captions:
+class Captions(Dataset):
     """Photographs and several captions of each, as `nets.data.shapes.Shapes` has its scenes.
 
     Captions are in lower case and without punctuation. Their vocabulary is the words that are

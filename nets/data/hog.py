@@ -9,12 +9,13 @@ import grain
 import numpy as np
 
 from nets.data import cache, image_loading
+from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS, Images, alike, shuffled
 from nets.errors import UserError, missing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HOG:
+class HOG(Dataset):
     """Any set of labelled images (`nets.data.images.Images`), described by oriented gradients.
 
     Batches hold "features" [B, F] float32 and "label" [B] int32; those of an evaluation also
@@ -108,11 +109,6 @@ class HOG:
     def metadata(self) -> dict[str, Any]:
         """Those of the images."""
         return self._images().metadata()
-
-    @property
-    def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
-        return 1
 
     def _images(self) -> Images:
         return alike(self, normalise="unit")

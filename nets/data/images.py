@@ -10,6 +10,7 @@ import grain
 import numpy as np
 
 from nets.data import augment, crops, image_loading
+from nets.data.dataset import Dataset
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
 
@@ -20,7 +21,7 @@ _CROP = 2  # from that of its crops
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class Images(Dataset):
     """Any set of labelled images.
 
     Batches hold "image" [B, H, W, C] float32 and "label" [B] int32; those of an evaluation also

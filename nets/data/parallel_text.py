@@ -11,13 +11,14 @@ import grain
 import numpy as np
 
 from nets.data import corpora, subwords
+from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS, shuffled
 from nets.data.synthetic import at_least, target_mask, together, vocabularies
 from nets.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Parallel:
+class Parallel(Dataset):
     """Any text and its translation: two files, of which line k of one translates that of the other.
 
     Files are UTF-8, and packed where their names end in .gz. The vocabulary is one of subwords for
@@ -180,11 +181,6 @@ class Parallel:
             "sizes": {split: len(rows["inputs"]) for split, rows in corpus.rows.items()},
             **corpus.counts,
         }
-
-    @property
-    def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
-        return 1
 
     def _paths(self) -> dict[str, tuple[str, str] | None]:
         """The two files of each split, None where they are not given."""

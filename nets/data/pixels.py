@@ -6,12 +6,13 @@ from typing import Any, Literal
 import grain
 import numpy as np
 
+from nets.data.dataset import Dataset
 from nets.data.images import Images, alike
 from nets.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pixels:
+class Pixels(Dataset):
     """Any set of labelled images (`nets.data.images.Images`), pixel by pixel or row by row.
 
     Batches hold "inputs" [B, T, D] float32, T = H W pixels of D = C channels or T = H rows of

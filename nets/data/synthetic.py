@@ -7,6 +7,7 @@ from typing import Any
 import grain
 import numpy as np
 
+from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS
 from nets.errors import UserError
 
@@ -15,7 +16,7 @@ _STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Generated:
+class Generated(Dataset):
     """What the generated problems have in common: a problem says how rows are drawn.
 
     Batches hold arrays, most often "inputs" and "targets", whose first axis is that of the rows,
@@ -100,11 +101,6 @@ class Generated:
         for name, rows in sorted(self._whole("validation").items()):
             digest.update(f"\0{name} {rows.shape} {rows.dtype}\0".encode() + rows.tobytes())
         return {"digest": digest.hexdigest(), **self.extra_metadata()}
-
-    @property
-    def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
-        return 1
 
     def _whole(self, split: str) -> Batch:
         return self.draw(np.random.default_rng(_STREAMS[split]), self.eval_size, split)

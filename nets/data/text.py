@@ -13,6 +13,7 @@ import grain
 import numpy as np
 
 from nets.data import corpora, words
+from nets.data.dataset import Dataset
 from nets.errors import UserError
 
 ENDLESS = 1 << 40
@@ -20,7 +21,7 @@ _CODES = 0x110000  # Unicode code points
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
+class Text(Dataset):
     """A text for a language model over characters or words.
 
     Batches hold "inputs" and "targets" [B, T] int32, the targets being the symbols that follow,
@@ -169,11 +170,6 @@ class Text:
             "digest": corpus.digest,
             "sizes": {split: len(corpus.ids[split]) for split in ("train", *self.splits())},
         }
-
-    @property
-    def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
-        return 1
 
     def _corpus(self) -> "Corpus":
         where = self.name, self.data_dir, self.path, self.suffixes, self.validation, self.test

@@ -22,6 +22,7 @@ from nets.report.figures import LinePlot, Panels, Text, View
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
+from nets.tasks.task import Task
 
 
 class LinearFilter(nn.Module):
@@ -49,7 +50,7 @@ class LinearFilter(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class FindPulse:
+class FindPulse(Task):
     """Joins `LinearFilter` to the cross-entropy of the position where a pulse begins.
 
     In white Gaussian noise of variance s^2 the softmax of the outputs is the probability of each

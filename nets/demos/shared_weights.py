@@ -15,16 +15,18 @@ import numpy as np
 
 from nets.connectivity import CONNECTIONS
 from nets.data.augment import pad_crop
+from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS, Images, alike
 from nets.errors import UserError
 from nets.report.figures import ImageGrid, LinePlot, Panels, Text, View, stored_pixels
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
+from nets.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
-class AcrossShifts:
+class AcrossShifts(Task):
     """Joins `model(x, train=...) -> {connection: logits [B, K]}` to the sum of cross-entropies.
 
     The nets share nothing, so one update trains each as if it were alone (with a gradient that is
@@ -108,7 +110,7 @@ _SHIFT = 2  # tells the generator of a step's shifts from that of an epoch's ord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shifted:
+class Shifted(Dataset):
     """Any set of labelled images (`nets.data.images.Images`), framed by `margin` black pixels.
 
     Batches hold "image" [B, H + 2 margin, W + 2 margin, C] float32, black 0 and white 1, and

@@ -9,10 +9,11 @@ import numpy as np
 
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_bptt import Window
+from nets.tasks.task import Task
 
 
 def explain(
-    task: Any, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array, folder: Path
+    task: Task, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array, folder: Path
 ) -> str:
     """Says where update number `state.step` + 1 first was not finite; keeps its batch in `folder`.
 
@@ -31,7 +32,7 @@ def explain(
 
 
 def first(
-    task: Any, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array
+    task: Task, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array
 ) -> str | None:
     """The first array of a step that is not finite: of the batch, the state, a layer or the loss.
 
@@ -47,8 +48,7 @@ def first(
             if _bad(x):
                 return f"the {kind} {jax.tree_util.keystr(path, simple=True, separator='/')}"
     watch = _Watch(len(next(iter(batch.values()))), _steps_before(state.model_state))
-    if hasattr(task, "untruncated"):  # the layers of a window that is computed again are not seen
-        task = task.untruncated()
+    task = task.untruncated()  # the layers of a window that is computed again are not seen
     with jax.disable_jit(), nn.intercept_methods(watch):
         loss, _ = task.loss(
             model,

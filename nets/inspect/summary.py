@@ -12,7 +12,7 @@ from nets.inspect.cost import multiply_adds, residual_bytes
 from nets.inspect.receptive_field import receptive_field
 from nets.layers import recurrent_checks
 from nets.layers.recurrent import Recurrent
-from nets.train.experiment import Batch, Task
+from nets.tasks.task import Batch, Task
 
 
 def describe(

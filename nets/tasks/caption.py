@@ -18,10 +18,11 @@ from nets.layers.decoding import Decoded, decode
 from nets.tasks import caption_figures as look
 from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
+from nets.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
-class Caption:
+class Caption(Task):
     """Joins `model(images, captions, train=..., stages=True) -> logits, stages` to true captions.
 
     Batches hold "image" [B, H, W, 3] uint8, "captions" [B, C, U] int32, of words, then zeros, and

@@ -15,6 +15,7 @@ import optax
 
 from nets.errors import UserError
 from nets.tasks import classify_figures as look
+from nets.tasks.task import Task
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -44,7 +45,7 @@ def map_criterion(distances: jax.Array, labels: jax.Array, j: float = 1.0) -> ja
 
 
 @dataclasses.dataclass(frozen=True)
-class Classify:
+class Classify(Task):
     """Joins a classifier `model(x, train=...) -> [B, K]` to one of three criteria.
 
     Metrics: loss, accuracy, of more than ten classes top5 (the share whose class is among the five

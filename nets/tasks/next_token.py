@@ -17,10 +17,11 @@ from nets.errors import UserError
 from nets.layers.recurrent_bptt import Window, truncated_window
 from nets.recurrent_lm import generate
 from nets.report.figures import HighlightedText, Text, View
+from nets.tasks.task import Generative
 
 
 @dataclasses.dataclass(frozen=True)
-class NextToken:
+class NextToken(Generative):
     """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
 
     The recurrent carry goes from segment to segment in the model state, and no gradient follows it

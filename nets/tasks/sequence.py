@@ -14,10 +14,11 @@ from nets.layers.recurrent_bptt import truncated_scan
 from nets.tasks import sequence_figures as look
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, exact_match, masked_sum, mean
+from nets.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
-class Regress:
+class Regress(Task):
     """Joins a model's outputs to the squared distance from targets, one a sequence or one a step.
 
     The model is `model(inputs, train=...) -> [B, ...]`, or many to many, `model(inputs, train=...)
@@ -79,7 +80,7 @@ def _outputs(result: Any) -> tuple[jax.Array, bool]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Label:
+class Label(Task):
     """Joins a model's logits to the cross-entropy of classes, one a sequence or one a step.
 
     Of a sequence, targets [B], the model is `model(inputs, train=...) -> logits [B, K]`. Of each

@@ -17,10 +17,11 @@ from nets.tasks import translate_figures as look
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, exact_match, masked_sum, mean
 from nets.tasks.sequence_figures import real
+from nets.tasks.task import Generative
 
 
 @dataclasses.dataclass(frozen=True)
-class Translate:
+class Translate(Generative):
     """Joins `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.sequence.Seq2Seq` to a loss.
 
     The loss is the cross-entropy of the targets, each given those before it. In evaluation the
@@ -44,6 +45,7 @@ class Translate:
     coverage_penalty: float = 0.0
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact", "in_span")
+    needs_prompt: ClassVar[bool] = True
 
     def __post_init__(self):
         if not 0 <= self.smoothing < 1:

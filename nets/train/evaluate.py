@@ -11,13 +11,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from nets.data.dataset import Dataset
+from nets.tasks.task import Metrics
 from nets.train import sharding as meshes
-from nets.train.experiment import Data, Experiment, Metrics
+from nets.train.experiment import Experiment
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
 
 
-def read(batches: grain.MapDataset, data: Data, start: int = 0) -> Iterator[dict[str, Any]]:
+def read(batches: grain.MapDataset, data: Dataset, start: int = 0) -> Iterator[dict[str, Any]]:
     """The batches from `start` on, made in threads ahead of their use."""
     threads = data.read_threads
     pool = ThreadPoolExecutor(threads)
@@ -76,9 +78,8 @@ class Evaluator:
         """The metrics of a split, with those that a task's `judge` finds, which is slow."""
         found = self(params, model_state, split)
         task, data = self._experiment.task, self._experiment.data
-        if hasattr(task, "judge"):
-            host, model = meshes.fetch(params), self._experiment.model
-            found |= self._signals.run(lambda: task.judge(model, host, data, split))
+        host, model = meshes.fetch(params), self._experiment.model
+        found |= self._signals.run(lambda: task.judge(model, host, data, split))
         return found
 
     def _add(self, sums, metrics):

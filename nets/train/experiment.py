@@ -1,68 +1,16 @@
 """What an experiment is, where experiments are found, and what makes one impossible."""
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import flax.linen as nn
-import grain
 import jax
 import numpy as np
 
-from nets.cli import catalogue
+from nets.data.dataset import Dataset
 from nets.errors import UserError
+from nets.tasks.task import Task
 from nets.train.optimizer import Optimizer
-
-Batch = dict[str, Any]
-Metrics = dict[str, tuple[Any, Any]]  # name -> (sum, weight)
-
-
-class Task(Protocol):
-    """Joins a model to a loss; all of its methods are pure.
-
-    `model_state` is whatever goes from step to step without being optimised. Its entry "carry" is
-    per row (sharded like the batch, begun afresh in each evaluation); all else is replicated.
-    `metrics` always holds "loss". A task may also have `sample`, which writes after a prompt
-    (nets.cli.commands), and `judge(model, params, data, split) -> dict[str, float]`: metrics of a
-    whole split's answers, taken at the end of a run and by `eval`; and `untruncated`, itself
-    without truncated back-propagation, as `--debug_nans` looks at it.
-    """
-
-    maximise: ClassVar[tuple[str, ...]]  # the finished metrics of which more is better
-
-    def init(self, model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Any, dict]: ...
-
-    def loss(
-        self, model: nn.Module, params, model_state: dict, batch: Batch, key: jax.Array, train: bool
-    ) -> tuple[jax.Array, tuple[dict, Metrics]]: ...
-
-    def finish(self, sums: Metrics) -> dict[str, float]:
-        """Metrics as people read them, from sums over a whole split."""
-
-    def views(self, model, params, model_state, batches, metadata, key, final: bool) -> dict:
-        """What is worth looking at (nets.report.figures), after an evaluation or at the end."""
-
-
-class Data(Protocol):
-    """Where batches come from: dicts of numpy arrays, a pure function of (seed, step)."""
-
-    batch_size: int
-    eval_batch_size: int
-    read_threads: int  # that batches are made in, ahead of the step
-
-    def train(self, seed: int) -> grain.MapDataset: ...
-
-    def evaluate(self, split: str) -> grain.MapDataset: ...
-
-    def splits(self) -> tuple[str, ...]: ...
-
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        """Shapes and types of a training batch, known without reading the data."""
-
-    def metadata(self) -> dict[str, Any]:
-        """What the data says of itself (num_classes, vocabulary, digest, ...), as JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +43,7 @@ class Experiment:
 
     model: nn.Module
     task: Task
-    data: Data
+    data: Dataset
     optimizer: Optimizer
     steps: int
     seed: int = 0
@@ -142,18 +90,6 @@ SILENT = ("save_every", "log_every", "debug_nans")  # fields that change no resu
 CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its continuation
 
 
-def load(name: str, folder: Path) -> Experiment:
-    """The experiment of that name in the folder, or of the `.py` file that `name` is a path of."""
-    path = catalogue.find(name, folder)
-    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # so that the type hints of classes defined there resolve
-    spec.loader.exec_module(module)
-    if not callable(getattr(module, "experiment", None)):
-        raise UserError(f"{path} defines no function experiment() that returns an Experiment.")
-    return module.experiment()
-
-
 def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
     """The experiment with what its model leaves to the data filled in.
 
@@ -161,8 +97,9 @@ def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
         UserError: the model says a number that differs from the data's.
     """
     model = experiment.model
+    fields = {field.name for field in dataclasses.fields(model)}
     for name in ("num_classes", "vocab_size"):
-        if name not in metadata or not hasattr(model, name):
+        if name not in metadata or name not in fields:
             continue
         given = getattr(model, name)
         if given is None:
@@ -175,7 +112,7 @@ def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
     return dataclasses.replace(experiment, model=model)
 
 
-def as_trained(data: Data, metadata: dict[str, Any]) -> Data:
+def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:
     """The data, normalised by the mean and the standard deviation of a run that has these metadata.
 
     It leaves fields as they are that are given, and data that has no such fields.
@@ -185,15 +122,36 @@ def as_trained(data: Data, metadata: dict[str, Any]) -> Data:
     return dataclasses.replace(data, **{name: tuple(metadata[name]) for name in absent})
 
 
-def known(data: Data) -> tuple[dict[str, Any], UserError | None]:
+def known(data: Dataset) -> tuple[dict[str, Any], UserError | None]:
     """The metadata of a set; where it is missing, what is known without it, and the error."""
     try:
         return data.metadata(), None
     except UserError as error:
-        return getattr(data, "outline", dict)(), error
+        return data.outline(), error
 
 
-def batch_struct(data: Data, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:
+def check_batch(data: Dataset, batch: dict[str, np.ndarray]) -> None:
+    """Compares a training batch with what `spec` says of all: names, types, rows and rank.
+
+    Raises:
+        UserError: they differ; names the class and the array.
+    """
+    kind, spec = type(data).__name__, data.spec()
+    if spec.keys() != batch.keys():
+        raise UserError(
+            f"{kind}.spec() names {', '.join(sorted(spec))}, and a batch has "
+            f"{', '.join(sorted(batch))}."
+        )
+    for name, (shape, dtype) in spec.items():
+        given = batch[name]
+        if (given.dtype, given.shape[:1], given.ndim) != (dtype, shape[:1], len(shape)):
+            raise UserError(
+                f"{kind}.spec() says that {name} is {np.dtype(dtype).name}{list(shape)}, and a "
+                f"batch has {given.dtype.name}{list(given.shape)}."
+            )
+
+
+def batch_struct(data: Dataset, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes and types of a training batch, of `rows` rows where given."""
     return {
         name: jax.ShapeDtypeStruct(shape if rows is None else (rows, *shape[1:]), dtype)

@@ -16,11 +16,12 @@ import jax
 import numpy as np
 
 from nets.report.reporter import Reporter
+from nets.tasks.task import Batch
 from nets.train import checkpoint, evaluate, resume, step
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Checkpoints
-from nets.train.experiment import Batch, Experiment, batch_struct
+from nets.train.experiment import Experiment, batch_struct, check_batch
 from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
 
@@ -122,6 +123,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             if last or done:
                 break
             batch = next(batches)
+            if n == start:
+                check_batch(data, batch)
             if (shape := shapes(batch)) not in compiled:
                 make = functools.partial(compile_step, experiment, state, mesh, batch)
                 compiled[shape] = signals.run(make, to_end=True)

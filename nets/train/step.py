@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nets.train.experiment import Batch, Experiment, Metrics
+from nets.tasks.task import Batch, Metrics
+from nets.train.experiment import Experiment
 from nets.train.train_state import State
 
 STOP = "_stop"  # batch and metrics entry by which processes agree to stop (nets.train.signals)

@@ -19,13 +19,14 @@ from pathlib import Path
 import jax
 
 from nets.cli import commands, process
+from nets.cli.catalogue import load
 from nets.errors import UserError
 from nets.layers import conv as convolution_layer
 from nets.report.reporter import Reporter
 from nets.train import config, evaluate, loop
 from nets.train import sharding as meshes
 from nets.train import train_state as states
-from nets.train.experiment import batch_struct, load, resolve
+from nets.train.experiment import batch_struct, resolve
 from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from nets.data.dataset import Dataset
 from nets.lstm import LSTM
 from nets.recurrent_lm import RecurrentLM
 from nets.tasks.classify import Classify
@@ -40,13 +41,12 @@ class BatchNormNet(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Blobs:
+class Blobs(Dataset):
     """Three Gaussian blobs of 4x4 one-channel images; a pure function of (seed, step)."""
 
     batch_size: int = 16
     eval_batch_size: int = 16
     examples: int = 40
-    read_threads: int = 1
 
     def _batch(self, seed, i, n):
         rng = np.random.default_rng((seed, i))
@@ -79,14 +79,13 @@ class Blobs:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cycle:
+class Cycle(Dataset):
     """Streams of a noisy cycle over six symbols, cut into segments."""
 
     batch_size: int = 8
     eval_batch_size: int = 8
     length: int = 12
     segments: int = 10
-    read_threads: int = 1
 
     def _batch(self, seed, i):
         epoch, segment = divmod(int(i), self.segments)

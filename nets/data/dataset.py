@@ -1,0 +1,52 @@
+"""The protocol of a data set: where batches come from."""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Batch = dict[str, np.ndarray]
+Spec = dict[str, tuple[tuple[int, ...], np.dtype]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset(abc.ABC):
+    """Batches as dicts of numpy arrays, a pure function of (seed, step).
+
+    A data set has the fields `batch_size` and `eval_batch_size`.
+    """
+
+    @abc.abstractmethod
+    def train(self, seed: int) -> Sequence[Batch]:
+        """The training batches; element i is the whole batch of step i."""
+
+    @abc.abstractmethod
+    def evaluate(self, split: str) -> Sequence[Batch]:
+        """All batches of a split; the last is padded and "mask" says so."""
+
+    @abc.abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """The evaluation splits that there are, of "validation" and "test"."""
+
+    @abc.abstractmethod
+    def spec(self) -> Spec:
+        """Shapes and types of a training batch, known without reading the data."""
+
+    @abc.abstractmethod
+    def metadata(self) -> dict[str, Any]:
+        """What is known after reading (num_classes, vocabulary, digest, ...), as JSON."""
+
+    def outline(self) -> dict[str, Any]:
+        """The part of the metadata that is known without reading the data."""
+        return {}
+
+    def encode(self, text: str, metadata: dict[str, Any]) -> Any:
+        """A prompt as the task's `sample` takes it."""
+        return text
+
+    @property
+    def read_threads(self) -> int:
+        """Threads in which batches are made, ahead of the step."""
+        return 1

@@ -1,0 +1,57 @@
+"""A task or a data set that lacks a part, or whose batches are not what it says, fails at once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from nets.data.dataset import Dataset
+from nets.errors import UserError
+from nets.tasks.task import Generative, Task
+from nets.train.experiment import check_batch
+from tests.support import toys
+
+
+@pytest.mark.parametrize(
+    ("base", "part"), [(Task, "loss"), (Generative, "sample"), (Dataset, "metadata")]
+)
+def test_a_class_without_a_part_is_refused_with_its_name(base, part):
+    names = set(base.__abstractmethods__)
+    whole = {name: lambda self: None for name in names}
+    type("Whole", (base,), whole)()
+    lacking = type("Lacking", (base,), {k: v for k, v in whole.items() if k != part})
+    with pytest.raises(TypeError, match=f"Lacking .*{part}"):
+        lacking()
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong(toys.Blobs):
+    """Blobs whose batches differ from their spec in one array."""
+
+    change: str = "none"
+
+    def train(self, seed):
+        batch = dict(super().train(seed)[0])
+        label = batch["label"]
+        if self.change == "name":
+            batch["labels"] = batch.pop("label")
+        elif self.change != "none":
+            batch["label"] = {
+                "type": label.astype(np.int64), "rows": label[1:], "rank": label[:, None]
+            }[self.change]  # fmt: skip
+        return [batch]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("name", r"Wrong.spec\(\) names image, label, and a batch has image, labels"),
+        ("type", r"says that label is int32\[16\], and a batch has int64\[16\]"),
+        ("rows", r"says that label is int32\[16\], and a batch has int32\[15\]"),
+        ("rank", r"says that label is int32\[16\], and a batch has int32\[16, 1\]"),
+    ],
+)
+def test_a_batch_unlike_the_spec_is_refused(change, message):
+    check_batch(Wrong(), Wrong().train(0)[0])
+    with pytest.raises(UserError, match=message):
+        check_batch(Wrong(change=change), Wrong(change=change).train(0)[0])
