@@ -6,8 +6,8 @@ Each figure looks at seven characters about a place that the decoder predicts (l
 with what the one before it saw (input feeding). The encoder reads in one direction only, so that a
 year that is said in words is known no sooner than at its end. `--model.look=global` looks at all.
 
-Measured: 0.999 of dates that it has never met are exact, in_span 0.41 (these weights sum to less
-than one, and look behind what they say); 1 min 40 s.
+Measured: all of 1,000 dates that it has never met are exact, in_span 0.21 (these weights sum to
+less than one, and look behind what they say); 2 min 43 s of training.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
