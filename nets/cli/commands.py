@@ -22,7 +22,7 @@ from nets.errors import UserError
 from nets.inspect import nan_finder, summary
 from nets.report import page
 from nets.report.reporter import Reporter
-from nets.tasks.task import Generative
+from nets.tasks.task import Generative, Trained
 from nets.train import config, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
@@ -355,16 +355,14 @@ def sample(command: Command, signals: Signals) -> int:
     options = command.options
     if options.prompt is None and command.experiment.task.needs_prompt:
         raise UserError("--prompt='...' is needed: the sentence to translate.")
-    experiment, params, _, _, metadata = loaded(command)
+    experiment, params, model_state, _, metadata = loaded(command)
     if options.length < 1 or options.temperature < 0:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
+    trained = Trained(experiment.model, params, model_state, metadata, key)
     prompt = "\n" if options.prompt is None else options.prompt
     text = experiment.task.sample(
-        experiment.model,
-        params,
-        metadata,
-        key,
+        trained,
         experiment.data.encode(prompt, metadata),
         options.length,
         options.temperature,

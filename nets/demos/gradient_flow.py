@@ -14,9 +14,10 @@ from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
 from nets.lstm import LSTM
-from nets.report.figures import LinePlot, Panels, Text, View
+from nets.report.figures import Figure, LinePlot, Panels, Text
 from nets.sequence import one_hot
 from nets.tasks.sequence import Label
+from nets.tasks.task import Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +59,10 @@ class GradientFlow(Label):
             )
         return params, state
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:
             return {}
+        model, params, key = trained.model, trained.params, trained.key
         batches = list(batches)
         x = one_hot(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
         x = x.swapaxes(0, 1)  # [T, B, D]
@@ -87,7 +87,7 @@ class GradientFlow(Label):
                 np.arange(1, self.clip_updates + 1), losses, "update", "loss (nats)", True,
             ),
         )  # fmt: skip
-        found: dict[str, View] = {
+        found: dict[str, Figure] = {
             "gradient_flow": Panels(f"{kind}: how gradients flow back through time", panels),
             "cells": self.comparison(model, batches, key),
             "memory": Text(f"{kind}: how far a gradient reaches", table(flows)),

@@ -18,11 +18,11 @@ from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError
 from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
-from nets.report.figures import LinePlot, Panels, Text, View
+from nets.report.figures import Figure, LinePlot, Panels, Text
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task
+from nets.tasks.task import Task, Trained
 
 
 class LinearFilter(nn.Module):
@@ -90,11 +90,10 @@ class FindPulse(Task):
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:
             return {}
+        params, metadata = trained.params, trained.metadata
         rows = [real(batch) for batch in batches]
         x, places = (np.concatenate([r[k] for r in rows]) for k in ("inputs", "targets"))
         correlated = matched_filter(metadata["pulse"])[::-1]  # mirrored: `apply_filter` correlates
@@ -105,7 +104,7 @@ class FindPulse(Task):
             "convolved with the pulse": correlated[::-1],
         }
         outputs = {k: np.asarray(apply_filter(x, v, "VALID"))[..., 0] for k, v in kernels.items()}
-        found: dict[str, View] = {
+        found: dict[str, Figure] = {
             "matched_filter": Panels(
                 "Where is the pulse?", panels(x[0, :, 0], places[0], kernels, outputs)
             ),

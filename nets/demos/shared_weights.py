@@ -18,11 +18,11 @@ from nets.data.augment import pad_crop
 from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS, Images, alike
 from nets.errors import UserError
-from nets.report.figures import ImageGrid, LinePlot, Panels, Text, View, stored_pixels
+from nets.report.figures import Figure, ImageGrid, LinePlot, Panels, Text, stored_pixels
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task
+from nets.tasks.task import Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +50,10 @@ class AcrossShifts(Task):
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:
             return {}
+        model, params, metadata = trained.model, trained.params, trained.metadata
         apply = jax.jit(lambda x: model.apply({"params": params}, x, train=False))
         curves = accuracies(apply, map(real, batches), metadata["margin"])
         sizes = {k: sum(leaf.size for leaf in jax.tree.leaves(v)) for k, v in params.items()}
@@ -68,7 +67,7 @@ class AcrossShifts(Task):
         samples = ImageGrid(
             "A test image, moved by so many pixels", pixels, tuple(map(str, distances)), **units
         )
-        found: dict[str, View] = {
+        found: dict[str, Figure] = {
             "shifts": Panels("What shared weights are for", (chart, samples)),
             "accuracies": Text("Accuracy on moved test images", table(curves)),
         }

@@ -89,7 +89,7 @@ class HighlightedText(NamedTuple):
     captions: tuple[str, ...]
 
 
-View = ImageGrid | Heatmap | LinePlot | Panels | Text | HighlightedText
+Figure = ImageGrid | Heatmap | LinePlot | Panels | Text | HighlightedText
 
 
 def stored_pixels(

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nets.report import draw, metrics_log, page
-from nets.report import figures as looks
+from nets.report import draw, figures, metrics_log, page
 
 
 class Reporter:
@@ -107,10 +106,10 @@ class Reporter:
         shown = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
         self.say(f"step {step}  {split}: {shown}" + "  (best so far)" * best)
 
-    def views(self, step: int, found: dict[str, looks.View]) -> None:
+    def figures(self, step: int, drawn: dict[str, figures.Figure]) -> None:
         """Draws what a task found worth looking at, as files and in TensorBoard."""
-        for name, view in found.items():
-            if isinstance(view, looks.Text):
+        for name, view in drawn.items():
+            if isinstance(view, figures.Text):
                 self.say(f"--- {view.title}\n{view.text}\n---")
                 self._log.pictures.add_text(name, f"```\n{view.text}\n```", step)
                 (self.workdir / "pictures" / f"{name}.txt").write_text(view.text)
@@ -118,7 +117,7 @@ class Reporter:
             path = self.workdir / "pictures" / f"{name}.png"
             draw.draw(view, path)
             self._picture(name, path, step)
-            if isinstance(view, looks.HighlightedText):
+            if isinstance(view, figures.HighlightedText):
                 path.with_suffix(".html").write_text(draw.coloured_html(view))
 
     def conclude(self, result: dict[str, Any]) -> None:

@@ -15,10 +15,11 @@ from nets.errors import UserError
 from nets.layers.attention import doubly_stochastic_loss
 from nets.layers.attention_hard import moving_baseline, reinforce_loss
 from nets.layers.decoding import Decoded, decode
-from nets.tasks import caption_figures as look
+from nets.report.figures import Figure
+from nets.tasks import caption_figures
 from nets.tasks.metrics import compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task
+from nets.tasks.task import Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,15 +164,14 @@ class Caption(Task):
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)  # in_box is none where no caption is exact
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         rows = real(next(iter(batches)))
-        found = _written(self, model, _variables(params, model_state), rows)
+        variables = _variables(trained.params, trained.model_state)
+        found = _written(self, trained.model, variables, rows)
         written, chosen, same = jax.tree.map(np.asarray, found)
         keys, size = written.weights.shape[-1], rows["image"].shape[1:3]
         maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
-        return look.captions(rows, written.symbols, maps, chosen, same, metadata)
+        return caption_figures.captions(rows, written.symbols, maps, chosen, same, trained.metadata)
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))

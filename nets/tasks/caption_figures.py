@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.report.figures import ImageGrid, Text, View
+from nets.report.figures import Figure, ImageGrid, Text
 
 _COLUMNS = 6  # panels in a line
 _SIDE = 192  # pixels of a panel's shorter side, about
@@ -19,7 +19,7 @@ def captions(
     same: np.ndarray,
     metadata: dict[str, Any],
     shown: int = 3,
-) -> dict[str, View]:
+) -> dict[str, Figure]:
     """What was written for some images, and where attention lay at each word.
 
     Args:
@@ -38,7 +38,7 @@ def captions(
         for i in np.argsort(right, kind="stable")[:12]
     ]
     title = f"Written by itself: {np.sum(~right)} of {len(right)} wrong"
-    found: dict[str, View] = {"written": Text(title, "\n".join(lines))}
+    found: dict[str, Figure] = {"written": Text(title, "\n".join(lines))}
     if maps is None:
         return found
     panels, labels = [], []

@@ -14,8 +14,9 @@ import numpy as np
 import optax
 
 from nets.errors import UserError
-from nets.tasks import classify_figures as look
-from nets.tasks.task import Task
+from nets.report.figures import Figure
+from nets.tasks import classify_figures
+from nets.tasks.task import Task, Trained
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -151,23 +152,22 @@ class Classify(Task):
     def finish(self, sums: dict) -> dict[str, float]:
         return {k: float(s / w) for k, (s, w) in sums.items() if np.ndim(s) == 0}
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:
             return {}
-        variables = {"params": params, **model_state}
+        model, metadata = trained.model, trained.metadata
+        variables = {"params": trained.params, **trained.model_state}
 
         @jax.jit
         def judge(batch):
             outputs = model.apply(variables, batch[self.inputs], train=False)
             return self.scores(outputs), self.penalty(outputs, batch["label"])
 
-        found = look.judged(batches, judge, metadata)
+        found = classify_figures.judged(batches, judge, metadata)
         first = next(iter(batches))
-        found |= look.filters(model, variables, first[self.inputs])
+        found |= classify_figures.filters(model, variables, first[self.inputs])
         if self.maps:
-            found |= look.feature_maps(model, variables, first, self.maps, metadata)
+            found |= classify_figures.feature_maps(model, variables, first, self.maps, metadata)
         return found
 
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from nets.report.figures import Heatmap, ImageGrid, LinePlot, View, stored_pixels
+from nets.report.figures import Figure, Heatmap, ImageGrid, LinePlot, stored_pixels
 from nets.tasks.sequence_figures import real
 
 _MISTAKES = 24
@@ -16,7 +16,7 @@ _MAPS = 64
 
 def judged(
     batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], metadata: dict[str, Any]
-) -> dict[str, View]:
+) -> dict[str, Figure]:
     """Views of a whole split: worst mistakes, confusion matrix, rejection curve.
 
     Args:
@@ -40,7 +40,7 @@ def judged(
     answers = scores.argmax(-1)
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (labels, answers), 1)
-    found: dict[str, View] = {
+    found: dict[str, Figure] = {
         "confusion": Heatmap(
             f"Confusion matrix: {np.sum(answers != labels)} of {len(labels)} wrong",
             confusion,
@@ -86,7 +86,7 @@ def rejection(scores: np.ndarray, labels: np.ndarray) -> LinePlot:
     )  # fmt: skip
 
 
-def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, View]:
+def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, Figure]:
     """The first convolution's kernel, where its inputs are pictures, grey or RGB."""
     kernel = first_kernel(model, variables, inputs)
     if kernel is None or kernel.shape[2] not in (1, 3):
@@ -124,12 +124,12 @@ def feature_maps(
     batch: dict,
     stages: tuple[str, ...],
     metadata: dict[str, Any],
-) -> dict[str, View]:
+) -> dict[str, Figure]:
     """The first image of a batch, and what each of these stages [B, H, W, C] makes of it."""
     image = real(batch)["image"][:1]
     seen = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
     pixels, _ = stored_pixels(image, metadata)
-    found: dict[str, View] = {}
+    found: dict[str, Figure] = {}
     for stage in stages:
         maps = np.moveaxis(np.asarray(seen[stage][0], np.float32), -1, 0)[..., None]
         shown = maps[:_MAPS]

@@ -16,8 +16,8 @@ import optax
 from nets.errors import UserError
 from nets.layers.recurrent_bptt import Window, truncated_window
 from nets.recurrent_lm import generate
-from nets.report.figures import HighlightedText, Text, View
-from nets.tasks.task import Generative
+from nets.report.figures import Figure, HighlightedText, Text
+from nets.tasks.task import Generative, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +91,7 @@ class NextToken(Generative):
 
     def sample(
         self,
-        model,
-        params,
-        metadata,
-        key,
+        trained: Trained,
         prompt: str,
         length: int,
         temperature: float,
@@ -106,29 +103,28 @@ class NextToken(Generative):
             UserError: the prompt is empty or has symbols that the vocabulary lacks, or there are
                 no k symbols.
         """
-        symbols = Symbols(metadata)
+        symbols = Symbols(trained.metadata)
         if top_k is not None and not 1 <= top_k <= len(symbols.vocabulary):
             raise UserError(
                 f"--top_k={top_k} is not possible; it is from 1 to {len(symbols.vocabulary)}, the "
                 "size of the vocabulary."
             )
         ids = jnp.array([symbols.encode(prompt)])
-        written = _write(model, params, key, ids, length, temperature, top_k)
+        written = _write(
+            trained.model, trained.params, trained.key, ids, length, temperature, top_k
+        )
         return symbols.decode(np.asarray(written))
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+        metadata = trained.metadata
         vocabulary = metadata["vocabulary"]
         prompt = "\n" if "\n" in vocabulary or "words" in metadata else vocabulary[0]
-        text = self.sample(
-            model, params, metadata, key, prompt, self.sample_length, self.temperature
-        )
-        found: dict[str, View] = {
+        text = self.sample(trained, prompt, self.sample_length, self.temperature)
+        found: dict[str, Figure] = {
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
         if final and "words" not in metadata:
-            found["cells"] = cells_view(model, params, vocabulary, batches)
+            found["cells"] = cells_view(trained.model, trained.params, vocabulary, batches)
         return found
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from nets.errors import UserError
 from nets.layers.recurrent_bptt import truncated_scan
-from nets.tasks import sequence_figures as look
+from nets.report.figures import Figure
+from nets.tasks import sequence_figures
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, exact_match, masked_sum, mean
-from nets.tasks.task import Task
+from nets.tasks.task import Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +62,16 @@ class Regress(Task):
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
-        apply = jax.jit(lambda x: _outputs(model.apply({"params": params}, x, train=False)))
-        rows = look.real(next(iter(batches)))
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+        model, variables = trained.model, {"params": trained.params}
+        apply = jax.jit(lambda x: _outputs(model.apply(variables, x, train=False)))
+        rows = sequence_figures.real(next(iter(batches)))
         outputs, by_step = jax.device_get(apply(rows["inputs"]))
         if by_step:
-            return look.error_by_step(rows, outputs)
+            return sequence_figures.error_by_step(rows, outputs)
         if outputs.ndim == 2:
-            return look.prediction(rows["targets"][:, 0], outputs[:, 0])
-        return look.drawn(rows, outputs, metadata)
+            return sequence_figures.prediction(rows["targets"][:, 0], outputs[:, 0])
+        return sequence_figures.drawn(rows, outputs, trained.metadata)
 
 
 def _outputs(result: Any) -> tuple[jax.Array, bool]:
@@ -149,16 +149,15 @@ class Label(Task):
     def finish(self, sums: dict) -> dict[str, float]:
         return compute(sums)
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:
             return {}
+        model, params, metadata = trained.model, trained.params, trained.metadata
         if next(iter(batches))["targets"].ndim == 1:
             answers = jax.jit(
                 lambda x: model.apply({"params": params}, x, train=False, stages=True)[1]["answers"]
             )
-            return look.reading(map(look.real, batches), answers, metadata)
-        rows = look.real(next(iter(batches)))
-        logits = jax.jit(lambda x: self.steps(model, params, x, key, False))(rows["inputs"])
-        return look.stepwise(rows, np.asarray(jax.nn.softmax(logits)), metadata)
+            return sequence_figures.reading(map(sequence_figures.real, batches), answers, metadata)
+        rows = sequence_figures.real(next(iter(batches)))
+        logits = jax.jit(lambda x: self.steps(model, params, x, trained.key, False))(rows["inputs"])
+        return sequence_figures.stepwise(rows, np.asarray(jax.nn.softmax(logits)), metadata)

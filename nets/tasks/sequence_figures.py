@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nets.report.figures import Heatmap, ImageGrid, LinePlot, Text, View, stored_pixels
+from nets.report.figures import Figure, Heatmap, ImageGrid, LinePlot, Text, stored_pixels
 
 _COLUMNS = 40  # steps of a picture that shows them one by one
 _READ = 2000  # sequences, at most, that a picture of a whole split is made from
@@ -19,7 +19,7 @@ def real(batch: dict) -> dict[str, np.ndarray]:
     return {k: np.asarray(a)[kept] for k, a in batch.items()}
 
 
-def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> dict[str, View]:
+def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> dict[str, Figure]:
     """Numbers answered [B] over those that were right [B], in groups of like right answers."""
     order = np.array_split(np.argsort(targets, kind="stable"), min(groups, len(targets)))
     right = np.array([targets[part].mean() for part in order])
@@ -31,7 +31,7 @@ def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> di
     return {"answers": LinePlot(title, right, curves, "target", "prediction")}
 
 
-def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict) -> dict[str, View]:
+def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict) -> dict[str, Figure]:
     """For each input symbol what was drawn [T, D], and the mean of all its targets."""
     symbols, first = np.unique(rows["inputs"], return_index=True)
     means = [rows["targets"][rows["inputs"] == symbol].mean(0) for symbol in symbols]
@@ -44,7 +44,7 @@ def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict) -> d
     return {"drawn": ImageGrid(title, images, captions, **units)}
 
 
-def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str, View]:
+def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str, Figure]:
     """Mean squared error [T] of outputs [B, T, ...], over the sequences in which a step counts."""
     squared = ((outputs - rows["targets"]) ** 2).reshape(*outputs.shape[:2], -1).mean(-1)
     counts = np.broadcast_to(rows["mask"].reshape(len(outputs), -1) > 0, squared.shape)
@@ -64,7 +64,7 @@ def pictures(steps: np.ndarray, metadata: dict) -> np.ndarray:
 
 def reading(
     batches: Iterable[dict], answers: Callable[[np.ndarray], Any], metadata: dict
-) -> dict[str, View]:
+) -> dict[str, Figure]:
     """How the answers [B, T, K] become right while a sequence is read; mistakes; confusion."""
     inputs, targets, chosen, counted = [], [], [], 0
     for rows in batches:
@@ -81,7 +81,7 @@ def reading(
     wrong = np.flatnonzero(last != targets)
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (targets, last), 1)
-    found: dict[str, View] = {
+    found: dict[str, Figure] = {
         "reading": LinePlot(
             "How soon it knows: accuracy of an answer after each step",
             np.arange(1, len(accuracy) + 1), {"accuracy": accuracy}, "steps read", "accuracy / %",
@@ -99,12 +99,12 @@ def reading(
     return found
 
 
-def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, metadata: dict) -> dict[str, View]:
+def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, metadata: dict) -> dict[str, Figure]:
     """Probability [B, T, K] of the right class at every step, and sequences with their answers."""
     targets, answers = rows["targets"], shares.argmax(-1)
     right = np.take_along_axis(shares, targets[..., None], -1)[..., 0]  # [B, T]
     steps = targets.shape[1]
-    found: dict[str, View] = {
+    found: dict[str, Figure] = {
         "probability": LinePlot(
             f"Probability of the right answer, mean of {len(right)} sequences",
             np.arange(1, steps + 1), {"right answer": right.mean(0)}, "step", "probability",

@@ -3,16 +3,34 @@
 import abc
 import dataclasses
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 
-from nets.report.figures import View
+from nets.report.figures import Figure
 from nets.tasks.metrics import compute
 
 Batch = dict[str, Any]
 Metrics = dict[str, tuple[Any, Any]]  # name -> (sum, weight)
+
+
+class Trained(NamedTuple):
+    """What methods on the host are given of a run.
+
+    Attributes:
+        model: the model.
+        params: its parameters, those that evaluations use.
+        model_state: what goes from step to step besides.
+        metadata: that of the data which it was trained on.
+        key: a random key.
+    """
+
+    model: nn.Module
+    params: Any
+    model_state: dict[str, Any]
+    metadata: dict[str, Any]
+    key: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +58,11 @@ class Task(abc.ABC):
         """Metrics as people read them, from sums over a whole split."""
         return compute(sums)
 
-    def judge(self, model: nn.Module, params, data: Any, split: str) -> dict[str, float]:
+    def judge(self, trained: Trained, data: Any, split: str) -> dict[str, float]:
         """Further metrics of a split, taken at the end of a run and by `eval`."""
         return {}
 
-    def views(
-        self, model, params, model_state, batches: Iterable[Batch], metadata, key, final: bool
-    ) -> dict[str, View]:
+    def figures(self, trained: Trained, batches: Iterable[Batch], final: bool) -> dict[str, Figure]:
         """Figures of a split, by name, after an evaluation or at the end."""
         return {}
 
@@ -65,10 +81,7 @@ class Generative(Task):
     @abc.abstractmethod
     def sample(
         self,
-        model: nn.Module,
-        params,
-        metadata: dict[str, Any],
-        key: jax.Array,
+        trained: Trained,
         prompt: Any,
         length: int,
         temperature: float,

@@ -13,11 +13,12 @@ import numpy as np
 
 from nets.errors import UserError, missing
 from nets.layers.decoding import Decoded, decode
-from nets.tasks import translate_figures as look
+from nets.report.figures import Figure
+from nets.tasks import translate_figures
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import compute, exact_match, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Generative
+from nets.tasks.task import Generative, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Translate(Generative):
         found = compute(sums)
         return found | {"perplexity": math.exp(min(found["loss"], 700.0))}
 
-    def judge(self, model, params, data: Any, split: str) -> dict[str, float]:
+    def judge(self, trained: Trained, data: Any, split: str) -> dict[str, float]:
         """BLEU, by sacrebleu's defaults (13a, cased), of what the search writes for a split.
 
         Of data that has `references`, its whole target sentences, alone; of others nothing.
@@ -96,8 +97,8 @@ class Translate(Generative):
             return {}
         corpus_bleu, symbols, lines = _bleu(), data.metadata()["output_symbols"], []
         for batch in map(real, data.evaluate(split)):
-            written = np.asarray(self.written(model, params, batch).symbols)
-            lines += [look.decoded(ids, symbols) for ids in written]
+            written = np.asarray(self.written(trained.model, trained.params, batch).symbols)
+            lines += [translate_figures.decoded(ids, symbols) for ids in written]
         return {"bleu": corpus_bleu(lines, [data.references(split)]).score}
 
     def written(self, model, params, batch: dict) -> Decoded:
@@ -106,10 +107,7 @@ class Translate(Generative):
 
     def sample(
         self,
-        model,
-        params,
-        metadata,
-        key,
+        trained: Trained,
         prompt: list[int],
         length: int,
         temperature: float,
@@ -123,18 +121,18 @@ class Translate(Generative):
         """
         if top_k is not None:
             raise UserError(f"--top_k={top_k} is for language models; here it is --task.beam.")
-        written = _write(model, params, np.array([prompt], np.int32), length, self)
-        return f" -> {look.decoded(np.asarray(written.symbols)[0], metadata['output_symbols'])}"
+        source = np.array([prompt], np.int32)
+        written = _write(trained.model, trained.params, source, length, self)
+        symbols = trained.metadata["output_symbols"]
+        return f" -> {translate_figures.decoded(np.asarray(written.symbols)[0], symbols)}"
 
-    def views(
-        self, model, params, model_state, batches: Iterable[dict], metadata, key, final: bool
-    ):
+    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         rows = real(next(iter(batches)))
         task = self if final else dataclasses.replace(self, beam=1)
-        written = jax.tree.map(np.asarray, task.written(model, params, rows))
-        found = look.translations(rows, written.symbols, metadata)
+        written = jax.tree.map(np.asarray, task.written(trained.model, trained.params, rows))
+        found = translate_figures.translations(rows, written.symbols, trained.metadata)
         if final and written.weights.shape[-1]:
-            found |= look.alignments(rows, written, metadata)
+            found |= translate_figures.alignments(rows, written, trained.metadata)
         return found
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nets.layers.decoding import Decoded
-from nets.report.figures import Heatmap, Panels, Text, View
+from nets.report.figures import Figure, Heatmap, Panels, Text
 
 _WRITTEN = 12  # sequences whose translation is shown
 _ALIGNED = 3  # sequences whose alignment is drawn
@@ -17,7 +17,7 @@ def decoded(ids: np.ndarray, symbols: list[str]) -> str:
 
 def translations(
     rows: dict[str, np.ndarray], written: np.ndarray, metadata: dict
-) -> dict[str, View]:
+) -> dict[str, Figure]:
     """What was written for some sequences, the wrong ones first."""
     wrong = (written != rows["targets"]).any(1)
     lines = []
@@ -31,7 +31,7 @@ def translations(
     return {"written": Text(title, "\n".join(lines))}
 
 
-def alignments(rows: dict[str, np.ndarray], written: Decoded, metadata: dict) -> dict[str, View]:
+def alignments(rows: dict[str, np.ndarray], written: Decoded, metadata: dict) -> dict[str, Figure]:
     """The attention of some sequences, symbol by symbol, the right ones first.
 
     Those are the longest right ones, then wrong ones, of what is not too long to draw.

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nets.data.dataset import Dataset
-from nets.tasks.task import Metrics
+from nets.tasks.task import Metrics, Trained
 from nets.train import sharding as meshes
 from nets.train.experiment import Experiment
 from nets.train.signals import Signals, Stopped
@@ -78,8 +78,11 @@ class Evaluator:
         """The metrics of a split, with those that a task's `judge` finds, which is slow."""
         found = self(params, model_state, split)
         task, data = self._experiment.task, self._experiment.data
-        host, model = meshes.fetch(params), self._experiment.model
-        found |= self._signals.run(lambda: task.judge(model, host, data, split))
+        shared = {k: v for k, v in model_state.items() if k != "carry"}
+        key = jax.random.key(self._experiment.seed)
+        host = meshes.fetch((params, shared))
+        trained = Trained(self._experiment.model, *host, data.metadata(), key)
+        found |= self._signals.run(lambda: task.judge(trained, data, split))
         return found
 
     def _add(self, sums, metrics):

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from nets.report.reporter import Reporter
-from nets.tasks.task import Batch
+from nets.tasks.task import Batch, Trained
 from nets.train import checkpoint, evaluate, resume, step
 from nets.train import sharding as meshes
 from nets.train import train_state as states
@@ -104,7 +104,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                     reporter.evaluation(n, "validation", found, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
                     state = begin_to_average(experiment, state, progress, mesh, maximise)
-                    look(experiment, *parts, n, "validation", reporter, signals, final=False)
+                    draw(experiment, *parts, n, "validation", reporter, signals, final=False)
                 except Stopped as stopped:
                     stop = stopped.code - 128
             done = (
@@ -181,23 +181,14 @@ def begin_to_average(experiment: Experiment, state, progress: Progress, mesh, ma
     return state._replace(average_start=meshes.put(since, meshes.replicated(mesh)))
 
 
-def look(experiment, params, model_state, n: int, split: str, reporter, signals, final: bool):
-    """Has the task's views of a split drawn (by process 0, from the host's copy)."""
+def draw(experiment, params, model_state, n: int, split: str, reporter, signals, final: bool):
+    """Has the task's figures of a split drawn (by process 0, from the host's copy)."""
     params, model_state = meshes.fetch((params, model_state))
     if jax.process_index() == 0:
-        key = jax.random.fold_in(jax.random.key(experiment.seed), n)
-        views = signals.run(
-            lambda: experiment.task.views(
-                experiment.model,
-                params,
-                model_state,
-                experiment.data.evaluate(split),
-                experiment.data.metadata(),
-                key,
-                final,
-            )
-        )
-        reporter.views(n, views)
+        data, key = experiment.data, jax.random.fold_in(jax.random.key(experiment.seed), n)
+        trained = Trained(experiment.model, params, model_state, data.metadata(), key)
+        batches = data.evaluate(split)
+        reporter.figures(n, signals.run(lambda: experiment.task.figures(trained, batches, final)))
 
 
 def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals) -> None:
@@ -225,5 +216,5 @@ def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, s
         result[split] = evaluator.last(params, model_state, split)
         if split == "test":
             reporter.evaluation(n if best is None else best, split, result[split], False)
-        look(experiment, params, model_state, n, split, reporter, signals, final=True)
+        draw(experiment, params, model_state, n, split, reporter, signals, final=True)
     reporter.conclude(result)

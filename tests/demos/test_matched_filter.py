@@ -8,6 +8,7 @@ import pytest
 from nets.demos import matched_filter
 from nets.demos.matched_filter import FindPulse, LinearFilter, Pulses, pulse
 from nets.errors import UserError
+from nets.tasks.task import Trained
 
 DATA = Pulses(length=40, width=8, snr=16.0, batch_size=50)
 
@@ -79,9 +80,9 @@ def test_no_kernel_has_a_greater_ratio_than_the_pulse():
 
 def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
-    found = FindPulse().views(
-        LinearFilter(window=8), params(3 * pulse(8)), {}, [batch], DATA.metadata(), None, final=True
-    )
+    model = LinearFilter(window=8)
+    trained = Trained(model, params(3 * pulse(8)), {}, DATA.metadata(), None)
+    found = FindPulse().figures(trained, [batch], final=True)
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)
     np.testing.assert_allclose(kernels.curves["the pulse"], pulse(8), rtol=1e-5)

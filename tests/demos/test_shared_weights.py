@@ -9,6 +9,7 @@ import numpy as np
 from nets.connectivity import Connected, EachConnected
 from nets.demos import shared_weights
 from nets.demos.shared_weights import AcrossShifts
+from nets.tasks.task import Trained
 
 
 def test_accuracies_by_hand():
@@ -75,7 +76,8 @@ def test_what_is_drawn_is_what_the_data_allows():
     outline = jax.eval_shape(lambda: AcrossShifts().init(model, jax.random.key(0), batch)[0])
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
-    found = AcrossShifts().views(model, params, {}, [batch], metadata, None, final=True)
+    trained = Trained(model, params, {}, metadata, None)
+    found = AcrossShifts().figures(trained, [batch], final=True)
     chart, samples = found["shifts"].panels
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[k])) for k in params]
     assert all(f"({n:,} par" in name for n, name in zip(sizes, chart.curves, strict=True))

@@ -14,7 +14,7 @@ from nets.caption import ShowAndTell, ShowAttendTell
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
 from nets.report import draw
-from nets.tasks import caption_figures as look
+from nets.tasks import caption_figures
 from nets.tasks.caption import Caption, cell_shares, grid, judged
 from tests.support.checks import jit
 
@@ -221,7 +221,7 @@ def test_pictures_show_a_panel_a_word():
     same[2, 2] = False
     maps = written.weights.reshape(3, 4, 2, 2)
     metadata = {"vocabulary": WORDS}
-    found = look.captions(rows, written.symbols, maps, chosen, same, metadata, shown=2)
+    found = caption_figures.captions(rows, written.symbols, maps, chosen, same, metadata, shown=2)
     view = found["attention"]
     assert view.columns == 6 and view.images.shape == (12, 192, 192, 3)
     ax = Figure().add_subplot()
@@ -246,15 +246,19 @@ def test_pictures_show_a_panel_a_word():
     assert found["written"].text.splitlines() == [
         "a red left  (wrong, it is: a red dot)", "a red dot", "big dot is",
     ]  # fmt: skip
-    assert set(look.captions(rows, written.symbols, None, chosen, same, metadata)) == {"written"}
+    assert set(caption_figures.captions(rows, written.symbols, None, chosen, same, metadata)) == {
+        "written"
+    }
 
 
 def test_an_overlay_is_bright_where_attention_is_and_frames_the_box():
     image = np.full((4, 4, 3), 255, np.uint8)
-    picture = look.overlay(image, np.array([[0.2, 0.1], [0.0, 0.1]]), None)
+    picture = caption_figures.overlay(image, np.array([[0.2, 0.1], [0.0, 0.1]]), None)
     corners = picture[0, 0, 0], picture[0, -1, 0], picture[-1, 0, 0]
     np.testing.assert_allclose(corners, [1, 0.35 + 0.65 / 2, 0.35], rtol=1e-6)
-    framed = look.overlay(image, np.zeros((2, 2)), np.array([1, 1, 3, 3]))  # 48 to 144 of 192
+    framed = caption_figures.overlay(
+        image, np.zeros((2, 2)), np.array([1, 1, 3, 3])
+    )  # 48 to 144 of 192
     assert framed[44, 100, 0] == 0 and framed[46, 100, 0] == framed[47, 47, 0] == 1  # two widths
     changed = (framed != np.float32(0.35)).any(-1)
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))

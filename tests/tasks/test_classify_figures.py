@@ -18,15 +18,16 @@ from nets.mlp import MLP
 from nets.nin import NiN
 from nets.resnet import ResNet18
 from nets.resnet_cifar import CifarResNet
-from nets.tasks import classify_figures as look
+from nets.tasks import classify_figures
 from nets.tasks.classify import Classify
+from nets.tasks.task import Trained
 from tests.support import toys
 
 
 def test_rejection_curve_by_hand():
     scores = np.array([[0.9, 0.0], [0.2, 0.1], [0.0, 0.5], [0.6, 0.0]])
     labels = np.array([0, 1, 1, 1])  # the 2nd (margin 0.1) and the 4th (0.6) are wrong
-    rejected, error = look.rejection_curve(scores, labels)
+    rejected, error = classify_figures.rejection_curve(scores, labels)
     np.testing.assert_allclose(rejected, [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(error, [2 / 4, 1 / 3, 1 / 2, 0])
 
@@ -46,7 +47,7 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
         return scores[which.astype(int)], which
 
     metadata = {"class_names": ["a", "b", "c"], "pixel_scale": [0.5], "pixel_offset": [-1.0]}
-    found = look.judged(batches, judge, metadata)
+    found = classify_figures.judged(batches, judge, metadata)
     assert found["mistakes"].captions == ("b read as c", "a read as b")
     np.testing.assert_array_equal(found["mistakes"].images.ravel(), [6, 4])  # 0.5 x - 1 is 2, 1
     assert (found["mistakes"].limits, found["mistakes"].unit) == ((0, 255), "pixel")
@@ -70,7 +71,7 @@ def test_the_first_filters_are_those_of_the_layer_that_is_called_first(model, si
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     init = lambda key, x: model.init(key, x, train=False)  # noqa: E731
     variables = jax.eval_shape(init, jax.random.key(0), images)
-    kernel = look.first_kernel(model, variables, images)
+    kernel = classify_figures.first_kernel(model, variables, images)
     if first is None:
         assert kernel is None
         return
@@ -100,7 +101,7 @@ def test_feature_maps_by_hand():
     image = np.arange(16.0).reshape(1, 4, 4, 1)
     batch = {"image": np.concatenate([image + 7, image]), "mask": np.array([1.0, 1.0])}
     variables = Shades().init(jax.random.key(0), image, train=False)
-    found = look.feature_maps(Shades(), variables, batch, ("rows", "copies"), {})
+    found = classify_figures.feature_maps(Shades(), variables, batch, ("rows", "copies"), {})
     assert list(found) == ["maps_rows", "maps_copies"]
     assert found["maps_rows"].captions == ("image", "0", "1")
     assert found["maps_rows"].title.startswith("rows: 2 of 2 maps")
@@ -115,7 +116,9 @@ def test_a_constant_map_and_a_picture_in_colour():
     batch = {"image": image, "mask": np.ones(1)}
     variables = jax.tree.map(jnp.zeros_like, Shades().init(jax.random.key(0), image, train=False))
     metadata = {"pixel_scale": [0.5, 0.1, 0.02], "pixel_offset": [0.0, -0.3, 0.7]}
-    found = look.feature_maps(Shades(), variables, batch, ("copies",), metadata)["maps_copies"]
+    found = classify_figures.feature_maps(Shades(), variables, batch, ("copies",), metadata)[
+        "maps_copies"
+    ]
     assert found.images.shape == (3, 4, 4, 3) and not found.images[1:].any()
     stored = np.stack([image[0, ..., 0] / 0.5, (image[0, ..., 1] + 0.3) / 0.1,
                        (image[0, ..., 2] - 0.7) / 0.02], -1)  # fmt: skip
@@ -127,7 +130,7 @@ def test_a_weight_of_nothing_is_grey():
     variables = Shades().init(jax.random.key(0), image, train=False)
     kernel = jnp.array([-0.25, 0.75]).reshape(1, 1, 1, 2)
     variables = {"params": variables["params"] | {"Conv_0": {"kernel": kernel}}}
-    found = look.filters(Shades(), variables, image)["filters"]
+    found = classify_figures.filters(Shades(), variables, image)["filters"]
     assert found.images.ravel().tolist() == [-0.25, 0.75]
     assert (found.limits, found.unit) == ((-0.75, 0.75), "weight")
 
@@ -143,7 +146,8 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
     outline = jax.eval_shape(lambda key: task.init(model, key, batch), jax.random.key(0))
     params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"class_names": list("0123456789")}
-    found = task.views(model, params, state, [batch], metadata, jax.random.key(0), final=True)
+    trained = Trained(model, params, state, metadata, jax.random.key(0))
+    found = task.figures(trained, [batch], final=True)
     assert found[f"maps_{stage}"].images.shape == (1 + maps, side, side, 1)
     assert {"confusion", "rejection", "filters"} <= set(found)
 

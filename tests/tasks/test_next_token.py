@@ -17,6 +17,7 @@ from nets.gru import GRU
 from nets.recurrent_lm import RecurrentLM
 from nets.tasks import next_token
 from nets.tasks.next_token import NextToken, Symbols
+from nets.tasks.task import Trained
 from tests.support import toys
 
 
@@ -122,16 +123,18 @@ def test_masked_targets_count_for_nothing(trained):
 def test_an_unknown_character_in_the_prompt_is_named(trained):
     experiment, params, _, _ = trained
     metadata = experiment.data.metadata()
+    given = Trained(experiment.model, params, {}, metadata, jax.random.key(0))
     with pytest.raises(UserError, match="has 'xy'; the vocabulary is 'abcdef'"):
-        NextToken().sample(experiment.model, params, metadata, jax.random.key(0), "ayxa", 5, 1.0)
+        NextToken().sample(given, "ayxa", 5, 1.0)
     with pytest.raises(UserError, match="is empty"):
-        NextToken().sample(experiment.model, params, metadata, jax.random.key(0), "", 5, 1.0)
+        NextToken().sample(given, "", 5, 1.0)
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 7])
 def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
     experiment, params, _, _ = trained
-    given = experiment.model, params, experiment.data.metadata(), jax.random.key(0), "a", 2, 1.0
+    metadata, key = experiment.data.metadata(), jax.random.key(0)
+    given = Trained(experiment.model, params, {}, metadata, key), "a", 2, 1.0
     assert len(NextToken().sample(*given, top_k=6)) == 2
     with pytest.raises(UserError, match=f"--top_k={top_k} is not possible; it is from 1 to 6, "):
         NextToken().sample(*given, top_k=top_k)
@@ -156,8 +159,8 @@ def test_a_prompt_of_words_and_their_text():
 
 def test_words_are_sampled_and_have_no_cells(trained):
     experiment, params, state, batch = trained
-    given = experiment.model, params, state, [batch], WORDS, jax.random.key(0), True
-    found = NextToken(sample_length=30).views(*given)
+    given = Trained(experiment.model, params, state, WORDS, jax.random.key(0))
+    found = NextToken(sample_length=30).figures(given, [batch], True)
     assert list(found) == ["sample"]
     assert set(found["sample"].text.split()) <= set(WORDS["vocabulary"])
 

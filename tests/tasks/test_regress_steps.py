@@ -9,6 +9,7 @@ from nets.elman import Elman
 from nets.errors import UserError
 from nets.sequence import ManyToMany
 from nets.tasks.sequence import Regress
+from nets.tasks.task import Trained
 from tests.tasks.test_sequence import Echo, judged
 
 KEY = jax.random.key(0)
@@ -107,6 +108,6 @@ def test_the_error_at_each_step_is_shown():
     params, state = Regress().init(model, KEY, batch)
     outputs = outputs_by_hand(params, inputs)
     batch["targets"] = outputs - np.array([[1], [3], [50]])[:, None]
-    view = Regress().views(model, params, state, iter([batch]), {}, KEY, True)["error"]
+    view = Regress().figures(Trained(model, params, state, {}, KEY), iter([batch]), True)["error"]
     np.testing.assert_allclose(view.curves["error"], [5, 1, 1, np.nan], rtol=1e-5)
     assert view.x.tolist() == [1, 2, 3, 4] and "2 sequences" in view.title

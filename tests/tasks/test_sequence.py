@@ -13,7 +13,7 @@ from flax import linen as nn
 from nets.elman import Elman
 from nets.errors import UserError
 from nets.sequence import ManyToMany
-from nets.tasks import sequence_figures as look
+from nets.tasks import sequence_figures
 from nets.tasks.sequence import Label, Regress
 
 KEY = jax.random.key(0)
@@ -144,9 +144,11 @@ def test_pictures_undo_the_order_of_the_steps():
     order = [3, 5, 0, 1, 4, 2]
     steps = image.reshape(1, 6, 2)[:, order]
     metadata = {"order": order, "shape": [2, 3, 2]}
-    np.testing.assert_array_equal(look.pictures(steps, metadata), image)
+    np.testing.assert_array_equal(sequence_figures.pictures(steps, metadata), image)
     metadata["order"] = None
-    np.testing.assert_array_equal(look.pictures(image.reshape(1, 2, 6), metadata), image)
+    np.testing.assert_array_equal(
+        sequence_figures.pictures(image.reshape(1, 2, 6), metadata), image
+    )
 
 
 def test_reading_shows_what_would_be_answered_after_each_step():
@@ -154,7 +156,7 @@ def test_reading_shows_what_would_be_answered_after_each_step():
     answers = np.eye(2)[[[0, 0], [0, 1], [1, 1], [1, 1]]]  # [4, 2, K]
     metadata = {"class_names": ["no", "yes"], "order": None, "shape": [2, 1, 1]}
     metadata |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
-    found = look.reading([rows], lambda _: answers, metadata)
+    found = sequence_figures.reading([rows], lambda _: answers, metadata)
     assert found["reading"].curves["accuracy"].tolist() == [50, 75]
     assert found["confusion"].values.tolist() == [[1, 1], [0, 2]]
     assert found["confusion"].unit == "sequences"
@@ -171,7 +173,9 @@ def test_stepwise_views_have_the_probability_of_the_right_class():
     shares = np.array(
         [[[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], [[0.2, 0.8], [0.5, 0.5], [0.25, 0.75]]]
     )
-    found = look.stepwise(rows, shares, {"input_symbols": [*"ab"], "output_symbols": [*"01"]})
+    found = sequence_figures.stepwise(
+        rows, shares, {"input_symbols": [*"ab"], "output_symbols": [*"01"]}
+    )
     right = np.array([[0.9, 0.6, 0.3], [0.8, 0.5, 0.25]])
     np.testing.assert_allclose(found["last_steps"].values, right)
     assert found["last_steps"].fixed_range and found["last_steps"].unit == "probability"
@@ -186,20 +190,20 @@ def test_stepwise_views_have_the_probability_of_the_right_class():
 
 def test_prediction_and_drawing_show_answers_beside_what_is_right():
     targets = np.arange(40.0)[::-1]
-    view = look.prediction(targets, targets + 3, groups=4)["answers"]
+    view = sequence_figures.prediction(targets, targets + 3, groups=4)["answers"]
     np.testing.assert_allclose(view.x, [4.5, 14.5, 24.5, 34.5])
     np.testing.assert_allclose(view.curves["median"], view.x + 3)
     np.testing.assert_allclose(view.curves["10th percentile"], view.x - 3.6 + 3)
     metadata = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
     rows = {"inputs": np.array([1, 1]), "targets": np.array([[[1.0, 2.0]], [[3.0, 6.0]]])}
-    view = look.drawn(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), metadata)["drawn"]
+    view = sequence_figures.drawn(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), metadata)["drawn"]
     assert view.images[0, 0, :, 0].tolist() == [7, 8, 8, 2, 4] and view.captions == ("class b",)
 
 
 def test_rows_that_fill_a_batch_are_not_shown():
     batch = {"inputs": np.arange(3), "mask": np.array([[0, 1], [0, 0], [1, 1]])}
-    assert look.real(batch)["inputs"].tolist() == [0, 2]
-    assert look.real(batch | {"mask": np.array([1, 1, 0])})["inputs"].tolist() == [0, 1]
+    assert sequence_figures.real(batch)["inputs"].tolist() == [0, 2]
+    assert sequence_figures.real(batch | {"mask": np.array([1, 1, 0])})["inputs"].tolist() == [0, 1]
 
 
 def test_dropout_masks_differ_from_step_to_step():

@@ -12,7 +12,8 @@ from nets.elman import Elman
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
 from nets.sequence import Seq2Seq
-from nets.tasks import translate_figures as look
+from nets.tasks import translate_figures
+from nets.tasks.task import Trained
 from nets.tasks.translate import Translate, in_span
 
 KEY = jax.random.key(0)
@@ -89,15 +90,16 @@ def test_bleu_by_hand_is_that_of_the_real_rows():
     params = always([0.2, 0.5, 0.3])
     sentence = "one one one one two"
     data = Two({"test": [sentence, sentence]})
-    found = Translate().judge(MODEL, params, data, "test")["bleu"]
+    trained = Trained(MODEL, params, {}, FACTS, KEY)
+    found = Translate().judge(trained, data, "test")["bleu"]
     # nine words written, five to compare with: 4 of 9 words, 3 of 8 pairs, 2 of 7, 1 of 6
     expected = 100 * math.exp(sum(map(math.log, (4 / 9, 3 / 8, 2 / 7, 1 / 6))) / 4)
     assert found == pytest.approx(expected, rel=1e-6)
-    assert Translate().judge(MODEL, params, SimpleNamespace(), "test") == {}
+    assert Translate().judge(trained, SimpleNamespace(), "test") == {}
 
 
 def test_a_sample_is_what_the_search_finds():
-    given = MODEL, always([0.4, 0.5, 0.1]), FACTS, KEY, [1, 1], 3, 0.8
+    given = Trained(MODEL, always([0.4, 0.5, 0.1]), {}, FACTS, KEY), [1, 1], 3, 0.8
     assert Translate().sample(*given) == " -> one one one"
     # to end at once (0.4) is likelier than "one" (0.2) and "one one" (0.1) with their ends
     assert Translate(beam=2).sample(*given) == " -> "
@@ -127,7 +129,7 @@ def test_a_beam_above_the_vocabulary_is_refused_before_anything_compiles():
 
 def test_what_a_translation_shows_has_the_wrong_ones_first():
     rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[1, 2], [3, 0]])}
-    view = look.translations(rows, np.array([[1, 2], [1, 2]]), FACTS)["written"]
+    view = translate_figures.translations(rows, np.array([[1, 2], [1, 2]]), FACTS)["written"]
     assert view.text == "b ba -> ones  (wrong, it is two)\na b -> ones"
     assert view.title == "Written by itself: 1 of 2 wrong"
 
@@ -136,7 +138,7 @@ def test_an_alignment_has_what_was_read_and_written_on_its_axes():
     rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[3, 0], [1, 0]])}
     weights = np.arange(12).reshape(2, 2, 3) / 12
     written = Decoded(np.array([[1, 2], [1, 0]]), weights, np.zeros(2))
-    first, second = look.alignments(rows, written, FACTS)["alignment"].panels
+    first, second = translate_figures.alignments(rows, written, FACTS)["alignment"].panels
     # the right one first; up to the end that was written, over the source's own places
     assert (first.rows, first.columns) == (("one", "end"), ("b", "b", "a"))
     np.testing.assert_array_equal(first.values, weights[1])
