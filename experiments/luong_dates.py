@@ -2,9 +2,9 @@
 
     python launch.py --experiment=luong_dates
 
-Each figure looks at seven characters about a place that the decoder predicts (local-p), and is fed
-with what the one before it saw (input feeding). The encoder reads in one direction only, so that a
-year that is said in words is known no sooner than at its end. `--model.look=global` looks at all.
+Each figure attends to seven characters around a position that the decoder predicts (local-p), and
+is fed with what the one before it saw (input feeding). The encoder reads in one direction only, so
+that a year in words is known no sooner than at its end. `--model.attention=global` attends to all.
 
 Measured: all of 1,000 dates that it has never met are exact, in_span 0.21 (these weights sum to
 less than one, and look behind what they say); 2 min 43 s of training.
@@ -21,7 +21,7 @@ from nets.train.optimizer import Optimizer
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Luong(cell=LSTM(128), embedding=32, score="general", look="local_p", window=3),
+        model=Luong(cell=LSTM(128), embedding=32, score="general", attention="local-p", window=3),
         task=Translate(),
         data=Dates(batch_size=64),
         optimizer=Optimizer(

@@ -108,7 +108,7 @@ class Memory(NamedTuple):
     keys: jax.Array
 
 
-class Glance(NamedTuple):
+class StepOutput(NamedTuple):
     """What a step saw, on its way to the word.
 
     Attributes:
@@ -248,16 +248,16 @@ class ShowAttendTell(nn.Module):
 
     def _advance(
         self, weights: dict, memory: Memory, carry: LSTMCarry, x: jax.Array, train: bool
-    ) -> tuple[LSTMCarry, Glance]:
+    ) -> tuple[LSTMCarry, StepOutput]:
         """One step from the embedded word's part of the gates, x [N, 4H]."""
         rows = len(memory.values)
         h = carry.h.astype(self.dtype)
         scores = self.score(h.reshape(rows, -1, self.features), memory.keys)  # [B, C, K]
         drawn = {}
         if self.hard and train:
-            look = sample_key(self.make_rng("attention"), scores)
-            alpha, context = look.weights, weighted_sum(look.weights, memory.values)
-            drawn = {k: a.reshape(-1) for k, a in look._asdict().items() if k != "weights"}
+            sample = sample_key(self.make_rng("attention"), scores)
+            alpha, context = sample.weights, weighted_sum(sample.weights, memory.values)
+            drawn = {k: a.reshape(-1) for k, a in sample._asdict().items() if k != "weights"}
         elif self.hard:
             alpha = jax.nn.one_hot(scores.argmax(-1), scores.shape[-1], dtype=scores.dtype)
             context = weighted_sum(alpha, memory.values)
@@ -267,14 +267,14 @@ class ShowAttendTell(nn.Module):
         context = nn.sigmoid(self.gate(h)) * context
         new = self.cell.update(weights, carry, x + context @ weights["kernel"][self.embedding :])
         new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, carry)
-        return new, Glance(new.h.astype(self.dtype), context, alpha, **drawn)
+        return new, StepOutput(new.h.astype(self.dtype), context, alpha, **drawn)
 
     def _words(self, weights: dict, embedded: jax.Array) -> jax.Array:
         """The part of embedded words [..., E] in the gates, [..., 4H]."""
         kernel = {"kernel": weights["kernel"][: self.embedding]}
         return self.cell.project(weights | kernel, embedded)
 
-    def _answer(self, embedded: jax.Array, seen: Glance, train: bool) -> jax.Array:
+    def _answer(self, embedded: jax.Array, seen: StepOutput, train: bool) -> jax.Array:
         """Logits [..., vocab_size]."""
         x = embedded + self.state_out(seen.h) + self.context_out(seen.context)
         return self.output(self.drop(x, deterministic=not train))

@@ -23,7 +23,7 @@ from nets.seq2seq import Memory
 from nets.sequence import output, shift_right, source_mask
 
 Score = Literal["additive", "dot", "general", "scaled_dot"]
-Look = Literal["global", "local_m", "local_p"]
+Scope = Literal["global", "local-m", "local-p"]
 
 
 class LuongCarry(NamedTuple):
@@ -60,7 +60,7 @@ class Luong(nn.Module):
         layers: number of recurrent layers of each.
         embedding: features of both embeddings.
         score: of `nets.layers.attention_scores`; additive is the paper's concat.
-        look: global; local_m about step t; local_p about a place that is predicted.
+        attention: global; local-m around step t; local-p around a position that is predicted.
         window: keys to either side of that place.
         input_feeding: whether a step reads h~ of the step before; without, the whole target is
             decoded at once while training.
@@ -75,7 +75,7 @@ class Luong(nn.Module):
     layers: int = 1
     embedding: int = 256
     score: Score = "general"
-    look: Look = "global"
+    attention: Scope = "global"
     window: int = 10
     input_feeding: bool = True
     dropout: float = 0.0
@@ -84,7 +84,7 @@ class Luong(nn.Module):
 
     def setup(self):
         check_choice("Luong.score", self.score, Score)
-        check_choice("Luong.look", self.look, Look)
+        check_choice("Luong.attention", self.attention, Scope)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         layers = {"cell": self.cell, "layers": self.layers, "dropout": self.dropout}
         self.encoder, self.decoder = Recurrent(**layers, **dtypes), Recurrent(**layers, **dtypes)
@@ -95,10 +95,10 @@ class Luong(nn.Module):
             score = Dot(scaled=self.score == "scaled_dot", dtype=self.dtype)
         else:
             score = {"general": General, "additive": Additive}[self.score](features, **dtypes)
-        if self.look == "global":
+        if self.attention == "global":
             self.attend = Attention(score)
         else:
-            hidden = features if self.look == "local_p" else None
+            hidden = features if self.attention == "local-p" else None
             self.attend = LocalAttention(score, self.window, hidden, **dtypes)
         self.combine = dense(features, **dtypes, use_bias=False)
         self.output = output(self, self.num_classes)
@@ -167,6 +167,6 @@ class Luong(nn.Module):
 
     def _attended(self, memory, h, times):
         """h~ [B, Q, H] and weights [B, Q, S] of h [B, Q, H] at these times [B, Q]."""
-        place = {"position": times.astype(jnp.float32)} if self.look == "local_m" else {}
+        place = {"position": times.astype(jnp.float32)} if self.attention == "local-m" else {}
         context, looked = self.attend(h, *memory, **place)
         return nn.tanh(self.combine(jnp.concatenate([context, h], -1))), looked

@@ -39,7 +39,7 @@ MODELS = {
     "show, attend and tell": (ATTEND, IMAGES, IDS),
     "hard attention": (ATTEND.clone(hard=True), IMAGES, IDS),
     "luong": (Luong(CLASSES, 7, LSTM(6), embedding=5), IDS, IDS),
-    "luong, local": (Luong(CLASSES, 7, GRU(6), embedding=5, look="local_p"), IDS, IDS),
+    "luong, local": (Luong(CLASSES, 7, GRU(6), embedding=5, attention="local-p"), IDS, IDS),
     "bahdanau": (Bahdanau(CLASSES, 7, GRU(6), embedding=5, hidden=4, readout=3), IDS, IDS),
     "characters": (RecurrentLM(CLASSES, LSTM(6), embed=5), IDS),
 }

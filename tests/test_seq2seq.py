@@ -122,8 +122,8 @@ def luong(model, params, row, given):
         h = carry[-1]
         e = np.array([luong_score(model, params, h, m) for m in memory])
         near, factor = np.arange(len(memory)), 1.0
-        if model.look != "global":
-            if model.look == "local_m":
+        if model.attention != "global":
+            if model.attention == "local-m":
                 place = t
             else:
                 inner = np.tanh(dense(params["attend"]["hidden"], h))
@@ -148,8 +148,8 @@ def luong(model, params, row, given):
         {"score": "dot", "input_feeding": False},
         {"score": "scaled_dot"},
         {"score": "additive"},
-        {"look": "local_m", "window": 1},
-        {"look": "local_p", "window": 2, "input_feeding": False},
+        {"attention": "local-m", "window": 1},
+        {"attention": "local-p", "window": 2, "input_feeding": False},
     ],
     ids=lambda f: "-".join(map(str, f.values())) or "plain",
 )
@@ -167,7 +167,7 @@ MODELS = {
     "bahdanau": Bahdanau(**SIZES, **SMALL),
     "without": Bahdanau(**SIZES, **SMALL, attention=False),
     "luong": Luong(**SIZES, cell=GRU(4), layers=2),
-    "at once": Luong(**SIZES, cell=GRU(4), look="local_m", input_feeding=False),
+    "at once": Luong(**SIZES, cell=GRU(4), attention="local-m", input_feeding=False),
 }
 
 
@@ -260,7 +260,10 @@ def test_it_computes_in_bfloat16_and_scores_in_float32(name):
     [
         (Bahdanau(**SIZES, cell=GRU(4, layer_norm=True)), "Bahdanau.cell has layer_norm=True"),
         (Luong(**SIZES, score="cosine"), "Luong.score='cosine': valid are additive, dot, general"),
-        (Luong(**SIZES, look="far"), "Luong.look='far': valid are global, local_m, local_p"),
+        (
+            Luong(**SIZES, attention="far"),
+            "Luong.attention='far': valid are global, local-m, local-p",
+        ),
     ],
 )
 def test_impossible_models_are_refused(model, message):

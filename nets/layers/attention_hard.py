@@ -1,8 +1,8 @@
 """Hard attention: one key drawn by its weight, and the estimator of the gradient that this needs.
 
-look = sample_key(key, scores, mask)
-context = weighted_sum(look.weights, values)
-loss = reinforce_loss(log_likelihood, look.log_probability, look.entropy, baseline, ...)
+sample = sample_key(key, scores, mask)
+context = weighted_sum(sample.weights, values)
+loss = reinforce_loss(log_likelihood, sample.log_probability, sample.entropy, baseline, ...)
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from jax import lax
 from nets.layers.attention import masked_softmax
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """Where hard attention looks.
 
     Attributes:
@@ -28,7 +28,7 @@ class Look(NamedTuple):
     entropy: jax.Array
 
 
-def sample_key(key: jax.Array, scores: jax.Array, mask: jax.Array | None = None) -> Look:
+def sample_key(key: jax.Array, scores: jax.Array, mask: jax.Array | None = None) -> Sample:
     """Draws a key of each row with probability softmax(scores) (Xu et al. 2015, section 4.1).
 
     In rows of no key at all everything is zero.
@@ -46,7 +46,7 @@ def sample_key(key: jax.Array, scores: jax.Array, mask: jax.Array | None = None)
     logs = jnp.log(jnp.where(possible, weights, 1))
     drawn = jax.random.categorical(key, jnp.where(possible, lax.stop_gradient(logs), -jnp.inf))
     one_hot = jax.nn.one_hot(drawn, scores.shape[-1], dtype=weights.dtype) * possible
-    return Look(one_hot, (one_hot * logs).sum(-1), -(weights * logs).sum(-1))
+    return Sample(one_hot, (one_hot * logs).sum(-1), -(weights * logs).sum(-1))
 
 
 def reinforce_loss(

@@ -27,10 +27,10 @@ def gradients(loss, seed=0):
 
 def loss(baseline, entropy_weight=0.0, reward_weight=1.0):
     def of(scores, key):
-        look = sample_key(key, scores[None])
-        reward = look.weights @ REWARDS
+        sample = sample_key(key, scores[None])
+        reward = sample.weights @ REWARDS
         weights = {"reward_weight": reward_weight, "entropy_weight": entropy_weight}
-        return reinforce_loss(reward, *look[1:], jnp.asarray(baseline), **weights)[0]
+        return reinforce_loss(reward, *sample[1:], jnp.asarray(baseline), **weights)[0]
 
     return of
 
@@ -57,9 +57,9 @@ def test_draws_are_as_often_as_their_weights_and_told_of():
 
 
 def test_queries_of_a_row_draw_for_themselves():
-    look = jit(sample_key)(jax.random.key(0), jnp.zeros((2, 50, 4)), jnp.ones((2, 4), bool))
-    assert look.weights.shape == (2, 50, 4) and look.entropy.shape == (2, 50)
-    assert len(set(np.argmax(look.weights, -1).ravel().tolist())) == 4
+    sample = jit(sample_key)(jax.random.key(0), jnp.zeros((2, 50, 4)), jnp.ones((2, 4), bool))
+    assert sample.weights.shape == (2, 50, 4) and sample.entropy.shape == (2, 50)
+    assert len(set(np.argmax(sample.weights, -1).ravel().tolist())) == 4
 
 
 def test_the_mean_gradient_is_that_of_the_expected_reward():
@@ -78,9 +78,9 @@ def test_a_reward_that_depends_on_the_weights_counts_as_well():
     """E = sum_k p_k theta_k: d E / d theta_k = p_k, the first term of the paper's sum."""
 
     def of(theta, key):
-        look = sample_key(key, SCORES)
+        sample = sample_key(key, SCORES)
         weights = {"reward_weight": 1.0, "entropy_weight": 0.0}
-        return reinforce_loss(look.weights @ theta, *look[1:], jnp.zeros(()), **weights)[0]
+        return reinforce_loss(sample.weights @ theta, *sample[1:], jnp.zeros(()), **weights)[0]
 
     keys = jax.random.split(jax.random.key(0), DRAWS)
     found = np.asarray(jit(jax.vmap(lambda key: jax.grad(of)(REWARDS, key)))(keys), float)
@@ -97,8 +97,8 @@ def test_the_weights_of_the_terms():
 
 def test_rows_of_no_key_have_no_gradient():
     def of(scores):
-        look = sample_key(jax.random.key(0), scores, jnp.zeros((1, 3), bool))
-        return (look.log_probability + look.entropy + look.weights.sum(-1)).sum()
+        sample = sample_key(jax.random.key(0), scores, jnp.zeros((1, 3), bool))
+        return (sample.log_probability + sample.entropy + sample.weights.sum(-1)).sum()
 
     assert not jit(jax.grad(of))(SCORES).any()
 
