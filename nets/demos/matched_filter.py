@@ -20,7 +20,7 @@ from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
 from nets.report.figures import Figure, LinePlot, Panels, Text
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import compute, masked_sum, mean
+from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Task, Trained
 
@@ -86,9 +86,6 @@ class FindPulse(Task):
                 found = convolve(x, kernel, padding="VALID")[..., 0].argmax(-1)
                 metrics[name] = masked_sum(found == places, batch)
         return mean(metrics["loss"]), (model_state, metrics)
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return compute(sums)
 
     def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:

@@ -20,7 +20,7 @@ from nets.data.images import ENDLESS, Images, alike
 from nets.errors import UserError
 from nets.report.figures import Figure, ImageGrid, LinePlot, Panels, Text, stored_pixels
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import compute, masked_sum, mean
+from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Task, Trained
 
@@ -46,9 +46,6 @@ class AcrossShifts(Task):
         for name, answer in logits.items():
             metrics[name] = masked_sum(answer.argmax(-1) == batch["label"], batch)
         return mean(metrics["loss"]), (model_state, metrics)
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return compute(sums)
 
     def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:

@@ -17,7 +17,7 @@ from nets.layers.attention_hard import moving_baseline, reinforce_loss
 from nets.layers.decoding import Decoded, decode
 from nets.report.figures import Figure
 from nets.tasks import caption_figures
-from nets.tasks.metrics import compute, masked_sum, mean
+from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Task, Trained
 
@@ -160,9 +160,6 @@ class Caption(Task):
         shape = (1,) * (image.ndim - 1) + (-1,)
         mean, std = (jnp.array(a).reshape(shape) for a in (self.mean, self.std))
         return (image.astype(jnp.float32) / 255 - mean) / std
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return compute(sums)  # in_box is none where no caption is exact
 
     def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         rows = real(next(iter(batches)))

@@ -10,7 +10,6 @@ import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from nets.errors import UserError
@@ -49,9 +48,8 @@ def map_criterion(distances: jax.Array, labels: jax.Array, j: float = 1.0) -> ja
 class Classify(Task):
     """Joins a classifier `model(x, train=...) -> [B, K]` to one of three criteria.
 
-    Metrics: loss, accuracy, of more than ten classes top5 (the share whose class is among the five
-    best), and the confusion matrix (true class by row). They are those of the model's result;
-    auxiliary heads enter only what is minimised.
+    Metrics: loss, accuracy, and of more than ten classes top5 (the share whose class is among the
+    five best). They are those of the model's result; auxiliary heads enter only what is minimised.
 
     Attributes:
         criterion: cross_entropy of logits; squared (targets +-1, LeCun 1989); map (distances, the
@@ -117,19 +115,13 @@ class Classify(Task):
         weight = mask.sum()
         scores = self.scores(outputs)
         answers = scores.argmax(-1)
-        classes = outputs.shape[-1]
-        confusion = (jax.nn.one_hot(batch["label"], classes) * mask[:, None]).T @ jax.nn.one_hot(
-            answers, classes
-        )
         metrics = {
             "loss": (jnp.sum(each * mask), weight),
             "accuracy": (jnp.sum((answers == batch["label"]) * mask), weight),
         }
-        if classes > 10:
+        if outputs.shape[-1] > 10:
             among = (jax.lax.top_k(scores, 5)[1] == batch["label"][:, None]).any(-1)
             metrics["top5"] = (jnp.sum(among * mask), weight)
-        if not train:
-            metrics["confusion"] = (confusion, weight)
         loss = metrics["loss"][0] / weight
         if headed:
             heads = [logits for name, logits in seen.items() if name.startswith("aux")]
@@ -148,9 +140,6 @@ class Classify(Task):
     def scores(self, outputs: jax.Array) -> jax.Array:
         """Outputs so turned that the largest is the answer."""
         return -outputs if self.criterion == "map" else outputs
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return {k: float(s / w) for k, (s, w) in sums.items() if np.ndim(s) == 0}
 
     def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:

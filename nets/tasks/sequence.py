@@ -14,7 +14,7 @@ from nets.layers.recurrent_bptt import truncated_scan
 from nets.report.figures import Figure
 from nets.tasks import sequence_figures
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import compute, exact_match, masked_sum, mean
+from nets.tasks.metrics import exact_match, masked_sum, mean
 from nets.tasks.task import Task, Trained
 
 
@@ -58,9 +58,6 @@ class Regress(Task):
             if by_step:
                 metrics["exact"] = exact_match(right, batch)
         return mean(metrics["loss"]), (model_state, metrics)
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return compute(sums)
 
     def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         model, variables = trained.model, {"params": trained.params}
@@ -145,9 +142,6 @@ class Label(Task):
         k1 = (self.k1 if train else None) or length
         k2 = (self.k2 if train else None) or k1
         return truncated_scan(run, model.initial_carry(inputs), xs, k1, k2)[1].swapaxes(0, 1)
-
-    def finish(self, sums: dict) -> dict[str, float]:
-        return compute(sums)
 
     def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
         if not final:

@@ -28,8 +28,18 @@ class Field(NamedTuple):
 
 
 def help_of(cls: type) -> dict[str, str]:
-    """The entries of the `Attributes:` section of a class's docstring, by field."""
-    section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
+    """The entries of the `Attributes:` sections of a class and of those it derives from, by field.
+
+    A field that a class says nothing of is explained where it was declared.
+    """
+    entries: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        entries |= _attributes(base.__doc__ or "")
+    return entries
+
+
+def _attributes(doc: str) -> dict[str, str]:
+    section = inspect.cleandoc(doc).partition("Attributes:\n")[2]
     entries: dict[str, str] = {}
     name = None
     for line in section.splitlines():

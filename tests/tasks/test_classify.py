@@ -74,7 +74,6 @@ def test_padding_counts_for_nothing():
     loss, (_, sums) = Classify().loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
     losses = [math.log(1 + math.exp(-2)), math.log(1 + math.exp(1))]
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-6)
-    np.testing.assert_array_equal(sums["confusion"][0], [[1, 1], [0, 0]])
     finished = Classify().finish(sums)
     assert finished["accuracy"] == 0.5 and set(finished) == {"accuracy", "loss"}
 
