@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from nets import inception, mobilenet_v3, nasnet
-from nets.cli import catalogue, commands
+from nets.cli import catalogue, checks
 from nets.cli.catalogue import load
 from nets.errors import UserError
 from nets.inspect.summary import describe
@@ -87,7 +87,7 @@ def test_what_an_experiment_says_of_itself_is_checked(measured, lacks):
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*IMAGENET}))
 def test_every_experiment_fits_together(name):
-    experiment = commands.checked(resolved(load(name, FOLDER)))
+    experiment = checks.checked(resolved(load(name, FOLDER)))
     described = describe(
         experiment.model,
         experiment.task,
@@ -250,7 +250,7 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
 )
 def test_what_does_not_fit_is_refused_before_anything_compiles(name, changes, message):
     with pytest.raises(UserError, match=message):
-        commands.checked(resolved(config.replace(load(name, FOLDER), changes)))
+        checks.checked(resolved(config.replace(load(name, FOLDER), changes)))
 
 
 def fit(experiment: Experiment, workdir: Path) -> None:

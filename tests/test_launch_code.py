@@ -79,7 +79,7 @@ def test_edited_code_is_refused_with_what_was_edited(own, file, old, new, named)
 
 
 def test_changed_code_may_be_allowed_and_is_then_told_everywhere(own):
-    edited = OWN.replace("nn.relu", "nn.tanh")
+    edited, before = OWN.replace("nn.relu", "nn.tanh"), config(own)["code"]["mine.py"]
     (own / "mine.py").write_text(edited)
     environment = {"PYTHONPATH": str(own)}
     _, err = launch("eval", "--workdir=run", cwd=own, **environment)
@@ -92,7 +92,7 @@ def test_changed_code_may_be_allowed_and_is_then_told_everywhere(own):
     assert change in (own / "run" / "report.html").read_text()
     assert (own / "run" / "experiment.py").read_text() == edited
     (old,) = (own / "run").glob("experiment-*.py")
-    assert old.read_text() == OWN
+    assert old.read_text() == OWN and old.stem == f"experiment-{before[:8]}"
     launch(*RUN, "--steps=9", cwd=own, **environment)  # this code is now that of the run
     assert config(own)["code_changes"] == [change]
 
@@ -121,6 +121,17 @@ def test_an_error_of_the_system_in_ones_own_code_shows_where(own):
     assert err.count("\n") == 1 and "No such file or directory: 'nowhere/weights.bin'" in err
     assert f"(at {own / 'mine.py'}:{line}; the traceback is in run/log.txt)" in err
     assert "Traceback" in (own / "run" / "log.txt").read_text()
+
+
+def test_a_seed_that_diverges_is_explained_and_its_batch_kept_in_its_own_folder(tmp_path):
+    arguments = ["--experiment=mlp_digits", "--steps=9", "--seed=3,4", "--workdir=both"]
+    ruin = ["--optimizer.rule=sgd", "--optimizer.weight_decay=0", "--optimizer.learning_rate=1e30"]
+    _, err = launch(*arguments, *ruin, "--debug_nans", cwd=tmp_path, code=1)
+    (kept,) = tmp_path.rglob("not-finite-*.npz")
+    assert kept.parent == tmp_path / "both" / "seed=3"
+    assert re.search(
+        rf"error: \w+ is \w+ at step \d+; first in .* kept in both/seed=3/{kept.name}", err
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has loaded")

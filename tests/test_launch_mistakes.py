@@ -2,7 +2,7 @@
 
 import pytest
 
-from nets.cli.commands import check_vocabulary
+from nets.cli.checks import check_vocabulary
 from nets.errors import UserError
 from tests.support.launching import launch, main
 

@@ -1,8 +1,7 @@
-"""What each verb of the command line does."""
+"""The commands of the command line."""
 
 import contextlib
 import dataclasses
-import functools
 import json
 import logging
 import os
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from nets.cli import compilation_cache
+from nets.cli import checks, compilation_cache
 from nets.cli.parse import Command
 from nets.cli.verify import verify_resume
 from nets.errors import UserError
@@ -26,7 +24,7 @@ from nets.tasks.task import Generative, Trained
 from nets.train import config, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
-from nets.train.checkpoint import NotSaved, flatten
+from nets.train.checkpoint import NotSaved
 from nets.train.evaluate import Evaluator
 from nets.train.experiment import Experiment, as_trained, batch_struct, known, resolve
 from nets.train.signals import Signals, Stopped
@@ -50,30 +48,12 @@ def run(command: Command) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends
-        except loop.Diverged as error:
-            print(f"error: {error}; {_explain(error, command)}", file=sys.stderr)
-            return 1
-        except NotSaved as error:
+        except (loop.Diverged, NotSaved) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         except OSError as error:
             print(f"error: {error} ({_place(error, command)})", file=sys.stderr)
             return 1
-
-
-def _explain(error: loop.Diverged, command: Command) -> str:
-    """Where a step first was not finite."""
-    if error.state is None:
-        return "--debug_nans tells where it began"
-    experiment = resolve(command.experiment, command.experiment.data.metadata())
-    return nan_finder.explain(
-        experiment.task,
-        experiment.model,
-        error.state,
-        error.batch,
-        step_key(experiment.seed, error.state.step),
-        command.workdir(command.experiment),
-    )
 
 
 def _place(error: OSError, command: Command) -> str:
@@ -132,7 +112,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     """One run, from wherever its work directory stands; its result."""
     folder = command.workdir(experiment)
     metadata = experiment.data.metadata()
-    experiment = checked(resolve(experiment, metadata))
+    experiment = checks.checked(resolve(experiment, metadata))
     samples = isinstance(experiment.task, Generative)
     reporter = Reporter(
         folder,
@@ -154,7 +134,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
         other = Path(experiment.init_from)
         resume.best(other, reporter.warn)
         known = json.loads((other / "config.json").read_text())["metadata"]
-        check_vocabulary(metadata, known, f"--init_from={other}")
+        checks.check_vocabulary(metadata, known, f"--init_from={other}")
     finished = folder / "result.json"
     if finished.is_file():
         result = json.loads(finished.read_text())
@@ -165,8 +145,21 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
             reporter.result(result)
             return result
     with workdir.locked(folder), contextlib.closing(reporter):
-        loop.fit(experiment, folder, signals, reporter)
+        try:
+            loop.fit(experiment, folder, signals, reporter)
+        except loop.Diverged as error:
+            where = explain(error, experiment, folder)
+            raise loop.Diverged(f"{error}; {where}", error.state, error.batch) from error
     return reporter.finished
+
+
+def explain(error: loop.Diverged, experiment: Experiment, folder: Path) -> str:
+    """Locates the first NaN or infinity of the step that diverged."""
+    if error.state is None:
+        return "--debug_nans tells where it began"
+    key = step_key(experiment.seed, error.state.step)
+    task, model = experiment.task, experiment.model
+    return nan_finder.explain(task, model, error.state, error.batch, key, folder)
 
 
 def record(command: Command, experiment: Experiment, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -185,61 +178,12 @@ def record(command: Command, experiment: Experiment, metadata: dict[str, Any]) -
     }
 
 
-def checked(experiment: Experiment) -> Experiment:
-    """The experiment, found possible on these devices and this data; nothing is compiled.
-
-    Raises:
-        UserError: the model does not take these batches, a batch does not divide or is larger than
-            the set, or there is no such metric or initial run.
-    """
-    data = experiment.data
-    mesh = meshes.make()
-    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
-    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
-    names = metric_names(experiment)
-    if experiment.monitor not in names:
-        raise UserError(
-            f"--monitor={experiment.monitor} is no metric; there are {', '.join(names)}."
-        )
-    return experiment
-
-
-def metric_names(experiment: Experiment) -> list[str]:
-    """The metrics that an evaluation of the experiment has.
-
-    Raises:
-        UserError: the model does not take batches of these shapes, or has an empty parameter.
-    """
-    try:
-        with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
-            state = jax.eval_shape(states.make_init(experiment))
-            key = jax.eval_shape(lambda: jax.random.key(0))
-            _, (_, sums) = jax.eval_shape(
-                functools.partial(experiment.task.loss, experiment.model, train=False),
-                state.params,
-                state.model_state,
-                batch_struct(experiment.data),
-                key,
-            )
-    except (ValueError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"the model does not take these batches: {reason}") from error
-    except (ArithmeticError, LookupError) as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise UserError(f"the model does not take these batches: {reason}") from error
-    for path, leaf in flatten(state.params).items():
-        if leaf.size == 0:  # which orbax could not save
-            raise UserError(f"the model's parameter {path} would be empty: {list(leaf.shape)}.")
-    ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
-    return list(experiment.task.finish(ones))
-
-
 def describe(command: Command, signals: Signals) -> int:
     """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
     metadata, missing = known(command.experiment.data)
     experiment = resolve(command.experiment, metadata)
     try:
-        checked(experiment)
+        checks.checked(experiment)
     except UserError:
         if missing is not None:  # which is why
             raise missing from None
@@ -271,7 +215,7 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
     held = json.loads(path.read_text())
     metadata = held["metadata"]
     experiment = resolve(command.experiment, metadata)
-    experiment = checked(
+    experiment = checks.checked(
         dataclasses.replace(experiment, data=as_trained(experiment.data, metadata))
     )
     if changed := provenance.changes(held["code"], provenance.digests(experiment, command.path)):
@@ -292,8 +236,8 @@ def evaluate(command: Command, signals: Signals) -> int:
     """
     experiment, params, model_state, step, metadata = loaded(command)
     data_metadata = experiment.data.metadata()
-    check_vocabulary(data_metadata, metadata, "the run")
-    check_classes(data_metadata, metadata)
+    checks.check_vocabulary(data_metadata, metadata, "the run")
+    checks.check_classes(data_metadata, metadata, _warn)
     if not experiment.data.splits():
         raise UserError("the data has no validation and no test split: nothing to evaluate.")
     mesh = meshes.make()
@@ -308,44 +252,6 @@ def evaluate(command: Command, signals: Signals) -> int:
         shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
         print(f"step {step}  {split}: {shown}")
     return 0
-
-
-def check_classes(data: dict[str, Any], known: dict[str, Any]) -> None:
-    """Warns where data has classes of other names than a run, whose metadata are `known`.
-
-    Raises:
-        UserError: there are more or fewer.
-    """
-    read, trained = (metadata.get("class_names", []) for metadata in (data, known))
-    if len(read) != len(trained):
-        raise UserError(
-            f"the data has {len(read)} classes ({_some(read)}), the run {len(trained)} "
-            f"({_some(trained)})."
-        )
-    if read != trained:
-        _warn(
-            f"the data's classes are {_some(read)}, those of the run {_some(trained)}: they are "
-            "taken for each other in this order"
-        )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
-
-
-def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:
-    """Refuses parameters of a run, whose metadata are `known`, for data that has other symbols.
-
-    Raises:
-        UserError: their vocabularies differ.
-    """
-    for key in ("vocabulary", "input_symbols", "output_symbols"):
-        read, held = (list(metadata.get(key, ())) for metadata in (data, known))
-        if read != held:
-            raise UserError(
-                f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
-                f"{len(held)}: its ids would mean something else."
-            )
 
 
 def sample(command: Command, signals: Signals) -> int:

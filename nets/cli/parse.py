@@ -61,14 +61,10 @@ class Options:
 
     def __post_init__(self):
         for seed in self.seed:
-            if not 0 <= seed < 2**32:
-                raise UserError(f"--seed must be from 0 to 2^32 - 1, got {seed}.")
             if self.seed.count(seed) > 1:
-                raise UserError(f"--seed has {seed} more than once: {_listed(self.seed)}.")
-
-
-def _listed(values: tuple[Any, ...]) -> str:
-    return ",".join(map(str, values))
+                raise UserError(
+                    f"--seed has {seed} more than once: {','.join(map(str, self.seed))}."
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What several layers refuse before anything is computed."""
+"""Argument checks shared by several layers."""
 
 from typing import Any, get_args
 

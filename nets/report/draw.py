@@ -1,4 +1,4 @@
-"""Views (nets.report.figures) and learning curves as PNG files, coloured text as HTML too."""
+"""Figures (nets.report.figures) and learning curves as PNG files, coloured text as HTML too."""
 
 import contextlib
 import html

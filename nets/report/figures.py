@@ -1,6 +1,6 @@
-"""What a task finds worth looking at, as plain data; the engine draws it.
+"""Figures as plain data, which nets.report.draw draws.
 
-A task hands out `{name: view}`; `name` becomes the picture's file name, `title` its heading.
+A task returns `{name: figure}`; `name` becomes the picture's file name, `title` its heading.
 """
 
 from typing import Any, NamedTuple
@@ -100,7 +100,7 @@ def stored_pixels(
     Data that does not tell its normalisation (`pixel_scale`, `pixel_offset`) keeps its own values.
 
     Returns:
-        the images, and the fields of `Images` that tell what their values are.
+        the images, and the fields of `ImageGrid` that tell what their values are.
     """
     if "pixel_scale" not in metadata:
         limits = float(images.min()), float(images.max())

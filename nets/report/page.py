@@ -42,8 +42,8 @@ def write(
     if result["best_step"] is not None:
         results["best step"] = f"{result['best_step']} of {result['step']}"
     run = {
-        "started": record["started"].replace("T", " "),
-        "finished": finished.replace("T", " "),
+        "started": record["started"],
+        "finished": finished,
         "trained for": f"{result['elapsed_s']:.1f} s",
         "throughput": _throughput(history),
         "parameters": f"{result['parameters']:,}",

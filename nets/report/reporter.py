@@ -197,11 +197,11 @@ class Reporter:
 def keep_copy(path: Path, workdir: Path) -> None:
     """Copies the experiment's file to `experiment.py` of the work directory.
 
-    An older copy that differs is kept, its digest in its name.
+    An older copy that differs is kept; its name begins the digest that config.json had of it.
     """
     copy, now = workdir / "experiment.py", path.read_bytes()
     if copy.is_file() and (before := copy.read_bytes()) != now:
-        digest = hashlib.blake2b(before, digest_size=4).hexdigest()
+        digest = hashlib.blake2b(before, digest_size=16).hexdigest()[:8]
         copy.rename(workdir / f"experiment-{digest}.py")
     copy.write_bytes(now)
 

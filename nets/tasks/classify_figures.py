@@ -1,4 +1,4 @@
-"""What there is to see of a classifier: mistakes, confusion, rejection, filters, feature maps."""
+"""Figures of a classification run: mistakes, confusion, rejection, filters, feature maps."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,7 +17,7 @@ _MAPS = 64
 def judged(
     batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], metadata: dict[str, Any]
 ) -> dict[str, Figure]:
-    """Views of a whole split: worst mistakes, confusion matrix, rejection curve.
+    """Figures of a whole split: worst mistakes, confusion matrix, rejection curve.
 
     Args:
         batches: of an evaluation, "image", "label" and "mask".

@@ -1,4 +1,4 @@
-"""What there is to see of a sequence task: answers beside what was asked."""
+"""Figures of a sequence task: answers beside what was asked."""
 
 import itertools
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What there is to see of a translation: what was written, and where each symbol looked."""
+"""Figures of a translation run: what was written, and where each symbol looked."""
 
 import numpy as np
 

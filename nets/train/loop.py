@@ -143,7 +143,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
 
 
 def shapes(batch: Batch) -> tuple:
-    """What a step is compiled for."""
+    """The shapes that key the cache of compiled steps."""
     return tuple((name, x.shape) for name, x in sorted(batch.items()))
 
 

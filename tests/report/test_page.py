@@ -126,8 +126,8 @@ def test_one_seed_leaves_no_table(tmp_path, monkeypatch):
     assert not (tmp_path / "seeds.json").exists()
 
 
-def test_a_page_says_that_code_was_edited_and_that_nothing_was_evaluated(tmp_path):
-    text, rows = page(tmp_path, code_changes=["2001-02-03 04:05:06: mine.py (edited)"])
+def test_a_page_says_that_code_was_edited(tmp_path):
+    text, _ = page(tmp_path, code_changes=["2001-02-03 04:05:06: mine.py (edited)"])
     assert "<li>2001-02-03 04:05:06: mine.py (edited)" in text and "edited" not in page(tmp_path)[0]
 
 

@@ -154,7 +154,7 @@ def record(**changes) -> dict:
     return {
         "experiment": "toy",
         "command": "python launch.py --experiment=toy",
-        "started": "2001-02-03T04:05:06",
+        "started": "2001-02-03 04:05:06",
         "git": {"commit": None, "dirty": None},
         "arguments": [],
         "config": {},

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.cli import commands
+from nets.cli import checks
 from nets.densenet import DenseNet
 from nets.errors import UserError
 from nets.fractalnet import FractalNet
@@ -154,10 +154,10 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
 
 def test_what_is_no_map_is_refused_before_anything_is_trained():
     shades = toys.classifier(model=Shades(), task=Classify(maps=("rows", "copies")))
-    assert commands.checked(shades) is shades
+    assert checks.checked(shades) is shades
     for wrong in (("row",), ("copies", "flat")):
         with pytest.raises(UserError, match=f"no maps {wrong[-1]}; copies, rows are valid"):
-            commands.checked(dataclasses.replace(shades, task=Classify(maps=wrong)))
+            checks.checked(dataclasses.replace(shades, task=Classify(maps=wrong)))
 
 
 def test_a_model_without_stages_says_so():
@@ -167,4 +167,4 @@ def test_a_model_without_stages_says_so():
             return nn.Dense(3)(x.reshape(len(x), -1))
 
     with pytest.raises(UserError, match="--task.maps=conv1, but Plain hands out no stages"):
-        commands.checked(toys.classifier(model=Plain(), task=Classify(maps=("conv1",))))
+        checks.checked(toys.classifier(model=Plain(), task=Classify(maps=("conv1",))))

@@ -1,0 +1,101 @@
+"""Whether an experiment is possible, and data fits a run: found before anything compiles."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from nets.errors import UserError
+from nets.train import sharding as meshes
+from nets.train import train_state as states
+from nets.train.checkpoint import flatten
+from nets.train.experiment import Experiment, batch_struct
+
+
+def checked(experiment: Experiment) -> Experiment:
+    """The experiment, found possible on these devices and this data; nothing is compiled.
+
+    Raises:
+        UserError: the model does not take these batches, a batch does not divide or is larger than
+            the set, or there is no such metric or initial run.
+    """
+    data = experiment.data
+    mesh = meshes.make()
+    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
+    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
+    names = metric_names(experiment)
+    if experiment.monitor not in names:
+        raise UserError(
+            f"--monitor={experiment.monitor} is no metric; there are {', '.join(names)}."
+        )
+    return experiment
+
+
+def metric_names(experiment: Experiment) -> list[str]:
+    """The metrics that an evaluation of the experiment has.
+
+    Raises:
+        UserError: the model does not take batches of these shapes, or has an empty parameter.
+    """
+    try:
+        with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
+            state = jax.eval_shape(states.make_init(experiment))
+            key = jax.eval_shape(lambda: jax.random.key(0))
+            _, (_, sums) = jax.eval_shape(
+                functools.partial(experiment.task.loss, experiment.model, train=False),
+                state.params,
+                state.model_state,
+                batch_struct(experiment.data),
+                key,
+            )
+    except (ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"the model does not take these batches: {reason}") from error
+    except (ArithmeticError, LookupError) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(f"the model does not take these batches: {reason}") from error
+    for path, leaf in flatten(state.params).items():
+        if leaf.size == 0:  # which orbax could not save
+            raise UserError(f"the model's parameter {path} would be empty: {list(leaf.shape)}.")
+    ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
+    return list(experiment.task.finish(ones))
+
+
+def check_classes(data: dict[str, Any], known: dict[str, Any], warn: Callable[[str], None]) -> None:
+    """Warns where data has classes of other names than a run, whose metadata are `known`.
+
+    Raises:
+        UserError: there are more or fewer.
+    """
+    read, trained = (metadata.get("class_names", []) for metadata in (data, known))
+    if len(read) != len(trained):
+        raise UserError(
+            f"the data has {len(read)} classes ({_some(read)}), the run {len(trained)} "
+            f"({_some(trained)})."
+        )
+    if read != trained:
+        warn(
+            f"the data's classes are {_some(read)}, those of the run {_some(trained)}: they are "
+            "taken for each other in this order"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+
+
+def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:
+    """Refuses parameters of a run, whose metadata are `known`, for data that has other symbols.
+
+    Raises:
+        UserError: their vocabularies differ.
+    """
+    for key in ("vocabulary", "input_symbols", "output_symbols"):
+        read, held = (list(metadata.get(key, ())) for metadata in (data, known))
+        if read != held:
+            raise UserError(
+                f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
+                f"{len(held)}: its ids would mean something else."
+            )
