@@ -14,7 +14,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.data.sequences import Recall
 from nets.lstm import LSTM
 from nets.sequence import ManyToMany
-from nets.tasks.sequence import Label
+from nets.tasks.sequence import TagSequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
@@ -22,7 +22,7 @@ from nets.train.optimizer import Optimizer
 def experiment() -> Experiment:
     return Experiment(
         model=ManyToMany(cell=LSTM(64, chrono=200)),
-        task=Label(),
+        task=TagSequence(),
         data=Recall(distance=200, batch_size=64),
         optimizer=Optimizer(
             rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0

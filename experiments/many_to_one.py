@@ -12,7 +12,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.data.pixels import Pixels
 from nets.lstm import LSTM
 from nets.sequence import ManyToOne
-from nets.tasks.sequence import Label
+from nets.tasks.sequence import ClassifySequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
@@ -20,7 +20,7 @@ from nets.train.optimizer import Optimizer
 def experiment() -> Experiment:
     return Experiment(
         model=ManyToOne(cell=LSTM(64), dropout=0.2),
-        task=Label(),
+        task=ClassifySequence(),
         data=Pixels(name="digits", by="row", batch_size=64, eval_batch_size=180),
         optimizer=Optimizer(
             rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0

@@ -15,7 +15,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.data.pixels import Pixels
 from nets.gru import GRU
 from nets.sequence import ManyToOne
-from nets.tasks.sequence import Label
+from nets.tasks.sequence import ClassifySequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 
@@ -23,7 +23,7 @@ from nets.train.optimizer import Optimizer
 def experiment() -> Experiment:
     return Experiment(
         model=ManyToOne(num_classes=10, cell=GRU(128, chrono=784)),
-        task=Label(),
+        task=ClassifySequence(),
         data=Pixels(name="mnist", permuted=True, normalise="standard", batch_size=64),
         optimizer=Optimizer(
             rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=200, clip_norm=1.0

@@ -33,5 +33,5 @@ def experiment() -> Experiment:
         steps=4000,
         eval_every=1000,
         save_every=1000,
-        monitor="exact",
+        monitor="exact_match",
     )

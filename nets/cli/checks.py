@@ -8,13 +8,15 @@ import jax
 import numpy as np
 
 from nets.errors import UserError
+from nets.tasks.metrics import Rows
+from nets.train import evaluate
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import flatten
 from nets.train.experiment import Experiment, batch_struct
 
 
-def checked(experiment: Experiment) -> Experiment:
+def checked(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
     """The experiment, found possible on these devices and this data; nothing is compiled.
 
     Raises:
@@ -25,7 +27,7 @@ def checked(experiment: Experiment) -> Experiment:
     mesh = meshes.make()
     meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
     meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
-    names = metric_names(experiment)
+    names = metric_names(experiment, metadata)
     if experiment.monitor not in names:
         raise UserError(
             f"--monitor={experiment.monitor} is no metric; there are {', '.join(names)}."
@@ -33,7 +35,7 @@ def checked(experiment: Experiment) -> Experiment:
     return experiment
 
 
-def metric_names(experiment: Experiment) -> list[str]:
+def metric_names(experiment: Experiment, metadata: dict[str, Any]) -> list[str]:
     """The metrics that an evaluation of the experiment has.
 
     Raises:
@@ -43,8 +45,8 @@ def metric_names(experiment: Experiment) -> list[str]:
         with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
             state = jax.eval_shape(states.make_init(experiment))
             key = jax.eval_shape(lambda: jax.random.key(0))
-            _, (_, sums) = jax.eval_shape(
-                functools.partial(experiment.task.loss, experiment.model, train=False),
+            _, metrics = jax.eval_shape(
+                functools.partial(experiment.task.test, experiment.model, final=False),
                 state.params,
                 state.model_state,
                 batch_struct(experiment.data),
@@ -59,8 +61,10 @@ def metric_names(experiment: Experiment) -> list[str]:
     for path, leaf in flatten(state.params).items():
         if leaf.size == 0:  # which orbax could not save
             raise UserError(f"the model's parameter {path} would be empty: {list(leaf.shape)}.")
-    ones = {k: (np.ones(s.shape), np.ones(w.shape)) for k, (s, w) in sums.items()}
-    return list(experiment.task.finish(ones))
+    ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), metrics)
+    collects = any(isinstance(metric, Rows) for metric in metrics.values())
+    tokenizer = experiment.data.target_tokenizer(metadata) if collects else None
+    return list(experiment.task.finish(evaluate.add({}, ones), metadata, tokenizer))
 
 
 def check_classes(data: dict[str, Any], known: dict[str, Any], warn: Callable[[str], None]) -> None:

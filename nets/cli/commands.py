@@ -112,7 +112,7 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     """One run, from wherever its work directory stands; its result."""
     folder = command.workdir(experiment)
     metadata = experiment.data.metadata()
-    experiment = checks.checked(resolve(experiment, metadata))
+    experiment = checks.checked(resolve(experiment, metadata), metadata)
     samples = isinstance(experiment.task, Generative)
     reporter = Reporter(
         folder,
@@ -183,7 +183,7 @@ def describe(command: Command, signals: Signals) -> int:
     metadata, missing = known(command.experiment.data)
     experiment = resolve(command.experiment, metadata)
     try:
-        checks.checked(experiment)
+        checks.checked(experiment, metadata)
     except UserError:
         if missing is not None:  # which is why
             raise missing from None
@@ -215,9 +215,8 @@ def loaded(command: Command) -> tuple[Experiment, Any, dict, int, dict]:
     held = json.loads(path.read_text())
     metadata = held["metadata"]
     experiment = resolve(command.experiment, metadata)
-    experiment = checks.checked(
-        dataclasses.replace(experiment, data=as_trained(experiment.data, metadata))
-    )
+    data = as_trained(experiment.data, metadata)
+    experiment = checks.checked(dataclasses.replace(experiment, data=data), metadata)
     if changed := provenance.changes(held["code"], provenance.digests(experiment, command.path)):
         _warn(f"the code has changed since this run: {', '.join(changed)}")
     step, arrays = resume.best(folder, _warn, command.options.checkpoint)
@@ -248,7 +247,7 @@ def evaluate(command: Command, signals: Signals) -> int:
         model_state = {**model_state, "carry": None}  # begun afresh by the evaluator
     evaluator = Evaluator(experiment, mesh, signals)
     for split in experiment.data.splits():
-        values = evaluator.last(params, model_state, split)
+        values, _ = evaluator(params, model_state, split, final=True)
         shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
         print(f"step {step}  {split}: {shown}")
     return 0

@@ -42,6 +42,14 @@ class Dataset(abc.ABC):
         """The part of the metadata that is known without reading the data."""
         return {}
 
+    def tokenizer(self, metadata: dict[str, Any]) -> Any:
+        """What turns a prompt into ids; None without text."""
+        return None
+
+    def target_tokenizer(self, metadata: dict[str, Any]) -> Any:
+        """What turns targets into text; None without text."""
+        return self.tokenizer(metadata)
+
     def encode(self, text: str, metadata: dict[str, Any]) -> Any:
         """A prompt as the task's `sample` takes it."""
         return text

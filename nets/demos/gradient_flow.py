@@ -1,7 +1,6 @@
 """Why recurrent networks are hard to train: gradients over time, gates, clipping, in pictures."""
 
 import dataclasses
-from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +15,13 @@ from nets.layers.recurrent_cell import Cell, gates
 from nets.lstm import LSTM
 from nets.report.figures import Figure, LinePlot, Panels, Text
 from nets.sequence import one_hot
-from nets.tasks.sequence import Label
-from nets.tasks.task import Trained
+from nets.tasks.metrics import mean
+from nets.tasks.sequence import TagSequence
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientFlow(Label):
-    """`Label`, which shows how gradients flow back through the recurrent cell.
+class GradientFlow(TagSequence):
+    """`TagSequence`, which shows how gradients flow back through the recurrent cell.
 
     (Hochreiter 1991; Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013.)
 
@@ -59,7 +58,7 @@ class GradientFlow(Label):
             )
         return params, state
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+    def figures(self, trained, batches, metrics, final):
         if not final:
             return {}
         model, params, key = trained.model, trained.params, trained.key
@@ -113,7 +112,7 @@ class GradientFlow(Label):
             given = (optimizer, batches[1:] or batches, key, self.cell_updates)
             params, _ = self.descend(net, params, state, *given)
             _, (_, metrics) = self.loss(net, params, state, batches[0], key, False)
-            right = self.finish(metrics)["accuracy"]
+            right = float(mean(metrics["accuracy"]))
             trained = flow(cell, params["recurrent"]["layer_0"], x)
             after[f"{name}, {right:.0%} right"] = np.asarray(trained)
         axes = "steps back", "norm, relative to the last step", True

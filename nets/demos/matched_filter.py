@@ -5,7 +5,6 @@ The model, the task and the data of the experiment `matched_filter`.
 
 import dataclasses
 import math
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import jax
@@ -22,7 +21,7 @@ from nets.report.figures import Figure, LinePlot, Panels, Text
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task, Trained
+from nets.tasks.task import Task
 
 
 class LinearFilter(nn.Module):
@@ -87,7 +86,7 @@ class FindPulse(Task):
                 metrics[name] = masked_sum(found == places, batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+    def figures(self, trained, batches, metrics, final):
         if not final:
             return {}
         params, metadata = trained.params, trained.metadata

@@ -22,7 +22,7 @@ from nets.report.figures import Figure, ImageGrid, LinePlot, Panels, Text, store
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task, Trained
+from nets.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class AcrossShifts(Task):
             metrics[name] = masked_sum(answer.argmax(-1) == batch["label"], batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+    def figures(self, trained, batches, metrics, final):
         if not final:
             return {}
         model, params, metadata = trained.model, trained.params, trained.metadata
@@ -58,7 +58,7 @@ class AcrossShifts(Task):
         distances = np.arange(metadata["margin"] + 1)
         trained = f"trained on shifts up to {metadata['shift']}"
         chart = LinePlot(f"Accuracy, {trained}", distances, legend, "pixels moved", "accuracy / %")
-        image = real(next(iter(batches)))["image"][:1]
+        image = real(batches[0])["image"][:1]
         shown = np.concatenate([moved(image, d, d) for d in distances])
         pixels, units = stored_pixels(shown, metadata)
         samples = ImageGrid(

@@ -36,9 +36,8 @@ def first(
 ) -> str | None:
     """The first array of a step that is not finite: of the batch, the state, a layer or the loss.
 
-    The forward pass is done again without compilation, so that each layer's output is seen, and
-    without truncating back-propagation, which changes no value. Only where a scan calls the layers
-    that drop units are these others than in the step.
+    The forward pass is done again without compilation, so that each layer's output is seen. Only
+    where a scan calls the layers that drop units are these others than in the step.
     """
     for name, x in batch.items():
         if _bad(x):
@@ -48,7 +47,6 @@ def first(
             if _bad(x):
                 return f"the {kind} {jax.tree_util.keystr(path, simple=True, separator='/')}"
     watch = _Watch(len(next(iter(batch.values()))), _steps_before(state.model_state))
-    task = task.untruncated()  # the layers of a window that is computed again are not seen
     with jax.disable_jit(), nn.intercept_methods(watch):
         loss, _ = task.loss(
             model,

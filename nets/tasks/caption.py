@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
@@ -15,11 +14,10 @@ from nets.errors import UserError
 from nets.layers.attention import doubly_stochastic_loss
 from nets.layers.attention_hard import moving_baseline, reinforce_loss
 from nets.layers.decoding import Decoded, decode
-from nets.report.figures import Figure
 from nets.tasks import caption_figures
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task, Trained
+from nets.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Caption(Task):
     Metrics: loss. In evaluation the model also writes by itself, the likeliest word each time. Each
     such caption is held against the true one that it shares most words with, place by place:
 
-        exact       share of captions that are right from first word to end
+        exact_match share of captions that are right from first word to end
         attributes  whose words that name an object are right
         relation    whose other words are
         in_box      share of attention inside the object's box when a word names it, in captions
@@ -69,7 +67,7 @@ class Caption(Task):
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
-    maximise: ClassVar[tuple[str, ...]] = ("exact", "attributes", "relation", "in_box")
+    maximise: ClassVar[tuple[str, ...]] = ("exact_match", "attributes", "relation", "in_box")
 
     def __post_init__(self):
         if self.references not in ("all", "any"):
@@ -119,8 +117,7 @@ class Caption(Task):
         penalty = self.penalty(nats)
         metrics = {"loss": masked_sum(penalty, batch)}
         if not train:
-            written = decode(model, variables, images, captions.shape[-1])
-            return mean(metrics["loss"]), (model_state, metrics | judged(written, batch))
+            return mean(metrics["loss"]), (model_state, metrics)
         if "log_probability" in seen:
             looked = [
                 jnp.where(counted, seen[k], 0).sum(-1) for k in ("log_probability", "entropy")
@@ -133,6 +130,12 @@ class Caption(Task):
             missing = doubly_stochastic_loss(weights, steps).reshape(nats.shape).mean(-1)
             penalty += self.doubly_stochastic * missing
         return mean(masked_sum(penalty, batch)), (model_state, metrics)
+
+    def test(self, model, params, model_state, batch, key, final):
+        model_state, metrics = super().test(model, params, model_state, batch, key, final)
+        images, length = self.pixels(batch["image"]), batch["captions"].shape[-1]
+        decoded = decode(model, _variables(params, model_state), images, length)
+        return model_state, metrics | caption_metrics(decoded, batch)
 
     def penalty(self, nats: jax.Array) -> jax.Array:
         """The loss of each image [B], from the nats of each of its captions, [B, C]."""
@@ -161,8 +164,8 @@ class Caption(Task):
         mean, std = (jnp.array(a).reshape(shape) for a in (self.mean, self.std))
         return (image.astype(jnp.float32) / 255 - mean) / std
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
-        rows = real(next(iter(batches)))
+    def figures(self, trained, batches, metrics, final):
+        rows = real(batches[0])
         variables = _variables(trained.params, trained.model_state)
         found = _written(self, trained.model, variables, rows)
         written, chosen, same = jax.tree.map(np.asarray, found)
@@ -199,17 +202,17 @@ def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
     return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
 
 
-def judged(written: Decoded, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """The metrics (sum, weight) of captions that a model wrote by itself."""
-    chosen, same = matched(written.symbols, batch)
+def caption_metrics(decoded: Decoded, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
+    """The metrics (sum, weight) of captions that a model decoded without the true ones."""
+    chosen, same = matched(decoded.symbols, batch)
     exact = same.all(-1)
-    metrics = {"exact": masked_sum(exact, batch)}
+    metrics = {"exact_match": masked_sum(exact, batch)}
     if "named" not in batch:
         return metrics
     named = jnp.take_along_axis(batch["named"], chosen[:, None, None], 1)[:, 0]  # [B, U]
     metrics["attributes"] = masked_sum((same | (named < 0)).all(-1), batch)
     metrics["relation"] = masked_sum((same | (named >= 0)).all(-1), batch)
-    keys = written.weights.shape[-1]
+    keys = decoded.weights.shape[-1]
     if keys == 0:
         return metrics
     height, width = batch["image"].shape[1:3]
@@ -218,7 +221,7 @@ def judged(written: Decoded, batch: dict) -> dict[str, tuple[jax.Array, jax.Arra
     inside = jnp.take_along_axis(share, word, 1)  # [B, U, K]
     box = jnp.take_along_axis(share.mean(-1, keepdims=True), word, 1)[..., 0]
     counted = (exact[:, None] & (named >= 0)) * batch.get("mask", jnp.ones(len(exact)))[:, None]
-    metrics["in_box"] = jnp.sum((inside * written.weights).sum(-1) * counted), counted.sum()
+    metrics["in_box"] = jnp.sum((inside * decoded.weights).sum(-1) * counted), counted.sum()
     metrics["box_share"] = jnp.sum(box * counted), counted.sum()
     return metrics
 

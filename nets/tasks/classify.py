@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import flax
@@ -13,9 +12,9 @@ import jax.numpy as jnp
 import optax
 
 from nets.errors import UserError
-from nets.report.figures import Figure
 from nets.tasks import classify_figures
-from nets.tasks.task import Task, Trained
+from nets.tasks.metrics import Metrics, collect, masked_sum, mean
+from nets.tasks.task import Task
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -99,35 +98,50 @@ class Classify(Task):
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss(self, model, params, model_state, batch, key, train):
-        headed = train and self.auxiliary > 0
+        with_heads = train and self.auxiliary > 0
         outputs, updated = model.apply(
             {"params": params, **model_state},
             batch[self.inputs],
             train=train,
             rngs={"dropout": key},
             mutable=list(model_state) if train else [],
-            **({"stages": True} if headed else {}),
+            **({"stages": True} if with_heads else {}),
         )
-        outputs, seen = outputs if headed else (outputs, {})
-        model_state = {**model_state, **updated}
-        each = self.penalty(outputs, batch["label"])
-        mask = batch["mask"] if "mask" in batch else jnp.ones_like(each)
-        weight = mask.sum()
-        scores = self.scores(outputs)
-        answers = scores.argmax(-1)
+        outputs, stages = outputs if with_heads else (outputs, {})
+        metrics = self.metrics(outputs, batch)
+        loss = mean(metrics["loss"])
+        if with_heads:
+            heads = [logits for name, logits in stages.items() if name.startswith("aux")]
+            penalties = sum(self.penalty(head, batch["label"]) for head in heads)
+            total, weight = masked_sum(penalties, batch)
+            loss += self.auxiliary * total / weight
+        return loss, ({**model_state, **updated}, metrics)
+
+    def test(self, model, params, model_state, batch, key, final):
+        outputs = model.apply({"params": params, **model_state}, batch[self.inputs], train=False)
+        metrics = self.metrics(outputs, batch)
+        if final:
+            top = jax.lax.top_k(self.scores(outputs), 2)
+            rows = {
+                "target": batch["label"],
+                "prediction": top[1][:, 0],
+                "margin": top[0][:, 0] - top[0][:, 1],
+                "penalty": self.penalty(outputs, batch["label"]),
+            }
+            metrics["predictions"] = collect(rows, batch)
+        return model_state, metrics
+
+    def metrics(self, outputs: jax.Array, batch: dict) -> Metrics:
+        """The metrics of a model's outputs [B, K]."""
+        scores, labels = self.scores(outputs), batch["label"]
         metrics = {
-            "loss": (jnp.sum(each * mask), weight),
-            "accuracy": (jnp.sum((answers == batch["label"]) * mask), weight),
+            "loss": masked_sum(self.penalty(outputs, labels), batch),
+            "accuracy": masked_sum(scores.argmax(-1) == labels, batch),
         }
         if outputs.shape[-1] > 10:
-            among = (jax.lax.top_k(scores, 5)[1] == batch["label"][:, None]).any(-1)
-            metrics["top5"] = (jnp.sum(among * mask), weight)
-        loss = metrics["loss"][0] / weight
-        if headed:
-            heads = [logits for name, logits in seen.items() if name.startswith("aux")]
-            rest = sum(self.penalty(head, batch["label"]) for head in heads)
-            loss += self.auxiliary * jnp.sum(rest * mask) / weight
-        return loss, (model_state, metrics)
+            among = (jax.lax.top_k(scores, 5)[1] == labels[:, None]).any(-1)
+            metrics["top5"] = masked_sum(among, batch)
+        return metrics
 
     def penalty(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
         """The criterion of each example, [B]."""
@@ -141,23 +155,18 @@ class Classify(Task):
         """Outputs so turned that the largest is the answer."""
         return -outputs if self.criterion == "map" else outputs
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+    def figures(self, trained, batches, metrics, final):
         if not final:
             return {}
         model, metadata = trained.model, trained.metadata
         variables = {"params": trained.params, **trained.model_state}
-
-        @jax.jit
-        def judge(batch):
-            outputs = model.apply(variables, batch[self.inputs], train=False)
-            return self.scores(outputs), self.penalty(outputs, batch["label"])
-
-        found = classify_figures.judged(batches, judge, metadata)
-        first = next(iter(batches))
-        found |= classify_figures.filters(model, variables, first[self.inputs])
+        figures = classify_figures.predictions(metrics["predictions"], batches, metadata)
+        figures |= classify_figures.filters(model, variables, batches[0][self.inputs])
         if self.maps:
-            found |= classify_figures.feature_maps(model, variables, first, self.maps, metadata)
-        return found
+            figures |= classify_figures.feature_maps(
+                model, variables, batches[0], self.maps, metadata
+            )
+        return figures
 
 
 def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -> None:

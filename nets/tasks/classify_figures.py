@@ -1,6 +1,6 @@
 """Figures of a classification run: mistakes, confusion, rejection, filters, feature maps."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -8,41 +8,32 @@ import jax
 import numpy as np
 
 from nets.report.figures import Figure, Heatmap, ImageGrid, LinePlot, stored_pixels
+from nets.tasks.metrics import Rows
 from nets.tasks.sequence_figures import real
 
 _MISTAKES = 24
 _MAPS = 64
 
 
-def judged(
-    batches: Iterable[dict], judge: Callable[[dict], tuple[Any, Any]], metadata: dict[str, Any]
-) -> dict[str, Figure]:
+def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -> dict[str, Figure]:
     """Figures of a whole split: worst mistakes, confusion matrix, rejection curve.
 
     Args:
-        batches: of an evaluation, "image", "label" and "mask".
-        judge: a batch to scores [B, K] and penalties [B].
-        metadata: of the data; "class_names" has the classes.
+        rows: "target", "prediction", "margin" (between the two largest scores) and "penalty" of
+            every image.
+        batches: those of the split, with "image".
+        metadata: that of the data; "class_names" names the classes.
     """
     names = metadata["class_names"]
-    scores, labels, worst = [], [], []
-    for batch in batches:
-        mask = np.asarray(batch["mask"]) > 0
-        score, penalty = (np.asarray(a)[mask] for a in judge(batch))
-        label, images = np.asarray(batch["label"])[mask], np.asarray(batch["image"])[mask]
-        answers = score.argmax(-1)
-        scores.append(score)
-        labels.append(label)
-        worst += [(penalty[i], images[i], label[i], answers[i])
-                  for i in np.flatnonzero(answers != label)]  # fmt: skip
-        worst = sorted(worst, key=lambda mistake: -mistake[0])[:_MISTAKES]
-    scores, labels = np.concatenate(scores), np.concatenate(labels)
-    answers = scores.argmax(-1)
+    target, prediction, margin, penalty = (
+        np.array(rows.values[k]) for k in ("target", "prediction", "margin", "penalty")
+    )
+    wrong = prediction != target
     confusion = np.zeros((len(names), len(names)), int)
-    np.add.at(confusion, (labels, answers), 1)
-    found: dict[str, Figure] = {
+    np.add.at(confusion, (target, prediction), 1)
+    figures: dict[str, Figure] = {
         "confusion": Heatmap(
-            f"Confusion matrix: {np.sum(answers != labels)} of {len(labels)} wrong",
+            f"Confusion matrix: {wrong.sum()} of {len(wrong)} wrong",
             confusion,
             tuple(names),
             tuple(names),
@@ -50,39 +41,47 @@ def judged(
             "predicted class",
             unit="images",
         ),
-        "rejection": rejection(scores, labels),
+        "rejection": rejection(margin, wrong),
     }
-    if worst:
-        captions = tuple(f"{names[label]} read as {names[answer]}" for *_, label, answer in worst)
-        images, units = stored_pixels(np.stack([image for _, image, _, _ in worst]), metadata)
-        found["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
-    return found
+    worst = np.flatnonzero(wrong)
+    worst = worst[np.argsort(-penalty[worst], kind="stable")][:_MISTAKES]
+    if len(worst):
+        captions = tuple(f"{names[target[i]]} read as {names[prediction[i]]}" for i in worst)
+        size = len(batches[0]["mask"])
+        needed = {i: batches[i] for i in sorted(set(worst // size))}
+        images = np.stack([needed[i // size]["image"][i % size] for i in worst])
+        images, units = stored_pixels(images, metadata)
+        figures["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
+    return figures
 
 
-def rejection_curve(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rejection_curve(margin: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Error among the accepted against the share rejected, least certain first.
 
-    An answer is as certain as the margin between the two largest scores (LeCun et al. 1989 reject
-    by the two most active outputs).
+    A prediction is as certain as the margin between the two largest scores (LeCun et al. 1989
+    reject by the two most active outputs).
+
+    Args:
+        margin: [N].
+        wrong: [N], whether the prediction is.
 
     Returns:
         rejected [N] and error [N], both shares in [0, 1]; entry k has the k least certain rejected.
     """
-    top = np.sort(scores, -1)
-    order = np.argsort(top[:, -1] - top[:, -2], kind="stable")
-    wrong = (scores.argmax(-1) != labels)[order]
-    left = np.cumsum(wrong[::-1])[::-1]
-    n = len(labels)
+    errors = wrong[np.argsort(margin, kind="stable")]
+    left = np.cumsum(errors[::-1])[::-1]
+    n = len(wrong)
     return np.arange(n) / n, left / (n - np.arange(n))
 
 
-def rejection(scores: np.ndarray, labels: np.ndarray) -> LinePlot:
-    rejected, error = rejection_curve(scores, labels)
-    shown = rejected <= 0.5
-    curves = {"error of the accepted": 100 * error[shown]}
+def rejection(margin: np.ndarray, wrong: np.ndarray) -> LinePlot:
+    """`rejection_curve` up to half of all rejected."""
+    rejected, error = rejection_curve(margin, wrong)
+    half = rejected <= 0.5
+    curves = {"error of the accepted": 100 * error[half]}
     return LinePlot(
         "Error when the least certain images are rejected",
-        100 * rejected[shown], curves, "rejected / % of all", "error / % of the accepted",
+        100 * rejected[half], curves, "rejected / % of all", "error / % of the accepted",
     )  # fmt: skip
 
 

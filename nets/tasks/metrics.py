@@ -1,7 +1,24 @@
-"""Metrics as sums and weights, which batches add up and the end divides."""
+"""Metrics of a split: masked sums, which batches add up, and rows, which are kept to its end."""
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+
+class Rows(NamedTuple):
+    """Values of every example, kept to the end of a split: decoded symbols, boxes, scores.
+
+    Attributes:
+        values: a tree of arrays [B, ...]; at the end of the split lists of arrays, one an example.
+        mask: [B], above 0 where a row is an example; at the end None, since those alone are kept.
+    """
+
+    values: Any
+    mask: jax.Array | None
+
+
+Metrics = dict[str, "tuple[Any, Any] | Rows"]  # name -> (sum, weight), or rows
 
 
 def weights(each: jax.Array, batch: dict) -> jax.Array:
@@ -13,7 +30,7 @@ def weights(each: jax.Array, batch: dict) -> jax.Array:
 
 
 def masked_sum(each: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
-    """Sum and weight of what each row [B] or step [B, T] has, by the batch's mask."""
+    """Sum and weight of values of each row [B] or step [B, T], by the batch's mask."""
     mask = weights(each, batch)
     return jnp.sum(each * mask), mask.sum()
 
@@ -25,12 +42,19 @@ def exact_match(right: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
     return jnp.sum((right | ~mask).all(1) * counts), counts.sum()
 
 
+def collect(values: Any, batch: dict) -> Rows:
+    """Rows [B, ...] of a batch, to be kept to the end of the split."""
+    rows = len(jax.tree.leaves(values)[0])
+    mask = weights(jnp.ones(rows), {"mask": batch["mask"].reshape(rows, -1).max(1)})
+    return Rows(values, mask)
+
+
 def mean(metric: tuple[jax.Array, jax.Array]) -> jax.Array:
     """The mean, from its sum and weight."""
     return metric[0] / metric[1]
 
 
-def compute(sums: dict) -> dict[str, float]:
-    """The mean of each metric, from its sum and weight over a whole split; none where nothing
-    counted for it."""
-    return {k: float(mean((s, w))) for k, (s, w) in sums.items() if w > 0}
+def compute(metrics: Metrics) -> dict[str, float]:
+    """The mean of each masked sum of positive weight; rows are left to who collected them."""
+    sums = {name: metric for name, metric in metrics.items() if not isinstance(metric, Rows)}
+    return {name: float(mean((s, w))) for name, (s, w) in sums.items() if w > 0}

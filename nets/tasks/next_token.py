@@ -17,6 +17,7 @@ from nets.errors import UserError
 from nets.layers.recurrent_bptt import Window, truncated_window
 from nets.recurrent_lm import generate
 from nets.report.figures import Figure, HighlightedText, Text
+from nets.tasks.metrics import compute
 from nets.tasks.task import Generative, Trained
 
 
@@ -82,12 +83,12 @@ class NextToken(Generative):
         }
         return metrics["loss"][0] / mask.sum(), ({"carry": window}, metrics)
 
-    def finish(self, sums: dict) -> dict[str, float]:
-        means = {k: float(s / w) for k, (s, w) in sums.items()}
-        if "loss" in means:
-            means["bits_per_symbol"] = means["loss"] / math.log(2)
-            means["perplexity"] = math.exp(min(means["loss"], 700.0))
-        return means
+    def finish(self, metrics, metadata, tokenizer):
+        values = compute(metrics)
+        if "loss" in values:
+            values["bits_per_symbol"] = values["loss"] / math.log(2)
+            values["perplexity"] = math.exp(min(values["loss"], 700.0))
+        return values
 
     def sample(
         self,
@@ -115,7 +116,7 @@ class NextToken(Generative):
         )
         return symbols.decode(np.asarray(written))
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
+    def figures(self, trained, batches, metrics, final):
         metadata = trained.metadata
         vocabulary = metadata["vocabulary"]
         prompt = "\n" if "\n" in vocabulary or "words" in metadata else vocabulary[0]
@@ -208,7 +209,7 @@ def cells_view(
     `text_features`; for each feature its best unit is taken, and the `shown` best are kept (cf.
     Karpathy, Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
     """
-    segments = itertools.islice(batches, math.ceil(length / next(iter(batches))["inputs"].shape[1]))
+    segments = itertools.islice(batches, math.ceil(length / batches[0]["inputs"].shape[1]))
     ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
     carry, reset = model.initial_carry(1), np.ones(1, bool)
     _, _, stages = jax.jit(

@@ -2,17 +2,16 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 
 from nets.report.figures import Figure
-from nets.tasks.metrics import compute
+from nets.tasks.metrics import Metrics, compute
 
 Batch = dict[str, Any]
-Metrics = dict[str, tuple[Any, Any]]  # name -> (sum, weight)
 
 
 class Trained(NamedTuple):
@@ -54,21 +53,40 @@ class Task(abc.ABC):
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         """The loss to minimise, the new model state, and metrics, "loss" among them."""
 
-    def finish(self, sums: Metrics) -> dict[str, float]:
-        """Metrics as people read them, from sums over a whole split."""
-        return compute(sums)
+    def test(
+        self, model: nn.Module, params, model_state: dict, batch: Batch, key: jax.Array, final: bool
+    ) -> tuple[dict, Metrics]:
+        """The new model state and the metrics of a batch of an evaluation: those of the loss.
 
-    def judge(self, trained: Trained, data: Any, split: str) -> dict[str, float]:
-        """Further metrics of a split, taken at the end of a run and by `eval`."""
+        `final` holds in the evaluation that ends a run and in `eval`, which may take longer.
+        """
+        _, (model_state, metrics) = self.loss(model, params, model_state, batch, key, train=False)
+        return model_state, metrics
+
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
+        """Metrics of a whole split as numbers, computed on the host.
+
+        Args:
+            metrics: the sums, and the rows of every example in the order of the split.
+            metadata: that of the data.
+            tokenizer: the data's, of targets; None without one.
+        """
+        return compute(metrics)
+
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
+        """Figures of a split, by name, after an evaluation or at the end.
+
+        Args:
+            trained: the model and what it was trained to.
+            batches: all of the split.
+            metrics: those of the evaluation before, as `finish` takes them.
+            final: whether the run has ended.
+        """
         return {}
-
-    def figures(self, trained: Trained, batches: Iterable[Batch], final: bool) -> dict[str, Figure]:
-        """Figures of a split, by name, after an evaluation or at the end."""
-        return {}
-
-    def untruncated(self) -> "Task":
-        """The task without truncated back-propagation, of the same values."""
-        return self
 
 
 @dataclasses.dataclass(frozen=True)

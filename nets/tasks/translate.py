@@ -1,9 +1,7 @@
 """Translation: a sequence of symbols into another, written by itself, and how well (BLEU)."""
 
 import dataclasses
-import functools
 import math
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -13,10 +11,9 @@ import numpy as np
 
 from nets.errors import UserError, missing
 from nets.layers.decoding import Decoded, decode
-from nets.report.figures import Figure
 from nets.tasks import translate_figures
 from nets.tasks.classify import cross_entropy
-from nets.tasks.metrics import compute, exact_match, masked_sum, mean
+from nets.tasks.metrics import collect, compute, exact_match, masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Generative, Trained
 
@@ -25,27 +22,36 @@ from nets.tasks.task import Generative, Trained
 class Translate(Generative):
     """Joins `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.sequence.Seq2Seq` to a loss.
 
-    The loss is the cross-entropy of the targets, each given those before it. In evaluation the
-    model also writes by itself, the likeliest symbol at each step: accuracy is the share of right
-    symbols then, exact that of right sequences. Where batches have "spans", in_span is the share of
-    the attention that falls into them, in exact sequences, at targets that have one. Metrics: loss
-    (nats a symbol), perplexity; those; at the end of a run and by `eval` also BLEU (`judge`).
+    The loss is the cross-entropy of the targets, each given those before it. In an evaluation the
+    model also decodes without the targets, by taking the likeliest symbol at each step; in the one
+    that ends a run and in `eval` by beam search. Metrics:
+
+        loss         nats per symbol
+        perplexity   its exponential
+        accuracy     share of decoded symbols that are right
+        exact_match  share of decoded sequences that are
+        in_span      share of the attention inside "spans", where batches have them, in sequences
+                     that are right, at targets that have one
+        bleu         with `bleu`, at the end of a run and in `eval`: sacrebleu's defaults (13a,
+                     cased)
 
     Attributes:
-        smoothing: label smoothing of what is minimised (Szegedy et al. 2016, section 7).
-        beam: slots of the search for BLEU, for what is shown at the end of a run, and in `sample`;
-            1 takes the likeliest symbol at each step, as all else does.
+        smoothing: label smoothing of the training loss (Szegedy et al. 2016, section 7).
+        beam: size of the beam at the end of a run, in `eval` and in `sample`; 1 takes the likeliest
+            symbol at each step.
         length_penalty: of that search (`nets.layers.decoding.beam_search`); above 0 prefers what
             is longer.
         coverage_penalty: of that search; above 0 prefers what looks at all of the source.
+        bleu: whether the targets are sentences, of which BLEU is computed.
     """
 
     smoothing: float = 0.0
     beam: int = 1
     length_penalty: float = 0.0
     coverage_penalty: float = 0.0
+    bleu: bool = False
 
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact", "in_span")
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "in_span", "bleu")
     needs_prompt: ClassVar[bool] = True
 
     def __post_init__(self):
@@ -76,34 +82,44 @@ class Translate(Generative):
         loss = metrics["loss"]
         if train and self.smoothing:
             loss = masked_sum(cross_entropy(logits, targets, self.smoothing), batch)
-        if not train:
-            written = decode(model, variables, inputs, targets.shape[1])
-            right = written.symbols == targets
-            metrics |= {"accuracy": masked_sum(right, batch), "exact": exact_match(right, batch)}
-            if "spans" in batch and written.weights.shape[-1]:
-                metrics["in_span"] = in_span(written.weights, right, batch)
         return mean(loss), (model_state, metrics)
 
-    def finish(self, sums: dict) -> dict[str, float]:
-        found = compute(sums)
-        return found | {"perplexity": math.exp(min(found["loss"], 700.0))}
+    def test(self, model, params, model_state, batch, key, final):
+        model_state, metrics = super().test(model, params, model_state, batch, key, final)
+        targets = batch["targets"]
+        task = self if final else dataclasses.replace(self, beam=1)
+        decoded = task.decode(model, params, batch["inputs"], targets.shape[1])
+        right = decoded.symbols == targets
+        metrics |= {"accuracy": masked_sum(right, batch), "exact_match": exact_match(right, batch)}
+        if "spans" in batch and decoded.weights.shape[-1]:
+            metrics["in_span"] = in_span(decoded.weights, right, batch)
+        if final and self.bleu:
+            metrics["decoded"] = collect({"symbols": decoded.symbols, "targets": targets}, batch)
+        return model_state, metrics
 
-    def judge(self, trained: Trained, data: Any, split: str) -> dict[str, float]:
-        """BLEU, by sacrebleu's defaults (13a, cased), of what the search writes for a split.
+    def finish(self, metrics, metadata, tokenizer):
+        values = compute(metrics)
+        values["perplexity"] = math.exp(min(values["loss"], 700.0))
+        if "decoded" in metrics:
+            sentences = metrics["decoded"].values
+            decoded, targets = (
+                [tokenizer.decode(ids) for ids in sentences[name]]
+                for name in ("symbols", "targets")
+            )
+            values["bleu"] = _bleu()(decoded, [targets]).score
+        return values
 
-        Of data that has `references`, its whole target sentences, alone; of others nothing.
-        """
-        if not hasattr(data, "references"):
-            return {}
-        corpus_bleu, symbols, lines = _bleu(), data.metadata()["output_symbols"], []
-        for batch in map(real, data.evaluate(split)):
-            written = np.asarray(self.written(trained.model, trained.params, batch).symbols)
-            lines += [translate_figures.decoded(ids, symbols) for ids in written]
-        return {"bleu": corpus_bleu(lines, [data.references(split)]).score}
-
-    def written(self, model, params, batch: dict) -> Decoded:
-        """What the search finds for a batch's sources, of at most as many symbols as targets."""
-        return _write(model, params, batch["inputs"], batch["targets"].shape[1], self)
+    def decode(self, model: nn.Module, params: Any, inputs: jax.Array, length: int) -> Decoded:
+        """The result of the search for inputs [B, S], of at most `length` symbols a row."""
+        return decode(
+            model,
+            {"params": params},
+            inputs,
+            length,
+            beam=self.beam,
+            length_penalty=self.length_penalty,
+            coverage_penalty=self.coverage_penalty,
+        )
 
     def sample(
         self,
@@ -122,18 +138,19 @@ class Translate(Generative):
         if top_k is not None:
             raise UserError(f"--top_k={top_k} is for language models; here it is --task.beam.")
         source = np.array([prompt], np.int32)
-        written = _write(trained.model, trained.params, source, length, self)
+        decoded = _decode(self, trained.model, trained.params, source, length)
         symbols = trained.metadata["output_symbols"]
-        return f" -> {translate_figures.decoded(np.asarray(written.symbols)[0], symbols)}"
+        return f" -> {translate_figures.decoded(np.asarray(decoded.symbols)[0], symbols)}"
 
-    def figures(self, trained: Trained, batches: Iterable[dict], final: bool) -> dict[str, Figure]:
-        rows = real(next(iter(batches)))
+    def figures(self, trained, batches, metrics, final):
+        rows = real(batches[0])
         task = self if final else dataclasses.replace(self, beam=1)
-        written = jax.tree.map(np.asarray, task.written(trained.model, trained.params, rows))
-        found = translate_figures.translations(rows, written.symbols, trained.metadata)
-        if final and written.weights.shape[-1]:
-            found |= translate_figures.alignments(rows, written, trained.metadata)
-        return found
+        inputs, length = rows["inputs"], rows["targets"].shape[1]
+        decoded = jax.device_get(_decode(task, trained.model, trained.params, inputs, length))
+        figures = translate_figures.translations(rows, decoded.symbols, trained.metadata)
+        if final and decoded.weights.shape[-1]:
+            figures |= translate_figures.alignments(rows, decoded, trained.metadata)
+        return figures
 
 
 def in_span(weights: jax.Array, right: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
@@ -146,17 +163,7 @@ def in_span(weights: jax.Array, right: jax.Array, batch: dict) -> tuple[jax.Arra
     return masked_sum(jnp.where(counts, inside, 0), batch)[0], masked_sum(counts, batch)[0]
 
 
-@functools.partial(jax.jit, static_argnames=("model", "length", "search"))
-def _write(model, params, inputs, length, search: "Translate") -> Decoded:
-    return decode(
-        model,
-        {"params": params},
-        inputs,
-        length,
-        beam=search.beam,
-        length_penalty=search.length_penalty,
-        coverage_penalty=search.coverage_penalty,
-    )
+_decode = jax.jit(Translate.decode, static_argnames=("self", "model", "length"))
 
 
 def _bleu():

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import operator
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nets.data.dataset import Dataset
-from nets.tasks.task import Metrics, Trained
+from nets.tasks.metrics import Metrics, Rows
 from nets.train import sharding as meshes
 from nets.train.experiment import Experiment
 from nets.train.signals import Signals, Stopped
@@ -40,65 +41,68 @@ class Evaluator:
 
     def __init__(self, experiment: Experiment, mesh: Mesh, signals: Signals):
         self._experiment, self._mesh, self._signals = experiment, mesh, signals
-
-    @functools.cached_property
-    def _step(self):
-        return jax.jit(make_eval_step(self._experiment))
+        self._step = functools.cache(lambda final: jax.jit(make_eval_step(experiment, final)))
 
     @functools.cached_property
     def _fresh(self):
         return jax.jit(make_fresh_carry(self._experiment), out_shardings=meshes.rows(self._mesh))
 
-    def __call__(self, params: Any, model_state: dict, split: str) -> dict[str, float]:
-        """The finished metrics of a split.
+    def __call__(
+        self, params: Any, model_state: dict, split: str, final: bool = False
+    ) -> tuple[dict[str, float], Metrics]:
+        """The finished metrics of a split, and its sums and rows.
 
         Raises:
             Stopped: the processes agreed to stop before the end.
         """
         signals, several = self._signals, jax.process_count() > 1
-        sums, pending, first = None, None, True
-        for batch in read(self._experiment.data.evaluate(split), self._experiment.data):
+        task, data = self._experiment.task, self._experiment.data
+        totals, pending, first = {}, None, True
+        for batch in read(data.evaluate(split), data):
             batch = meshes.put(batch, meshes.rows(self._mesh))
             if first and "carry" in model_state:
                 carry = signals.run(functools.partial(self._fresh, batch))
                 model_state = {**model_state, "carry": carry}
             if several:
                 batch[STOP] = signals.flags(self._mesh)
-            call = functools.partial(self._step, params, model_state, batch)
+            call = functools.partial(self._step(final), params, model_state, batch)
             model_state, metrics = signals.run(call) if first else call()
             first = False
             if pending is not None:
-                sums = self._add(sums, pending)
+                totals = self._add(totals, pending)
             pending = metrics
             if several:  # independent programs in flight could meet in another order elsewhere
                 jax.block_until_ready(metrics)
-        return self._experiment.task.finish(self._add(sums, pending))
+        totals, metadata = self._add(totals, pending), data.metadata()
+        finish = functools.partial(task.finish, totals, metadata, data.target_tokenizer(metadata))
+        return signals.run(finish), totals
 
-    def last(self, params: Any, model_state: dict, split: str) -> dict[str, float]:
-        """The metrics of a split, with those that a task's `judge` finds, which is slow."""
-        found = self(params, model_state, split)
-        task, data = self._experiment.task, self._experiment.data
-        shared = {k: v for k, v in model_state.items() if k != "carry"}
-        key = jax.random.key(self._experiment.seed)
-        host = meshes.fetch((params, shared))
-        trained = Trained(self._experiment.model, *host, data.metadata(), key)
-        found |= self._signals.run(lambda: task.judge(trained, data, split))
-        return found
-
-    def _add(self, sums, metrics):
+    def _add(self, totals: Metrics, metrics: Metrics) -> Metrics:
         metrics = dict(metrics)
         stop = metrics.pop(STOP, None)
         received = self._signals.received if stop is None else int(stop[0])
         if received:
             raise Stopped(received)
-        return add(sums, metrics)
+        return add(totals, metrics)
 
 
-def add(sums: Metrics | None, metrics: Metrics) -> Metrics:
-    """The sums with one batch more, in float64 on the host (waits for the device)."""
-    host = {
-        k: (np.asarray(s, np.float64), np.asarray(w, np.float64)) for k, (s, w) in metrics.items()
-    }
-    if sums is None:
-        return host
-    return {k: (sums[k][0] + s, sums[k][1] + w) for k, (s, w) in host.items()}
+def add(totals: Metrics, metrics: Metrics) -> Metrics:
+    """The totals with one batch more, on the host (waits for the device): sums in float64, rows
+    without those that only fill the batch."""
+    new = {}
+    for name, metric in meshes.fetch(metrics).items():
+        before = totals.get(name)
+        if isinstance(metric, Rows):
+            counts = np.flatnonzero(metric.mask)
+            rows = jax.tree.map(lambda a, counts=counts: [a[i] for i in counts], metric.values)
+            if before is not None:
+                rows = jax.tree.map(
+                    operator.add, before.values, rows, is_leaf=lambda a: isinstance(a, list)
+                )
+            new[name] = Rows(rows, None)
+        else:
+            total = before or (0.0, 0.0)
+            new[name] = tuple(
+                t + np.asarray(x, np.float64) for t, x in zip(total, metric, strict=True)
+            )
+    return new

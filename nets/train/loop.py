@@ -51,6 +51,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     mesh = meshes.make()
     maximise = experiment.monitor in experiment.task.maximise
     watch = "validation" in data.splits()
+    metadata = data.metadata()
+    tokenizer = data.target_tokenizer(metadata)
 
     state, progress, start = resume.restore(experiment, workdir, mesh, signals, reporter.warn)
     batches = evaluate.read(data.train(experiment.seed), data, start)
@@ -71,7 +73,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
 
     def absorb(n: int, device_metrics: dict) -> int | None:
         """Adds step n's metrics to the window; waits for the device."""
-        host = evaluate.add(None, device_metrics)
+        host = evaluate.add({}, device_metrics)
         asked = host.pop(step.STOP, None)
         for name, (s, w) in host.items():
             if not math.isfinite(s):
@@ -92,19 +94,20 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 stop = absorb(n, pending) or stop
                 pending = None
             if log_due:
-                values = experiment.task.finish({k: tuple(v) for k, v in progress.window.items()})
+                window = {k: tuple(v) for k, v in progress.window.items()}
+                values = experiment.task.finish(window, metadata, tokenizer)
                 reporter.train_line(n, steps, values, data.batch_size)
                 progress.window = {}
             improved = False
             if eval_due and n > 0 and not stop:
                 try:
                     parts = states.evaluated(state), state.model_state
-                    found = evaluator(*parts, "validation")
+                    found, totals = evaluator(*parts, "validation")
                     improved = progress.count_evaluation(n, found.get(experiment.monitor), maximise)
                     reporter.evaluation(n, "validation", found, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
                     state = begin_to_average(experiment, state, progress, mesh, maximise)
-                    draw(experiment, *parts, n, "validation", reporter, signals, final=False)
+                    draw(experiment, *parts, totals, n, "validation", reporter, signals, False)
                 except Stopped as stopped:
                     stop = stopped.code - 128
             done = (
@@ -181,14 +184,15 @@ def begin_to_average(experiment: Experiment, state, progress: Progress, mesh, ma
     return state._replace(average_start=meshes.put(since, meshes.replicated(mesh)))
 
 
-def draw(experiment, params, model_state, n: int, split: str, reporter, signals, final: bool):
+def draw(experiment, params, model_state, metrics, n: int, split: str, reporter, signals, final):
     """Has the task's figures of a split drawn (by process 0, from the host's copy)."""
     params, model_state = meshes.fetch((params, model_state))
     if jax.process_index() == 0:
         data, key = experiment.data, jax.random.fold_in(jax.random.key(experiment.seed), n)
         trained = Trained(experiment.model, params, model_state, data.metadata(), key)
         batches = data.evaluate(split)
-        reporter.figures(n, signals.run(lambda: experiment.task.figures(trained, batches, final)))
+        make = functools.partial(experiment.task.figures, trained, batches, metrics, final)
+        reporter.figures(n, signals.run(make))
 
 
 def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals) -> None:
@@ -213,8 +217,8 @@ def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, s
         "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
     }
     for split in experiment.data.splits()[-1:]:
-        result[split] = evaluator.last(params, model_state, split)
+        result[split], metrics = evaluator(params, model_state, split, final=True)
         if split == "test":
             reporter.evaluation(n if best is None else best, split, result[split], False)
-        draw(experiment, params, model_state, n, split, reporter, signals, final=True)
+        draw(experiment, params, model_state, metrics, n, split, reporter, signals, True)
     reporter.conclude(result)

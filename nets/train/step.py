@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nets.tasks.task import Batch, Metrics
+from nets.tasks.metrics import Metrics
+from nets.tasks.task import Batch
 from nets.train.experiment import Experiment
 from nets.train.train_state import State
 
@@ -124,7 +125,7 @@ def gradient(
     return grads, model_state, metrics
 
 
-def make_eval_step(experiment: Experiment) -> Callable[..., tuple[dict, Metrics]]:
+def make_eval_step(experiment: Experiment, final: bool) -> Callable[..., tuple[dict, Metrics]]:
     """One batch of an evaluation: (params, model_state, batch) -> (model_state, metrics)."""
     task, model = experiment.task, experiment.model
 
@@ -132,7 +133,7 @@ def make_eval_step(experiment: Experiment) -> Callable[..., tuple[dict, Metrics]
         batch = dict(batch)
         stop = batch.pop(STOP, None)
         key = jax.random.key(experiment.seed)
-        _, (model_state, metrics) = task.loss(model, params, model_state, batch, key, train=False)
+        model_state, metrics = task.test(model, params, model_state, batch, key, final)
         metrics = dict(metrics)
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)

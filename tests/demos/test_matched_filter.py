@@ -38,7 +38,7 @@ def test_the_shares_found_are_those_of_numpys_correlation_and_convolution():
         found["convolved"] += np.convolve(signal, pulse(8), "valid").argmax() == place
     model, key = LinearFilter(window=8), jax.random.key(0)
     _, (_, sums) = FindPulse().loss(model, params(pulse(8)), {}, batch, key, train=False)
-    values = FindPulse().finish(sums)
+    values = FindPulse().finish(sums, {}, None)
     assert values["correlated"] == values["accuracy"] == pytest.approx(found["correlated"] / 50)
     assert values["convolved"] == pytest.approx(found["convolved"] / 50)
     assert values["correlated"] > 0.5 > values["convolved"]
@@ -51,8 +51,8 @@ def test_padding_counts_for_nothing():
     batch["mask"] = (np.arange(50) < 20).astype(np.float32)
     padded = run(batch)
     np.testing.assert_allclose(padded[0], few[0], rtol=1e-5)
-    assert FindPulse().finish(padded[1][1]) == pytest.approx(
-        FindPulse().finish(few[1][1]), rel=1e-5
+    assert FindPulse().finish(padded[1][1], {}, None) == pytest.approx(
+        FindPulse().finish(few[1][1], {}, None), rel=1e-5
     )
 
 
@@ -82,7 +82,7 @@ def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
     model = LinearFilter(window=8)
     trained = Trained(model, params(3 * pulse(8)), {}, DATA.metadata(), None)
-    found = FindPulse().figures(trained, [batch], final=True)
+    found = FindPulse().figures(trained, [batch], {}, final=True)
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)
     np.testing.assert_allclose(kernels.curves["the pulse"], pulse(8), rtol=1e-5)

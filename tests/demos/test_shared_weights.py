@@ -46,7 +46,7 @@ def test_the_loss_is_the_sum_and_padding_counts_for_nothing():
     loss, (_, sums) = task.loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
     each = [math.log(1 + math.exp(v)) for v in (-2, 1, 2, -1)]
     np.testing.assert_allclose(loss, sum(each) / 2, rtol=1e-6)
-    assert task.finish(sums) == {"loss": float(loss), "one": 0.5, "other": 0.5}
+    assert task.finish(sums, {}, None) == {"loss": float(loss), "one": 0.5, "other": 0.5}
 
 
 def test_one_gradient_is_that_of_each_net_alone():
@@ -77,7 +77,7 @@ def test_what_is_drawn_is_what_the_data_allows():
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
     trained = Trained(model, params, {}, metadata, None)
-    found = AcrossShifts().figures(trained, [batch], final=True)
+    found = AcrossShifts().figures(trained, [batch], {}, final=True)
     chart, samples = found["shifts"].panels
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[k])) for k in params]
     assert all(f"({n:,} par" in name for n, name in zip(sizes, chart.curves, strict=True))

@@ -13,7 +13,7 @@ from nets.inspect import nan_finder
 from nets.recurrent_lm import RecurrentLM
 from nets.sequence import ManyToMany, OneToMany
 from nets.tasks.next_token import NextToken
-from nets.tasks.sequence import Label, Regress
+from nets.tasks.sequence import Regress, TagSequence
 from nets.train import loop
 from nets.train import train_state as states
 from nets.train.step import step_key
@@ -105,7 +105,7 @@ def test_the_time_step_where_back_propagation_is_truncated(k1, k2):
     inputs = jnp.zeros((4, 6, 1)).at[1, 2].set(1e30)
     batch = {"inputs": inputs, "targets": jnp.zeros((4, 6), jnp.int32)}
     model = ManyToMany(num_classes=2, cell=GROWING)
-    named = first(model, Label(k1=k1, k2=k2), batch, GROWTH | {"kernel": jnp.ones((1, 3))})
+    named = first(model, TagSequence(k1=k1, k2=k2), batch, GROWTH | {"kernel": jnp.ones((1, 3))})
     assert named == "the output of recurrent/layer_0, time step 5 of row 1"
 
 

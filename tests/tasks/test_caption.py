@@ -15,7 +15,7 @@ from nets.errors import UserError
 from nets.layers.decoding import Decoded
 from nets.report import draw
 from nets.tasks import caption_figures
-from nets.tasks.caption import Caption, cell_shares, grid, judged
+from nets.tasks.caption import Caption, caption_metrics, cell_shares, grid
 from tests.support.checks import jit
 
 KEY = jax.random.key(0)
@@ -65,7 +65,10 @@ ODDS = np.array(
 def loss(task, given, odds=ODDS, train=True, state=None):
     params = {"odds": jnp.asarray(odds[..., None], jnp.float32)}
     value, (_, metrics) = task.loss(Parrot(), params, state or {}, given, KEY, train)
-    assert task.finish(metrics)["loss"] == pytest.approx(float(value)) or task.doubly_stochastic
+    assert (
+        task.finish(metrics, {}, None)["loss"] == pytest.approx(float(value))
+        or task.doubly_stochastic
+    )
     return float(value)
 
 
@@ -134,33 +137,33 @@ def seen():
 
 def test_attention_inside_boxes_by_hand():
     written, rows = seen()
-    finish = lambda **more: Caption().finish(judged(written, rows | more))  # noqa: E731
+    finish = lambda **more: Caption().finish(caption_metrics(written, rows | more), {}, None)  # noqa: E731
     inside = [0.5 * 0.5, 0.5, 0.2 * 0.5 + 0.8, 0.4 * 0.25 + 0.6 * 0.5]
-    want = {"exact": 2 / 3, "attributes": 2 / 3, "relation": 1}
+    want = {"exact_match": 2 / 3, "attributes": 2 / 3, "relation": 1}
     want |= {"in_box": sum(inside) / 4, "box_share": (2 * 8 + 2 * 36) / 64 / 4}
     assert finish() == pytest.approx(want)
     masked = finish(mask=jnp.array([1.0, 0, 0]))
     assert masked["in_box"] == pytest.approx(sum(inside[:2]) / 2)
-    assert masked["box_share"] == pytest.approx(8 / 64) and masked["exact"] == 1
+    assert masked["box_share"] == pytest.approx(8 / 64) and masked["exact_match"] == 1
     none = finish(mask=jnp.array([0, 0, 1.0]))
-    assert none == {"exact": 0, "attributes": 0, "relation": 1}
+    assert none == {"exact_match": 0, "attributes": 0, "relation": 1}
     other = written._replace(symbols=written.symbols.at[1, 1].set(2))  # names no object
-    found = Caption().finish(judged(other, rows))
-    assert (found["exact"], found["attributes"], found["relation"]) == pytest.approx(
+    found = Caption().finish(caption_metrics(other, rows), {}, None)
+    assert (found["exact_match"], found["attributes"], found["relation"]) == pytest.approx(
         (1 / 3, 2 / 3, 2 / 3)
     )
     del rows["named"]
-    assert finish() == pytest.approx({"exact": 2 / 3})
+    assert finish() == pytest.approx({"exact_match": 2 / 3})
 
 
 def test_what_is_written_is_measured_in_evaluation_alone():
     task, model, given = Caption(), HARD.clone(hard=False), batch()
     params, state = task.init(model, KEY, given)
     assert state == {"baseline": 0}  # as of a hard one, which may begin with these parameters
-    for train, names in ((True, {"loss"}), (False, {"loss", "exact"})):
-        loss = functools.partial(task.loss, model, train=train)
-        _, (_, metrics) = jax.eval_shape(loss, params, state, given, KEY)
-        assert set(metrics) == names
+    loss = functools.partial(task.loss, model, train=True)
+    assert set(jax.eval_shape(loss, params, state, given, KEY)[1][1]) == {"loss"}
+    test = functools.partial(task.test, model, final=False)
+    assert set(jax.eval_shape(test, params, state, given, KEY)[1]) == {"loss", "exact_match"}
 
 
 def reinforced(task, baseline=0.0):
@@ -171,7 +174,7 @@ def reinforced(task, baseline=0.0):
     state["baseline"] = jnp.asarray(baseline)
     step = jax.value_and_grad(functools.partial(task.loss, HARD, train=True), has_aux=True)
     (value, (state, metrics)), grads = jit(step)(params, state, given, KEY)
-    return params, grads, value, state["baseline"], task.finish(metrics)["loss"]
+    return params, grads, value, state["baseline"], task.finish(metrics, {}, None)["loss"]
 
 
 @pytest.mark.parametrize("references", ["all", "any"])

@@ -74,7 +74,7 @@ def test_padding_counts_for_nothing():
     loss, (_, sums) = Classify().loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
     losses = [math.log(1 + math.exp(-2)), math.log(1 + math.exp(1))]
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-6)
-    finished = Classify().finish(sums)
+    finished = Classify().finish(sums, {}, None)
     assert finished["accuracy"] == 0.5 and set(finished) == {"accuracy", "loss"}
 
 
@@ -99,7 +99,7 @@ def test_auxiliary_heads_weigh_in_what_is_minimised_alone():
     task = Classify(auxiliary=0.3)
     loss, (_, sums) = task.loss(Headed(), {}, {}, batch, jax.random.key(0), train=True)
     np.testing.assert_allclose(loss, main + 0.3 * first + 0.3 * second, rtol=1e-6)
-    np.testing.assert_allclose(task.finish(sums)["loss"], main, rtol=1e-6)
+    np.testing.assert_allclose(task.finish(sums, {}, None)["loss"], main, rtol=1e-6)
     for other, train in ((task, False), (Classify(), True)):
         loss, _ = other.loss(Headed(), {}, {}, batch, jax.random.key(0), train=train)
         np.testing.assert_allclose(loss, main, rtol=1e-6)
@@ -165,7 +165,7 @@ def test_the_five_best_of_more_than_ten_classes():
         "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
     }
     _, (_, sums) = Classify().loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
-    finished = Classify().finish(sums)
+    finished = Classify().finish(sums, {}, None)
     np.testing.assert_allclose([finished["top5"], finished["accuracy"]], [2 / 3, 1 / 3], rtol=1e-6)
     ten = batch | {"image": batch["image"][:, :, 1:]}
     _, (_, sums) = Classify().loss(Given(), {}, {}, ten, jax.random.key(0), train=False)
@@ -178,4 +178,4 @@ def test_the_model_reads_what_it_is_told_to():
     batch["label"] = jnp.array([0, 1])
     task = Classify(inputs="features")
     _, (_, sums) = task.loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
-    assert task.finish(sums)["accuracy"] == 1
+    assert task.finish(sums, {}, None)["accuracy"] == 1

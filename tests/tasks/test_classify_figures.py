@@ -21,33 +21,38 @@ from nets.resnet_cifar import CifarResNet
 from nets.tasks import classify_figures
 from nets.tasks.classify import Classify
 from nets.tasks.task import Trained
+from nets.train import evaluate
 from tests.support import toys
 
 
 def test_rejection_curve_by_hand():
-    scores = np.array([[0.9, 0.0], [0.2, 0.1], [0.0, 0.5], [0.6, 0.0]])
-    labels = np.array([0, 1, 1, 1])  # the 2nd (margin 0.1) and the 4th (0.6) are wrong
-    rejected, error = classify_figures.rejection_curve(scores, labels)
+    margin, wrong = np.array([0.9, 0.1, 0.5, 0.6]), np.array([False, True, False, True])
+    rejected, error = classify_figures.rejection_curve(margin, wrong)
     np.testing.assert_allclose(rejected, [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(error, [2 / 4, 1 / 3, 1 / 2, 0])
 
 
 def test_the_worst_mistakes_come_first_whatever_their_batch():
-    scores = np.array([[3.0, 0, 0], [0, 2.0, 0], [0, 0, 9.0], [1.0, 0, 0]])
+    logits = np.array([[3.0, 0, 0], [0, 2.0, 0], [0, 0, 9.0], [1.0, 0, 0]], np.float32)
     labels = np.array([0, 0, 1, 0])  # the 2nd and the 3rd are wrong, the 3rd by more
     images = np.arange(4.0).reshape(4, 1, 1, 1)
-    batches = [
-        {"image": images[:2], "label": labels[:2], "mask": np.ones(2)},
-        # the last is there to fill the batch
-        {"image": images[[2, 3, 2]], "label": labels[[2, 3, 2]], "mask": np.array([1, 1, 0])},
+    batches = [  # the second's last row only fills it
+        {"image": images[rows], "label": labels[rows], "mask": np.array(mask)}
+        for rows, mask in (([0, 1], [1, 1]), ([2, 3], [1, 1]), ([0, 1], [0, 0]))
     ]
 
-    def judge(batch):
-        which = batch["image"][:, 0, 0, 0]
-        return scores[which.astype(int)], which
+    class Known(nn.Module):
+        def __call__(self, x, *, train):
+            return jnp.asarray(logits)[x[:, 0, 0, 0].astype(int)]
 
+    totals = {}
+    for batch in batches:
+        _, metrics = Classify().test(Known(), {}, {}, batch, jax.random.key(0), True)
+        totals = evaluate.add(totals, metrics)
+    rows = totals["predictions"]
+    np.testing.assert_allclose(rows.values["margin"], [3, 2, 9, 1])
     metadata = {"class_names": ["a", "b", "c"], "pixel_scale": [0.5], "pixel_offset": [-1.0]}
-    found = classify_figures.judged(batches, judge, metadata)
+    found = classify_figures.predictions(rows, batches, metadata)
     assert found["mistakes"].captions == ("b read as c", "a read as b")
     np.testing.assert_array_equal(found["mistakes"].images.ravel(), [6, 4])  # 0.5 x - 1 is 2, 1
     assert (found["mistakes"].limits, found["mistakes"].unit) == ((0, 255), "pixel")
@@ -147,17 +152,19 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
     params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"class_names": list("0123456789")}
     trained = Trained(model, params, state, metadata, jax.random.key(0))
-    found = task.figures(trained, [batch], final=True)
+    _, metrics = task.test(model, params, state, batch, jax.random.key(0), True)
+    found = task.figures(trained, [batch], evaluate.add({}, metrics), final=True)
     assert found[f"maps_{stage}"].images.shape == (1 + maps, side, side, 1)
     assert {"confusion", "rejection", "filters"} <= set(found)
 
 
 def test_what_is_no_map_is_refused_before_anything_is_trained():
     shades = toys.classifier(model=Shades(), task=Classify(maps=("rows", "copies")))
-    assert checks.checked(shades) is shades
+    metadata = shades.data.metadata()
+    assert checks.checked(shades, metadata) is shades
     for wrong in (("row",), ("copies", "flat")):
         with pytest.raises(UserError, match=f"no maps {wrong[-1]}; copies, rows are valid"):
-            checks.checked(dataclasses.replace(shades, task=Classify(maps=wrong)))
+            checks.checked(dataclasses.replace(shades, task=Classify(maps=wrong)), metadata)
 
 
 def test_a_model_without_stages_says_so():
@@ -167,4 +174,4 @@ def test_a_model_without_stages_says_so():
             return nn.Dense(3)(x.reshape(len(x), -1))
 
     with pytest.raises(UserError, match="--task.maps=conv1, but Plain hands out no stages"):
-        checks.checked(toys.classifier(model=Plain(), task=Classify(maps=("conv1",))))
+        checks.checked(toys.classifier(model=Plain(), task=Classify(maps=("conv1",))), {})

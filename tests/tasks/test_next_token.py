@@ -30,7 +30,9 @@ def trained():
 
 
 def test_finish_by_hand():
-    finished = NextToken().finish({"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)})
+    finished = NextToken().finish(
+        {"loss": (6 * math.log(8), 6.0), "accuracy": (3.0, 6.0)}, {}, None
+    )
     assert finished["bits_per_symbol"] == pytest.approx(3)
     assert finished["perplexity"] == pytest.approx(8) and finished["accuracy"] == 0.5
 
@@ -160,7 +162,7 @@ def test_a_prompt_of_words_and_their_text():
 def test_words_are_sampled_and_have_no_cells(trained):
     experiment, params, state, batch = trained
     given = Trained(experiment.model, params, state, WORDS, jax.random.key(0))
-    found = NextToken(sample_length=30).figures(given, [batch], True)
+    found = NextToken(sample_length=30).figures(given, [batch], {}, True)
     assert list(found) == ["sample"]
     assert set(found["sample"].text.split()) <= set(WORDS["vocabulary"])
 

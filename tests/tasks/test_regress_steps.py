@@ -60,11 +60,13 @@ def test_regression_of_every_step_by_hand(mask, train):
     expected = {
         "loss": np.mean([np.mean(distance[i, t] ** 2) for i, t in scored]),
         "accuracy": np.mean([right[i][t] for i, t in scored]),
-        "exact": np.mean([all(right[i][t] for t in range(4) if counts[i, t]) for i in rows]),
+        "exact_match": np.mean([all(right[i][t] for t in range(4) if counts[i, t]) for i in rows]),
     }
-    assert expected["exact"] == pytest.approx({"none": 1 / 3, "rows": 1 / 2, "steps": 1}[mask])
+    assert expected["exact_match"] == pytest.approx(
+        {"none": 1 / 3, "rows": 1 / 2, "steps": 1}[mask]
+    )
     loss, (_, metrics) = task.loss(model, params, state, batch, KEY, train)
-    assert task.finish(metrics) == pytest.approx(expected, rel=1e-4)
+    assert task.finish(metrics, {}, None) == pytest.approx(expected, rel=1e-4)
     assert float(loss) == pytest.approx(expected["loss"], rel=1e-4)
     assert float(metrics["loss"][1]) == len(scored)  # so that batches add up
 
@@ -108,6 +110,7 @@ def test_the_error_at_each_step_is_shown():
     params, state = Regress().init(model, KEY, batch)
     outputs = outputs_by_hand(params, inputs)
     batch["targets"] = outputs - np.array([[1], [3], [50]])[:, None]
-    view = Regress().figures(Trained(model, params, state, {}, KEY), iter([batch]), True)["error"]
+    trained = Trained(model, params, state, {}, KEY)
+    view = Regress().figures(trained, [batch], {}, True)["error"]
     np.testing.assert_allclose(view.curves["error"], [5, 1, 1, np.nan], rtol=1e-5)
     assert view.x.tolist() == [1, 2, 3, 4] and "2 sequences" in view.title

@@ -14,7 +14,7 @@ from nets.elman import Elman
 from nets.errors import UserError
 from nets.sequence import ManyToMany
 from nets.tasks import sequence_figures
-from nets.tasks.sequence import Label, Regress
+from nets.tasks.sequence import ClassifySequence, Regress, TagSequence
 
 KEY = jax.random.key(0)
 
@@ -33,7 +33,7 @@ def judged(task, model, batch, train=False):
     params, state = task.init(model, KEY, batch)
     loss, (after, metrics) = task.loss(model, params, state, batch, KEY, train)
     assert after == state == {}
-    finished = task.finish(metrics)
+    finished = task.finish(metrics, {}, None)
     assert finished["loss"] == pytest.approx(float(loss))
     return finished
 
@@ -55,7 +55,7 @@ def test_regression_by_hand():
 def test_classes_of_sequences_by_hand():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]], np.float32))
     batch = {"inputs": logits, "targets": np.array([0, 1, 2])}
-    found = judged(Label(), Echo(), batch | {"mask": np.array([1, 1, 0], np.float32)})
+    found = judged(ClassifySequence(), Echo(), batch | {"mask": np.array([1, 1, 0], np.float32)})
     assert found == pytest.approx({"loss": -(math.log(0.5) + math.log(0.1)) / 2, "accuracy": 0.5})
 
 
@@ -65,15 +65,15 @@ def test_classes_of_steps_by_hand():
     model = ManyToMany(num_classes=2, cell=Elman(3))
     targets = np.array([[1, 1, 0], [1, 0, 1], [0, 0, 0], [0, 1, 1]])
     batch = {"inputs": jnp.zeros((4, 3, 1)), "targets": jnp.asarray(targets)}
-    params, state = Label().init(model, KEY, batch)
+    params, state = TagSequence().init(model, KEY, batch)
     params["output"] = {"kernel": jnp.zeros((3, 2)), "bias": bias}
 
     def finished(**mask):
-        _, (_, metrics) = Label().loss(model, params, state, batch | mask, KEY, False)
-        return Label().finish(metrics)
+        _, (_, metrics) = TagSequence().loss(model, params, state, batch | mask, KEY, False)
+        return TagSequence().finish(metrics, {}, None)
 
     wrong, right = -math.log(0.25), -math.log(0.75)
-    expected = {"loss": (6 * right + 6 * wrong) / 12, "accuracy": 6 / 12, "exact": 0}
+    expected = {"loss": (6 * right + 6 * wrong) / 12, "accuracy": 6 / 12, "exact_match": 0}
     assert finished() == pytest.approx(expected)
     rows = finished(mask=jnp.array([1.0, 0, 0, 1]))
     assert rows == pytest.approx(
@@ -82,7 +82,7 @@ def test_classes_of_steps_by_hand():
     mask = jnp.array([[1.0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 1]])  # row 1 counts nowhere
     steps = finished(mask=mask)
     assert steps == pytest.approx(
-        {"loss": (4 * right + wrong) / 5, "accuracy": 4 / 5, "exact": 2 / 3}
+        {"loss": (4 * right + wrong) / 5, "accuracy": 4 / 5, "exact_match": 2 / 3}
     )
 
 
@@ -92,7 +92,7 @@ def test_k1_and_k2_are_how_far_gradients_pass(k1, k2):
     model, steps, rng = ManyToMany(num_classes=3, cell=Elman(4), vocab_size=3), 8, KEY
     ids = jax.random.randint(rng, (2, steps + 1), 0, 3)
     batch = {"inputs": ids[:, :-1], "targets": ids[:, 1:]}
-    params, state = Label().init(model, KEY, batch)
+    params, state = TagSequence().init(model, KEY, batch)
 
     def by_hand(params):
         loss = 0
@@ -107,7 +107,7 @@ def test_k1_and_k2_are_how_far_gradients_pass(k1, k2):
         return loss / (2 * steps)
 
     def by_task(params, train):
-        return Label(k1=k1, k2=k2).loss(model, params, state, batch, KEY, train)[0]
+        return TagSequence(k1=k1, k2=k2).loss(model, params, state, batch, KEY, train)[0]
 
     value, gradient = jax.jit(jax.value_and_grad(by_task), static_argnums=1)(params, True)
     expected_value, expected = jax.jit(jax.value_and_grad(by_hand))(params)
@@ -129,14 +129,13 @@ def test_k1_and_k2_are_how_far_gradients_pass(k1, k2):
 )
 def test_impossible_truncations_are_refused(fields, message):
     with pytest.raises(UserError, match=message):
-        Label(**fields)
+        TagSequence(**fields)
 
 
 def test_truncations_that_do_not_fit_the_data_are_refused():
     inputs = jnp.zeros((2, 6, 1))
-    for targets, message in ((jnp.zeros((2, 6)), "6 steps"), (jnp.zeros(2), "one answer")):
-        with pytest.raises(UserError, match=f"--task.k1=4 does not fit: the data has {message}"):
-            Label(k1=4).init(None, KEY, {"inputs": inputs, "targets": targets})
+    with pytest.raises(UserError, match="--task.k1=4 does not fit: the data has 6 steps"):
+        TagSequence(k1=4).init(None, KEY, {"inputs": inputs, "targets": jnp.zeros((2, 6))})
 
 
 def test_pictures_undo_the_order_of_the_steps():
@@ -213,5 +212,5 @@ def test_dropout_masks_differ_from_step_to_step():
         return jax.random.normal(rngs["dropout"], (*inputs.shape, 2)), carry
 
     model = SimpleNamespace(apply=apply, initial_carry=lambda inputs: jnp.zeros(1))
-    drawn = Label(k1=2).steps(model, {}, jnp.zeros((1, 6), jnp.int32), KEY, True)
+    drawn = TagSequence(k1=2).steps(model, {}, jnp.zeros((1, 6), jnp.int32), KEY, True)
     assert drawn.shape == (1, 6, 2) and len(np.unique(drawn)) == 12

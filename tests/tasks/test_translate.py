@@ -1,7 +1,6 @@
 """Losses, what is written, where it looked and BLEU, by hand; what is refused; what is shown."""
 
 import math
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from nets.sequence import Seq2Seq
 from nets.tasks import translate_figures
 from nets.tasks.task import Trained
 from nets.tasks.translate import Translate, in_span
+from nets.train import evaluate
 
 KEY = jax.random.key(0)
 MODEL = Seq2Seq(num_classes=3, vocab_size=2, cell=Elman(3))
@@ -34,14 +34,14 @@ def test_translation_is_judged_by_what_it_writes_itself():
     mask = jnp.array([[1.0, 1, 0], [1, 1, 1], [1, 1, 1], [0, 0, 0]])
     batch = {"inputs": jnp.ones((4, 5), jnp.int32), "targets": targets, "mask": mask}
     params = always([0.2, 0.3, 0.5])
-    _, (_, metrics) = Translate().loss(MODEL, params, {}, batch, KEY, False)
+    _, metrics = Translate().test(MODEL, params, {}, batch, KEY, False)
     loss = -(7 * math.log(0.5) + math.log(0.3)) / 8
     shared = {"loss": loss, "perplexity": math.exp(loss)}
-    assert Translate().finish(metrics) == pytest.approx(
-        shared | {"accuracy": 7 / 8, "exact": 2 / 3}
+    assert Translate().finish(metrics, {}, None) == pytest.approx(
+        shared | {"accuracy": 7 / 8, "exact_match": 2 / 3}
     )
     _, (_, metrics) = Translate().loss(MODEL, params, {}, batch, KEY, True)
-    assert Translate().finish(metrics) == pytest.approx(shared)
+    assert Translate().finish(metrics, {}, None) == pytest.approx(shared)
 
 
 def test_smoothing_changes_what_is_minimised_and_not_what_is_reported():
@@ -50,7 +50,7 @@ def test_smoothing_changes_what_is_minimised_and_not_what_is_reported():
     minimised, (_, metrics) = task.loss(MODEL, params, {}, batch, KEY, True)
     shares = 0.1 + 0.7 * np.array([0, 0, 1])
     assert float(minimised) == pytest.approx(-(shares * np.log([0.2, 0.3, 0.5])).sum())
-    assert task.finish(metrics)["loss"] == pytest.approx(-math.log(0.5))
+    assert task.finish(metrics, {}, None)["loss"] == pytest.approx(-math.log(0.5))
 
 
 def test_attention_inside_spans_by_hand():
@@ -64,38 +64,40 @@ def test_attention_inside_spans_by_hand():
     mistaken = right.at[1, 0].set(False)
     np.testing.assert_allclose(in_span(weights, mistaken, {"spans": spans}), (1.5, 2))
     nothing = in_span(weights, jnp.zeros_like(right), {"spans": spans})
-    assert "in_span" not in Translate().finish({"loss": (1.0, 1.0), "in_span": nothing})
+    assert "in_span" not in Translate().finish({"loss": (1.0, 1.0), "in_span": nothing}, {}, None)
 
 
-class Two:
-    """Two sentences whose translations are known."""
+class Joined:
+    """A tokenizer of whole words."""
 
-    def __init__(self, references):
-        self._references = references
-
-    def metadata(self):
-        return FACTS
-
-    def references(self, split):
-        return self._references[split]
-
-    def evaluate(self, split):
-        inputs, targets = np.ones((3, 2), np.int32), np.zeros((3, 9), np.int32)
-        return [{"inputs": inputs, "targets": targets, "mask": np.array([[1.0], [1.0], [0.0]])}]
+    def decode(self, ids):
+        return " ".join(["", "one", "two"][i] for i in ids if i)
 
 
 def test_bleu_by_hand_is_that_of_the_real_rows():
-    """Written is "one one one ..." of nine words for each; three of four references' words match
+    """Decoded is "one one one ..." of nine words for each; three of four references' words match
     at most, clipped: every precision and the brevity penalty are counted here."""
-    params = always([0.2, 0.5, 0.3])
-    sentence = "one one one one two"
-    data = Two({"test": [sentence, sentence]})
-    trained = Trained(MODEL, params, {}, FACTS, KEY)
-    found = Translate().judge(trained, data, "test")["bleu"]
+    params, task = always([0.2, 0.5, 0.3]), Translate(bleu=True)
+    targets = np.array([[1, 1, 1, 1, 2, 0, 0, 0, 0]] * 2 + [[0] * 9], np.int32)
+    mask = np.array([[1.0], [1.0], [0.0]])
+    batch = {"inputs": np.ones((3, 2), np.int32), "targets": targets, "mask": mask}
+    _, metrics = task.test(MODEL, params, {}, batch, KEY, True)
+    bleu = task.finish(evaluate.add({}, metrics), {}, Joined())["bleu"]
     # nine words written, five to compare with: 4 of 9 words, 3 of 8 pairs, 2 of 7, 1 of 6
     expected = 100 * math.exp(sum(map(math.log, (4 / 9, 3 / 8, 2 / 7, 1 / 6))) / 4)
-    assert found == pytest.approx(expected, rel=1e-6)
-    assert Translate().judge(trained, SimpleNamespace(), "test") == {}
+    assert bleu == pytest.approx(expected, rel=1e-6)
+    for other, final in ((task, False), (Translate(), True)):
+        assert "decoded" not in other.test(MODEL, params, {}, batch, KEY, final)[1]
+
+
+def test_the_search_is_that_of_the_evaluation_that_ends_a_run():
+    """Ending at once (0.4) is likelier than "one" (0.2) and "one one" (0.1) with their ends."""
+    params, task = always([0.4, 0.5, 0.1]), Translate(beam=2)
+    targets, mask = np.array([[1, 1, 1], [0, 0, 0], [0, 0, 0]], np.int32), np.ones((3, 3))
+    batch = {"inputs": np.ones((3, 2), np.int32), "targets": targets, "mask": mask}
+    for final, share in ((False, 1 / 3), (True, 2 / 3)):
+        _, metrics = task.test(MODEL, params, {}, batch, KEY, final)
+        assert task.finish(metrics, {}, None)["exact_match"] == pytest.approx(share)
 
 
 def test_a_sample_is_what_the_search_finds():
