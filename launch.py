@@ -20,7 +20,8 @@ def main(argv: list[str]) -> int:
             return commands.run(parsed)
         return 0
     except UserError as error:
-        print(f"{Path(argv[0]).name}: {error}", file=sys.stderr)
+        flag = "--" if error.field else ""
+        print(f"{Path(argv[0]).name}: {flag}{error}", file=sys.stderr)
         return 2
 
 

@@ -19,6 +19,8 @@ from nets.sequence import ManyToOne
 from nets.tasks.sequence import Regress
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -26,9 +28,7 @@ def experiment() -> Experiment:
         model=ManyToOne(num_classes=1, cell=GRU(64)),
         task=Regress(tolerance=0.04),
         data=Adding(length=200, batch_size=64),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=1500,
         eval_every=150,
         save_every=500,

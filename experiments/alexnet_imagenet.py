@@ -23,6 +23,8 @@ from nets.data.images import Images
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Plateau
 
 BATCH = 128
 
@@ -41,12 +43,7 @@ def experiment() -> Experiment:
             colour_noise=0.1,
             flip=True,
         ),
-        optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.01,
-            schedule="plateau",
-            l2=5e-4,
-        ),
+        optimizer=Optimizer(Momentum(), 0.01, Plateau(), l2=5e-4),
         steps=steps(90, BATCH),
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),

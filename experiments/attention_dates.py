@@ -17,6 +17,8 @@ from nets.seq2seq import Bahdanau
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,9 +26,7 @@ def experiment() -> Experiment:
         model=Bahdanau(cell=GRU(128), embedding=32, hidden=64, readout=64),
         task=Translate(),
         data=Dates(batch_size=64),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=1500,
         eval_every=250,
         save_every=500,

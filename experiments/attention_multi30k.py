@@ -24,6 +24,8 @@ from nets.seq2seq import Bahdanau
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -42,9 +44,7 @@ def experiment() -> Experiment:
             widths=(12, 15, 18, 22, 28),
             batch_size=64,
         ),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=1e-3, schedule="cosine", warmup_steps=400, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 1e-3, Cosine(), warmup=400, clip_norm=1.0),
         steps=4500,
         eval_every=450,
         save_every=450,

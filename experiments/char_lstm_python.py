@@ -17,6 +17,8 @@ from nets.recurrent_lm import RecurrentLM
 from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,9 +26,7 @@ def experiment() -> Experiment:
         model=RecurrentLM(vocab_size=None, cell=LSTM(256), layers=2),
         task=NextToken(),
         data=Text(name="python", batch_size=32, length=64, eval_batch_size=128),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
         steps=1600,
         eval_every=400,
         save_every=400,

@@ -16,6 +16,8 @@ from nets.recurrent_lm import RecurrentLM
 from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -23,9 +25,7 @@ def experiment() -> Experiment:
         model=RecurrentLM(vocab_size=65, cell=LSTM(256), layers=2, dropout=0.2),
         task=NextToken(),
         data=Text(name="tiny_shakespeare", batch_size=32, length=64, eval_batch_size=32),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=4e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 4e-3, Cosine(), warmup=100, clip_norm=1.0),
         steps=4000,
         eval_every=500,
         save_every=500,

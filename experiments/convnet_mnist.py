@@ -15,6 +15,8 @@ from nets.data.images import Images
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Nesterov
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -30,9 +32,7 @@ def experiment() -> Experiment:
             scale=0.15,
             shift=2.0,
         ),
-        optimizer=Optimizer(
-            rule="nesterov", learning_rate=0.05, schedule="cosine", warmup_steps=200, l2=5e-4
-        ),
+        optimizer=Optimizer(Nesterov(), 0.05, Cosine(), warmup=200, l2=5e-4),
         steps=12000,
         eval_every=3000,
         save_every=3000,

@@ -20,6 +20,7 @@ from nets.sequence import ManyToMany
 from nets.tasks.sequence import TagSequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
 
 
 def experiment() -> Experiment:
@@ -35,7 +36,7 @@ def experiment() -> Experiment:
             eval_size=200,
             eval_batch_size=200,
         ),
-        optimizer=Optimizer(rule="adam", learning_rate=3e-3, clip_norm=1.0),
+        optimizer=Optimizer(Adam(), 3e-3, clip_norm=1.0),
         steps=11000,
         eval_every=1000,
         save_every=1000,

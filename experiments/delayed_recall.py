@@ -17,6 +17,8 @@ from nets.sequence import ManyToMany
 from nets.tasks.sequence import TagSequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,9 +26,7 @@ def experiment() -> Experiment:
         model=ManyToMany(cell=LSTM(64, chrono=200)),
         task=TagSequence(),
         data=Recall(distance=200, batch_size=64),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=500,
         eval_every=100,
         save_every=500,

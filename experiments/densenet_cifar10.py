@@ -21,6 +21,8 @@ from nets.densenet import DenseNetBC100
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Nesterov
+from nets.train.schedules import Step
 
 EPOCH = epoch(64)
 
@@ -36,13 +38,7 @@ def experiment() -> Experiment:
             pad_crop=4,
             flip=True,
         ),
-        optimizer=Optimizer(
-            rule="nesterov",
-            learning_rate=0.1,
-            schedule="step",
-            milestones=(150 * EPOCH, 225 * EPOCH),
-            l2=1e-4,
-        ),
+        optimizer=Optimizer(Nesterov(), 0.1, Step(milestones=(150 * EPOCH, 225 * EPOCH)), l2=1e-4),
         steps=300 * EPOCH,
         eval_every=EPOCH,
         save_every=EPOCH,

@@ -21,6 +21,8 @@ from nets.fractalnet import FractalNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Step
 
 EPOCH = epoch(100)
 
@@ -37,10 +39,7 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.02,
-            schedule="step",
-            milestones=tuple(n * EPOCH for n in (200, 300, 350, 375)),
+            Momentum(), 0.02, Step(milestones=tuple(n * EPOCH for n in (200, 300, 350, 375)))
         ),
         steps=400 * EPOCH,
         eval_every=EPOCH,

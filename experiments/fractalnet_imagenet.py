@@ -20,6 +20,8 @@ from nets.fractalnet import FractalNet34
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Step
 
 BATCH = 32
 
@@ -38,11 +40,7 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.001,
-            schedule="step",
-            milestones=tuple(steps(epoch, BATCH) for epoch in (50, 65)),
-            l2=0.0,
+            Momentum(), 0.001, Step(milestones=tuple(steps(epoch, BATCH) for epoch in (50, 65)))
         ),
         steps=steps(70, BATCH),
         eval_every=steps(1, BATCH),

@@ -23,6 +23,8 @@ from nets.googlenet import GoogLeNet2014
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Exponential
 
 BATCH = 32
 
@@ -41,12 +43,7 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.01,
-            schedule="exponential",
-            factor=0.96,
-            decay_steps=steps(8, BATCH),
-            l2=2e-4,
+            Momentum(), 0.01, Exponential(every=steps(8, BATCH), factor=0.96), l2=2e-4
         ),
         steps=10_000_000,
         eval_every=steps(1, BATCH),

@@ -27,6 +27,7 @@ from nets.elman import Elman
 from nets.sequence import ManyToMany
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
 
 
 def experiment() -> Experiment:
@@ -34,7 +35,7 @@ def experiment() -> Experiment:
         model=ManyToMany(cell=Elman(64)),
         task=GradientFlow(),
         data=Recall(distance=50, batch_size=64, eval_batch_size=50),
-        optimizer=Optimizer(rule="adam", learning_rate=2e-3, clip_norm=1.0),
+        optimizer=Optimizer(Adam(), 2e-3, clip_norm=1.0),
         steps=500,
         eval_every=100,
         save_every=500,

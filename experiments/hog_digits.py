@@ -17,6 +17,8 @@ from nets.mlp import MLP
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,7 +26,7 @@ def experiment() -> Experiment:
         model=MLP(widths=(), num_classes=None),
         task=Classify(inputs="features"),
         data=HOG(name="digits", image_size=28, cell=4, block=2, batch_size=128),
-        optimizer=Optimizer(rule="adam", learning_rate=5e-3, schedule="cosine"),
+        optimizer=Optimizer(Adam(), 5e-3, Cosine()),
         steps=1500,
         eval_every=250,
         save_every=1500,

@@ -14,6 +14,8 @@ from nets.lenet import LeNet5Original
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -21,7 +23,7 @@ def experiment() -> Experiment:
         model=LeNet5Original(),
         task=Classify(criterion="map"),
         data=Images(name="mnist", batch_size=128, eval_batch_size=1000),
-        optimizer=Optimizer(rule="adam", learning_rate=1e-3, schedule="cosine", warmup_steps=200),
+        optimizer=Optimizer(Adam(), 1e-3, Cosine(), warmup=200),
         steps=8000,
         eval_every=500,
         save_every=500,

@@ -16,6 +16,8 @@ from nets.lenet import LeNet5
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -25,7 +27,7 @@ def experiment() -> Experiment:
         data=Images(
             name="digits", image_size=28, batch_size=64, eval_batch_size=180, rotate=10.0, shift=2.0
         ),
-        optimizer=Optimizer(rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=100),
+        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100),
         steps=1500,
         eval_every=150,
         save_every=150,

@@ -16,6 +16,8 @@ from nets.lenet import LeNet5
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -31,7 +33,7 @@ def experiment() -> Experiment:
             scale=0.1,
             shift=2.0,
         ),
-        optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=200),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=200),
         steps=11000,
         eval_every=1000,
         save_every=1000,

@@ -17,6 +17,8 @@ from nets.sequence import ManyToMany
 from nets.tasks.sequence import TagSequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,9 +26,7 @@ def experiment() -> Experiment:
         model=ManyToMany(cell=LSTM(32)),
         task=TagSequence(),
         data=Brackets(length=60, depth=5, batch_size=64),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=1e-2, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 1e-2, Cosine(), warmup=50, clip_norm=1.0),
         steps=600,
         eval_every=100,
         save_every=500,

@@ -15,6 +15,8 @@ from nets.sequence import ManyToOne
 from nets.tasks.sequence import ClassifySequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -22,9 +24,7 @@ def experiment() -> Experiment:
         model=ManyToOne(cell=LSTM(64), dropout=0.2),
         task=ClassifySequence(),
         data=Pixels(name="digits", by="row", batch_size=64, eval_batch_size=180),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=1000,
         eval_every=100,
         save_every=500,

@@ -16,6 +16,8 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.demos.matched_filter import FindPulse, LinearFilter, Pulses
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -23,7 +25,7 @@ def experiment() -> Experiment:
         model=LinearFilter(window=32),
         task=FindPulse(),
         data=Pulses(length=256, width=32, snr=25.0, batch_size=128),
-        optimizer=Optimizer(rule="adam", learning_rate=0.05, schedule="cosine"),
+        optimizer=Optimizer(Adam(), 0.05, Cosine()),
         steps=1000,
         eval_every=250,
         save_every=1000,

@@ -11,6 +11,8 @@ from nets.mlp import MLP
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import AdamW
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -18,7 +20,7 @@ def experiment() -> Experiment:
         model=MLP(widths=(256, 128), num_classes=None, dropout=0.2),
         task=Classify(),
         data=Images(name="digits", batch_size=64, eval_batch_size=180, shift=0.5),
-        optimizer=Optimizer(rule="adamw", learning_rate=1e-3, schedule="cosine", weight_decay=1e-2),
+        optimizer=Optimizer(AdamW(weight_decay=1e-2), 1e-3, Cosine()),
         steps=2000,
         eval_every=200,
         save_every=200,

@@ -23,6 +23,8 @@ from nets.mobilenet import MobileNetV1
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import RMSpropTF
+from nets.train.schedules import Exponential
 
 BATCH = 96
 
@@ -40,14 +42,9 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="rmsprop_tf",
-            learning_rate=0.045,
-            schedule="exponential",
-            factor=0.94,
-            decay_steps=steps(2, BATCH),
-            decay=0.9,
-            momentum=0.9,
-            eps=1.0,
+            RMSpropTF(momentum=0.9, decay=0.9, eps=1.0),
+            0.045,
+            Exponential(every=steps(2, BATCH), factor=0.94),
             l2=4e-5,
         ),
         steps=steps(100, BATCH),

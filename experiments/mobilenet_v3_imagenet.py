@@ -21,6 +21,8 @@ from nets.mobilenet_v3 import MobileNetV3Large
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import RMSpropTF
+from nets.train.schedules import Exponential
 
 BATCH = 4096
 
@@ -38,14 +40,9 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="rmsprop_tf",
-            learning_rate=0.1,
-            schedule="exponential",
-            factor=0.99,
-            decay_steps=steps(3, BATCH),
-            decay=0.9,
-            momentum=0.9,
-            eps=1e-3,
+            RMSpropTF(momentum=0.9, decay=0.9, eps=1e-3),
+            0.1,
+            Exponential(every=steps(3, BATCH), factor=0.99),
             l2=1e-5,
         ),
         steps=steps(600, BATCH),

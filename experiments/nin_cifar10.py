@@ -21,6 +21,8 @@ from nets.nin import NiN
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Plateau
 
 EPOCH = epoch(128)
 
@@ -36,13 +38,7 @@ def experiment() -> Experiment:
             pad_crop=4,
             flip=True,
         ),
-        optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.1,
-            schedule="plateau",
-            plateau_patience=10,
-            l2=1e-4,
-        ),
+        optimizer=Optimizer(Momentum(), 0.1, Plateau(patience=10), l2=1e-4),
         steps=230 * EPOCH,
         eval_every=EPOCH,
         save_every=EPOCH,

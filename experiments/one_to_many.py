@@ -16,6 +16,8 @@ from nets.sequence import OneToMany
 from nets.tasks.sequence import Regress
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -23,9 +25,7 @@ def experiment() -> Experiment:
         model=OneToMany(length=8, outputs=8, cell=GRU(64)),
         task=Regress(),
         data=Pixels(name="digits", by="row", draw=True, batch_size=64, eval_batch_size=180),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=600,
         eval_every=100,
         save_every=500,

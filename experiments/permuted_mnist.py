@@ -18,6 +18,8 @@ from nets.sequence import ManyToOne
 from nets.tasks.sequence import ClassifySequence
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -25,9 +27,7 @@ def experiment() -> Experiment:
         model=ManyToOne(num_classes=10, cell=GRU(128, chrono=784)),
         task=ClassifySequence(),
         data=Pixels(name="mnist", permuted=True, normalise="standard", batch_size=64),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=200, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=200, clip_norm=1.0),
         steps=5000,
         eval_every=1000,
         save_every=500,

@@ -5,7 +5,7 @@
 He et al. 2015, section 4.2: 64,000 steps of batch 128, the rate a tenth after 32,000 and 48,000,
 weight decay 1e-4, crops from images padded by 4 pixels, mirrored half of the time; 45,000 images
 to train on and 5,000 to choose by. The paper reports 8.75% wrong. Deeper ones by `--model.depth=32`
-(7.51%), 44 (7.17%), 56 (6.97%), 110 (6.61% in the mean, with `--optimizer.warmup_steps=400`) and,
+(7.51%), 44 (7.17%), 56 (6.97%), 110 (6.61% in the mean, with `--optimizer.warmup=400`) and,
 compiled in seconds, `--model.depth=1202 --model.scan_blocks=true` (7.93%).
 
 Here each channel is normalised, where the paper takes off the mean of each pixel; weight decay
@@ -21,6 +21,8 @@ from nets.resnet_cifar import CifarResNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Step
 
 
 def experiment() -> Experiment:
@@ -34,13 +36,7 @@ def experiment() -> Experiment:
             pad_crop=4,
             flip=True,
         ),
-        optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.1,
-            schedule="step",
-            milestones=(32_000, 48_000),
-            l2=1e-4,
-        ),
+        optimizer=Optimizer(Momentum(), 0.1, Step(milestones=(32_000, 48_000)), l2=1e-4),
         steps=64_000,
         eval_every=1000,
         save_every=1000,

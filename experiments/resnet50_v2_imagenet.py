@@ -21,6 +21,8 @@ from nets.resnet import ResNet50
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Step
 
 BATCH = 256
 
@@ -38,10 +40,9 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.1,
-            schedule="step",
-            milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60)),
+            Momentum(),
+            0.1,
+            Step(milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60))),
             l2=1e-4,
         ),
         steps=steps(90, BATCH),

@@ -16,6 +16,8 @@ from nets.resnet_cifar import QuickResNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Nesterov
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -30,13 +32,7 @@ def experiment() -> Experiment:
             pad_crop=2,
             flip=True,
         ),
-        optimizer=Optimizer(
-            rule="nesterov",
-            learning_rate=0.1,
-            schedule="cosine",
-            warmup_steps=500,
-            l2=5e-4,
-        ),
+        optimizer=Optimizer(Nesterov(), 0.1, Cosine(), warmup=500, l2=5e-4),
         steps=4200,
         eval_every=1400,
         save_every=1400,

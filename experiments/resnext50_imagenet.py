@@ -19,6 +19,8 @@ from nets.resnet import ResNeXt50_32x4d
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Nesterov
+from nets.train.schedules import Step
 
 BATCH = 256
 
@@ -38,10 +40,9 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="nesterov",
-            learning_rate=0.1,
-            schedule="step",
-            milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 90)),
+            Nesterov(),
+            0.1,
+            Step(milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 90))),
             l2=1e-4,
         ),
         steps=steps(100, BATCH),

@@ -20,6 +20,8 @@ from nets.resnet import SEResNet50
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Step
 
 BATCH = 1024
 
@@ -37,10 +39,9 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.6,
-            schedule="step",
-            milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 90)),
+            Momentum(),
+            0.6,
+            Step(milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 90))),
             l2=1e-4,
         ),
         steps=steps(100, BATCH),

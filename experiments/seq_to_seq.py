@@ -16,6 +16,8 @@ from nets.sequence import Seq2Seq
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -23,9 +25,7 @@ def experiment() -> Experiment:
         model=Seq2Seq(cell=GRU(128)),
         task=Translate(),
         data=NumberWords(greatest=9999, batch_size=64),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=5e-3, schedule="cosine", warmup_steps=50, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=1200,
         eval_every=200,
         save_every=600,

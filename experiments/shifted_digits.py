@@ -17,6 +17,8 @@ from nets.connectivity import EachConnected
 from nets.demos.shared_weights import AcrossShifts, Shifted
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,7 +26,7 @@ def experiment() -> Experiment:
         model=EachConnected(features=(8, 16), window=5, strides=(2, 1)),
         task=AcrossShifts(),
         data=Shifted(name="digits", margin=6, shift=2),
-        optimizer=Optimizer(rule="adam", learning_rate=3e-3, schedule="cosine"),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine()),
         steps=1200,
         eval_every=300,
         save_every=1200,

@@ -28,6 +28,8 @@ from nets.data.shapes import Shapes
 from nets.tasks.caption import Caption
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -42,9 +44,7 @@ def experiment() -> Experiment:
         ),
         task=Caption(references="any"),
         data=Shapes(batch_size=32),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=2e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
         steps=4000,
         eval_every=1000,
         save_every=1000,

@@ -24,6 +24,8 @@ from nets.data.images import Images
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
+from nets.train.schedules import Plateau
 from nets.vgg import VGG
 
 BATCH = 256
@@ -43,12 +45,7 @@ def experiment() -> Experiment:
             colour_noise=0.1,
             flip=True,
         ),
-        optimizer=Optimizer(
-            rule="momentum",
-            learning_rate=0.01,
-            schedule="plateau",
-            l2=5e-4,
-        ),
+        optimizer=Optimizer(Momentum(), 0.01, Plateau(), l2=5e-4),
         steps=370_000,
         eval_every=steps(1, BATCH),
         save_every=steps(1, BATCH),

@@ -20,6 +20,8 @@ from nets.resnet_cifar import WideResNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Nesterov
+from nets.train.schedules import Step
 
 EPOCH = epoch(128)
 
@@ -36,11 +38,9 @@ def experiment() -> Experiment:
             flip=True,
         ),
         optimizer=Optimizer(
-            rule="nesterov",
-            learning_rate=0.1,
-            schedule="step",
-            milestones=(60 * EPOCH, 120 * EPOCH, 160 * EPOCH),
-            factor=0.2,
+            Nesterov(),
+            0.1,
+            Step(milestones=(60 * EPOCH, 120 * EPOCH, 160 * EPOCH), factor=0.2),
             l2=5e-4,
         ),
         steps=200 * EPOCH,

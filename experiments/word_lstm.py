@@ -20,6 +20,8 @@ from nets.recurrent_lm import RecurrentLM
 from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Adam
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -37,9 +39,7 @@ def experiment() -> Experiment:
         ),
         task=NextToken(sample_length=100),
         data=Text(name="prose", level="word", max_words=5000, batch_size=32, length=35),
-        optimizer=Optimizer(
-            rule="adam", learning_rate=3e-3, schedule="cosine", warmup_steps=100, clip_norm=1.0
-        ),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
         steps=1200,
         eval_every=200,
         save_every=400,

@@ -15,6 +15,8 @@ from nets.lenet import ZipNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import SGD
+from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:
@@ -24,7 +26,7 @@ def experiment() -> Experiment:
         data=Images(
             name="digits", image_size=16, batch_size=1, eval_batch_size=180, normalise="signed"
         ),
-        optimizer=Optimizer(rule="sgd", learning_rate=0.1, schedule="cosine"),
+        optimizer=Optimizer(SGD(), 0.1, Cosine()),
         steps=20000,
         eval_every=2000,
         save_every=2000,

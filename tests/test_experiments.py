@@ -162,7 +162,7 @@ def test_one_of_each_family_learns_a_little(name, tmp_path):
     experiment = load(name, FOLDER)
     changes = {
         "steps": 4, "eval_every": 1000, "log_every": 2, "data.batch_size": 16,
-        "optimizer.warmup_steps": 1,
+        "optimizer.warmup": 1,
     }  # fmt: skip
     if name.startswith("char"):
         experiment = config.replace(experiment, {"data.path": __file__, "task.sample_length": 9})
@@ -234,7 +234,7 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
     side = SMALL[name]["data.image_size"]
     changes = {
         "steps": 2, "eval_every": 1000, "log_every": 1, "data.path": str(tmp_path / "data"),
-        "optimizer.warmup_steps": 1,
+        "optimizer.warmup": 1,
         "data.batch_size": 4, "data.eval_batch_size": 4, "data.eval_short_side": side + 9,
         "data.short_side": (side + 9, side + 20), "model.num_classes": None,
     }  # fmt: skip

@@ -82,9 +82,9 @@ def test_show_tells_the_same_as_json(tmp_path):
 
 
 def test_a_warm_up_longer_than_the_run_is_told(tmp_path):
-    short = ("--steps=15", "--optimizer.warmup_steps=60", "--optimizer.schedule=constant")
+    short = ("--steps=15", "--optimizer.warmup=60", "--optimizer.schedule=constant")
     out, _ = launch(*SMALL, *short, "--workdir=run", cwd=tmp_path)
-    assert "warmup_steps=60 is above --steps=15: the learning rate only rises, to 25% of" in out
+    assert "warmup=60 is above --steps=15: the learning rate only rises, to 25% of" in out
     rates = [r["learning_rate"] for r in metrics_log.read(tmp_path / "run" / "metrics.jsonl")
              if r["split"] == "train"]  # fmt: skip
     assert max(rates) < 0.25 * 0.002

@@ -124,9 +124,9 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     reporter.record = workdir.check(
         folder, reporter.record, reporter.warn, command.options.allow_changed_code
     )
-    if (warmup := experiment.optimizer.warmup_steps) > experiment.steps:
+    if (warmup := experiment.optimizer.warmup) > experiment.steps:
         reporter.warn(
-            f"--optimizer.warmup_steps={warmup} is above --steps={experiment.steps}: the learning "
+            f"--optimizer.warmup={warmup} is above --steps={experiment.steps}: the learning "
             f"rate only rises, to {experiment.steps / warmup:.0%} of its peak"
         )
     experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles

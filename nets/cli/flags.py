@@ -4,7 +4,9 @@ A flag takes its name from the field's path (`model.features`), its type from th
 from the object and its help from the `Attributes:` section of the owner's docstring.
 """
 
+import dataclasses
 import functools
+import itertools
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -29,23 +31,53 @@ from nets.types import Activation
 
 
 def choose(tree: Any, arguments: list[str]) -> Any:
-    """Puts the modules that `arguments` name (`--model.cell=gru`) into the tree.
+    """Puts the modules and dataclasses that `arguments` name (`--model.cell=gru`) into the tree.
 
-    The new module keeps the fields that it shares with the one it replaces.
+    The new one keeps the fields that it shares with the one it replaces.
+
+    Raises:
+        UserError: there is no choice of that name, or it needs a field that is not given.
     """
+    texts = {}
+    for argument, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        flag, equals, text = argument.lstrip("-").partition("=")
+        texts[flag] = text if equals else following
     for leaf in list(leaves(tree)):
         options = choices(leaf.hint)
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-            flag, equals, name = argument.lstrip("-").partition("=")
-            if not options or flag != leaf.path:
-                continue
-            name = (name if equals else following).lower()
-            if name not in options:
-                raise UserError(f"--{leaf.path}={name} is unknown; valid are {', '.join(options)}.")
-            if (cls := options[name]) is not type(leaf.value):
-                kept = {n: v for n, v in members(leaf.value) if n in cls.__dataclass_fields__}
-                tree = replace(tree, {leaf.path: cls(**kept)})
+        if not options or leaf.path not in texts:
+            continue
+        name = texts[leaf.path].lower()
+        if name not in options:
+            raise UserError(f"must be one of {', '.join(options)}, got {name}.", leaf.path)
+        if (cls := options[name]) is not type(leaf.value):
+            tree = replace(tree, {leaf.path: _make(cls, leaf, texts, name)})
     return tree
+
+
+def _make(cls: type, leaf: Field, texts: dict[str, str], name: str) -> Any:
+    """An object of the class for the leaf: the fields of the present one, and those it needs."""
+    if cls is type(None):
+        return None
+    fields, hints = cls.__dataclass_fields__, typing.get_type_hints(cls)
+    present = () if leaf.value is None else members(leaf.value)
+    kept = {field: value for field, value in present if field in fields}
+    for field, declared in fields.items():
+        optional = any(
+            default is not dataclasses.MISSING
+            for default in (declared.default, declared.default_factory)
+        )
+        if field in kept or optional or not declared.init:
+            continue
+        if (flag := f"{leaf.path}.{field}") not in texts:
+            raise UserError(f"must be given: --{leaf.path}={name} needs it.", flag)
+        try:
+            kept[field] = parser(hints[field])(texts[flag])
+        except ValueError as error:
+            raise UserError(f"cannot be read: {error}.", flag) from None
+    try:
+        return cls(**kept)
+    except UserError as error:
+        raise error.inside(leaf.path) from None
 
 
 def flagged(tree: Any) -> Iterator[Field]:

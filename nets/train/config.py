@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from nets.errors import UserError
+
 _LINEN_OWN = ("name", "parent")  # fields that Linen adds to every module
 
 
@@ -71,7 +73,11 @@ def nodes(tree: Any) -> Iterator[Any]:
 
 
 def replace(tree: Any, changes: dict[str, Any]) -> Any:
-    """`tree` with the leaves at the dotted paths replaced."""
+    """`tree` with the leaves at the dotted paths replaced.
+
+    Raises:
+        UserError: a value is impossible; names the field by its path.
+    """
     here, below = {}, {}
     for path, value in changes.items():
         head, _, rest = path.partition(".")
@@ -80,7 +86,10 @@ def replace(tree: Any, changes: dict[str, Any]) -> Any:
         else:
             here[head] = value
     for head, nested in below.items():
-        here[head] = replace(here.get(head, getattr(tree, head)), nested)
+        try:
+            here[head] = replace(here.get(head, getattr(tree, head)), nested)
+        except UserError as error:
+            raise error.inside(head) from None
     return tree.clone(**here) if isinstance(tree, nn.Module) else dataclasses.replace(tree, **here)
 
 
@@ -125,10 +134,11 @@ def to_text(value: Any) -> str:
 
 
 def choices(hint: Any) -> dict[str, type]:
-    """The modules or dataclasses that a union hint allows, by lower-case class name."""
+    """The modules or dataclasses that a union hint allows, by lower-case class name; None is one of
+    them by the name none, where the hint has it."""
     members = typing.get_args(hint) if is_union(hint) else ()
-    nodes = [m for m in members if dataclasses.is_dataclass(m)]
-    return {m.__name__.lower(): m for m in nodes} if len(nodes) > 1 else {}
+    nodes = {m.__name__.lower(): m for m in members if dataclasses.is_dataclass(m)}
+    return ({"none": type(None)} if nodes and type(None) in members else {}) | nodes
 
 
 def members(tree: Any) -> Iterator[tuple[str, Any]]:

@@ -23,6 +23,7 @@ from nets.train import train_state as states
 from nets.train.checkpoint import Checkpoints
 from nets.train.experiment import Experiment, batch_struct, check_batch
 from nets.train.progress import Progress
+from nets.train.schedules import Plateau
 from nets.train.signals import Signals, Stopped
 
 
@@ -167,11 +168,11 @@ def compile_step(experiment: Experiment, state: states.State, mesh, batch: Batch
 
 def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
     """The state with its updates scaled down, when the plateau schedule says so."""
-    optimizer = experiment.optimizer
-    if optimizer.schedule != "plateau" or progress.evals_since_drop < optimizer.plateau_patience:
+    plateau = experiment.optimizer.schedule
+    if not isinstance(plateau, Plateau) or progress.evals_since_drop < plateau.patience:
         return state
     progress.evals_since_drop = 0
-    scale = np.asarray(meshes.fetch(state.lr_scale) * optimizer.factor, state.lr_scale.dtype)
+    scale = np.asarray(meshes.fetch(state.lr_scale) * plateau.factor, state.lr_scale.dtype)
     return state._replace(lr_scale=meshes.put(scale, meshes.replicated(mesh)))
 
 

@@ -14,9 +14,11 @@ from typing import Any
 import jax
 
 from nets.errors import UserError
-from nets.train import provenance
+from nets.train import config, provenance
 from nets.train.experiment import CHANGEABLE
+from nets.train.schedules import Cosine
 
+COSINE = config.to_json(Cosine())["class"]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -86,7 +88,7 @@ def check(
             f"{record['metadata']['digest']}); name another --workdir."
         )
     steps, now = held["config"]["steps"], record["config"]["steps"]
-    if steps != now and held["config"]["optimizer.schedule"] == "cosine":
+    if steps != now and held["config"]["optimizer.schedule"] == COSINE:
         warn(f"the cosine now spans {now} steps, not {steps} as it did until here")
     differing = _differences(held["environment"], record["environment"])
     if differing:

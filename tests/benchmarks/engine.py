@@ -95,7 +95,7 @@ def start_up(name: str) -> None:
                 "--log_every=1",
                 "--steps=2",
                 "--eval_every=2",
-                "--optimizer.warmup_steps=0",
+                "--optimizer.warmup=0",
             ]
             began = time.perf_counter()
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -63,16 +63,31 @@ class Net(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
+class Needy:
+    """A cell that needs to be told.
+
+    Attributes:
+        sizes: of its parts.
+        features: units.
+    """
+
+    sizes: tuple[int, ...]
+    features: int = 7
+
+
+@dataclasses.dataclass(frozen=True)
 class Root:
     """A root.
 
     Attributes:
         model: the net.
         steps: how many.
+        extra: another cell, or none.
     """
 
     model: nn.Module = Net()
     steps: int = 10
+    extra: None | Large | Needy = None
 
 
 def parse(*arguments, tree=Root()):  # noqa: B008
@@ -99,8 +114,21 @@ def test_a_module_is_chosen_by_name_and_then_brings_its_fields():
     root = parse("--model.cell=large", "--model.cell.gates=4")
     assert root.model.cell == Large(features=3, gates=4)  # what both have is kept
     assert parse("--model.cell", "large").model.cell == Large(3, 2)
-    with pytest.raises(UserError, match="gru.*small, large"):
+    with pytest.raises(UserError, match="^model.cell must be one of small, large, got gru"):
         parse("--model.cell=gru")
+
+
+def test_a_union_with_none_is_chosen_by_none_and_needs_its_fields_at_once():
+    assert parse().extra is None and parse("--extra=large").extra == Large()
+    full = Root(extra=Needy((1, 2), 9))
+    assert parse("--extra=none", tree=full).extra is None
+    assert parse("--extra=needy", "--extra.sizes=3,4").extra == Needy((3, 4))
+    assert parse("--extra=large", tree=full).extra == Large(9)
+    needed = r"^extra.sizes must be given: --extra=needy needs it\.$"
+    with pytest.raises(UserError, match=needed):
+        parse("--extra=needy")
+    with pytest.raises(UserError, match=r"^extra.sizes cannot be read: 'x' is not an integer\.$"):
+        parse("--extra=needy", "--extra.sizes=x")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +199,9 @@ def test_a_boolean_is_written_as_absls_are(argument, value):
 
 def test_help_is_read_from_the_docstring():
     assert config.help_of(Net)["widths"] == "numbers of units, which take two lines to explain."
-    assert config.help_of(Root) == {"model": "the net.", "steps": "how many."}
+    assert config.help_of(Root) == {
+        "model": "the net.", "steps": "how many.", "extra": "another cell, or none."
+    }  # fmt: skip
 
 
 def test_config_is_json_and_names_classes():

@@ -10,13 +10,13 @@ from launch import main as run_launch
 ROOT = Path(__file__).parent.parent.parent
 SMALL = (
     "--experiment=lenet5_digits", "--steps=60", "--eval_every=20", "--save_every=5",
-    "--data.batch_size=32", "--log_every=7", "--optimizer.warmup_steps=5",
+    "--data.batch_size=32", "--log_every=7", "--optimizer.warmup=5",
 )  # fmt: skip
 CHARS = (
     "--experiment=char_lstm_python", "--steps=60", "--eval_every=30", "--save_every=5",
     "--model.cell.features=16", "--model.embed=8", "--data.batch_size=8", "--data.length=16",
     "--data.eval_batch_size=8", "--data.path={text}", "--model.dropout=0.1",
-    "--task.sample_length=20", "--task.k2=24", "--optimizer.warmup_steps=5",
+    "--task.sample_length=20", "--task.k2=24", "--optimizer.warmup=5",
 )  # fmt: skip
 
 

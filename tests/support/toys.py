@@ -16,6 +16,7 @@ from nets.tasks.classify import Classify
 from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.rules import Momentum
 
 
 class BatchNormNet(nn.Module):
@@ -125,7 +126,7 @@ def classifier(**changes) -> Experiment:
         model=BatchNormNet(dropout=0.1),
         task=Classify(),
         data=Blobs(),
-        optimizer=Optimizer(rule="momentum", learning_rate=0.05),
+        optimizer=Optimizer(Momentum(), 0.05),
         steps=20,
         eval_every=5,
         save_every=4,

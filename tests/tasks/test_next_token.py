@@ -233,7 +233,7 @@ def test_a_run_of_words_from_the_command_line(tmp_path, capsys):
     train = (
         "--experiment=word_lstm", f"--data.path={text}", "--model.cell.features=8", "--steps=2",
         "--model.embed=8", "--data.batch_size=2", "--data.length=4", "--data.eval_batch_size=2",
-        "--task.sample_length=3", "--model.layers=1", "--optimizer.warmup_steps=1",
+        "--task.sample_length=3", "--model.layers=1", "--optimizer.warmup=1",
     )  # fmt: skip
     assert launch("train", *train)[0] == 0
     sample = ("sample", "--prompt=the cat", "--length=4", "--top_k=1")

@@ -17,6 +17,7 @@ from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.optimizer import Optimizer
 from nets.train.progress import Progress
+from nets.train.rules import SGD
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys
@@ -51,7 +52,7 @@ def moving_mean(params, decay):
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("decay", [0.75, 0.9999])
 def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
-    experiment = toys.classifier(ema=decay, accumulate=accumulate, optimizer=Optimizer("sgd", 0.5))
+    experiment = toys.classifier(ema=decay, accumulate=accumulate, optimizer=Optimizer(SGD(), 0.5))
     state = jax.jit(states.make_init(experiment))()
     close(states.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 12)
@@ -66,7 +67,7 @@ def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
 
 def test_the_average_of_equal_parameters_is_them_after_many_steps():
     """Also where 1 - d has no exact float32: no drift in ten thousand steps."""
-    experiment = toys.classifier(ema=0.9999, optimizer=Optimizer("sgd", 1e-30))
+    experiment = toys.classifier(ema=0.9999, optimizer=Optimizer(SGD(), 1e-30))
     step, batch = make_train_step(experiment), toys.batch(experiment)
     state = jax.jit(
         lambda: jax.lax.fori_loop(
@@ -80,7 +81,7 @@ def test_the_average_of_equal_parameters_is_them_after_many_steps():
 def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     model = toys.BatchNormNet(param_dtype=jnp.bfloat16, dropout=0.1)
     experiment = toys.classifier(
-        model=model, optimizer=Optimizer("sgd", 0.05), steps=300, eval_every=100, **average
+        model=model, optimizer=Optimizer(SGD(), 0.05), steps=300, eval_every=100, **average
     )
     state = jax.jit(states.make_init(experiment))()
     close(states.evaluated(state), state.params, rtol=0)
@@ -146,7 +147,7 @@ def test_evaluations_worse_than_before_are_those_of_the_paper(maximise):
 def test_the_mean_is_of_all_steps_from_the_trigger_on(tmp_path):
     experiment = toys.classifier(
         average_after=N,
-        optimizer=Optimizer("sgd", 0.5),
+        optimizer=Optimizer(SGD(), 0.5),
         steps=STEPS,
         eval_every=EVERY,
         save_every=10,

@@ -23,7 +23,7 @@ EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 RUN = (
     "--experiment=lenet5_digits", "--steps=40", "--eval_every=10", "--save_every=10",
     "--data.batch_size=32", "--data.eval_batch_size=120", "--log_every=5",
-    "--optimizer.warmup_steps=5", "--optimizer.schedule=constant",
+    "--optimizer.warmup=5", "--optimizer.schedule=constant",
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from nets.train import checkpoint, loop, resume
 from nets.train.checkpoint import Checkpoints
 from nets.train.optimizer import Optimizer
 from nets.train.progress import Progress
+from nets.train.rules import SGD
+from nets.train.schedules import Plateau, Step
 from nets.train.signals import Signals, Stopped
 from tests.support import toys
 
@@ -134,7 +136,7 @@ def test_a_torn_line_and_lines_after_the_checkpoint_are_cut(undisturbed, tmp_pat
 
 def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     # a learning rate that ruins the network after its first evaluations
-    bad = Optimizer("sgd", 1e-2, schedule="step", milestones=(11,), factor=1e5)
+    bad = Optimizer(SGD(), 1e-2, Step(milestones=(11,), factor=1e5))
     plain = toys.BatchNormNet(normalise=False)
     experiment = toys.classifier(model=plain, optimizer=bad, steps=24, monitor="loss")
     progress = fit(experiment, tmp_path)
@@ -168,7 +170,7 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
 
 
 def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
-    experiment = toys.classifier(optimizer=Optimizer("sgd", 1e-9), patience=2, steps=100)
+    experiment = toys.classifier(optimizer=Optimizer(SGD(), 1e-9), patience=2, steps=100)
     progress = fit(experiment, tmp_path)
     rows = metrics_log.read(tmp_path / "metrics.jsonl")
     validation = [r["loss"] for r in rows if r["split"] == "validation"]
@@ -180,7 +182,7 @@ def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
 
 
 def test_plateau_scales_the_learning_rate(tmp_path):
-    optimizer = Optimizer("sgd", 1e-9, schedule="plateau", plateau_patience=1, factor=0.5)
+    optimizer = Optimizer(SGD(), 1e-9, Plateau(patience=1, factor=0.5))
     fit(toys.classifier(optimizer=optimizer, steps=30, log_every=5), tmp_path)
     rows = metrics_log.read(tmp_path / "metrics.jsonl")
     loss = {r["step"]: r["loss"] for r in rows if r["split"] == "validation"}
@@ -196,7 +198,7 @@ def test_plateau_scales_the_learning_rate(tmp_path):
 def test_init_from_begins_with_the_others_best_parameters(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     fit(toys.classifier(), first)
-    frozen = Optimizer("sgd", 1e-30)
+    frozen = Optimizer(SGD(), 1e-30)
     fit(toys.classifier(init_from=str(first), optimizer=frozen, steps=1, seed=5), second)
     _, best = resume.best(first, print)
     arrays = resume.newest(second, print)[1]
@@ -215,7 +217,7 @@ def test_init_from_of_another_shape_is_refused_with_a_table(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(tmp_path):
-    ruin = Optimizer("sgd", 1e-12, schedule="step", milestones=(9,), factor=1e38, l2=1e10)
+    ruin = Optimizer(SGD(), 1e-12, Step(milestones=(9,), factor=1e38), l2=1e10)
     with pytest.raises(loop.Diverged, match=r"(loss|grad_norm) is (nan|inf) at step 1[0-2]"):
         fit(toys.classifier(optimizer=ruin, model=toys.BatchNormNet(normalise=False)), tmp_path)
     assert resume.newest(tmp_path, print)[0] <= 10

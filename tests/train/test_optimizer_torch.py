@@ -4,32 +4,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.train import config
 from nets.train.optimizer import Optimizer
+from nets.train.rules import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 torch = pytest.importorskip("torch")
 
-EPS = Optimizer().eps
+EPS = Adam().eps
 RULES = {
-    "sgd": lambda p: torch.optim.SGD(p, 0.1),
-    "momentum": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9),
-    "nesterov": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, 0.1, alpha=0.9, eps=EPS),
-    "adagrad": lambda p: torch.optim.Adagrad(p, 0.1, eps=EPS),
-    "adam": lambda p: torch.optim.Adam(p, 0.1, eps=EPS),
-    "adamw": lambda p: torch.optim.AdamW(p, 0.1, eps=EPS, weight_decay=0.25),
+    SGD(): lambda p: torch.optim.SGD(p, 0.1),
+    Momentum(): lambda p: torch.optim.SGD(p, 0.1, momentum=0.9),
+    Nesterov(): lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
+    RMSprop(): lambda p: torch.optim.RMSprop(p, 0.1, alpha=0.9, eps=EPS),
+    Adagrad(): lambda p: torch.optim.Adagrad(p, 0.1, eps=EPS),
+    Adam(): lambda p: torch.optim.Adam(p, 0.1, eps=EPS),
+    AdamW(weight_decay=0.25): lambda p: torch.optim.AdamW(p, 0.1, eps=EPS, weight_decay=0.25),
 }
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-5, 1e-7])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", RULES, ids=config.to_text)
 def test_rules_are_torchs(rule, size):
     rng = np.random.default_rng(0)
     start, steps = rng.normal(size=5), 6
     grads = size * rng.normal(size=(steps, 5))
     theirs = torch.nn.Parameter(torch.tensor(start))
     optimizer = RULES[rule]([theirs])
-    decay = {"weight_decay": 0.25} if rule == "adamw" else {}
-    transformation = Optimizer(rule, 0.1, **decay).build(steps)
+    transformation = Optimizer(rule, 0.1).build(steps)
     ours = {"kernel": jnp.asarray(start, jnp.float32)}
     state, moved = transformation.init(ours), np.zeros(5)
     for grad in grads:

@@ -9,6 +9,8 @@ import pytest
 
 from nets.train import train_state as states
 from nets.train.optimizer import Optimizer
+from nets.train.rules import SGD, RMSpropTF
+from nets.train.schedules import Plateau, Step
 from nets.train.step import gradient, make_train_step
 from tests.support import toys
 
@@ -57,7 +59,7 @@ def test_accumulation_sees_every_part_once():
 
 
 def test_scale_multiplies_the_update():
-    experiment = toys.classifier(optimizer=Optimizer("sgd", 0.5))
+    experiment = toys.classifier(optimizer=Optimizer(SGD(), 0.5))
     step, state, batch = make_train_step(experiment), start(experiment), toys.batch(experiment)
     moved = [step(state._replace(lr_scale=jnp.float32(s)), batch)[0].params for s in (1.0, 0.1)]
     full, tenth = (jax.tree.map(jnp.subtract, m, state.params) for m in moved)
@@ -66,8 +68,8 @@ def test_scale_multiplies_the_update():
 
 def test_a_plateaus_drop_is_within_the_velocity_of_tensorflows_rmsprop():
     ends = []
-    for schedule, scales in (("step", (1.0, 1.0)), ("plateau", (1.0, 0.1))):
-        optimizer = Optimizer("rmsprop_tf", 0.05, schedule, milestones=(1,), factor=0.1)
+    for schedule, scales in ((Step((1,), 0.1), (1.0, 1.0)), (Plateau(), (1.0, 0.1))):
+        optimizer = Optimizer(RMSpropTF(), 0.05, schedule)
         experiment = toys.classifier(optimizer=optimizer)
         step, state = jax.jit(make_train_step(experiment)), start(experiment)
         for i, s in enumerate(scales):
