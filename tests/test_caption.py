@@ -215,7 +215,7 @@ def test_weights_from_torchvision_go_into_the_backbone():
          "ConvNet takes images .* of at least 4 x 4 pixels"),
         (ATTEND.clone(vocab_size=None), IMAGES, "ShowAttendTell.vocab_size is None"),
         (TELL.clone(vocab_size=1), IMAGES, "ShowAndTell.vocab_size is 1: 2 is the least"),
-        (TELL.clone(dropout=1.0), IMAGES, "ShowAndTell.dropout=1.0: valid are"),
+        (TELL.clone(dropout=1.0), IMAGES, r"ShowAndTell.dropout must be in \[0, 1\), got 1.0"),
         (ATTEND, IMAGES[:1], r"captions \(2, 2, 4\) do not fit images \(1, 8, 8, 3\)"),
     ],
 )  # fmt: skip

@@ -209,7 +209,7 @@ def test_the_least_image_has_the_same_parameters():
         ({"features": 0}, 32, "NASNet.features=0"),
         ({"cells": 0}, 32, "NASNet.cells=0: 1 is the least"),
         ({"drop_path_steps": 0}, 32, "NASNet.drop_path_steps=0"),
-        ({"drop_path": 1.0}, 32, "drop_path=1.0: valid are probabilities from 0 to below 1"),
+        ({"drop_path": 1.0}, 32, r"drop_path must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_refusals(fields, side, message):

@@ -244,7 +244,7 @@ def test_scanned_blocks_are_the_same_net(model):
         ({"version": "v3"}, (1, 32, 32, 3), "version='v3': valid are v1, v1.5, v2"),
         ({"block": "basic", "groups": 2}, (1, 32, 32, 3), "groups=2, .*have groups=1"),
         ({"block": "basic", "width_per_group": 4}, (1, 32, 32, 3), "group=4: basic"),
-        ({"drop_path": 1.0}, (1, 32, 32, 3), "drop_path=1.0: valid are prob.* from 0 to below 1"),
+        ({"drop_path": 1.0}, (1, 32, 32, 3), r"drop_path must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_refusals(fields, shape, message):

@@ -259,10 +259,13 @@ def test_it_computes_in_bfloat16_and_scores_in_float32(name):
     ("model", "message"),
     [
         (Bahdanau(**SIZES, cell=GRU(4, layer_norm=True)), "Bahdanau.cell has layer_norm=True"),
-        (Luong(**SIZES, score="cosine"), "Luong.score='cosine': valid are additive, dot, general"),
+        (
+            Luong(**SIZES, score="cosine"),
+            "Luong.score must be one of additive, dot, general, scaled_dot, got 'cosine'",
+        ),
         (
             Luong(**SIZES, attention="far"),
-            "Luong.attention='far': valid are global, local-m, local-p",
+            "Luong.attention must be one of global, local-m, local-p, got 'far'",
         ),
     ],
 )

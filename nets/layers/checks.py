@@ -1,23 +1,48 @@
-"""Argument checks shared by several layers."""
+"""Checks of one argument; a message names it, the value that was given and those that are valid."""
 
 from typing import Any, get_args
 
 
-def check_choice(field: str, value: str, choices: Any) -> None:
-    """Refuses a value of a field that none of its choices, a Literal, is.
+def check_at_least(name: str, value: float, minimum: float) -> None:
+    """Refuses a number below `minimum`, and NaN.
 
     Raises:
-        ValueError: there is no such choice.
+        ValueError: "NAME must be at least M, got V".
+
+    >>> check_at_least("layers", 0, 1)
+    Traceback (most recent call last):
+    ValueError: layers must be at least 1, got 0
     """
-    if value not in get_args(choices):
-        raise ValueError(f"{field}={value!r}: valid are {', '.join(get_args(choices))}")
+    if not value >= minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
 
 
-def check_probability(field: str, probability: float) -> None:
-    """Refuses what is no probability of dropping something.
+def check_positive(name: str, value: float) -> None:
+    """Refuses a number that is not above 0, and NaN.
 
     Raises:
-        ValueError: it is not in [0, 1).
+        ValueError: "NAME must be positive, got V".
     """
-    if not 0 <= probability < 1:
-        raise ValueError(f"{field}={probability}: valid are probabilities from 0 to below 1")
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value}")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuses a probability of dropping that is not in [0, 1).
+
+    Raises:
+        ValueError: "NAME must be in [0, 1), got V".
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value}")
+
+
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Refuses a value that is none of the choices, which are a Literal type or a tuple.
+
+    Raises:
+        ValueError: "NAME must be one of a, b, c, got V".
+    """
+    choices = choices if isinstance(choices, tuple) else get_args(choices)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

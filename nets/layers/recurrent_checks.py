@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.layers.checks import check_choice, check_probability
+from nets.layers.checks import check_at_least, check_choice, check_probability
 from nets.layers.recurrent_cell import Cell
 
 Merge = Literal["concat", "sum", "average", "none"]
@@ -38,10 +38,9 @@ def check_fields(layer: Any) -> None:
     Raises:
         ValueError: a field is out of its range, or does not go with another.
     """
-    for field, least in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
-        value = getattr(layer, field)
-        if value is not None and value < least:
-            raise ValueError(f"{field}={value} is not possible; {least} is the least")
+    for field, minimum in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
+        if (value := getattr(layer, field)) is not None:
+            check_at_least(field, value, minimum)
     if layer.lookahead is not None and not layer.bidirectional:
         raise ValueError(f"lookahead={layer.lookahead} is for bidirectional=True")
     if layer.reverse and layer.bidirectional:

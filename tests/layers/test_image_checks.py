@@ -76,14 +76,14 @@ def test_flat_images_of_many_channels():
 @pytest.mark.parametrize("net", DROPPING)
 def test_what_is_no_probability_of_dropping(net, dropout):
     model, side = net(num_classes=2, dropout=dropout), 32 if net is LeNet5 else 299
-    refused(model, side, rf"^{type(model).__name__}.dropout={dropout}: valid are probabilities")
+    refused(model, side, rf"^{type(model).__name__}.dropout must be in \[0, 1\), got {dropout}")
 
 
 def test_each_of_several_probabilities_and_those_of_auxiliary_heads():
     blocks = FractalNet(num_classes=2, dropout=(0.0, 0.1, 0.2, 0.3, 1.4))
-    refused(blocks, 32, "^FractalNet.dropout=1.4: valid are probabilities")
+    refused(blocks, 32, r"^FractalNet.dropout must be in \[0, 1\), got 1.4")
     heads = GoogLeNet(num_classes=2, auxiliary_dropout=1.0)
-    refused(heads, 299, "^GoogLeNet.auxiliary_dropout=1.0: valid are probabilities")
+    refused(heads, 299, r"^GoogLeNet.auxiliary_dropout must be in \[0, 1\), got 1.0")
 
 
 @pytest.mark.parametrize("classes", [None, -1])

@@ -32,35 +32,50 @@ def init(model, method="__call__", *arguments, **options):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Recurrent(Elman(2), layers=0), "layers=0 .* 1 is the least"),
+        (Recurrent(Elman(2), layers=0), "^layers must be at least 1, got 0"),
         (Recurrent(Elman(2), lookahead=2), "lookahead=2 is for bidirectional=True"),
-        (Recurrent(Elman(2), lookahead=-1, bidirectional=True), "lookahead=-1 .* 0 is the least"),
+        (
+            Recurrent(Elman(2), lookahead=-1, bidirectional=True),
+            "^lookahead must be at least 0, got -1",
+        ),
         (
             Recurrent(Elman(2), reverse=True, bidirectional=True),
             "reverse=True is for one direction, not for bidirectional=True",
         ),
-        (Recurrent(Elman(2), chunk=0), "chunk=0 .* 1 is the least"),
-        (Recurrent(Elman(2), merge="mean"), "merge='mean': valid are concat, sum, average, none"),
+        (Recurrent(Elman(2), chunk=0), "^chunk must be at least 1, got 0"),
+        (
+            Recurrent(Elman(2), merge="mean"),
+            "merge must be one of concat, sum, average, none, got 'mean'",
+        ),
         (
             Recurrent(Elman(2), bidirectional=True, layers=2, merge="none"),
             "merge='none' is for one layer, not for layers=2",
         ),
-        (Recurrent(Elman(2), backend="fuse"), "backend='fuse': valid are auto, scan, fused, cudnn"),
+        (
+            Recurrent(Elman(2), backend="fuse"),
+            "backend must be one of auto, scan, fused, cudnn, got 'fuse'",
+        ),
         (
             Recurrent(Accumulator(INPUTS), backend="fused"),
             "'fused' cannot run this layer: Accumulator",
         ),
-        (Recurrent(Elman(2), dropout=1.0), "dropout=1.0: valid are probabilities from 0 to below"),
-        (Recurrent(Elman(2), recurrent_dropout=-0.1), "^recurrent_dropout=-0.1: valid are"),
-        (Recurrent(Elman(2), dropout=float("nan")), "dropout=nan: valid are"),
-        (Recurrent(LSTM(2), zoneout=(0.1, 3.0)), "zoneout=3.0: valid are"),
-        (Recurrent(LSTM(2), zoneout=(-1.0, 0.1)), "zoneout=-1.0: valid are"),
+        (Recurrent(Elman(2), dropout=1.0), r"^dropout must be in \[0, 1\), got 1.0"),
+        (
+            Recurrent(Elman(2), recurrent_dropout=-0.1),
+            r"^recurrent_dropout must be in .*, got -0.1",
+        ),
+        (Recurrent(Elman(2), dropout=float("nan")), "dropout must be in .*, got nan"),
+        (Recurrent(LSTM(2), zoneout=(0.1, 3.0)), "zoneout must be in .*, got 3.0"),
+        (Recurrent(LSTM(2), zoneout=(-1.0, 0.1)), "zoneout must be in .*, got -1.0"),
         (
             Recurrent(LSTM(2), zoneout=(0.1,)),
             r"zoneout=\(0.1,\) .* each of c, h, what LSTM",
         ),
-        (Recurrent(GRU(2, reset="befor")), "^reset='befor': valid are after, before"),
-        (Recurrent(GRU(2, update_gate="kep")), "^update_gate='kep': valid are keep, replace"),
+        (Recurrent(GRU(2, reset="befor")), "^reset must be one of after, before, got 'befor'"),
+        (
+            Recurrent(GRU(2, update_gate="kep")),
+            "^update_gate must be one of keep, replace, got 'kep'",
+        ),
     ],
 )
 def test_fields(model, message):
@@ -174,7 +189,7 @@ def test_a_carry_of_another_depth(given, message):
 
 @pytest.mark.parametrize("field", ["dropout", "embed_dropout", "recurrent_dropout"])
 def test_dropouts_of_a_language_model(field):
-    with pytest.raises(ValueError, match=f"^{field}=1.5: valid are probabilities"):
+    with pytest.raises(ValueError, match=rf"^{field} must be in \[0, 1\), got 1.5"):
         init(
             RecurrentLM(5, GRU(4), **{field: 1.5}), "__call__", jnp.zeros((2, 3), int), train=False
         )
