@@ -69,8 +69,8 @@ class ConvLSTM(Cell):
         return self._gates.combine(weights, carry, z, x)
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> LSTMCarry:
-        zeros = jnp.zeros((*shape[:-1], self.features), dtype)
+    def initial_carry(self, shape: tuple[int, ...]) -> LSTMCarry:
+        zeros = jnp.zeros((*shape[:-1], self.features))
         return LSTMCarry(zeros, zeros)
 
     @property

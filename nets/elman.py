@@ -88,8 +88,8 @@ class Elman(Cell):
         return ElmanCarry(self.activation(layer_norm(weights, "norm", x + z)))
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> ElmanCarry:
-        return ElmanCarry(jnp.zeros((*shape[:-1], self.features), dtype))
+    def initial_carry(self, shape: tuple[int, ...]) -> ElmanCarry:
+        return ElmanCarry(jnp.zeros((*shape[:-1], self.features)))
 
 
 class Jordan(Cell):
@@ -137,8 +137,8 @@ class Jordan(Cell):
         return carry.y
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> JordanCarry:
-        return JordanCarry(jnp.zeros((*shape[:-1], self.output_features), dtype))
+    def initial_carry(self, shape: tuple[int, ...]) -> JordanCarry:
+        return JordanCarry(jnp.zeros((*shape[:-1], self.output_features)))
 
     @property
     def output_features(self) -> int:
@@ -188,5 +188,5 @@ class Trace(Cell):
         return self.activation(add_bias(z, weights["bias"]))
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> TraceCarry:
-        return TraceCarry(jnp.zeros(shape, dtype))
+    def initial_carry(self, shape: tuple[int, ...]) -> TraceCarry:
+        return TraceCarry(jnp.zeros(shape))

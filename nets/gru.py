@@ -126,8 +126,8 @@ class GRU(Cell):
         return self._mixed(carry, u, tanh(x_n + candidate))
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> GRUCarry:
-        return GRUCarry(jnp.zeros((*shape[:-1], self.features), dtype))
+    def initial_carry(self, shape: tuple[int, ...]) -> GRUCarry:
+        return GRUCarry(jnp.zeros((*shape[:-1], self.features)))
 
     @property
     def fusable(self) -> bool:
@@ -184,5 +184,5 @@ class MGU(Cell):
         return GRUCarry(carry.h + f * (n - carry.h))
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> GRUCarry:
-        return GRUCarry(jnp.zeros((*shape[:-1], self.features), dtype))
+    def initial_carry(self, shape: tuple[int, ...]) -> GRUCarry:
+        return GRUCarry(jnp.zeros((*shape[:-1], self.features)))

@@ -141,9 +141,9 @@ class LSTM(Cell):
         return new._replace(h=new.h.astype(x.dtype) @ weights["projection"])
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> LSTMCarry:
+    def initial_carry(self, shape: tuple[int, ...]) -> LSTMCarry:
         sizes = self.features, self.output_features
-        return LSTMCarry(*(jnp.zeros((*shape[:-1], size), dtype) for size in sizes))
+        return LSTMCarry(*(jnp.zeros((*shape[:-1], size)) for size in sizes))
 
     @property
     def output_features(self) -> int:

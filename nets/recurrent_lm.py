@@ -123,9 +123,9 @@ class RecurrentLM(nn.Module):
         return add_bias(matmul(x, embedding.T), bias.astype(x.dtype))
 
     @nn.nowrap
-    def initial_carry(self, batch_size: int) -> Carry:
-        """The carry before the first character, zeros, [batch_size, ...] for each layer."""
-        return self._recurrent(parent=None).initial_carry((batch_size, self.embed))
+    def initial_carry(self, shape: tuple[int, ...]) -> Carry:
+        """The carry before the first character, zeros, for ids of this shape in one step, [B]."""
+        return self._recurrent(parent=None).initial_carry((*shape, self.embed))
 
     @nn.nowrap
     def _recurrent(self, **where) -> Recurrent:

@@ -121,8 +121,8 @@ class Bahdanau(nn.Module):
         x = self.drop(self.source(inputs), deterministic=not train)
         states, ((forward, backward),) = self.encoder(x, lengths=mask.sum(1), train=train)
         h = nn.tanh(self.initial(backward.h.astype(self.dtype)))
-        zeros = self.cell.initial_carry((len(h), self.embedding), self.param_dtype)
-        carry = zeros._replace(h=h.astype(self.param_dtype))
+        carry = self.cell.initial_carry((len(h), self.embedding))._replace(h=h)
+        carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
         if self.attention:
             return Memory(self.attend.project(states), states, mask), carry
         context = jnp.concatenate([forward.h, backward.h], -1).astype(self.dtype)[:, None]

@@ -128,10 +128,13 @@ class ManyToMany(nn.Module):
         return y, carry, {f"layer_{i}": a for i, a in enumerate(hidden)}
 
     @nn.nowrap
-    def initial_carry(self, inputs: jax.Array) -> Carry:
-        """The carry before the first step of such inputs, zeros."""
-        x = jax.eval_shape(lambda a: one_hot(a, self.vocab_size, self.dtype), inputs)
-        return recurrent(self, parent=None).initial_carry((x.shape[0], *x.shape[2:]))
+    def initial_carry(self, shape: tuple[int, ...]) -> Carry:
+        """The carry before the first step, zeros, for inputs of this shape in one step.
+
+        [B, D], or [B] for symbols.
+        """
+        shape = shape if len(shape) > 1 else (*shape, self.vocab_size)
+        return recurrent(self, parent=None).initial_carry(shape)
 
 
 class OneToMany(nn.Module):

@@ -88,7 +88,7 @@ def test_parameters():
 def test_carry_and_reset():
     params, ids = random_params(), some_text()
     whole, last = apply(params, ids)
-    first, middle = apply(params, ids[:, :3], MODEL.initial_carry(2))
+    first, middle = apply(params, ids[:, :3], MODEL.initial_carry((2,)))
     second, end = apply(params, ids[:, 3:], middle, np.array([False, False]))
     np.testing.assert_allclose(jnp.concatenate([first, second], 1), whole, rtol=1e-5, atol=1e-5)
     for a, b in zip(jax.tree.leaves(end), jax.tree.leaves(last), strict=True):
@@ -103,11 +103,11 @@ def test_carry_and_reset():
 
 def test_carry_of_another_depth_is_refused():
     with pytest.raises(ValueError, match="1 layers of 1 directions, and layers=2 of 1 are needed"):
-        apply(random_params(), some_text(), MODEL.initial_carry(2)[:1])
+        apply(random_params(), some_text(), MODEL.initial_carry((2,))[:1])
 
 
 def test_carry_has_no_buffer_twice():
-    carry = MODEL.initial_carry(3)
+    carry = MODEL.initial_carry((3,))
     assert [a.shape for a in jax.tree.leaves(carry)] == 4 * [(3, UNITS)]
     jax.jit(lambda carry: jax.tree.map(lambda a: a + 1, carry), donate_argnums=0)(carry)
 
@@ -213,7 +213,7 @@ def test_recurrent_dropout_drops_weights_once_a_call():
     model, params = linear(2, 400, layers=1, recurrent_dropout=0.2)
     params["embedding"]["embedding"][:] = 0
     params["recurrent"]["layer_0"]["recurrent_kernel"][:] = np.eye(400)
-    carry = jax.tree.map(np.ones_like, model.initial_carry(3))
+    carry = jax.tree.map(np.ones_like, model.initial_carry((3,)))
     seen = trained(model, params, np.zeros((3, 4), int), carry)[1]["layer_0"]
     kept = seen[0, 0] > 0
     expected = [kept * 0.8**-t for t in (1, 2, 3, 4)]
@@ -224,7 +224,7 @@ def test_recurrent_dropout_drops_weights_once_a_call():
 def test_zoneout_is_of_each_entry_of_the_carry():
     model = RecurrentLM(VOCABULARY, LSTM(3), embed=3, layers=1, zoneout=(0.25, 0.5))
     params = jax.tree.map(np.zeros_like, random_params(model))
-    carry = jax.tree.map(np.ones_like, model.initial_carry(1))
+    carry = jax.tree.map(np.ones_like, model.initial_carry((1,)))
     _, ((after,),) = apply(params, np.zeros((1, 1), int), carry, model=model)
     # all gates are 1/2 and g is 0: c = 1/2 and h = tanh(c) / 2, without zoneout
     np.testing.assert_allclose(after.c, np.full((1, 3), 0.25 + 0.75 * 0.5), rtol=1e-5)

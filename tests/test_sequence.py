@@ -75,7 +75,7 @@ def test_many_to_many_goes_on_where_it_ended():
     model = ManyToMany(num_classes=4, cell=LSTM(6), layers=2)
     params = {"params": made(model, X)}
     whole, last = model.apply(params, X, train=False)
-    first, carry = model.apply(params, X[:, :2], model.initial_carry(X[:, :2]), train=False)
+    first, carry = model.apply(params, X[:, :2], model.initial_carry((3, 2)), train=False)
     rest, carry = model.apply(params, X[:, 2:], carry, train=False)
     close(jnp.concatenate([first, rest], 1), whole)
     jax.tree.map(close, carry, last)

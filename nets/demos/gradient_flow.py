@@ -197,7 +197,7 @@ def flow(cell: Cell, weights: dict, x: jax.Array) -> jax.Array:
     output; norms are means over the rows of x [T, B, D].
     """
     cell = cell.clone(parent=None)
-    before = cell.initial_carry(x.shape[1:], x.dtype)
+    before = cell.initial_carry(x.shape[1:])
 
     def last(nudges):  # what would be added to each state, [T, B, ...]
         def step(carry, inputs):
@@ -234,7 +234,7 @@ def gate_histograms(cell: Cell, weights: dict, x: jax.Array, name: str) -> dict[
             values = {"reset gate": r, "update gate": u}
         return cell.update(weights, carry, x), values
 
-    before = cell.initial_carry(x.shape[1:], x.dtype)
+    before = cell.initial_carry(x.shape[1:])
     _, values = jax.lax.scan(step, before, cell.project(weights, x))
     return {
         f"{gate}, {name}": np.histogram(np.asarray(v), _BINS, (0, 1))[0] / v.size

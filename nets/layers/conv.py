@@ -68,18 +68,18 @@ class Conv(nn.Module):
         """
         return self._convolved(x, self.padding)
 
-    def step(self, state: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One step of a stream, x [B, C]: the next state, and the output [B, F].
+    def step(self, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """One step of a stream, x [B, C]: the next carry, and the output [B, F].
 
         Raises:
             ValueError: the convolution is not causal, or its stride is not 1.
         """
         self._check_stream()
-        seen = jnp.concatenate([state, x[:, None].astype(state.dtype)], axis=1)
+        seen = jnp.concatenate([carry, x[:, None].astype(carry.dtype)], axis=1)
         return seen[:, 1:], self._convolved(seen, "VALID")[:, 0]
 
     @nn.nowrap
-    def init_state(self, shape: tuple[int, int]) -> jax.Array:
+    def initial_carry(self, shape: tuple[int, int]) -> jax.Array:
         """What a stream remembers before step 0, zeros, for inputs of this shape a step, [B, C].
 
         The inputs that the window still sees, [B, (window - 1) dilation, C].

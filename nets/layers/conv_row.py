@@ -28,17 +28,17 @@ class RowConvolution(nn.Module):
         """Maps x [B, T, D] to [B, T, D]."""
         return self._summed(jnp.pad(x, ((0, 0), (0, self.context), (0, 0))))
 
-    def step(self, state: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One step of a stream, x [B, D]: the next state, and the output [B, D].
+    def step(self, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """One step of a stream, x [B, D]: the next carry, and the output [B, D].
 
         Given step t it hands out that of step t - context: the first `context` outputs are of no
         step, and `context` steps of zeros after the last give the last ones.
         """
-        seen = jnp.concatenate([state, x[:, None].astype(state.dtype)], axis=1)
+        seen = jnp.concatenate([carry, x[:, None].astype(carry.dtype)], axis=1)
         return seen[:, 1:], self._summed(seen)[:, 0]
 
     @nn.nowrap
-    def init_state(self, shape: tuple[int, int]) -> jax.Array:
+    def initial_carry(self, shape: tuple[int, int]) -> jax.Array:
         """What a stream remembers before step 0, zeros, for inputs of this shape a step, [B, D].
 
         The inputs whose outputs are still to come, [B, context, D].

@@ -50,28 +50,28 @@ class SeparableConv(nn.Module):
         """
         return self._convolved(x, None)[1]
 
-    def step(self, state: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One step of a stream, x [B, C]: the next state, and the output [B, features].
+    def step(self, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """One step of a stream, x [B, C]: the next carry, and the output [B, features].
 
         Raises:
             ValueError: the convolution is not causal, or its stride is not 1.
         """
-        return self._convolved(x, state)
+        return self._convolved(x, carry)
 
     @nn.nowrap
-    def init_state(self, shape: tuple[int, int]) -> jax.Array:
-        """What a stream remembers before step 0, as `Conv.init_state`."""
-        return self._depthwise(shape[1], parent=None).init_state(shape)
+    def initial_carry(self, shape: tuple[int, int]) -> jax.Array:
+        """What a stream remembers before step 0, as `Conv.initial_carry`."""
+        return self._depthwise(shape[1], parent=None).initial_carry(shape)
 
     @nn.compact
-    def _convolved(self, x, state):
+    def _convolved(self, x, carry):
         depthwise = self._depthwise(x.shape[-1], name="depthwise")
         one = (1,) * len(self.window)
         pointwise = self._conv(self.features, one, use_bias=self.use_bias, name="pointwise")
-        if state is None:
+        if carry is None:
             return None, pointwise(depthwise(x))
-        state, y = depthwise.step(state, x)
-        return state, pointwise(y[:, None])[:, 0]
+        carry, y = depthwise.step(carry, x)
+        return carry, pointwise(y[:, None])[:, 0]
 
     @nn.nowrap
     def _depthwise(self, channels, **options):

@@ -169,14 +169,15 @@ class Recurrent(nn.Module):
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...]) -> tuple:
-        """The carry before the first step, zeros, for inputs of this shape a step, [B, D]."""
+        """The carry before the first step, zeros, for inputs of this shape in one step, [B, D]."""
         cell, carry = self.cell.clone(parent=None), []
         for i in range(self.layers):
             if i > 0:
                 width = cell.output_features * (1 + (self.bidirectional and self.merge == "concat"))
                 shape = (*shape[:-1], width)
-            carry.append((cell.initial_carry(shape, self.param_dtype),) * self._carried_directions)
-        return jax.tree.map(jnp.copy, tuple(carry))  # no buffer twice: it may be donated
+            carry.append((cell.initial_carry(shape),) * self._carried_directions)
+        # a copy of each array: a buffer that occurs twice cannot be donated
+        return jax.tree.map(lambda a: jnp.array(a, self.param_dtype), tuple(carry))
 
     @property
     def _carried_directions(self) -> int:
@@ -226,7 +227,8 @@ class Recurrent(nn.Module):
         inside = np.repeat(steps < length, batch, axis=1)  # [k + 1, T B]
         seen = inside if valid is None else inside & rows(valid)
         after = None if reset is None else rows(reset).at[-1].set(False)
-        carry = cell.initial_carry((length * batch, *x.shape[2:]), self.param_dtype)
+        carry = cell.initial_carry((length * batch, *x.shape[2:]))
+        carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
         xw = rows(cell.project(weights, x.astype(self.dtype)))
         seen = jnp.asarray(seen)
         last, _ = self._run(cell, weights, xw, carry, seen, after, train, projected=True)

@@ -56,13 +56,21 @@ class Cell(nn.Module):
         return self.combine(weights, carry, z, x)
 
     @nn.nowrap
+    def combine(self, weights: dict, carry: Carry, z: jax.Array, x: jax.Array) -> Carry:
+        """The next carry, from z = h_{t-1} R and the projected input x, each [B, G]."""
+        raise NotImplementedError
+
+    @nn.nowrap
     def output(self, weights: dict, carry: Carry) -> jax.Array:
         """What a step hands out, from the carry that it ends with."""
         return carry.h
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, ...], dtype: DTypeLike) -> Carry:
-        """The carry before step 0, zeros of type `dtype`, for inputs of this shape, [B, D]."""
+    def initial_carry(self, shape: tuple[int, ...]) -> Carry:
+        """The carry before the first step, zeros, for inputs of this shape in one step, [B, D].
+
+        A layer casts it to its `param_dtype`.
+        """
         raise NotImplementedError
 
     @property
@@ -73,7 +81,7 @@ class Cell(nn.Module):
     @property
     def fusable(self) -> bool:
         """Whether a step is one matmul and `combine`."""
-        return hasattr(self, "combine")
+        return type(self).combine is not Cell.combine
 
     @property
     def cudnn(self) -> bool:

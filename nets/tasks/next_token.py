@@ -50,7 +50,7 @@ class NextToken(Generative):
         rows, k1 = batch["inputs"].shape
         if self.k2 is not None and self.k2 < k1:
             raise UserError(f"--task.k2={self.k2} is less than a segment, --data.length={k1}.")
-        carry = model.initial_carry(rows)
+        carry = model.initial_carry((rows,))
         variables = model.init(key, batch["inputs"], carry, batch["reset"], train=False)
         back = (self.k2 or k1) - k1
         past = (jnp.zeros((rows, back), jnp.int32), jnp.zeros((rows, back), bool)) if back else ()
@@ -211,7 +211,7 @@ def cells_view(
     """
     segments = itertools.islice(batches, math.ceil(length / batches[0]["inputs"].shape[1]))
     ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
-    carry, reset = model.initial_carry(1), np.ones(1, bool)
+    carry, reset = model.initial_carry((1,)), np.ones(1, bool)
     _, _, stages = jax.jit(
         lambda i: model.apply({"params": params}, i, carry, reset, train=False, stages=True)
     )(ids)

@@ -159,7 +159,8 @@ class TagSequence(Task):
         xs = inputs.swapaxes(0, 1), jax.random.split(key, length)
         k1 = (self.k1 if train else None) or length
         k2 = (self.k2 if train else None) or k1
-        return truncated_scan(run, model.initial_carry(inputs), xs, k1, k2)[1].swapaxes(0, 1)
+        carry = model.initial_carry((len(inputs), *inputs.shape[2:]))
+        return truncated_scan(run, carry, xs, k1, k2)[1].swapaxes(0, 1)
 
     def figures(self, trained, batches, metrics, final):
         if not final:

@@ -46,8 +46,8 @@ def test_a_stream_is_the_whole_and_late_by_the_context(context):
     x = np.float32(rng.normal(size=(2, TIME, 3)))
     params = {"params": {"kernel": rng.normal(size=(context + 1, 3))}}
     step = jit(functools.partial(model.apply, params, method="step"))
-    state, outputs = model.init_state((2, 3)), []
+    carry, outputs = model.initial_carry((2, 3)), []
     for given in (*x.swapaxes(0, 1), *np.zeros((context, 2, 3), np.float32)):
-        state, y = step(state, given)
+        carry, y = step(carry, given)
         outputs.append(y)
     assert_close(np.stack(outputs[context:], 1), model.apply(params, x), 1e-6)

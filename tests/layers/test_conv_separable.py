@@ -47,21 +47,21 @@ def test_a_stream_equals_the_whole(window, multiplier, dilation):
         outline = jax.eval_shape(model.init, jax.random.key(0), x)
         variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), outline)
         step = jit(functools.partial(model.apply, variables, method="step"))
-        state = np.float64(model.init_state((2, 3)))
-        assert state.shape == (2, (window - 1) * dilation, 3) and not state.any()
+        carry = np.float64(model.initial_carry((2, 3)))
+        assert carry.shape == (2, (window - 1) * dilation, 3) and not carry.any()
         outputs = []
         for t in range(9):
-            state, y = step(state, x[:, t])
+            carry, y = step(carry, x[:, t])
             outputs.append(y)
         assert_close(np.stack(outputs, 1), jit(model.apply)(variables, x))
         init = functools.partial(model.init, method="step")
-        assert jax.eval_shape(init, jax.random.key(0), state, x[:, 0]) == outline
+        assert jax.eval_shape(init, jax.random.key(0), carry, x[:, 0]) == outline
 
 
 @pytest.mark.parametrize("options", [{}, {"padding": "CAUSAL", "strides": 2}])
 def test_what_is_no_stream_is_refused(options):
     with pytest.raises(ValueError, match="only a causal convolution of stride 1 runs as a stream"):
-        SeparableConv(4, (3,), **options).init_state((2, 3))
+        SeparableConv(4, (3,), **options).initial_carry((2, 3))
 
 
 def test_parameters_and_cost():

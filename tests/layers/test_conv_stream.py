@@ -18,14 +18,14 @@ def test_a_stream_equals_the_whole():
     with jax.enable_x64(True):
         variables = jit(model.init)(jax.random.key(0), x)
         step = jit(functools.partial(model.apply, variables, method="step"))
-        state = np.float64(model.init_state((2, 3)))
-        assert state.shape == (2, 4, 3) and not state.any()
+        carry = np.float64(model.initial_carry((2, 3)))
+        assert carry.shape == (2, 4, 3) and not carry.any()
         outputs = []
         for t in range(9):
-            state, y = step(state, x[:, t])
+            carry, y = step(carry, x[:, t])
             outputs.append(y)
         assert_close(np.stack(outputs, 1), jit(model.apply)(variables, x))
-    np.testing.assert_array_equal(state, x[:, -4:])
+    np.testing.assert_array_equal(carry, x[:, -4:])
 
 
 def test_a_stack_streams_as_a_whole():
@@ -52,17 +52,17 @@ def test_a_stack_streams_as_a_whole():
         return x
 
     def stream(variables, x):
-        def step(states, x):
+        def step(carries, x):
             after = []
-            for layer, own, state in zip(layers, variables, states, strict=True):
-                state, y = layer.apply(own, state, x, method="step")
-                after.append(state)
+            for layer, own, carry in zip(layers, variables, carries, strict=True):
+                carry, y = layer.apply(own, carry, x, method="step")
+                after.append(carry)
                 x = joined(x, y)
             return after, x
 
-        states = [layer.init_state((2, c)) for layer, c in zip(layers, widths, strict=True)]
-        states = jax.tree.map(lambda a: a.astype(x.dtype), states)
-        return jax.lax.scan(step, states, x.swapaxes(0, 1))[1].swapaxes(0, 1)
+        carries = [layer.initial_carry((2, c)) for layer, c in zip(layers, widths, strict=True)]
+        carries = jax.tree.map(lambda a: a.astype(x.dtype), carries)
+        return jax.lax.scan(step, carries, x.swapaxes(0, 1))[1].swapaxes(0, 1)
 
     with jax.enable_x64(True):
         outlines = [
@@ -79,11 +79,11 @@ def test_a_stack_streams_as_a_whole():
 def test_a_stream_computes_in_its_type():
     model = Conv(4, (3,), padding="CAUSAL", dtype=jnp.bfloat16)
     x = jnp.zeros((2, 3))
-    state = model.init_state((2, 3))
+    carry = model.initial_carry((2, 3))
     variables = jax.eval_shape(model.init, jax.random.key(0), x[:, None])
-    after, y = jax.eval_shape(lambda v: model.apply(v, state, x, method="step"), variables)
-    assert state.dtype == after.dtype == y.dtype == jnp.bfloat16
-    assert after.shape == state.shape and y.shape == (2, 4)
+    after, y = jax.eval_shape(lambda v: model.apply(v, carry, x, method="step"), variables)
+    assert carry.dtype == after.dtype == y.dtype == jnp.bfloat16
+    assert after.shape == carry.shape and y.shape == (2, 4)
 
 
 def test_causal_sees_no_future_and_all_of_its_past():
@@ -103,7 +103,7 @@ def test_what_is_no_stream_is_refused(window, options):
     model = Conv(6, window, **options)
     message = rf"only a causal .* not padding='{model.padding}', strides={model.strides}"
     with pytest.raises(ValueError, match=message):
-        model.init_state((2, 3))
+        model.initial_carry((2, 3))
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(
             functools.partial(model.init, method="step"),

@@ -29,5 +29,5 @@ class Accumulator(Cell):
         return Total(carry.h + x)
 
     @nn.nowrap
-    def initial_carry(self, shape, dtype):
-        return Total(jnp.zeros(shape, dtype))
+    def initial_carry(self, shape):
+        return Total(jnp.zeros(shape))

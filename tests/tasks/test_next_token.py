@@ -203,7 +203,7 @@ def test_the_unit_that_follows_a_property_is_found():
     class Planted:
         """A model of three units; the second follows the capital letters."""
 
-        def initial_carry(self, rows):
+        def initial_carry(self, shape):
             return ()
 
         def apply(self, variables, ids, carry, reset, *, train, stages):

@@ -211,6 +211,6 @@ def test_dropout_masks_differ_from_step_to_step():
     def apply(variables, inputs, carry, train, rngs):
         return jax.random.normal(rngs["dropout"], (*inputs.shape, 2)), carry
 
-    model = SimpleNamespace(apply=apply, initial_carry=lambda inputs: jnp.zeros(1))
+    model = SimpleNamespace(apply=apply, initial_carry=lambda shape: jnp.zeros(1))
     drawn = TagSequence(k1=2).steps(model, {}, jnp.zeros((1, 6), jnp.int32), KEY, True)
     assert drawn.shape == (1, 6, 2) and len(np.unique(drawn)) == 12
