@@ -1,7 +1,7 @@
-"""Soft attention: weights from scores, the sum of values that they give, and what they should be.
+"""Soft attention: weights from scores, the weighted sum of values, and losses on the weights.
 
-Queries [B, ..., Dq] look at K keys a row, any number of them at once: [B, Dq] in a step of a
-decoder, [B, Q, Dq] where all are known. Scores and weights are [B, ..., K], values [B, K, D].
+Queries are [B, ..., Dq]: [B, Dq] in one step of a decoder, [B, Q, Dq] for Q queries at once. Each
+row has K keys. Scores and weights are [B, ..., K], values [B, K, D].
 """
 
 import jax
@@ -10,16 +10,18 @@ from flax import linen as nn
 
 
 class Attention(nn.Module):
-    """A weighted sum of values, by how well their keys answer a query (Bahdanau et al. 2015).
+    """A sum of values, weighted by the scores of a query and their keys (Bahdanau et al. 2015).
 
         w_k = softmax_k(score(q, k)),    c = sum_k w_k v_k
 
-    What depends on the memory alone is computed once, outside the scan over a decoder's steps:
+    The keys depend on the memory alone: they are computed once, before the scan over a decoder's
+    steps. Initialisation must call both methods, since each declares parameters.
 
-        keys = attention.project(memory)
-        context, weights = attention(query, keys, memory, mask)
-
-    A model that has it calls both when it is initialised, since either declares weights.
+        >>> from nets.layers.attention_scores import Dot
+        >>> attention, x = Attention(Dot()), jnp.ones((2, 5, 3))
+        >>> context, weights = attention.apply({}, x[:, 0], keys=x, values=x)
+        >>> context.shape, weights.shape
+        ((2, 3), (2, 5))
 
     Attributes:
         score: one of `nets.layers.attention_scores`.
@@ -44,9 +46,9 @@ class Attention(nn.Module):
         Args:
             query: [B, ..., Dq].
             keys: [B, K, A], from `project`.
-            values: [B, K, D], in most models the memory itself.
-            mask: [B, K] or [B, ..., K] (bool), keys that may be looked at; all if none.
-            **state: what the score sees beside, such as the `coverage` of
+            values: [B, K, D], usually the memory itself.
+            mask: [B, K] or [B, ..., K] (bool), keys that may be attended to; None means all.
+            **state: more arguments of the score, such as the `coverage` of
                 `nets.layers.attention_scores.Additive`.
 
         Raises:
@@ -58,12 +60,16 @@ class Attention(nn.Module):
 def attend(
     scores: jax.Array, values: jax.Array, mask: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Contexts [B, ..., D], in the values' type, and weights [B, ..., K], float32 at least.
+    """Contexts [B, ..., D], in the values' dtype, and weights [B, ..., K], float32 at least.
+
+        >>> context, weights = attend(jnp.zeros((2, 4, 5)), jnp.ones((2, 5, 3)))
+        >>> context.shape, weights.shape
+        ((2, 4, 3), (2, 4, 5))
 
     Args:
         scores: [B, ..., K].
         values: [B, K, D].
-        mask: [B, K] or [B, ..., K] (bool), keys that may be looked at; all if none.
+        mask: [B, K] or [B, ..., K] (bool), keys that may be attended to; None means all.
 
     Raises:
         ValueError: shapes do not fit.
@@ -75,95 +81,114 @@ def attend(
 def masked_softmax(scores: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """exp(e_k) / sum_j exp(e_j) over the keys of the mask, zero for others, float32 at least.
 
-    Rows of no key at all are zeros, and so is their gradient.
+    Where the mask excludes every key, the weights and their gradients are zero.
+
+        >>> masked_softmax(jnp.zeros((1, 3)), jnp.array([[True, True, False]])).tolist()
+        [[0.5, 0.5, 0.0]]
 
     Args:
         scores: e, [B, ..., K].
-        mask: [B, K] or [B, ..., K] (bool); all if none.
+        mask: [B, K] or [B, ..., K] (bool); None means all.
 
     Raises:
-        ValueError: the mask fits neither.
+        ValueError: the mask has another shape.
     """
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     if mask is None:
         return jax.nn.softmax(scores)
-    mask = each_query(mask, scores.shape)
-    # finite, so that a row of no key has no inf - inf: `jax_debug_nans` would stop at it
+    mask = expand_to_queries(mask, scores.shape)
+    # finite: a row without keys would give inf - inf, where `jax_debug_nans` stops
     scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
     return jnp.where(mask, jax.nn.softmax(scores), 0)
 
 
 def weighted_sum(weights: jax.Array, values: jax.Array) -> jax.Array:
-    """sum_k w_k v_k, [B, ..., D], of weights [B, ..., K] and values [B, K, D], in their type.
+    """sum_k w_k v_k, [B, ..., D], of weights [B, ..., K] and values [B, K, D], in their dtype.
+
+        >>> weighted_sum(jnp.array([[0.25, 0.75]]), jnp.array([[[0.0], [4.0]]])).tolist()
+        [[3.0]]
 
     Raises:
-        ValueError: the values are not of as many keys as the weights.
+        ValueError: weights and values differ in B or K.
     """
     if values.ndim != 3 or values.shape[:2] != (weights.shape[0], weights.shape[-1]):
-        raise ValueError(f"values {values.shape} do not fit weights {weights.shape}, [B, ..., K]")
+        raise ValueError(
+            f"values must be [B, K, D] for weights [B, ..., K] = {list(weights.shape)}, "
+            f"got shape {list(values.shape)}"
+        )
     return jnp.einsum("b...k,bkd->b...d", weights.astype(values.dtype), values)
 
 
-def each_query(mask: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """A mask [B, K] or [B, ..., K] in the rank of scores of this shape, [B, ..., K].
+def expand_to_queries(mask: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Gives a mask [B, K] or [B, ..., K] the rank of scores of this shape, [B, ..., K].
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the mask has another shape.
     """
-    valid = (shape[0], shape[-1]), shape
-    if mask.shape not in valid:
+    row = (shape[0], shape[-1])
+    if mask.shape not in (row, shape):
         raise ValueError(
-            f"a mask {mask.shape} does not fit scores {shape}: {valid[0]} or {shape} is valid"
+            f"mask must have shape {list(row)} or {list(shape)}, that of the scores, "
+            f"got {list(mask.shape)}"
         )
     return jnp.expand_dims(mask, tuple(range(1, 1 + len(shape) - mask.ndim)))
 
 
 def coverage(weights: jax.Array) -> jax.Array:
-    """What each key has had before each step (See et al. 2017, section 2.3, equation 10).
+    """The sum of the weights of all earlier steps (See et al. 2017, section 2.3, equation 10).
 
         c_t = sum_{s < t} w_s
 
-    of weights [B, T, K], of the same shape. In a decoder's step: the next is coverage + weights.
+    for weights [B, T, K], of the same shape. A decoder adds one step: coverage + weights.
+
+        >>> coverage(jnp.ones((1, 3, 1))).ravel().tolist()
+        [0.0, 1.0, 2.0]
     """
     return jnp.cumsum(jnp.pad(weights[:, :-1], ((0, 0), (1, 0), (0, 0))), axis=1)
 
 
-def coverage_loss(weights: jax.Array, covered: jax.Array) -> jax.Array:
-    """sum_k min(w_k, c_k): what goes again to where attention has been (See et al. 2017, eq. 12).
+def coverage_loss(weights: jax.Array, previous: jax.Array) -> jax.Array:
+    """sum_k min(w_k, c_k), which penalises repeated attention (See et al. 2017, equation 12).
+
+        >>> coverage_loss(jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0])).item()
+        0.5
 
     Args:
         weights: w, [..., K].
-        covered: c before them, of the same shape, as from `coverage`.
+        previous: c, of the same shape, the coverage before this step.
 
     Returns:
         [...], the loss of each step, from 0 to 1.
     """
-    return jnp.minimum(weights, covered).sum(-1)
+    return jnp.minimum(weights, previous).sum(-1)
 
 
 def doubly_stochastic_loss(
     weights: jax.Array, steps: jax.Array, mask: jax.Array | None = None
 ) -> jax.Array:
-    """How far each key is from one look in all (Xu et al. 2015, section 4.2.1, equation 14).
+    """Asks that the weights of each key sum to 1 over time (Xu et al. 2015, equation 14).
 
         sum_k (1 - sum_t w_tk)^2
 
+        >>> doubly_stochastic_loss(jnp.full((1, 2, 2), 0.5), jnp.ones((1, 2), bool)).tolist()
+        [0.0]
+
     Args:
         weights: w, [B, T, K].
-        steps: [B, T] (bool), those that count: the words of each caption.
-        mask: [B, K] (bool), keys that count; all if none.
+        steps: [B, T] (bool), the steps that count, such as the words of each caption.
+        mask: [B, K] (bool), the keys that count; None means all.
 
     Returns:
         [B].
 
     Raises:
-        ValueError: steps or mask do not fit the weights.
+        ValueError: the shape of steps or mask does not fit the weights.
     """
     batch, length, keys = weights.shape
     if steps.shape != (batch, length) or (mask is not None and mask.shape != (batch, keys)):
         raise ValueError(
-            f"steps {steps.shape} or mask {None if mask is None else mask.shape} do not fit "
-            f"weights {weights.shape}: [B, T] and [B, K] are valid"
+            f"steps must be [B, T] and mask [B, K] for weights [B, T, K] = {list(weights.shape)}, "
+            f"got steps {list(steps.shape)} and mask {mask if mask is None else list(mask.shape)}"
         )
     missing = jnp.square(1 - jnp.where(steps[..., None], weights, 0).sum(1))
     return (missing if mask is None else jnp.where(mask, missing, 0)).sum(-1)

@@ -1,8 +1,7 @@
-"""Scores [B, ..., K] of queries [B, ..., Dq] against the K keys of each row.
+"""Scores [B, ..., K] of queries [B, ..., Dq] and the K keys of each row.
 
-Each module has two parts. `project` maps the memory [B, K, Dk] to keys, once for a whole scan over
-a decoder's steps; the call scores them, and is what is left for each step. Scores are float32 at
-least.
+Each module has two methods: `project` maps the memory [B, K, Dk] to keys, once before the scan
+over a decoder's steps; the call scores the keys in each step. Scores are float32 at least.
 """
 
 import functools
@@ -14,11 +13,14 @@ from jax.typing import DTypeLike
 
 
 class Dot(nn.Module):
-    """q^T k (Luong et al. 2015, section 3.1); it has no weights, and the keys are the memory.
+    """q^T k (Luong et al. 2015, section 3.1); no parameters, the keys are the memory.
+
+        >>> Dot().apply({}, jnp.ones((2, 3)), jnp.ones((2, 5, 3))).shape
+        (2, 5)
 
     Attributes:
-        scaled: whether it is divided by sqrt(D) (Vaswani et al. 2017, equation 1).
-        dtype: what it computes in.
+        scaled: whether scores are divided by sqrt(D) (Vaswani et al. 2017, equation 1).
+        dtype: computation dtype.
     """
 
     scaled: bool = False
@@ -40,11 +42,16 @@ class Dot(nn.Module):
 class General(nn.Module):
     """q^T W m (Luong et al. 2015, section 3.1); the keys are W m.
 
+        >>> score, memory = General(features=3), jnp.ones((2, 5, 4))
+        >>> project = functools.partial(score.init_with_output, method="project")
+        >>> jax.eval_shape(project, jax.random.key(0), memory)[0].shape
+        (2, 5, 3)
+
     Attributes:
         features: size of the query Dq; the kernel, W^T, is [Dk, Dq].
         kernel_init: initialiser of W^T.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int
@@ -52,7 +59,7 @@ class General(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         self.key = _linear(self)
 
     def project(self, memory: jax.Array) -> jax.Array:
@@ -71,15 +78,19 @@ class General(nn.Module):
 class Additive(nn.Module):
     """v^T tanh(W q + U m + b) (Bahdanau et al. 2015, appendix A.1.2); the keys are U m + b.
 
-    With a coverage c, what each key has had before, it is v^T tanh(W q + U m + w c + b) (See et al.
-    2017, equation 11).
+    With a coverage c, the sum of each key's earlier weights, it is v^T tanh(W q + U m + w c + b)
+    (See et al. 2017, equation 11).
+
+        >>> score, q, keys = Additive(features=4), jnp.ones((2, 3)), jnp.ones((2, 5, 4))
+        >>> jax.eval_shape(score.init_with_output, jax.random.key(0), q, keys)[0].shape
+        (2, 5)
 
     Attributes:
-        features: size A of what is between: W is [Dq, A], U [Dk, A], v and w [A].
-        use_bias: whether there is b, as See et al. have, and Bahdanau et al. have not.
+        features: size A of the hidden layer: W is [Dq, A], U [Dk, A], v and w [A].
+        use_bias: whether there is b, as in See et al.; Bahdanau et al. have none.
         kernel_init: initialiser of W, U, w [1, A] and v [A, 1].
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int
@@ -88,7 +99,7 @@ class Additive(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         self.query, self.coverage = _linear(self), _linear(self)
         self.key = _linear(self, self.use_bias)
         self.v = self.param("v", self.kernel_init, (self.features, 1), self.param_dtype)
@@ -105,24 +116,28 @@ class Additive(nn.Module):
         Args:
             query: [B, ..., Dq].
             keys: [B, K, A], from `project`.
-            coverage: [B, ..., K]; a model either always or never has it, for w is declared by it.
+            coverage: [B, ..., K]; w exists only if it is given at initialisation.
 
         Raises:
             ValueError: shapes do not fit.
         """
         query = self.query(query)
         _check(query, keys)
-        if coverage is not None and coverage.shape != (*query.shape[:-1], keys.shape[1]):
+        shape = (*query.shape[:-1], keys.shape[1])
+        if coverage is not None and coverage.shape != shape:
             raise ValueError(
-                f"coverage {coverage.shape} does not fit query {query.shape} and keys {keys.shape}:"
-                f" {(*query.shape[:-1], keys.shape[1])} is valid"
+                f"coverage must have shape {list(shape)}, that of the scores, "
+                f"got {list(coverage.shape)}"
             )
         extra = None if coverage is None else self.coverage(coverage[..., None])
         return additive(query, keys, self.v[:, 0].astype(query.dtype), extra)
 
 
 def dot(query: jax.Array, keys: jax.Array, scaled: bool = False) -> jax.Array:
-    """q^T k, over sqrt(D) if `scaled`: [B, ..., K] of query [B, ..., D] and keys [B, K, D].
+    """q^T k, divided by sqrt(D) if `scaled`: [B, ..., K] of query [B, ..., D] and keys [B, K, D].
+
+        >>> dot(jnp.ones((1, 4)), jnp.ones((1, 2, 4)), scaled=True).tolist()
+        [[2.0, 2.0]]
 
     Raises:
         ValueError: shapes do not fit.
@@ -138,11 +153,14 @@ def additive(
 ) -> jax.Array:
     """v^T tanh(q + k + x), [B, ..., K].
 
+        >>> additive(jnp.zeros((1, 4)), jnp.zeros((1, 2, 4)), jnp.ones(4)).tolist()
+        [[0.0, 0.0]]
+
     Args:
         query: q, projected, [B, ..., A].
         keys: k, projected, [B, K, A].
         v: [A].
-        extra: x, [B, ..., K, A]; none is zeros.
+        extra: x, [B, ..., K, A]; None means zeros.
 
     Raises:
         ValueError: shapes do not fit.
@@ -151,9 +169,9 @@ def additive(
     return _additive(query, keys, v, extra)
 
 
-@functools.partial(jax.checkpoint, prevent_cse=False)  # it is for scans, which need no such barrier
+@functools.partial(jax.checkpoint, prevent_cse=False)  # inside a scan the barrier is not needed
 def _additive(query, keys, v, extra):
-    """Its tanh [B, ..., K, A] is computed again going back, which costs less than to keep it."""
+    """The tanh [B, ..., K, A] is recomputed in the backward pass: cheaper than saving it."""
     keys = jnp.expand_dims(keys, tuple(range(1, query.ndim - 1)))
     z = query[..., None, :] + keys
     z = jnp.tanh(z if extra is None else z + extra)
@@ -175,9 +193,9 @@ def _wide(x: jax.Array) -> jnp.dtype:
 
 
 def _check(query: jax.Array, keys: jax.Array) -> None:
-    fit = query.ndim >= 2 and keys.ndim == 3 and query.shape[0] == keys.shape[0]
-    if not fit or query.shape[-1] != keys.shape[-1]:
+    same_rows = query.ndim >= 2 and keys.ndim == 3 and query.shape[0] == keys.shape[0]
+    if not same_rows or query.shape[-1] != keys.shape[-1]:
         raise ValueError(
-            f"query {query.shape} does not fit keys {keys.shape}: [B, ..., D] and [B, K, D] are "
-            "valid"
+            "query and keys must be [B, ..., D] and [B, K, D], "
+            f"got {list(query.shape)} and {list(keys.shape)}"
         )

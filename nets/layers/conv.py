@@ -41,8 +41,8 @@ class Conv(nn.Module):
         flip: whether the kernel is mirrored.
         kernel_init: initialiser of the kernel, whose fan-in is prod(window) C / groups.
         bias_init: initialiser of b.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int

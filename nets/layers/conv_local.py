@@ -26,8 +26,8 @@ class LocallyConnected(nn.Module):
         padding: as in `nets.layers.conv.Conv`.
         use_bias: whether there is b.
         kernel_init: initialiser of each place's [prod(window) C, F], drawn for itself.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int

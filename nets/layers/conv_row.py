@@ -16,8 +16,8 @@ class RowConvolution(nn.Module):
 
     Attributes:
         context: number of steps ahead.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     context: int

@@ -27,8 +27,8 @@ class SeparableConv(nn.Module):
         multiplier: channels that each channel of x is made into before they are mixed.
         use_bias: whether there is a bias.
         kernel_init: initialiser of both kernels.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int

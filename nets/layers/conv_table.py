@@ -26,8 +26,8 @@ class TableConv(nn.Module):
         stride: step between neighbouring units.
         table: for each map the input maps it sees; all of them if none.
         unit_biases: one bias for each unit [H', W', features], not for each map [features].
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int

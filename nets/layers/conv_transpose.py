@@ -38,8 +38,8 @@ class ConvTranspose(nn.Module):
         dilation: distance of neighbouring taps, one for all axes or one each.
         use_bias: whether there is b.
         kernel_init: initialiser of the kernel, whose fan-in is prod(window) C.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: int

@@ -49,7 +49,7 @@ class Recurrent(nn.Module):
             automatic differentiation, and forward mode (`jax.jvp`, `jax.jacfwd`) needs it; "cudnn"
             is a GPU's own (a plain LSTM in float32); "auto" is the fastest of them that can run
             this layer (`refusals` tells why others cannot).
-        dtype: what it computes in.
+        dtype: computation dtype.
         param_dtype: what it stores, the carry too: a sum over the whole sequence.
     """
 

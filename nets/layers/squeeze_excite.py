@@ -21,8 +21,8 @@ class SqueezeExcite(nn.Module):
         hidden: channels between; the paper's are C / 16.
         activation: nonlinearity after fc1.
         gate: nonlinearity after fc2.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     hidden: int

@@ -217,23 +217,26 @@ def test_doubly_stochastic_loss_of_hand_worked_weights():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Dot()(jnp.ones((2, 3)), jnp.ones((2, 5, 4))), r"query \(2, 3\).*keys \(2, 5, 4\)"),
-        (lambda: Dot()(jnp.ones((3, 4)), jnp.ones((2, 5, 4))), r"query \(3, 4\).*keys \(2, 5, 4\)"),
-        (lambda: attend(jnp.ones((2, 5)), jnp.ones((2, 4, 3))), r"values \(2, 4, 3\).*\(2, 5\)"),
-        (lambda: weighted_sum(jnp.ones((2, 5)), jnp.ones((2, 5))), r"values \(2, 5\)"),
+        (lambda: Dot()(jnp.ones((2, 3)), jnp.ones((2, 5, 4))), r"got \[2, 3\] and \[2, 5, 4\]"),
+        (lambda: Dot()(jnp.ones((3, 4)), jnp.ones((2, 5, 4))), r"got \[3, 4\] and \[2, 5, 4\]"),
+        (
+            lambda: attend(jnp.ones((2, 5)), jnp.ones((2, 4, 3))),
+            r"values .* = \[2, 5\], got shape \[2, 4, 3\]",
+        ),
+        (lambda: weighted_sum(jnp.ones((2, 5)), jnp.ones((2, 5))), r"values .* got shape \[2, 5\]"),
         (
             lambda: masked_softmax(jnp.ones((2, 3, 5)), jnp.ones((2, 4), bool)),
-            r"mask \(2, 4\).*\(2, 5\) or \(2, 3, 5\)",
+            r"mask must have shape \[2, 5\] or \[2, 3, 5\].* got \[2, 4\]",
         ),
         (
             lambda: Additive(3).init(
                 jax.random.key(0), jnp.ones((2, 3)), jnp.ones((2, 5, 3)), jnp.ones((2, 4))
             ),
-            r"coverage \(2, 4\).*\(2, 5\) is valid",
+            r"coverage must have shape \[2, 5\].* got \[2, 4\]",
         ),
         (
             lambda: doubly_stochastic_loss(jnp.ones((2, 3, 4)), jnp.ones((2, 4), bool)),
-            r"steps \(2, 4\).*\(2, 3, 4\)",
+            r"\[2, 3, 4\], got steps \[2, 4\] and mask None",
         ),
     ],
 )

@@ -104,11 +104,11 @@ def test_rows_of_no_key_are_zeros(features):
 @pytest.mark.parametrize(
     ("options", "position", "message"),
     [
-        ({"window": 0}, jnp.zeros(3), "window=0: valid are numbers above 0"),
-        ({"window": -1, "features": 2}, None, "window=-1"),
-        ({"window": 1}, None, "features=None and position=None"),
-        ({"window": 1, "features": 2}, jnp.zeros(3), r"features=2 and position=\(3,\)"),
-        ({"window": 1}, jnp.zeros(2), r"position \(2,\) does not fit scores \(3, 5\)"),
+        ({"window": 0}, jnp.zeros(3), "window must be positive, got 0"),
+        ({"window": -1, "features": 2}, None, "window must be positive, got -1"),
+        ({"window": 1}, None, "features=None and no position"),
+        ({"window": 1, "features": 2}, jnp.zeros(3), "features=2 and a position"),
+        ({"window": 1}, jnp.zeros(2), r"position must have shape \[3\], got \[2\]"),
     ],
 )
 def test_what_is_refused(options, position, message):
