@@ -73,11 +73,17 @@ from tests.support.launching import launch, main
         (["--experiment=mlp_digits", "--workdir={tiny}"], "is a file; a directory is needed"),
         (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
         (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
-        (["show", "--experiment=matched_filter", "--model.window=0"], "window=(0,): valid are"),
+        (
+            ["show", "--experiment=matched_filter", "--model.window=0"],
+            "window must be at least 1, got 0",
+        ),
         (["show", "--experiment=word_lstm", "--data.path=no.txt"], "--data.path=no.txt cannot be"),
         (["--experiment=attention_multi30k"], "--data.source=train.de.gz cannot be read"),
         (["--experiment=attention_dates", "--task.beam=50"], "--task.beam=50 is more than the 12"),
-        (["show", "--experiment=lenet5_digits", "--model.dropout=1"], "LeNet5.dropout=1.0: valid"),
+        (
+            ["show", "--experiment=lenet5_digits", "--model.dropout=1"],
+            "LeNet5.dropout must be in [0, 1)",
+        ),
         (["show", "--experiment=lenet5_digits", "--task.smoothing=2"], "--task.smoothing=2.0 is"),
     ],
 )

@@ -44,7 +44,7 @@ def test_colours_are_opponent():
 
 @pytest.mark.parametrize("shape", [(4, 4, 3, 47), (2, 4, 3, 24)])
 def test_kernels_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"a kernel \[n, n, C, n\^2 C\], not"):
+    with pytest.raises(ValueError, match=r"the kernel must be \[n, n, C, n\^2 C\], got"):
         cosine_patches(KEY, shape, jnp.float32)
 
 

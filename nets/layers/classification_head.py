@@ -1,4 +1,4 @@
-"""What classifiers of images have in common: normalised convolutions, and how they end."""
+"""Parts shared by image classifiers: normalised convolutions, and the classification head."""
 
 import functools
 from collections.abc import Callable
@@ -16,27 +16,36 @@ from nets.layers.pooling import global_average
 def conv_and_norm(
     dtype: DTypeLike, param_dtype: DTypeLike, train: bool
 ) -> tuple[Callable[..., nn.Module], Callable[..., nn.Module]]:
-    """What makes the convolutions, without bias, and the batch normalisations of a net."""
+    """Constructors of a net's convolutions, without bias, and of its batch normalisations.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> conv(8, (3, 3)).use_bias
+    False
+    """
     dtypes = {"dtype": dtype, "param_dtype": param_dtype}
     conv = functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes)
     return conv, functools.partial(BatchNorm, use_running_average=not train, **dtypes)
 
 
 def logits(num_classes: int, *, dtype: DTypeLike, **options) -> nn.Dense:
-    """A dense layer that computes in float32 at least."""
+    """The dense layer of the logits; computation dtype float32 at least.
+
+    >>> logits(10, dtype=jnp.bfloat16).dtype
+    dtype('float32')
+    """
     return nn.Dense(num_classes, dtype=jnp.promote_types(dtype, jnp.float32), **options)
 
 
 def classification_head(
     model: nn.Module, x: jax.Array, outputs: dict[str, jax.Array], stages: bool
 ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
-    """What a net returns that ends in the maps x: average and, unless it has no classes, "fc".
+    """The result of a net whose last maps are x: their averages and, if it has classes, the logits.
 
     Args:
-        model: has the fields `num_classes`, `dtype` and `param_dtype`.
+        model: has the fields `num_classes`, `dtype` and `param_dtype`; its logits layer is "fc".
         x: [B, H, W, C].
-        outputs: its stages so far.
-        stages: whether they are returned, too.
+        outputs: its stages so far; the stage "features" is added.
+        stages: whether to return `(result, stages)`.
     """
     outputs = outputs | {"features": global_average(x)}
     x = outputs["features"]

@@ -1,7 +1,7 @@
-"""Forms of one convolution: XLA's own operation, and on a CPU what is faster than it.
+"""CPU algorithms of a convolution: the same result as XLA's own operation, in less time.
 
-A form is a function of x [B, *spatial, C], kernel [*window, C / groups, F], strides, pads and
-dilation. All give the same; what differs is the time they and their gradients take.
+An algorithm is a function of x [B, *spatial, C], kernel [*window, C / groups, F], strides, pads and
+dilation.
 """
 
 import functools
@@ -19,20 +19,20 @@ from nets.layers.noinline import noinline
 
 
 def layout(rank: int) -> lax.ConvDimensionNumbers:
-    """[B, *spatial, C] by [*window, C, F], for `lax.conv_general_dilated`."""
+    """Dimension numbers of [B, *spatial, C] and [*window, C, F]."""
     spatial = range(rank)
     channels_last = (0, rank + 1, *(axis + 1 for axis in spatial))
     return lax.ConvDimensionNumbers(channels_last, (rank + 1, rank, *spatial), channels_last)
 
 
-def general(
+def xla_conv(
     x: jax.Array,
     kernel: jax.Array,
     strides: Sequence[int],
     pads: Pads,
     dilation: Sequence[int],
 ) -> jax.Array:
-    """x [B, *spatial, C] by kernel [*window, C / groups, F], by XLA's own operation."""
+    """XLA's own convolution of x [B, *spatial, C] and kernel [*window, C / groups, F]."""
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -44,25 +44,25 @@ def general(
     )
 
 
-def cpu_form(
+def cpu_algorithm(
     x_shape: Sequence[int],
     kernel_shape: Sequence[int],
     strides: Sequence[int],
     pads: Pads,
     dilation: Sequence[int],
 ) -> Callable[..., jax.Array] | None:
-    """What is faster than the general form on a CPU, if there is anything. Limits are measured."""
+    """The fastest algorithm on a CPU, by measured limits; None means `xla_conv`."""
     *window, inner, features = kernel_shape
     *sizes, channels = x_shape[1:]
     taps = math.prod(window)
     if 1 < inner < channels:
         return _by_groups
     if inner < channels:
-        return _depthwise if taps <= 64 else None  # hundreds of them take long to compile
+        return _depthwise if taps <= 64 else None  # hundreds of taps compile slowly
     if set(window) == {1} and not np.any(pads):
         return _pointwise
     if taps <= 64 and any(n < side for n, side in zip(sizes, window, strict=True)):
-        return _tap_by_tap  # the general form takes some 40 times as long there
+        return _tap_by_tap  # `xla_conv` takes some 40 times as long there
     row = sizes[-1]
     few = channels % 8 and features <= 16 and row * channels <= 144 and row <= 7 * window[-1]
     if len(window) == 2 and few and set(dilation) == {1}:
@@ -71,21 +71,21 @@ def cpu_form(
 
 
 def _pointwise(x, kernel, strides, pads, dilation):
-    """A 1x1 window: one matmul."""
+    """One matmul, for a window of size 1."""
     x = x[:, *(slice(None, None, s) for s in strides)]
     y = x.reshape(-1, x.shape[-1]) @ kernel.reshape(kernel.shape[-2:])
     return y.reshape(*x.shape[:-1], -1)
 
 
 def _banded(x, kernel, strides, pads, dilation):
-    """One matmul of whole rows, [B H', h W C] by [h W C, W' F], the kernel laid out as a band.
+    """One matmul of whole rows, [B H', h W C] by [h W C, W' F], where the kernel is a band matrix.
 
-    That is W / w times the arithmetic, and still faster where W, C and F are small.
+    This takes W / w times the arithmetic, and is still faster where W, C and F are small.
     """
     batch, _, columns, channels = x.shape
     height, width, _, features = kernel.shape
     columns_out = output_size(columns, width, strides[1], pads[1])
-    # Output column v meets input column u through tap t where u = stride * v + t - padding.
+    # output column v depends on input column u by tap t, where u = stride * v + t - padding
     u, v, t = np.ogrid[:columns, :columns_out, :width]
     taps = (u == strides[1] * v + t - pads[1][0]).astype(kernel.dtype)
     band = jnp.einsum("uvt,itco->iucvo", taps, kernel)
@@ -95,10 +95,10 @@ def _banded(x, kernel, strides, pads, dilation):
     return y.reshape(batch, -1, columns_out, features)
 
 
-def _apart(function):
-    """A form apart, whose results are not kept for the gradient.
+def _not_inlined(function):
+    """A call that is not inlined, whose inner values are not saved for the backward pass.
 
-    Else XLA would fuse what is in it with what made its operands, and compute those once more.
+    XLA would fuse its operations with those of its operands, and so compute the operands twice.
     """
     static = (2, 3, 4)
     return noinline(jax.checkpoint(function, prevent_cse=False, static_argnums=static), static)
@@ -106,16 +106,16 @@ def _apart(function):
 
 @functools.partial(jax.checkpoint, static_argnums=(2, 3, 4), prevent_cse=False)
 def _tap_by_tap(x, kernel, strides, pads, dilation):
-    """The sum over the taps of a matmul. What the taps see is not kept for the gradient."""
+    """The sum over the taps of a matmul; the patches are not saved for the backward pass."""
     *window, inner, features = kernel.shape
     taps = kernel.reshape(-1, inner, features)
     product = functools.partial(jnp.einsum, "...c,cf->...f")
     return sum(map(product, patches(x, window, strides, pads, dilation), taps))
 
 
-@_apart
+@_not_inlined
 def _of_input(dx, kernel, strides, pads, dilation):
-    """Transposed it is a convolution of dy [B, *spatial, F] by [*window, F, C]."""
+    """The derivative along dx; its transpose is a convolution of dy by [*window, F, C]."""
     spec = layout(len(strides))
     out, inner, *window = spec.rhs_spec
     spec = spec._replace(rhs_spec=(inner, out, *window))
@@ -123,9 +123,10 @@ def _of_input(dx, kernel, strides, pads, dilation):
     return lax.conv_general_dilated(dx, kernel, strides, pads, None, dilation, spec)
 
 
-@_apart
+@_not_inlined
 def _of_kernel(x, dkernel, strides, pads, dilation):
-    """Transposed it is a convolution of x [C, *spatial, B] by dy [*spatial, B, F]."""
+    """The derivative along dkernel; its transpose is a convolution of x [C, *spatial, B] by dy
+    [*spatial, B, F]."""
     (batch, last, *spatial), (out, inner, *window), _ = layout(rank := len(strides))
     first = (last, batch, *spatial)
     spec = lax.ConvDimensionNumbers(first, first, (inner, out, *window))
@@ -136,12 +137,12 @@ def _of_kernel(x, dkernel, strides, pads, dilation):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
 def _channels_last(x, kernel, strides, pads, dilation):
-    """The general form, whose gradients are convolutions of channels last too.
+    """`xla_conv`, whose gradients are convolutions with channels last, too.
 
-    Its own are not, and XLA turns them around, but on a CPU only outside of loops: inside they
-    take a hundred times as long.
+    Its own gradients have another layout. XLA transposes them, on a CPU only outside of loops:
+    inside a loop they take a hundred times as long.
     """
-    return general(x, kernel, strides, pads, dilation)
+    return xla_conv(x, kernel, strides, pads, dilation)
 
 
 @functools.partial(_channels_last.defjvp, symbolic_zeros=True)
@@ -156,24 +157,24 @@ def _channels_last_jvp(strides, pads, dilation, primals, tangents):
 
 
 def _depthwise(x, kernel, strides, pads, dilation):
-    """Each channel by kernels of its own."""
+    """Each channel is convolved with its own kernels."""
     *window, _, features = kernel.shape
     x = jnp.repeat(x, features // x.shape[-1], axis=-1)
     return _products(x, kernel.reshape(*window, features), strides, pads, dilation)
 
 
-@_apart
+@_not_inlined
 def _products(x, kernel, strides, pads, dilation):
-    """x [B, *spatial, F] by kernel [*window, F], the sum over the taps of products."""
+    """The sum over the taps of products of x [B, *spatial, F] and kernel [*window, F]."""
     *window, features = kernel.shape
     taps = kernel.reshape(-1, *(1,) * (x.ndim - 1), features)
     return sum(map(jnp.multiply, patches(x, window, strides, pads, dilation), taps))
 
 
 def _by_groups(x, kernel, strides, pads, dilation):
-    """A convolution for each block of groups, as many as make it wide enough to be fast.
+    """One convolution for several groups together, so that it is wide enough to be fast.
 
-    Its kernel is zero between groups: more arithmetic, and less time than for each by itself.
+    Its kernel is zero between groups: more arithmetic, but less time than one call per group.
     """
     *window, inner, features = kernel.shape
     groups = x.shape[-1] // inner
@@ -185,5 +186,5 @@ def _by_groups(x, kernel, strides, pads, dilation):
     kernel = kernel.reshape(*window, 1, inner, blocks, joined, -1) * diagonal
     kernel = kernel.reshape(*window, joined * inner, features)
     parts = list(zip(*(jnp.split(a, blocks, axis=-1) for a in (x, kernel)), strict=True))
-    form = cpu_form(*(a.shape for a in parts[0]), strides, pads, dilation)
-    return jnp.concatenate([form(*part, strides, pads, dilation) for part in parts], axis=-1)
+    algorithm = cpu_algorithm(*(a.shape for a in parts[0]), strides, pads, dilation)
+    return jnp.concatenate([algorithm(*part, strides, pads, dilation) for part in parts], axis=-1)

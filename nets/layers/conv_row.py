@@ -1,4 +1,4 @@
-"""Row convolution: a layer that sees a few steps ahead."""
+"""Row convolution: a layer that looks a few steps ahead."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,16 @@ from jax.typing import DTypeLike
 
 
 class RowConvolution(nn.Module):
-    """Each unit's weighted sum over this step and the next ones (Amodei et al. 2015, section 3.7).
+    """A weighted sum over this step and the next, per unit (Amodei et al. 2015, section 3.7).
 
         y_{t,d} = sum_{j=0}^{context} W_{j,d} x_{t+j,d}
 
-    Steps past the end count as zeros. W starts normal, of variance 1 / (context + 1). It also runs
-    as a stream, by `step`, whose outputs are late by `context` steps.
+    Steps past the end count as zeros. W is initialised normal with variance 1 / (context + 1). It
+    also runs on a stream, by `step`, whose outputs are delayed by `context` steps.
+
+        >>> x = jnp.ones((2, 5, 3))
+        >>> jax.eval_shape(RowConvolution(2).init_with_output, jax.random.key(0), x)[0].shape
+        (2, 5, 3)
 
     Attributes:
         context: number of steps ahead.
@@ -29,19 +33,19 @@ class RowConvolution(nn.Module):
         return self._summed(jnp.pad(x, ((0, 0), (0, self.context), (0, 0))))
 
     def step(self, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One step of a stream, x [B, D]: the next carry, and the output [B, D].
+        """One step of a stream, x [B, D]: the next carry and the output [B, D].
 
-        Given step t it hands out that of step t - context: the first `context` outputs are of no
-        step, and `context` steps of zeros after the last give the last ones.
+        Input t gives output t - context. Ignore the first `context` outputs; feed `context` steps
+        of zeros at the end for the last ones.
         """
-        seen = jnp.concatenate([carry, x[:, None].astype(carry.dtype)], axis=1)
-        return seen[:, 1:], self._summed(seen)[:, 0]
+        inputs = jnp.concatenate([carry, x[:, None].astype(carry.dtype)], axis=1)
+        return inputs[:, 1:], self._summed(inputs)[:, 0]
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, int]) -> jax.Array:
-        """What a stream remembers before step 0, zeros, for inputs of this shape a step, [B, D].
+    def initial_carry(self, shape: tuple[int, ...]) -> jax.Array:
+        """The carry before the first step, zeros, for inputs of this shape in one step, [B, D].
 
-        The inputs whose outputs are still to come, [B, context, D].
+        The carry is the last inputs, [B, context, D], in the computation dtype.
         """
         return jnp.zeros((shape[0], self.context, shape[1]), self.dtype)
 

@@ -10,21 +10,23 @@ from nets.layers.conv_windows import Padding
 
 
 class SeparableConv(nn.Module):
-    """A window over each channel of x [B, *spatial, C] by itself, then a 1x1 convolution.
+    """A depthwise convolution of x [B, *spatial, C], then a 1x1 convolution (Chollet 2017).
 
-    `depthwise` is a `Conv` of C multiplier channels in C groups, without bias; `pointwise` one of
-    window 1 with `features` channels, which has the only bias. Nothing is between them (Chollet
-    2017); where a net has a norm or an activation there (Howard et al. 2017), it has two `Conv`s.
+    `depthwise` is a `Conv` with C multiplier channels in C groups, without bias; `pointwise` is a
+    `Conv` with window 1, and has the only bias. Nothing is between them: a net with a normalisation
+    or an activation there (Howard et al. 2017) uses two `Conv`s.
 
-    A causal one of one dimension and stride 1 also runs as a stream, by `step`.
+    A causal one of one dimension and stride 1 also runs on a stream, by `step`.
+
+        >>> x = jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(SeparableConv(4, (3, 3)).init_with_output, jax.random.key(0), x)[0].shape
+        (1, 8, 8, 4)
 
     Attributes:
         features: number of output channels.
-        window: size of the kernel along each axis; there are as many spatial axes.
-        strides: step between neighbouring outputs, one for all axes or one each.
-        padding: as in `Conv`.
-        dilation: distance of neighbouring taps, one for all axes or one each.
-        multiplier: channels that each channel of x is made into before they are mixed.
+        window: size of the kernel along each axis.
+        strides, padding, dilation: as in `Conv`.
+        multiplier: number of depthwise output channels for each channel of x.
         use_bias: whether there is a bias.
         kernel_init: initialiser of both kernels.
         dtype: computation dtype.
@@ -51,7 +53,7 @@ class SeparableConv(nn.Module):
         return self._convolved(x, None)[1]
 
     def step(self, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One step of a stream, x [B, C]: the next carry, and the output [B, features].
+        """One step of a stream, x [B, C]: the next carry and the output [B, features].
 
         Raises:
             ValueError: the convolution is not causal, or its stride is not 1.
@@ -59,8 +61,8 @@ class SeparableConv(nn.Module):
         return self._convolved(x, carry)
 
     @nn.nowrap
-    def initial_carry(self, shape: tuple[int, int]) -> jax.Array:
-        """What a stream remembers before step 0, as `Conv.initial_carry`."""
+    def initial_carry(self, shape: tuple[int, ...]) -> jax.Array:
+        """The carry before the first step, as `Conv.initial_carry`."""
         return self._depthwise(shape[1], parent=None).initial_carry(shape)
 
     @nn.compact

@@ -1,6 +1,4 @@
-"""LeCun's convolution: with a table of connections, biases for units, and his initial weights."""
-
-from collections.abc import Callable
+"""LeCun's convolution: a connection table, biases per unit, and his initialisation."""
 
 import jax
 import jax.numpy as jnp
@@ -12,20 +10,25 @@ from jax.typing import ArrayLike, DTypeLike
 from nets.layers.conv import convolve
 
 Table = tuple[tuple[int, ...], ...]
-"""For each map of a layer, the maps below that it sees."""
+"""For each output map of a layer, the input maps that it is connected to."""
 
 
 class TableConv(nn.Module):
-    """5x5 convolution without padding, with a table of connections and LeCun's initial weights.
+    """5x5 convolution without padding, with a connection table (LeCun et al. 1998, table I).
 
-    With a table, only the kernels of its connections are parameters: [5, 5, connections], map
-    after map. They are computed with as a dense kernel that is zero elsewhere.
+    With a table, only the kernels of its connections are parameters: [5, 5, connections], in the
+    order of the output maps. The convolution uses a dense kernel that is zero elsewhere.
+
+        >>> x = jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(TableConv(4).init_with_output, jax.random.key(0), x)[0].shape
+        (1, 4, 4, 4)
 
     Attributes:
-        features: number of maps.
-        stride: step between neighbouring units.
-        table: for each map the input maps it sees; all of them if none.
-        unit_biases: one bias for each unit [H', W', features], not for each map [features].
+        features: number of output maps.
+        stride: distance between the windows of neighbouring outputs.
+        table: for each output map, its input maps; None means all.
+        unit_biases: whether there is a bias for each unit, [H', W', features], instead of one for
+            each map, [features].
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -45,11 +48,11 @@ class TableConv(nn.Module):
             fan_in = 25 * x.shape[-1]
             kernel = self.param("kernel", fan_in_uniform(fan_in), shape, self.param_dtype)
         else:
-            seen = np.array([len(maps) for maps in self.table])
-            fan_in = 25 * seen
-            init = fan_in_uniform(np.repeat(fan_in, seen))
-            kernel = self.param("kernel", init, (5, 5, seen.sum()), self.param_dtype)
-            sources, targets = np.concatenate(self.table), np.repeat(np.arange(len(seen)), seen)
+            counts = np.array([len(maps) for maps in self.table])
+            fan_in = 25 * counts
+            init = fan_in_uniform(np.repeat(fan_in, counts))
+            kernel = self.param("kernel", init, (5, 5, counts.sum()), self.param_dtype)
+            sources, targets = np.concatenate(self.table), np.repeat(np.arange(len(counts)), counts)
             kernel = jnp.zeros(shape, kernel.dtype).at[:, :, sources, targets].set(kernel)
         x, kernel = promote_dtype(x, kernel, dtype=self.dtype)
         y = convolve(x, kernel, self.stride, "VALID")
@@ -58,10 +61,13 @@ class TableConv(nn.Module):
         return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
 
 
-def fan_in_uniform(fan_in: ArrayLike, scale: float = 2.4) -> Callable[..., jax.Array]:
-    """Initialiser: uniform within scale / fan_in, which may differ along the last axis.
+def fan_in_uniform(fan_in: ArrayLike, scale: float = 2.4) -> nn.initializers.Initializer:
+    """Initialiser: uniform in +-scale / fan_in, which may differ along the last axis.
 
     A unit's fan-in is the number of its inputs, without the bias (LeCun et al. 1989, 1998).
+
+        >>> fan_in_uniform(25)(jax.random.key(0), (5, 5, 1, 4), jnp.float32).shape
+        (5, 5, 1, 4)
     """
 
     def init(key, shape, dtype):

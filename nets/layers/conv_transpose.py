@@ -1,4 +1,4 @@
-"""Transposed convolution: what a convolution's gradient does to its output."""
+"""Transposed convolution: the gradient of a convolution by its input, as a layer."""
 
 import functools
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.conv import convolve
 from nets.layers.conv_cpu import layout
-from nets.layers.conv_windows import Padding, explicit_pads, to_tuple
+from nets.layers.conv_windows import Padding, check_axes, explicit_pads, to_tuple
 
 
 class ConvTranspose(nn.Module):
@@ -21,23 +21,26 @@ class ConvTranspose(nn.Module):
 
         y[i, f] = b[f] + sum_{p, t: p stride + t dilation - low = i} sum_c x[p, c] kernel[t, c, f]
 
-    It is linear in x as the gradient of `Conv` is, of the same strides, padding and dilation, from
-    F channels to C (Dumoulin and Visin 2016, chapter 4). With padding in numbers it is torch's
-    ConvTranspose: each place of x paints its window, and `padding` is cut off the result.
+    It is the gradient of a `Conv` with the same strides, padding and dilation, from F channels to C
+    (Dumoulin and Visin 2016, chapter 4). With padding in numbers it equals torch's ConvTranspose:
+    each position of x adds a kernel to the output, and `padding` is cut off the result.
+
+        >>> layer, x = ConvTranspose(4, (2, 2), strides=2), jnp.ones((1, 8, 8, 3))
+        >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0].shape
+        (1, 16, 16, 4)
 
     Attributes:
         features: number of output channels F.
         window: size of the kernel along each axis.
-        strides: step between the windows that neighbouring inputs paint, one for all axes or one
-            each.
-        padding: what is cut off the output, that of the `Conv` whose gradient this is. A number:
-            so many on either side of each axis. Pairs: low and high for each axis. "SAME": what
-            leaves size * stride outputs. "VALID": none.
-        output_padding: places added at the high end, below the stride, one for all axes or one
-            each: a `Conv` of that stride maps several sizes to one, this chooses among them.
-        dilation: distance of neighbouring taps, one for all axes or one each.
+        strides: distance between the windows of neighbouring inputs, one for all axes or one each.
+        padding: positions cut off the output, the padding of the `Conv`. A number: on both sides
+            of each axis. Pairs: low and high for each axis. "SAME": for size * stride outputs.
+            "VALID": none.
+        output_padding: positions added at the high end, fewer than the stride, one for all axes or
+            one each; it chooses among the input sizes that the `Conv` maps to one output size.
+        dilation: distance between neighbouring taps, one for all axes or one each.
         use_bias: whether there is b.
-        kernel_init: initialiser of the kernel, whose fan-in is prod(window) C.
+        kernel_init: initialiser of the kernel; the fan-in is prod(window) C.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -61,12 +64,11 @@ class ConvTranspose(nn.Module):
                        + output_padding
 
         Raises:
-            ValueError: the axes of x do not fit the window, nothing is left of the output, or
-                there is no such padding, stride or dilation.
+            ValueError: x has another number of axes than the window needs, the output is empty, or
+                padding, strides or dilation is invalid.
         """
         rank = len(self.window)
-        if x.ndim != rank + 2:
-            raise ValueError(f"a window {self.window} takes x of {rank + 2} axes, not {x.shape}")
+        check_axes(x, self.window)
         shape = (*self.window, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x, kernel = promote_dtype(x, kernel, dtype=self.dtype)
@@ -87,10 +89,14 @@ def convolve_transpose(
     output_padding: int | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1,
 ) -> jax.Array:
-    """What `ConvTranspose` computes, without bias.
+    """`ConvTranspose` as a function, without bias.
 
-    On a CPU the prod(strides) phases of the output come from convolutions of stride 1, so that the
-    gradient is theirs; elsewhere it is one of x with zeros between its places.
+    On a CPU the output is prod(strides) phases, each a convolution with stride 1, which has a fast
+    gradient; elsewhere it is one convolution of x with zeros between its positions.
+
+        >>> x, kernel = jnp.ones((1, 2, 1)), jnp.ones((2, 1, 1))
+        >>> convolve_transpose(x, kernel, strides=2).ravel().tolist()
+        [1.0, 1.0, 1.0, 1.0]
 
     Args:
         x: [B, *spatial, C].
@@ -107,19 +113,26 @@ def convolve_transpose(
         (output_padding,) * rank if isinstance(output_padding, int) else output_padding
     )
     if extra.shape != (rank,) or np.any(extra < 0) or np.any(extra >= strides):
-        raise ValueError(f"{output_padding=} must be from 0 to below the strides {strides}")
+        raise ValueError(
+            f"output_padding must be from 0 to below the strides {strides}, got {output_padding}"
+        )
     if padding in ("CAUSAL", "CIRCULAR"):
-        raise ValueError(f"{padding=}: valid are a number, a pair for each axis, SAME and VALID")
+        raise ValueError(
+            f"padding must be a number, a pair for each axis, SAME or VALID, got {padding!r}"
+        )
     if padding == "SAME" and np.any(extra):
-        raise ValueError(f"{padding=} makes size * stride outputs: no {output_padding=}")
+        raise ValueError(f"output_padding must be 0 with padding='SAME', got {output_padding}")
     reach = np.multiply(dilation, np.subtract(window, 1)) + 1
     full = np.multiply(np.subtract(sizes, 1), strides) + reach
     same = np.multiply(sizes, strides)
     pads = explicit_pads(same, window, strides, padding, dilation)
     out = same if padding == "SAME" else full - np.sum(pads, axis=1) + extra
     if np.any(out < 1):
-        raise ValueError(f"{padding=} leaves nothing of {tuple(full.tolist())} places")
-    place = {
+        raise ValueError(
+            f"padding must be less than the {tuple(full.tolist())} positions of the full output, "
+            f"got {padding!r}"
+        )
+    geometry = {
         "strides": np.array(strides),
         "low": np.array([low for low, _ in pads]),
         "out": out,
@@ -128,13 +141,13 @@ def convolve_transpose(
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=functools.partial(_by_phases, **place),
-        default=functools.partial(_spread, **place),
+        cpu=functools.partial(_by_phases, **geometry),
+        default=functools.partial(_spread, **geometry),
     )
 
 
 def _spread(x, kernel, strides, low, out, dilation):
-    """The convolution of x with stride - 1 zeros between its places."""
+    """The convolution of x with stride - 1 zeros between its positions."""
     rank = len(strides)
     span = strides * np.subtract(x.shape[1:-1], 1) + 1
     reach = dilation * np.subtract(kernel.shape[:-2], 1) + 1
@@ -152,20 +165,20 @@ def _spread(x, kernel, strides, low, out, dilation):
 
 
 def _by_phases(x, kernel, strides, low, out, dilation):
-    """Each phase, the outputs r, r + stride, r + 2 stride ..., by a convolution of stride 1.
+    """Each phase, the outputs r, r + stride, r + 2 stride ..., by a convolution with stride 1.
 
-    Output i of the whole, i = q stride + r - low, is the sum over j of x[q - j] times tap
-    r + j stride of the kernel, its dilation filled in.
+    Output i = q stride + r - low is the sum over j of x[q - j] times tap r + j stride of the
+    kernel, where the taps between dilated ones are zero.
     """
     rank, features = len(strides), kernel.shape[-1]
     first, last = low // strides, (low + out - 1) // strides  # of q
-    holes = np.where(strides > 1, dilation - 1, 0)  # at stride 1 the convolution's dilation does
+    holes = np.where(strides > 1, dilation - 1, 0)  # with stride 1, `convolve` dilates
     dilation = np.where(strides > 1, 1, dilation)
     phases = []
     for part in _phase_kernels(_padded(kernel, 0, [0] * rank, [0] * rank, holes), strides):
         before = dilation * np.subtract(part.shape[:-2], 1) - first
-        seen = _padded(x, 1, before, last + 1 - x.shape[1:-1], [0] * rank)
-        phases.append(convolve(seen, part, 1, "VALID", dilation.tolist()))
+        padded = _padded(x, 1, before, last + 1 - x.shape[1:-1], [0] * rank)
+        phases.append(convolve(padded, part, 1, "VALID", dilation.tolist()))
     y = jnp.concatenate(phases, axis=-1)
     y = y.reshape(*y.shape[:-1], *strides, features)  # [B, Q, Q', ..., r, r', ..., F]
     order = np.stack([np.arange(rank), np.arange(rank) + rank], axis=1).ravel() + 1
@@ -176,10 +189,10 @@ def _by_phases(x, kernel, strides, low, out, dilation):
 
 
 def _phase_kernels(kernel, strides):
-    """The kernels of the phases, mirrored, in the order of np.ndindex(strides).
+    """The mirrored kernels of the phases, in the order of np.ndindex(strides).
 
-    They are one, of as many features as all have together, unless it had too many zeros: where
-    the stride does not divide the window, phases have different numbers of taps.
+    They are joined to one kernel with the features of all, unless it had too many zeros: phases
+    differ in their number of taps where the stride does not divide the window.
     """
     rank, (channels, features) = len(strides), kernel.shape[-2:]
     window = np.array(kernel.shape[:-2])
@@ -197,7 +210,7 @@ def _phase_kernels(kernel, strides):
 
 
 def _padded(x, axis, low, high, between):
-    """x with zeros, or cut where they are negative, along the axes from `axis` on."""
+    """x padded with zeros, or cut where numbers are negative, along the axes from `axis` on."""
     pads = [(0, 0, 0)] * x.ndim
     pads[axis : axis + len(low)] = zip(low, high, between, strict=True)
     return lax.pad(x, x.dtype.type(0), pads)

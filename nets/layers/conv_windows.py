@@ -1,4 +1,4 @@
-"""Windows over the axes of an image: where they are, and what they see."""
+"""Windows over the spatial axes: sizes, padding, and the values at each tap."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nets.layers.checks import check_at_least
+
 Pads = tuple[tuple[int, int], ...]
 Padding = Literal["SAME", "VALID", "CAUSAL", "CIRCULAR"] | int | Pads
 
@@ -15,19 +17,21 @@ Padding = Literal["SAME", "VALID", "CAUSAL", "CIRCULAR"] | int | Pads
 def output_size(
     size: int, window: int, stride: int = 1, pad: tuple[int, int] = (0, 0), dilation: int = 1
 ) -> int:
-    """Number of places of a window along an axis, (W - F + 2P) / S + 1, rounded down.
+    """Number of positions of a window along an axis, (W - F + 2P) / S + 1, rounded down.
 
         floor((size + low + high - (dilation (window - 1) + 1)) / stride) + 1
 
-    Where the stride does not divide, the last of the input is not seen.
+        >>> output_size(32, window=5, stride=2, pad=(2, 2))
+        16
 
     Raises:
-        ValueError: there is no place for the window.
+        ValueError: the window is larger than the padded axis.
     """
     reach = dilation * (window - 1) + 1
     if size + sum(pad) < reach:
         raise ValueError(
-            f"a window of {reach} does not fit into {size} places padded by {pad[0]} and {pad[1]}"
+            f"a window must fit into {size} positions padded by {pad[0]} and {pad[1]}, "
+            f"got a window of {reach}"
         )
     return (size + sum(pad) - reach) // stride + 1
 
@@ -41,8 +45,11 @@ def explicit_pads(
 ) -> Pads:
     """Low and high padding of each axis.
 
+        >>> explicit_pads((8, 8), (3, 3), (2, 2), "SAME", (1, 1))
+        ((0, 1), (0, 1))
+
     Raises:
-        ValueError: there is no such padding for so many axes.
+        ValueError: the padding is invalid for this number of axes.
     """
     reach = [d * (w - 1) + 1 for w, d in zip(window, dilation, strict=True)]
     if padding == "CAUSAL" and len(window) == 1:
@@ -55,23 +62,40 @@ def explicit_pads(
         if np.min(pairs) >= 0:
             return tuple((low, high) for low, high in pairs)
     raise ValueError(
-        f"padding={padding!r} for {len(window)} axes: valid are a number from 0 up, a pair of them "
-        "for each axis, SAME, VALID, CIRCULAR and, for one axis, CAUSAL"
+        f"padding must be a number >= 0, a pair of them for each of {len(window)} axes, SAME, "
+        f"VALID, CIRCULAR or, for one axis, CAUSAL, got {padding!r}"
     )
 
 
 def to_tuple(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...]:
-    """One number for each axis.
+    """One number for each of `rank` axes.
+
+        >>> to_tuple(2, rank=3, name="strides")
+        (2, 2, 2)
 
     Raises:
-        ValueError: there are more or fewer of them, or one is below 1.
+        ValueError: there are more or fewer numbers than axes, or one is below 1.
     """
     values = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(values) != rank or min(values) < 1:
         raise ValueError(
-            f"{name}={value} for {rank} axes: valid are a number from 1 up, or one for each axis"
+            f"{name} must be a number >= 1, or one for each of {rank} axes, got {value}"
         )
     return values
+
+
+def check_axes(x: jax.Array, window: Sequence[int]) -> None:
+    """Refuses x unless it is [B, *spatial, C] with one spatial axis for each size of the window.
+
+    Raises:
+        ValueError: x has more or fewer axes, or a size of the window is below 1.
+    """
+    if x.ndim != len(window) + 2:
+        raise ValueError(
+            f"x must be [B, *spatial, C] with {len(window) + 2} axes for window={tuple(window)}, "
+            f"got shape {list(x.shape)}"
+        )
+    check_at_least("window", min(window), 1)
 
 
 def patches(
@@ -81,7 +105,12 @@ def patches(
     pads: Pads,
     dilation: Sequence[int],
 ) -> list[jax.Array]:
-    """What each tap of the window sees of x [B, *spatial, C]: [B, *places, C] for every one."""
+    """The values of x [B, *spatial, C] at each tap of the window, [B, *spatial', C] each.
+
+    >>> x = jnp.arange(4.0).reshape(1, 4, 1)
+    >>> [a.ravel().tolist() for a in patches(x, (2,), (2,), ((0, 0),), (1,))]
+    [[0.0, 2.0], [1.0, 3.0]]
+    """
     axes = zip(x.shape[1:-1], window, strides, pads, dilation, strict=True)
     reach = np.subtract([output_size(*axis) for axis in axes], 1) * strides + 1
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))

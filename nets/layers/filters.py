@@ -1,6 +1,6 @@
-"""Filters that are not learnt: kernels as NumPy arrays, and their use on images and signals.
+"""Fixed filters: kernels as NumPy arrays, and a function that applies them.
 
-`apply_filter` correlates, as every convolution here: a kernel lies on the image as it is printed.
+`apply_filter` correlates, as every convolution here: it does not mirror the kernel.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
+from nets.layers.checks import check_at_least, check_positive
 from nets.layers.conv import convolve
 from nets.layers.conv_windows import Padding
 
 
 def apply_filter(x: jax.Array, kernel: ArrayLike, padding: Padding = "SAME") -> jax.Array:
-    """Filters each channel of x [B, *spatial, C] by itself with the kernel [*window].
+    """Filters each channel of x [B, *spatial, C] with the same kernel [*window].
 
-    The result is [B, *spatial', C], of the type of x.
+    The result is [B, *spatial', C], with the dtype of x.
+
+        >>> apply_filter(jnp.ones((1, 8, 8, 3)), sharpen()).shape
+        (1, 8, 8, 3)
 
     Raises:
-        ValueError: the kernel has not as many axes as x has spatial ones, or is too large.
+        ValueError: the kernel has another number of axes than x has spatial axes, or is too large.
     """
     kernel = np.asarray(kernel)
     if x.ndim != kernel.ndim + 2:
         raise ValueError(
-            f"a kernel {kernel.shape} takes x of {kernel.ndim + 2} axes, [B, *spatial, C], not "
-            f"{x.shape}"
+            f"x must be [B, *spatial, C] with {kernel.ndim + 2} axes for a kernel "
+            f"{list(kernel.shape)}, got shape {list(x.shape)}"
         )
     channels = x.shape[-1]
     kernel = np.repeat(kernel[..., None, None], channels, axis=-1)
@@ -36,99 +40,121 @@ def apply_filter(x: jax.Array, kernel: ArrayLike, padding: Padding = "SAME") -> 
 def box(size: int) -> np.ndarray:
     """The mean of size x size pixels.
 
+        >>> box(2).tolist()
+        [[0.25, 0.25], [0.25, 0.25]]
+
     Raises:
         ValueError: `size` is below 1.
     """
-    return np.outer(*[np.full(_checked(size), 1 / size)] * 2)
+    check_at_least("size", size, 1)
+    return np.outer(*[np.full(size, 1 / size)] * 2)
 
 
 def gaussian(size: int, sigma: float) -> np.ndarray:
-    """A bell size x size of standard deviation `sigma` in pixels, cut off there, with sum 1.
+    """A truncated Gaussian, size x size, with standard deviation `sigma` in pixels and sum 1.
+
+        >>> gaussian(3, 1.0).sum().round(6).item()
+        1.0
 
     Raises:
         ValueError: `size` is below 1, or `sigma` is not positive.
     """
-    if not sigma > 0:
-        raise ValueError(f"sigma={sigma}: a standard deviation is positive")
-    away = np.arange(_checked(size)) - (size - 1) / 2
-    bell = np.exp(-np.square(away / sigma) / 2)
+    check_at_least("size", size, 1)
+    check_positive("sigma", sigma)
+    offsets = np.arange(size) - (size - 1) / 2
+    bell = np.exp(-np.square(offsets / sigma) / 2)
     return np.outer(*[bell / bell.sum()] * 2)
 
 
 def edge() -> np.ndarray:
-    """The Laplacian over the four neighbours, [3, 3]: a second derivative, with sum 0."""
+    """The Laplacian over the four neighbours, [3, 3]: a second derivative, with sum 0.
+
+    >>> edge().sum().item()
+    0.0
+    """
     return np.array([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
 
 
 def sharpen() -> np.ndarray:
-    """The image less its Laplacian, [3, 3], with sum 1."""
+    """The image minus its Laplacian, [3, 3], with sum 1.
+
+    >>> sharpen().sum().item()
+    1.0
+    """
     return np.array([[0.0, -1.0, 0.0], [-1.0, 5.0, -1.0], [0.0, -1.0, 0.0]])
 
 
 def sobel() -> tuple[np.ndarray, np.ndarray]:
-    """Slopes along the rows' direction x and the columns' direction y, each [3, 3].
+    """Horizontal and vertical derivative, each [3, 3].
 
-    They are 8 times the slope per pixel, positive where the image brightens to the right, and
-    downwards.
+    They are 8 times the derivative per pixel, positive where the image gets brighter to the right,
+    and downwards.
+
+        >>> horizontal, vertical = sobel()
+        >>> horizontal[0].tolist()
+        [-1.0, 0.0, 1.0]
     """
     x = np.outer([1.0, 2.0, 1.0], [-1.0, 0.0, 1.0])
     return x, x.T
 
 
 def matched_filter(pulse: ArrayLike) -> np.ndarray:
-    """The filter that finds a pulse [n] in noise: reversed in time, and of unit energy.
+    """The matched filter of a pulse [n]: reversed in time, with unit energy (North 1943).
 
-    To convolve a signal with it (`np.convolve`, or `nets.layers.conv.Conv` with `flip`) is
-    to correlate the signal with the pulse; `apply_filter`, which correlates, takes it reversed
-    once more. In white noise no linear filter has a greater ratio of signal to noise at its peak,
-    which is as high as the root of the pulse's energy (North 1943).
+    Convolving a signal with it (`np.convolve`, or `nets.layers.conv.Conv` with `flip`) correlates
+    the signal with the pulse; `apply_filter` correlates, so reverse it once more there. In white
+    noise no linear filter has a higher signal-to-noise ratio at its peak. The peak is the square
+    root of the pulse's energy.
+
+        >>> matched_filter([0.0, 3.0, 4.0]).tolist()
+        [0.8, 0.6, 0.0]
 
     Raises:
         ValueError: the pulse is not a sequence of numbers, or is zero everywhere.
     """
     pulse = np.asarray(pulse, float)
     if pulse.ndim != 1 or not pulse.any():
-        raise ValueError(f"a pulse is [n] and has energy, not {pulse.shape} of {np.sum(pulse**2)}")
+        raise ValueError(
+            f"pulse must be [n] and not all zero, got shape {list(pulse.shape)} "
+            f"with energy {np.sum(pulse**2)}"
+        )
     return pulse[::-1] / np.linalg.norm(pulse)
 
 
 def cosine_patches(key: jax.Array, shape: Sequence[int], dtype: DTypeLike) -> jax.Array:
-    """A kernel [n, n, C, n^2 C] that takes the cosine transform of patches; an initialiser.
+    """Initialiser: a kernel [n, n, C, n^2 C] that computes the cosine transform of patches.
 
-    Its filters are orthonormal: products of two cosines (of the type II, the basis of JPEG) and,
-    for three channels, of an opponent colour: brightness, red less blue, green less both; for
-    other numbers of channels, of a cosine over these. The lowest frequencies come first, of each
-    all colours. The principal components of patches of pictures are nearly these (Ahmed, Natarajan
+    The filters are orthonormal: products of two cosines (type II, as in JPEG) and, for three
+    channels, of an opponent colour: brightness, red minus blue, green minus both; for other numbers
+    of channels, of a cosine over the channels. They are sorted by frequency, lowest first, with all
+    colours of each. They approximate the principal components of image patches (Ahmed, Natarajan
     and Rao 1974).
 
+        >>> cosine_patches(jax.random.key(0), (2, 2, 3, 12), jnp.float32).shape
+        (2, 2, 3, 12)
+
     Args:
-        key: not used, as nothing is drawn.
+        key: unused, since nothing is random.
         shape: of the kernel.
-        dtype: type of the kernel.
+        dtype: of the kernel.
 
     Raises:
-        ValueError: the shape is another.
+        ValueError: the kernel has another shape.
     """
     n, m, channels, features = shape
     if n != m or features != n * n * channels:
-        raise ValueError(f"a cosine transform has a kernel [n, n, C, n^2 C], not {list(shape)}")
-    place, colour = _cosines(n), _cosines(channels)
+        raise ValueError(f"the kernel must be [n, n, C, n^2 C], got {list(shape)}")
+    space, colour = _cosines(n), _cosines(channels)
     if channels == 3:
         colour = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt([[3], [2], [6]])
     u, v, _ = np.indices((n, n, channels)).reshape(3, -1)
-    kernel = np.einsum("ui,vj,kc->ijcuvk", place, place, colour).reshape(shape)
+    kernel = np.einsum("ui,vj,kc->ijcuvk", space, space, colour).reshape(shape)
     return jnp.asarray(kernel[..., np.argsort(u + v, kind="stable")], dtype)
 
 
 def _cosines(n: int) -> np.ndarray:
-    """The orthonormal cosine transform of n values, [frequency, place]."""
+    """The orthonormal cosine transform of n values, [frequency, position]."""
     k, i = np.ogrid[:n, :n]
     rows = np.cos(np.pi * k * (2 * i + 1) / (2 * n)) * np.sqrt(2 / n)
     rows[0] /= np.sqrt(2)
     return rows
-
-
-def _checked(size: int) -> int:
-    if size < 1:
-        raise ValueError(f"size={size}: a kernel has at least one pixel a side")
-    return size

@@ -1,4 +1,6 @@
-"""What a classifier of images refuses before anything is computed."""
+"""Argument checks of image classifiers."""
+
+import dataclasses
 
 import jax
 from flax import linen as nn
@@ -6,48 +8,50 @@ from flax import linen as nn
 from nets.layers.checks import check_probability
 
 
-def check_images(model: nn.Module, x: jax.Array, least: int) -> None:
-    """Refuses what `model`, which has a field `num_classes`, cannot classify.
+def check_images(model: nn.Module, x: jax.Array, minimum: int) -> None:
+    """Checks the images and the head of a classifier.
 
     Args:
-        model: named in the message.
+        model: has a field `num_classes`; its class is named in the message.
         x: images [B, H, W, C].
-        least: number of pixels below which H or W is too small.
+        minimum: the smallest valid H and W.
 
     Raises:
-        ValueError: x has other axes, is too small or cannot but be channels first, or as
-            `check_head`.
+        ValueError: x has other axes, is too small or is channels first; or as `check_head`.
     """
     check_head(model)
-    if x.ndim != 4 or min(x.shape[1:3]) < least or channels_first(x.shape):
+    if x.ndim != 4 or min(x.shape[1:3]) < minimum or channels_first(x.shape):
         raise ValueError(
-            f"{type(model).__name__} takes images [B, H, W, C] of at least {least} x {least} "
+            f"{type(model).__name__} takes images [B, H, W, C] of at least {minimum} x {minimum} "
             f"pixels, not {list(x.shape)}{channels_hint(x.shape)}"
         )
 
 
 def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether [B, H, W, C] is read from what can only be [B, C, H, W].
+    """Whether a shape is certainly [B, C, H, W]: a square grey or colour image, channels first.
 
-    One or three rows, and as many channels as columns, at least 8: a square grey or colour image.
-    Other flat images with many channels may be meant (spectra of a few lines, signals of one row).
+    That is one or three rows, and as many channels as columns, at least 8. Other flat images with
+    many channels are possible (spectra of a few lines, signals of one row).
+
+        >>> channels_first((1, 3, 32, 32)), channels_first((1, 32, 32, 3))
+        (True, False)
     """
     return len(shape) == 4 and shape[1] in (1, 3) and shape[2] == shape[3] >= 8
 
 
 def channels_hint(shape: tuple[int, ...]) -> str:
-    """The end of a message about images that are refused: what to do if they are channels first."""
+    """The end of an error message about images: advice if they seem to be channels first."""
     if len(shape) == 4 and shape[1] <= 4 < min(shape[2:]):
         return ": channels come last, and these look like channels first; x.transpose(0, 2, 3, 1)"
     return ""
 
 
 def check_head(model: nn.Module) -> None:
-    """Refuses what ends no classifier: its `num_classes`, and what it drops on the way, if it does.
+    """Checks a classifier's number of classes and its dropout probabilities.
 
     Args:
-        model: has a field `num_classes`; its fields `dropout` (one, or one for each block) and
-            `auxiliary_dropout`, where it has them, are probabilities.
+        model: has a field `num_classes`; its fields `dropout` and `auxiliary_dropout`, if it
+            declares them, are a probability, or one for each block.
 
     Raises:
         ValueError: `num_classes` is None or below 0, or a probability is not in [0, 1).
@@ -55,10 +59,10 @@ def check_head(model: nn.Module) -> None:
     name = type(model).__name__
     if model.num_classes is None or model.num_classes < 0:
         raise ValueError(
-            f"{name}.num_classes is {model.num_classes}: valid are a number of classes, and 0 for "
-            "a model without a head"
+            f"{name}.num_classes must be at least 0 (0 means no head), got {model.num_classes}"
         )
-    for field in ("dropout", "auxiliary_dropout"):
-        rates = getattr(model, field, 0.0)
-        for rate in rates if isinstance(rates, tuple) else (rates,):
-            check_probability(f"{name}.{field}", rate)
+    for field in dataclasses.fields(model):
+        if field.name in ("dropout", "auxiliary_dropout"):
+            rates = getattr(model, field.name)
+            for rate in rates if isinstance(rates, tuple) else (rates,):
+                check_probability(f"{name}.{field.name}", rate)

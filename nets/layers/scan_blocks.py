@@ -1,8 +1,8 @@
-"""Equal blocks run as one scan over stacked weights, so that their number costs no compile time.
+"""Equal blocks as one scan over stacked parameters: compile time does not grow with their number.
 
-Blocks of a stage are called `stage_0`, `stage_1` and so on. Of those that are scanned, `stage_0`
-stays what it is, for it may differ from the others, which become one module `stage_rest` whose
-every array has a leading axis: the block.
+The blocks of a stage are called `stage_0`, `stage_1` and so on. With a scan, `stage_0` stays a
+module of its own, since it may differ from the others; these become one module `stage_rest`, whose
+arrays have a leading axis, the block.
 """
 
 import re
@@ -16,20 +16,20 @@ from flax import linen as nn
 Variables = Mapping[str, Any]
 
 
-def scan_blocks(block: nn.Module, x: jax.Array, length: int, given: Any = None) -> jax.Array:
-    """x through `length` blocks of one kind, each with parameters and statistics of its own.
+def scan_blocks(block: nn.Module, x: jax.Array, length: int, xs: Any = None) -> jax.Array:
+    """Applies `length` equal blocks to x, each with its own parameters and statistics.
 
-    A block whose name ends in "_rest" has variables that `unstack_blocks` takes apart.
+    Give the block a name that ends in "_rest", so that `unstack_blocks` finds its variables.
 
     Args:
-        block: a module that maps `(x, given)` to another x of the same shape and type.
-        x: what the first block is given.
+        block: a module that maps `(x, inputs)` to an array with the shape and dtype of x.
+        x: input of the first block.
         length: number of blocks.
-        given: arrays whose leading axis is the block, which gets its part of them.
+        xs: arrays with a leading axis of `length`; block i gets `inputs = xs[i]`.
     """
 
-    def step(block, x, given):
-        return block(x, given), None
+    def step(block, x, inputs):
+        return block(x, inputs), None
 
     scanned = nn.scan(
         step,
@@ -37,24 +37,31 @@ def scan_blocks(block: nn.Module, x: jax.Array, length: int, given: Any = None) 
         split_rngs={"params": True, "dropout": True},
         length=length,
     )
-    return scanned(block, x, given)[0]
+    return scanned(block, x, xs)[0]
 
 
 def stack_blocks(variables: Variables) -> dict[str, Any]:
-    """Variables of a model without scanned blocks as those of the same model with them.
+    """Converts a model's variables to those of the same model with scanned blocks.
 
     In every collection ("params", "batch_stats") the modules `name_1`, `name_2` ... are stacked
-    into `name_rest`; all others stay as they are.
+    into `name_rest`; other modules do not change.
+
+        >>> blocks = {f"stage_{i}": {"bias": jnp.ones(3)} for i in range(5)}
+        >>> stack_blocks({"params": blocks})["params"]["stage_rest"]["bias"].shape
+        (4, 3)
 
     Raises:
-        ValueError: there is a gap between those numbers, or the blocks' arrays differ in name or
-            shape.
+        ValueError: a number is missing, or the blocks' arrays differ in name or shape.
     """
     return {kind: _stacked(modules) for kind, modules in variables.items()}
 
 
 def unstack_blocks(variables: Variables) -> dict[str, Any]:
-    """`stack_blocks` back."""
+    """The inverse of `stack_blocks`.
+
+    >>> unstack_blocks({"params": {"stage_rest": {"bias": jnp.ones((4, 3))}}})["params"].keys()
+    dict_keys(['stage_1', 'stage_2', 'stage_3', 'stage_4'])
+    """
     return {kind: _unstacked(modules) for kind, modules in variables.items()}
 
 
@@ -62,8 +69,8 @@ def _stacked(modules: Variables) -> dict[str, Any]:
     stages: dict[str, dict[int, Any]] = {}
     result = {}
     for name, module in modules.items():
-        if found := re.fullmatch(r"(.+)_([1-9]\d*)", name):
-            stages.setdefault(found[1], {})[int(found[2])] = module
+        if match := re.fullmatch(r"(.+)_([1-9]\d*)", name):
+            stages.setdefault(match[1], {})[int(match[2])] = module
         else:
             result[name] = module
     return result | {f"{name}_rest": _stack(name, blocks) for name, blocks in stages.items()}
@@ -71,12 +78,12 @@ def _stacked(modules: Variables) -> dict[str, Any]:
 
 def _stack(name: str, blocks: dict[int, Any]) -> Any:
     if sorted(blocks) != list(range(1, len(blocks) + 1)):
-        raise ValueError(f"blocks {name}_1, {name}_2 ... have gaps: {sorted(blocks)}")
+        raise ValueError(f"blocks {name}_i must be numbered 1, 2, ..., got {sorted(blocks)}")
     ordered = [blocks[i] for i in sorted(blocks)]
     shapes = [jax.tree.map(jnp.shape, block) for block in ordered]
     for i, shape in enumerate(shapes, 1):
         if shape != shapes[0]:
-            raise ValueError(f"{name}_{i} cannot be stacked on {name}_1: their arrays differ")
+            raise ValueError(f"{name}_{i} must have arrays with the names and shapes of {name}_1")
     return jax.tree.map(lambda *arrays: jnp.stack(arrays), *ordered)
 
 

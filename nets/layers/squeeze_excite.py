@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: channels weighted by what the whole image holds."""
+"""Squeeze-and-excitation: channels scaled by a function of their averages over the image."""
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,19 @@ from nets.types import Activation
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate that sees the averages of all (Hu et al. 2018).
+    """Scales each channel by a gate computed from the averages of all channels (Hu et al. 2018).
 
-        x * gate(fc2(activation(fc1(average of x over all places))))
+        x * gate(fc2(activation(fc1(average of x over all positions))))
 
-    fc1 [C -> hidden] and fc2 [hidden -> C] are 1x1 convolutions with biases, their kernels He
-    normal by fan-out at first.
+    fc1 [C -> hidden] and fc2 [hidden -> C] are 1x1 convolutions with biases; their kernels are
+    initialised He normal by fan-out.
+
+        >>> x = jnp.ones((1, 8, 8, 32))
+        >>> jax.eval_shape(SqueezeExcite(2).init_with_output, jax.random.key(0), x)[0].shape
+        (1, 8, 8, 32)
 
     Attributes:
-        hidden: channels between; the paper's are C / 16.
+        hidden: number of channels of fc1; C / 16 in the paper.
         activation: nonlinearity after fc1.
         gate: nonlinearity after fc2.
         dtype: computation dtype.

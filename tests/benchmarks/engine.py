@@ -115,8 +115,11 @@ def convolution() -> None:
     experiment = resolve(experiment, experiment.data.metadata())
     batch = meshes.put(experiment.data.train(0)[0], meshes.rows(meshes.make()))
     updates, times = {}, {"own": [], "XLA's": []}
-    for name, form in (("own", convolution_layer.cpu_form), ("XLA's", lambda *given: None)):
-        with unittest.mock.patch.object(convolution_layer, "cpu_form", form):
+    for name, algorithm in (
+        ("own", convolution_layer.cpu_algorithm),
+        ("XLA's", lambda *given: None),
+    ):
+        with unittest.mock.patch.object(convolution_layer, "cpu_algorithm", algorithm):
             state = jax.jit(states.make_init(experiment))()
             updates[name] = [loop.compile_step(experiment, state, meshes.make(), batch), state]
     for _ in range(20):

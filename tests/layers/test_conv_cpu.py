@@ -1,4 +1,4 @@
-"""What a CPU computes in place of the general convolution."""
+"""CPU algorithms against XLA's own convolution."""
 
 import functools
 import unittest.mock
@@ -15,23 +15,23 @@ from tests.support.plain_convolution import CASES, case, with_gradients
 
 
 @pytest.mark.parametrize("name", [name for name, c in CASES.items() if c[-1]])
-def test_a_form_for_the_cpu_equals_the_general_one(name):
+def test_a_cpu_algorithm_equals_the_convolution_of_xla(name):
     model, params, x, weights, *_ = case(name)
     with jax.enable_x64(True):
         own = with_gradients(model)(params, x, weights)
-        with unittest.mock.patch.object(conv, "cpu_form", return_value=None) as chosen:
+        with unittest.mock.patch.object(conv, "cpu_algorithm", return_value=None) as chosen:
             general = with_gradients(model)(params, x, weights)
     assert chosen.called
     assert_close(own, general)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_form_is_that_of_the_case(name):
-    model, params, x, *_, form = case(name)
-    with unittest.mock.patch.object(conv, "cpu_form", wraps=conv.cpu_form) as seen:
+def test_the_algorithm_is_that_of_the_case(name):
+    model, params, x, *_, algorithm = case(name)
+    with unittest.mock.patch.object(conv, "cpu_algorithm", wraps=conv.cpu_algorithm) as choose:
         jax.eval_shape(model.apply, {"params": params}, x)
-        chosen = conv.cpu_form(*seen.call_args_list[0].args)
-    assert getattr(chosen, "__name__", None) == form
+        chosen = conv.cpu_algorithm(*choose.call_args_list[0].args)
+    assert getattr(chosen, "__name__", None) == algorithm
 
 
 def lowered(platform, shape, kernel, dtype="float32", **options):
@@ -70,7 +70,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_each_platform_has_its_form(name):
+def test_each_platform_has_its_algorithm(name):
     shape, kernel, options, left = PUBLISHED[name]
     on_cpu = lowered("cpu", shape, kernel, **options)
     assert on_cpu.count("stablehlo.convolution") == left
@@ -109,7 +109,7 @@ def test_bfloat16_computes_in_bfloat16(name):
     assert {a.dtype for a in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-def test_forward_mode_and_second_derivatives_follow_the_general_form():
+def test_forward_mode_and_second_derivatives_are_those_of_xla():
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(1, 4, 4, 64)), rng.normal(size=(3, 3, 64, 2))
     towards = rng.normal(size=x.shape), rng.normal(size=kernel.shape)
@@ -122,7 +122,7 @@ def test_forward_mode_and_second_derivatives_follow_the_general_form():
 
     with jax.enable_x64(True):
         own = jit(derivatives)(x, kernel, towards)
-        with unittest.mock.patch.object(conv, "cpu_form", return_value=None):
+        with unittest.mock.patch.object(conv, "cpu_algorithm", return_value=None):
             general = jit(lambda *given: derivatives(*given))(x, kernel, towards)
     assert_close(own, general)
 

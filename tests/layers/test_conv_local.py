@@ -92,10 +92,10 @@ def test_weights_are_those_of_one_size():
 @pytest.mark.parametrize(
     "shape, options, message",
     [
-        ((1, 5, 5, 4), {}, r"a window \(3,\) takes x of 3 axes, not \(1, 5, 5, 4\)"),
-        ((1, 2, 4), {"padding": 0}, "a window of 3 does not fit into 2 places"),
-        ((1, 5, 4), {"padding": "same"}, "padding='same' for 1 axes"),
-        ((1, 5, 4), {"strides": (1, 1)}, r"strides=\(1, 1\) for 1 axes"),
+        ((1, 5, 5, 4), {}, r"x must be .* 3 axes for window=\(3,\), got shape \[1, 5, 5, 4\]"),
+        ((1, 2, 4), {"padding": 0}, "into 2 positions .* got a window of 3"),
+        ((1, 5, 4), {"padding": "same"}, "padding must be .* of 1 axes, .* got 'same'"),
+        ((1, 5, 4), {"strides": (1, 1)}, r"strides must be .* of 1 axes, got \(1, 1\)"),
     ],
 )
 def test_refusals(shape, options, message):

@@ -60,7 +60,7 @@ def test_a_stream_equals_the_whole(window, multiplier, dilation):
 
 @pytest.mark.parametrize("options", [{}, {"padding": "CAUSAL", "strides": 2}])
 def test_what_is_no_stream_is_refused(options):
-    with pytest.raises(ValueError, match="only a causal convolution of stride 1 runs as a stream"):
+    with pytest.raises(ValueError, match="a stream needs padding='CAUSAL' and strides=1"):
         SeparableConv(4, (3,), **options).initial_carry((2, 3))
 
 

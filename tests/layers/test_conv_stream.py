@@ -101,7 +101,7 @@ def test_causal_sees_no_future_and_all_of_its_past():
 )
 def test_what_is_no_stream_is_refused(window, options):
     model = Conv(6, window, **options)
-    message = rf"only a causal .* not padding='{model.padding}', strides={model.strides}"
+    message = rf"a stream needs .* got padding='{model.padding}', strides={model.strides}"
     with pytest.raises(ValueError, match=message):
         model.initial_carry((2, 3))
     with pytest.raises(ValueError, match=message):

@@ -175,22 +175,30 @@ def test_types_and_parameters():
 @pytest.mark.parametrize(
     "shape, options, message",
     [
-        ((1, 5, 5, 4), {}, r"a window \(3,\) takes x of 3 axes, not \(1, 5, 5, 4\)"),
-        ((1, 5, 4), {"padding": "CAUSAL"}, "padding='CAUSAL': valid are .* SAME and VALID"),
-        ((1, 5, 4), {"padding": "CIRCULAR"}, "padding='CIRCULAR': valid are"),
-        ((1, 5, 4), {"padding": "full"}, "padding='full' for 1 axes"),
-        ((1, 2, 4), {"padding": 2}, r"padding=2 leaves nothing of \(4,\) places"),
-        ((1, 5, 4), {"strides": 0}, "strides=0 for 1 axes"),
-        ((1, 5, 4), {"dilation": (1, 1)}, r"dilation=\(1, 1\) for 1 axes"),
+        ((1, 5, 5, 4), {}, r"x must be .* 3 axes for window=\(3,\), got shape \[1, 5, 5, 4\]"),
+        ((1, 5, 4), {"padding": "CAUSAL"}, "padding must be .* SAME or VALID, got 'CAUSAL'"),
+        ((1, 5, 4), {"padding": "CIRCULAR"}, "padding must be .* got 'CIRCULAR'"),
+        ((1, 5, 4), {"padding": "full"}, "padding must be .* of 1 axes, .* got 'full'"),
+        ((1, 2, 4), {"padding": 2}, r"padding must be less than the \(4,\) positions .* got 2"),
+        ((1, 5, 4), {"strides": 0}, "strides must be .* of 1 axes, got 0"),
+        ((1, 5, 4), {"dilation": (1, 1)}, r"dilation must be .* of 1 axes, got \(1, 1\)"),
         (
             *((1, 5, 4), {"padding": 0, "strides": 2, "output_padding": 2}),
-            r"output_padding=2 must be from 0 to below the strides \(2,\)",
+            r"output_padding must be from 0 to below the strides \(2,\), got 2",
         ),
-        ((1, 5, 4), {"padding": 0, "output_padding": -1}, "output_padding=-1 must be from 0"),
-        ((1, 5, 4), {"padding": 0, "output_padding": (0, 0)}, r"output_padding=\(0, 0\) must be"),
+        (
+            (1, 5, 4),
+            {"padding": 0, "output_padding": -1},
+            "output_padding must be from 0 .* got -1",
+        ),
+        (
+            (1, 5, 4),
+            {"padding": 0, "output_padding": (0, 0)},
+            r"output_padding must be .* got \(0, 0\)",
+        ),
         (
             *((1, 5, 4), {"strides": 2, "output_padding": 1}),
-            "padding='SAME' makes size . stride outputs: no output_padding=1",
+            "output_padding must be 0 with padding='SAME', got 1",
         ),
     ],
 )

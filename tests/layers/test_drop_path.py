@@ -63,7 +63,7 @@ def test_types():
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_refusals(rate):
     for train in (True, False):
-        with pytest.raises(ValueError, match=f"rate={rate}: valid is 0 <= rate < 1"):
+        with pytest.raises(ValueError, match=rf"DropPath.rate must be in \[0, 1\), got {rate}"):
             jax.eval_shape(lambda t=train: apply(rate, jnp.ones((2, 2)), 0, t))
 
 

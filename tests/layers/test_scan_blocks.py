@@ -8,15 +8,15 @@ from nets.layers.scan_blocks import scan_blocks, stack_blocks, unstack_blocks
 
 
 class Toy(nn.Module):
-    """A parameter, a statistic and something given."""
+    """A parameter, a statistic and inputs of each block."""
 
     @nn.compact
-    def __call__(self, x, given):
+    def __call__(self, x, inputs):
         weight = self.param("weight", nn.initializers.normal(), (3,))
         calls = self.variable("batch_stats", "calls", jnp.zeros, (3,))
         if not self.is_initializing():
-            calls.value += given
-        return 2 * x + weight + given
+            calls.value += inputs
+        return 2 * x + weight + inputs
 
 
 class Net(nn.Module):
@@ -24,12 +24,12 @@ class Net(nn.Module):
     scan: bool
 
     @nn.compact
-    def __call__(self, x, given):
-        x = Toy(name="stage_0")(x, given[0])
+    def __call__(self, x, inputs):
+        x = Toy(name="stage_0")(x, inputs[0])
         if self.scan:
-            return scan_blocks(Toy(name="stage_rest"), x, self.blocks - 1, given[1:])
+            return scan_blocks(Toy(name="stage_rest"), x, self.blocks - 1, inputs[1:])
         for i in range(1, self.blocks):
-            x = Toy(name=f"stage_{i}")(x, given[i])
+            x = Toy(name=f"stage_{i}")(x, inputs[i])
         return x
 
 
@@ -61,13 +61,13 @@ def test_blocks_start_and_draw_each_for_itself():
 
     class Noisy(nn.Module):
         @nn.compact
-        def __call__(self, x, given):
-            return x + given * jax.random.normal(self.make_rng("dropout"), ())
+        def __call__(self, x, inputs):
+            return x + inputs * jax.random.normal(self.make_rng("dropout"), ())
 
     class Chain(nn.Module):
         @nn.compact
-        def __call__(self, given):
-            return scan_blocks(Noisy(name="stage_rest"), jnp.zeros(()), 3, given)
+        def __call__(self, inputs):
+            return scan_blocks(Noisy(name="stage_rest"), jnp.zeros(()), 3, inputs)
 
     def noise(i):
         return Chain().apply({}, jnp.eye(3)[i], rngs={"dropout": jax.random.key(0)})
@@ -97,9 +97,9 @@ def test_there_and_back():
 @pytest.mark.parametrize(
     "blocks, message",
     [
-        ({1: (3,), 3: (3,)}, r"stage_1, stage_2 ... have gaps: \[1, 3\]"),
-        ({2: (3,)}, "gaps"),
-        ({1: (3,), 2: (4,)}, "stage_2 cannot be stacked on stage_1: their arrays differ"),
+        ({1: (3,), 3: (3,)}, r"stage_i must be numbered 1, 2, ..., got \[1, 3\]"),
+        ({2: (3,)}, r"got \[2\]"),
+        ({1: (3,), 2: (4,)}, "stage_2 must have arrays with the names and shapes of stage_1"),
     ],
 )
 def test_refusals(blocks, message):
