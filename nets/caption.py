@@ -22,8 +22,8 @@ from nets.layers.attention_scores import Additive
 from nets.layers.checks import check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
+from nets.layers.sequence import output_layer, shift_right
 from nets.lstm import LSTM, LSTMCarry
-from nets.sequence import output, shift_right
 
 Stages = dict[str, jax.Array]
 
@@ -66,7 +66,7 @@ class ShowAndTell(nn.Module):
         self.image = nn.Dense(self.embedding, **dtypes)
         self.embed = nn.Embed(self.vocab_size, self.embedding, **dtypes)
         self.decoder = Recurrent(LSTM(self.features), **dtypes)
-        self.output = output(self, self.vocab_size)
+        self.output = output_layer(self, self.vocab_size)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(
@@ -184,7 +184,7 @@ class ShowAttendTell(nn.Module):
         self.state_out, self.context_out = (
             dense(self.embedding, **dtypes, use_bias=False) for _ in range(2)
         )
-        self.output = output(self, self.vocab_size)
+        self.output = output_layer(self, self.vocab_size)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(

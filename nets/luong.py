@@ -18,9 +18,9 @@ from nets.layers.attention_scores import Additive, Dot, General
 from nets.layers.checks import check_choice
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
+from nets.layers.sequence import output_layer, shift_right, source_mask
 from nets.lstm import LSTM
 from nets.seq2seq import Memory
-from nets.sequence import output, shift_right, source_mask
 
 Score = Literal["additive", "dot", "general", "scaled_dot"]
 Scope = Literal["global", "local-m", "local-p"]
@@ -101,7 +101,7 @@ class Luong(nn.Module):
             hidden = features if self.attention == "local-p" else None
             self.attend = LocalAttention(score, self.window, hidden, **dtypes)
         self.combine = dense(features, **dtypes, use_bias=False)
-        self.output = output(self, self.num_classes)
+        self.output = output_layer(self, self.num_classes)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(

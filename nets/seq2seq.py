@@ -17,8 +17,8 @@ from nets.layers.attention_scores import Additive
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Carry, matmul
+from nets.layers.sequence import output_layer, shift_right, source_mask
 from nets.lstm import LSTM
-from nets.sequence import output, shift_right, source_mask
 
 
 class Memory(NamedTuple):
@@ -89,7 +89,7 @@ class Bahdanau(nn.Module):
         self.state_out, self.symbol_out, self.context_out = (
             dense(2 * self.readout, **dtypes, use_bias=i == 0) for i in range(3)
         )
-        self.output = output(self, self.num_classes)
+        self.output = output_layer(self, self.num_classes)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(

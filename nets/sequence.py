@@ -12,8 +12,8 @@ from jax.typing import DTypeLike
 
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
-from nets.layers.linear import dense
 from nets.layers.recurrent import Backend, Recurrent
+from nets.layers.sequence import one_hot, output_layer, shift_right, source_mask
 from nets.lstm import LSTM
 
 Carry = tuple
@@ -63,10 +63,10 @@ class ManyToOne(nn.Module):
         answered with c alone. Needs the key `dropout` while training, if there is any.
         """
         x = one_hot(inputs, self.vocab_size, self.dtype)
-        _, _, hidden = recurrent(self, name="recurrent")(
+        _, _, hidden = _recurrent(self, name="recurrent")(
             x, lengths=lengths, train=train, stages=True
         )
-        h, head = hidden[-1], output(self, self.num_classes, name="output")
+        h, head = hidden[-1], output_layer(self, self.num_classes, name="output")
         if lengths is None:
             last = h[:, -1]
         else:
@@ -120,9 +120,9 @@ class ManyToMany(nn.Module):
         the key `dropout` while training, if there is any.
         """
         x = one_hot(inputs, self.vocab_size, self.dtype)
-        h, carry, hidden = recurrent(self, name="recurrent")(x, carry, train=train, stages=True)
+        h, carry, hidden = _recurrent(self, name="recurrent")(x, carry, train=train, stages=True)
         h = nn.Dropout(self.dropout, deterministic=not train)(h)
-        y = output(self, self.num_classes, name="output")(h)
+        y = output_layer(self, self.num_classes, name="output")(h)
         if not stages:
             return y, carry
         return y, carry, {f"layer_{i}": a for i, a in enumerate(hidden)}
@@ -134,7 +134,7 @@ class ManyToMany(nn.Module):
         [B, D], or [B] for symbols.
         """
         shape = shape if len(shape) > 1 else (*shape, self.vocab_size)
-        return recurrent(self, parent=None).initial_carry(shape)
+        return _recurrent(self, parent=None).initial_carry(shape)
 
 
 class OneToMany(nn.Module):
@@ -168,8 +168,8 @@ class OneToMany(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self):
-        self.recurrent = recurrent(self)
-        self.output = output(self, self.outputs)
+        self.recurrent = _recurrent(self)
+        self.output = output_layer(self, self.outputs)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
@@ -186,9 +186,9 @@ class OneToMany(nn.Module):
             y = model.output(model.drop(h[:, 0], deterministic=not train))
             return (carry, y), y
 
-        carry = recurrent(self, parent=None).initial_carry((len(x), x.shape[-1] + self.outputs))
+        carry = _recurrent(self, parent=None).initial_carry((len(x), x.shape[-1] + self.outputs))
         y = jnp.zeros((len(x), self.outputs), jnp.promote_types(self.dtype, jnp.float32))
-        return unrolled(step, self.length)(self, (carry, y), None)[1]
+        return _unrolled(step, self.length)(self, (carry, y), None)[1]
 
 
 class Seq2Seq(nn.Module):
@@ -222,9 +222,9 @@ class Seq2Seq(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self):
-        self.encoder = recurrent(self)
-        self.decoder = recurrent(self)
-        self.output = output(self, self.num_classes)
+        self.encoder = _recurrent(self)
+        self.decoder = _recurrent(self)
+        self.output = output_layer(self, self.num_classes)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(self, inputs: jax.Array, targets: jax.Array, *, train: bool) -> jax.Array:
@@ -251,41 +251,13 @@ class Seq2Seq(nn.Module):
         return carry, self.output(h), jnp.zeros((len(symbols), 0))
 
 
-def source_mask(inputs: jax.Array) -> jax.Array:
-    """Where [B, S] (bool) a row of inputs [B, S] is before its first 0."""
-    return jnp.cumsum(inputs == 0, axis=1) == 0
-
-
-def shift_right(targets: jax.Array) -> jax.Array:
-    """The symbols [B, U] before each of the targets [B, U], 0 before the first."""
-    return jnp.pad(targets[:, :-1], ((0, 0), (1, 0)))
-
-
-def one_hot(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Array:
-    """Numbers as they are, symbols as one-hot vectors.
-
-    Raises:
-        ValueError: inputs are symbols, but it is not known how many there are.
-    """
-    if not jnp.issubdtype(inputs.dtype, jnp.integer):
-        return inputs.astype(dtype)
-    if vocab_size is None:
-        raise ValueError(f"inputs are {inputs.dtype}, symbols, and vocab_size is not given")
-    return jax.nn.one_hot(inputs, vocab_size, dtype=dtype)
-
-
-def recurrent(model: Any, **where) -> Recurrent:
+def _recurrent(model: Any, **where) -> Recurrent:
     """The recurrent layers that a model's fields describe."""
     fields = ("cell", "layers", "dropout", "backend", "dtype", "param_dtype")
     return Recurrent(**{name: getattr(model, name) for name in fields}, **where)
 
 
-def output(model: Any, features: int, **where) -> nn.Dense:
-    """The matmul after the recurrent layers, float32 at least."""
-    return dense(features, jnp.promote_types(model.dtype, jnp.float32), model.param_dtype, **where)
-
-
-def unrolled(step, length: int):
+def _unrolled(step, length: int):
     """A scan of step(model, state, _) whose weights are the same at every step."""
     return nn.scan(
         step,

@@ -202,5 +202,5 @@ def test_dropout_acts_in_training_alone(model, inputs):
 
 
 def test_symbols_need_their_number():
-    with pytest.raises(ValueError, match="symbols, and vocab_size is not given"):
+    with pytest.raises(ValueError, match="vocab_size must be a number for symbols"):
         ManyToOne(num_classes=2).init(jax.random.key(0), np.ones((3, 5), int), train=False)

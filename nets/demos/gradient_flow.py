@@ -12,9 +12,9 @@ from nets.errors import UserError
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
+from nets.layers.sequence import one_hot
 from nets.lstm import LSTM
 from nets.report.figures import Figure, LinePlot, Panels, Text
-from nets.sequence import one_hot
 from nets.tasks.metrics import mean
 from nets.tasks.sequence import TagSequence
 
