@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classification_head import logits
-from nets.layers.conv import HE, Conv
+from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
-from nets.layers.norm import BatchNorm
 from nets.layers.pooling import max_pool
 
 
@@ -64,13 +63,13 @@ class ConvNet(nn.Module):
         border = 0 if self.padded else self.windows[0] - 1
         check_images(self, x, 2 ** len(self.widths) + border)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        block = functools.partial(conv_norm_act, conv=conv, norm=norm)
         seen = {}
         for i, (width, window) in enumerate(zip(self.widths, self.windows, strict=True), 1):
             padding = "SAME" if i > 1 or self.padded else "VALID"
-            x = conv(width, (window, window), padding=padding, name=f"conv{i}")(x)
-            x = BatchNorm(use_running_average=not train, name=f"bn{i}", **dtypes)(x)
-            seen[f"conv{i}"] = x = nn.relu(x)
+            x = block(x, width, (window, window), padding=padding, names=(f"conv{i}", f"bn{i}"))
+            seen[f"conv{i}"] = x
             seen[f"pool{i}"] = x = max_pool(x, 2)
         seen["features"] = x = x.reshape(x.shape[0], -1)
         if self.num_classes:

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.classification_head import logits
 from nets.layers.conv import HE, Conv
+from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import average_pool, global_average, max_pool
@@ -117,20 +118,20 @@ class Trunk(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to maps [B, H', W', C'], normalised and activated, and the stages."""
-        made = {"conv": self.conv, "norm": self.norm, "drop": self.drop}
+        parts = {"conv": self.conv, "norm": self.norm, "drop": self.drop}
         outputs = {}
         if self.stem == "imagenet":
-            x = self.conv(self.width, window=(7, 7), strides=2, padding=3, name="conv0")(x)
-            x = max_pool(nn.relu(self.norm(name="norm0")(x)), 3, 2, 1)
+            made = {"conv": self.conv, "norm": self.norm, "names": ("conv0", "norm0")}
+            x = max_pool(conv_norm_act(x, self.width, (7, 7), 2, 3, **made), 3, 2, 1)
         else:
             x = self.conv(self.width, window=(3, 3), padding=1, name="conv0")(x)
         outputs["stem"] = x
         for i, layers in enumerate(self.layers, 1):
-            block = DenseBlock(layers, self.growth, self.bottleneck, **made, name=f"denseblock{i}")
+            block = DenseBlock(layers, self.growth, self.bottleneck, **parts, name=f"denseblock{i}")
             outputs[f"layer{i}"] = x = block(x)
             if i < len(self.layers):
                 kept = int(self.compression * x.shape[-1])
-                x = average_pool(Transition(kept, **made, name=f"transition{i}")(x), 2)
+                x = average_pool(Transition(kept, **parts, name=f"transition{i}")(x), 2)
         return nn.relu(self.norm(name=f"norm{len(self.layers) + 1}")(x)), outputs
 
 

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
+from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import global_average, max_pool
@@ -95,29 +96,20 @@ class FractalNet(nn.Module):
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         xavier = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
-        conv = functools.partial(
-            Conv, window=(3, 3), padding=1, use_bias=False, kernel_init=xavier, **dtypes
-        )
+        conv = functools.partial(Conv, use_bias=False, kernel_init=xavier, **dtypes)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
+        made = {"conv": conv, "norm": norm}
         dropping = train and self.drop_path > 0 and self.column is None
         chosen = self._chosen() if dropping else None
         whole = self.column is None or self.is_initializing()
         columns = range(1, self.columns + 1) if whole else (self.column,)
         outputs = {}
         if self.stem == "imagenet":
-            wide = functools.partial(conv, window=(7, 7), strides=2, padding=3)
-            x = FractalLayer(
-                64, wide, norm, functools.partial(nn.Dropout, 0.0, deterministic=True), name="stem"
-            )(x)
-            outputs["stem"] = x = max_pool(x, 3, 2, 1)
+            stem = ConvNormAct(64, (7, 7), 2, 3, **made, name="stem")
+            outputs["stem"] = x = max_pool(stem(x), 3, 2, 1)
         for i, (features, rate) in enumerate(zip(self.features, self.dropout, strict=True), 1):
-            layer = functools.partial(
-                FractalLayer,
-                features,
-                conv,
-                norm,
-                functools.partial(nn.Dropout, rate, deterministic=not train),
-            )
+            drop = functools.partial(nn.Dropout, rate, deterministic=not train)
+            layer = functools.partial(ConvNormAct, features, (3, 3), **made, drop=drop)
             block = FractalBlock(
                 layer, self.columns, tuple(columns), self.drop_path, name=f"block{i}"
             )
@@ -195,26 +187,6 @@ class FractalBlock(nn.Module):
             alive = jnp.where(alone.any(), alone, alive)
             weights = alive / alive.sum()
         return sum(w.astype(x.dtype) * x for w, x in zip(weights, inputs, strict=True))
-
-
-class FractalLayer(nn.Module):
-    """Convolution, dropout, batch normalisation and ReLU.
-
-    Attributes:
-        features: number of output channels.
-        conv, norm, drop: make the three.
-    """
-
-    features: int
-    conv: Callable[..., nn.Module]
-    norm: Callable[..., nn.Module]
-    drop: Callable[[], nn.Module]
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] to [B, H, W, features], smaller where the convolution is strided."""
-        x = self.drop()(self.conv(self.features, name="conv")(x))
-        return nn.relu(self.norm(name="bn")(x))
 
 
 def survivors(key: jax.Array, inputs: int, rate: float) -> jax.Array:

@@ -12,11 +12,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.classification_head import logits
-from nets.layers.conv import HE, Conv
-from nets.layers.conv_windows import Padding
+from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
-from nets.layers.norm import BatchNorm, local_response_norm
+from nets.layers.norm import local_response_norm
 from nets.layers.pooling import average_pool, global_average, max_pool
 from nets.layers.pooling_adaptive import adaptive_average
 
@@ -98,8 +97,15 @@ class GoogLeNet(nn.Module):
         speaking = headed and (self.is_initializing() or (train and stages))
         check_images(self, x, (79 if speaking else 31) if published else 15)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        norm = None if published else batch_norm(train, **dtypes)
-        unit = functools.partial(ConvUnit, norm=norm, conv=he_conv(**dtypes))
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        if published:
+            unit = functools.partial(
+                ConvNormAct, conv=functools.partial(conv, use_bias=True), norm=None
+            )
+        else:
+            unit = functools.partial(
+                ConvNormAct, conv=conv, norm=functools.partial(norm, epsilon=1e-3)
+            )
         pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
         contrast = local_response_norm if published else lambda x: x
         seen = {}
@@ -140,45 +146,12 @@ GoogLeNet2014 = functools.partial(GoogLeNet, version="2014", dropout=0.4)
 """GoogLeNet as published: biases, 5x5 windows, local response normalisation."""
 
 
-class ConvUnit(nn.Module):
-    """Convolution, batch normalisation instead of a bias if there is any, rectification.
-
-    Attributes:
-        features: number of output channels F.
-        window: size of the kernel.
-        strides: step between neighbouring outputs.
-        padding: as in `nets.layers.conv.Conv`.
-        conv: what makes the convolution.
-        norm: what makes the normalisation, if there is any.
-    """
-
-    features: int
-    window: tuple[int, int] = (1, 1)
-    strides: int = 1
-    padding: Padding = "SAME"
-    conv: Callable[..., nn.Module] = Conv
-    norm: Callable[..., nn.Module] | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] to [B, H', W', F]."""
-        x = self.conv(
-            features=self.features,
-            window=self.window,
-            strides=self.strides,
-            padding=self.padding,
-            use_bias=self.norm is None,
-            name="conv",
-        )(x)
-        return nn.relu(x if self.norm is None else self.norm(name="bn")(x))
-
-
 class Inception(nn.Module):
     """Four branches side by side: 1x1, 3x3 and 5x5 behind 1x1, pooling before 1x1 (figure 2b).
 
     Attributes:
         features: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool proj.
-        unit: what makes a convolution, as `ConvUnit`.
+        unit: what makes a convolution, as `ConvNormAct`.
         third: window of the third branch, the paper's (5, 5), torchvision's (3, 3).
     """
 
@@ -207,7 +180,7 @@ class AuxiliaryHead(nn.Module):
     Attributes:
         num_classes: number of outputs.
         dropout: probability of dropping one of the 1,024 units while training.
-        unit: what makes a convolution, as `ConvUnit`.
+        unit: what makes a convolution, as `ConvNormAct`.
         dtype: what it computes in.
         param_dtype: what it stores.
     """
@@ -226,13 +199,3 @@ class AuxiliaryHead(nn.Module):
         x = nn.relu(nn.Dense(1024, **dtypes, name="fc1")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return logits(self.num_classes, **dtypes, name="fc2")(x)
-
-
-def he_conv(**dtypes) -> Callable[..., nn.Module]:
-    """`Conv` whose kernels start as He et al. 2015 (normal, by fan out)."""
-    return functools.partial(Conv, kernel_init=HE, **dtypes)
-
-
-def batch_norm(train: bool, **dtypes) -> Callable[..., nn.Module]:
-    """Batch normalisation with the epsilon of Google's nets, 1e-3."""
-    return functools.partial(BatchNorm, epsilon=1e-3, use_running_average=not train, **dtypes)

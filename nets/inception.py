@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.googlenet import ConvUnit, batch_norm, he_conv
-from nets.layers.classification_head import logits
+from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
 
@@ -178,7 +178,9 @@ class InceptionV3(nn.Module):
         speaking = headed and (self.is_initializing() or (train and stages))
         check_images(self, x, 299 if speaking else 75)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        unit = functools.partial(ConvUnit, norm=batch_norm(train, **dtypes), conv=he_conv(**dtypes))
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        norm = functools.partial(norm, epsilon=1e-3)
+        unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
         valid = functools.partial(unit, padding="VALID")
         seen = {}
         seen["Conv2d_1a_3x3"] = x = valid(32, (3, 3), strides=2, name="Conv2d_1a_3x3")(x)
@@ -205,7 +207,7 @@ class Mixed(nn.Module):
 
     Attributes:
         branches: what they are.
-        unit: what makes a convolution, as `ConvUnit`.
+        unit: what makes a convolution, as `ConvNormAct`.
     """
 
     branches: Branches
@@ -233,7 +235,7 @@ class AuxiliaryHead(nn.Module):
 
     Attributes:
         num_classes: number of outputs.
-        unit: what makes a convolution, as `ConvUnit`.
+        unit: what makes a convolution, as `ConvNormAct`.
         dtype: what it computes in.
         param_dtype: what it stores.
     """

@@ -15,7 +15,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.classification_head import conv_and_norm, logits
-from nets.layers.conv_windows import Padding
+from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_average
 from nets.types import Activation
@@ -40,6 +40,9 @@ V2 = (
     (6, 320, 1, 1),
 )
 """Sandler et al. 2018, table 2: expansion t, channels c, blocks n, stride s of the first."""
+
+NAMES = ("0", "1")
+"""Names of a block's convolution and normalisation, their positions in torchvision's block."""
 
 
 class MobileNetV1(nn.Module):
@@ -87,8 +90,8 @@ class MobileNetV1(nn.Module):
         check_width(self)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         unit = functools.partial(
-            ConvNorm,
-            padding="SAME",
+            ConvNormAct,
+            names=NAMES,
             activation=self.activation,
             conv=conv,
             norm=functools.partial(norm, momentum=self.momentum, epsilon=1e-3),
@@ -98,9 +101,9 @@ class MobileNetV1(nn.Module):
             return max(int(channels * self.width), 8)
 
         seen = {}
-        seen["stem"] = x = unit(thinned(32), window=3, strides=2, name="features_0")(x)
+        seen["stem"] = x = unit(thinned(32), (3, 3), 2, name="features_0")(x)
         for i, (channels, strides) in enumerate(V1, 1):
-            depthwise = {"window": 3, "strides": strides, "groups": x.shape[-1]}
+            depthwise = {"window": (3, 3), "strides": strides, "groups": x.shape[-1]}
             x = unit(x.shape[-1], **depthwise, name=f"features_{i}_0")(x)
             seen[f"block{i}"] = x = unit(thinned(channels), name=f"features_{i}_1")(x)
         seen["features"] = x = global_average(x)
@@ -159,7 +162,8 @@ class MobileNetV2(nn.Module):
         made = {"activation": nn.relu6, "conv": conv, "norm": norm}
         seen = {}
         thin = multiple_of_8(32 * self.width)
-        seen["stem"] = x = ConvNorm(thin, **made, window=3, strides=2, name="features_0")(x)
+        unit = functools.partial(ConvNormAct, names=NAMES, **made)
+        seen["stem"] = x = unit(thin, (3, 3), 2, 1, name="features_0")(x)
         place = 0
         for expansion, channels, blocks, first in V2:
             for block in range(blocks):
@@ -173,7 +177,7 @@ class MobileNetV2(nn.Module):
                     name=f"features_{place}",
                 )(x)
         last = multiple_of_8(1280 * max(1.0, self.width))
-        seen["last"] = x = ConvNorm(last, **made, name=f"features_{place + 1}")(x)
+        seen["last"] = x = unit(last, name=f"features_{place + 1}")(x)
         seen["features"] = x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -184,45 +188,6 @@ class MobileNetV2(nn.Module):
                 name="classifier_1",
             )(x)
         return (x, seen) if stages else x
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, batch normalisation and, if there is any, a nonlinearity.
-
-    Its parts are called by their places, "0" and "1", as in torchvision.
-
-    Attributes:
-        features: number of output channels F.
-        conv, norm: what make its parts, the convolution without bias.
-        window: size of the kernel along either axis.
-        strides: step between neighbouring outputs.
-        groups: parts of the channels that do not see each other.
-        padding: as in `Conv`; None is torchvision's, (window - 1) / 2 on every side.
-        activation: nonlinearity.
-    """
-
-    features: int
-    conv: Callable[..., nn.Module]
-    norm: Callable[..., nn.Module]
-    window: int = 1
-    strides: int = 1
-    groups: int = 1
-    padding: Padding | None = None
-    activation: Activation | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] to [B, H', W', F]."""
-        x = self.conv(
-            self.features,
-            (self.window, self.window),
-            self.strides,
-            self.window // 2 if self.padding is None else self.padding,
-            groups=self.groups,
-            name="0",
-        )(x)
-        x = self.norm(name="1")(x)
-        return x if self.activation is None else self.activation(x)
 
 
 class InvertedResidual(nn.Module):
@@ -238,7 +203,7 @@ class InvertedResidual(nn.Module):
         activation: nonlinearity of the first two convolutions.
         sequence: what torchvision calls the chain of parts: "conv", in which the last
             convolution and its normalisation are two parts, or "block", in which they are one.
-        conv, norm: what make its parts, as in `ConvNorm`.
+        conv, norm: what make its parts, as in `ConvNormAct`.
         window: size of the depthwise kernel along either axis.
         excite: what makes the squeeze-and-excitation behind the window, if there is any.
     """
@@ -256,14 +221,15 @@ class InvertedResidual(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x [B, H, W, C] to [B, H / strides, W / strides, F], rounded up."""
-        unit = functools.partial(ConvNorm, conv=self.conv, norm=self.norm)
+        unit = functools.partial(ConvNormAct, conv=self.conv, norm=self.norm, names=NAMES)
         wide = functools.partial(unit, self.expanded, activation=self.activation)
-        depthwise = {"window": self.window, "strides": self.strides, "groups": self.expanded}
+        depthwise = {"window": (self.window,) * 2, "padding": self.window // 2}
+        depthwise |= {"strides": self.strides, "groups": self.expanded}
         chain = [wide] if self.expanded != x.shape[-1] else []
         chain += [functools.partial(wide, **depthwise)]
         chain += [self.excite] if self.excite else []
         if self.sequence == "block":
-            chain += [functools.partial(unit, self.features)]
+            chain += [functools.partial(unit, self.features, activation=None)]
         else:
             chain += [functools.partial(self.conv, self.features, (1, 1)), self.norm]
         y = x

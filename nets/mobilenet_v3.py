@@ -12,10 +12,11 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_average
 from nets.layers.squeeze_excite import SqueezeExcite
-from nets.mobilenet import ConvNorm, InvertedResidual, check_width, multiple_of_8
+from nets.mobilenet import NAMES, InvertedResidual, check_width, multiple_of_8
 
 
 class Bottleneck(NamedTuple):
@@ -114,10 +115,10 @@ class MobileNetV3(nn.Module):
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         made = {"conv": conv, "norm": functools.partial(norm, momentum=0.99, epsilon=1e-3)}
-        active = functools.partial(ConvNorm, activation=nn.hard_swish, **made)
+        active = functools.partial(ConvNormAct, names=NAMES, activation=nn.hard_swish, **made)
         seen = {}
         thin = multiple_of_8(16 * self.width)
-        seen["stem"] = x = active(thin, window=3, strides=2, name="features_0")(x)
+        seen["stem"] = x = active(thin, (3, 3), 2, 1, name="features_0")(x)
         for i, row in enumerate(bottlenecks, 1):
             expanded = multiple_of_8(row.expanded * self.width)
             excite = functools.partial(

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from nets.layers.checks import check_probability
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv import HE
+from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.conv_separable import SeparableConv
 from nets.layers.drop_path import drop_rows
 from nets.layers.image_checks import check_images
@@ -143,8 +144,8 @@ class NASNet(nn.Module):
         norm = functools.partial(norm, momentum=self.momentum, epsilon=1e-3)
         separable = functools.partial(SeparableConv, use_bias=False, kernel_init=HE, **dtypes)
         seen, before, rate = {}, None, self._last_rate(train)
-        x = conv(self.stem, (3, 3), 2, "VALID", name="conv0")(x)
-        seen["conv0"] = x = norm(name="conv0_bn")(x)
+        made = {"conv": conv, "norm": norm, "activation": None, "names": ("conv0", "conv0_bn")}
+        seen["conv0"] = x = conv_norm_act(x, self.stem, (3, 3), 2, "VALID", **made)
         stack = list(self._stack())
         for number, (name, kind, width) in enumerate(stack, 1):
             dropped = None if rate is None else rate * (number / len(stack))
@@ -257,8 +258,8 @@ class Cell(nn.Module):
         return y if rate is None else drop_rows(self.make_rng("dropout"), y, rate)
 
     def _pointwise(self, x, name):
-        x = self.conv(self.features, (1, 1), name=name)(nn.relu(x))
-        return self.norm(name=f"{name}_bn")(x)
+        made = {"conv": self.conv, "norm": self.norm, "activation": None}
+        return conv_norm_act(nn.relu(x), self.features, **made, names=(name, f"{name}_bn"))
 
     def _fitted(self, before, x):
         """`before` with as many places as x, and the cell's channels."""
@@ -288,7 +289,7 @@ class AuxiliaryHead(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x [B, H, W, C], of at least 5x5 places, to [B, 768]."""
-        x = average_pool(nn.relu(x), 5, 3)
-        x = nn.relu(self.norm(name="bn0")(self.conv(128, (1, 1), name="proj")(x)))
-        x = self.conv(768, x.shape[1:3], padding="VALID", name="conv")(x)
-        return nn.relu(self.norm(name="bn1")(x)).reshape(len(x), -1)
+        block = functools.partial(conv_norm_act, conv=self.conv, norm=self.norm)
+        x = block(average_pool(nn.relu(x), 5, 3), 128, names=("proj", "bn0"))
+        x = block(x, 768, x.shape[1:3], padding="VALID", names=("conv", "bn1"))
+        return x.reshape(len(x), -1)

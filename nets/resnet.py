@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.checks import check_probability
 from nets.layers.classification_head import classification_head, conv_and_norm
+from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import max_pool
@@ -94,14 +95,10 @@ class ResNet(nn.Module):
         self._check()
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         outputs, before = {}, self.version == "v2"
-        stem = conv(
-            self.width,
-            window=(self.stem_window,) * 2,
-            strides=self.stem_strides,
-            padding=self.stem_window // 2,
-            name="conv1",
-        )
-        outputs["stem"] = x = max_pool(nn.relu(norm(name="bn1")(stem(x))), 3, 2, 1)
+        window, padding = (self.stem_window,) * 2, self.stem_window // 2
+        made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
+        x = conv_norm_act(x, self.width, window, self.stem_strides, padding, **made)
+        outputs["stem"] = x = max_pool(x, 3, 2, 1)
         gates = self._gates(len(x)) if train and self.drop_path else None
         done = 0
         for stage, blocks in enumerate(self.layers):

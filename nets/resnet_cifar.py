@@ -14,6 +14,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.classification_head import classification_head, conv_and_norm, logits
+from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.filters import cosine_patches
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_max, max_pool
@@ -75,8 +76,8 @@ class CifarResNet(nn.Module):
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         block = functools.partial(ResidualBlock, conv=conv, norm=norm, padded=self.shortcut == "A")
         outputs = {}
-        stem = conv(self.width, window=(3, 3), padding=1, name="conv1")
-        outputs["stem"] = x = nn.relu(norm(name="bn1")(stem(x)))
+        made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
+        outputs["stem"] = x = conv_norm_act(x, self.width, (3, 3), **made)
         x, seen = _three_stages(x, self.depth // 6, self.width, block, self.scan_blocks)
         return classification_head(self, x, outputs | seen, stages)
 
@@ -192,24 +193,21 @@ class QuickResNet(nn.Module):
             raise ValueError(f"QuickResNet.patch={self.patch}: even numbers from 2 up are valid")
         check_images(self, x, self.patch // 2 * (2 ** sum(self.pools) - 1) + 1)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
-
-        def normed(y, name):
-            return nn.gelu(norm(name=name)(y))
-
-        stem = conv(
-            self.patch**2 * x.shape[-1],
-            window=(self.patch, self.patch),
-            strides=self.patch // 2,
-            kernel_init=cosine_patches,
-            name="stem_conv",
-        )
+        block = functools.partial(conv_norm_act, norm=norm, activation=nn.gelu)
         outputs = {}
-        outputs["stem"] = x = normed(stem(x), "stem_bn")
+        outputs["stem"] = x = block(
+            x,
+            self.patch**2 * x.shape[-1],
+            (self.patch, self.patch),
+            self.patch // 2,
+            conv=functools.partial(conv, kernel_init=cosine_patches),
+            names=("stem_conv", "stem_bn"),
+        )
         for i, (width, pool) in enumerate(zip(self.widths, self.pools, strict=True), 1):
             y = conv(width, window=(3, 3), name=f"layer{i}_conv1")(x)
-            x = normed(max_pool(y, 2) if pool else y, f"layer{i}_bn1")
-            y = conv(width, window=(3, 3), name=f"layer{i}_conv2")(x)
-            outputs[f"layer{i}"] = x = x + normed(y, f"layer{i}_bn2")
+            x = nn.gelu(norm(name=f"layer{i}_bn1")(max_pool(y, 2) if pool else y))
+            names = (f"layer{i}_conv2", f"layer{i}_bn2")
+            outputs[f"layer{i}"] = x = x + block(x, width, (3, 3), conv=conv, names=names)
         outputs["features"] = x = global_max(x)
         if self.num_classes:
             dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.classification_head import logits
 from nets.layers.conv import HE, Conv
+from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import max_pool
@@ -74,18 +75,19 @@ class VGG(nn.Module):
         if self.depth not in DEPTHS:
             raise ValueError(f"VGG.depth is one of {sorted(DEPTHS)}, not {self.depth}")
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(Conv, window=(3, 3), padding=1, kernel_init=HE, **dtypes)
+        conv = functools.partial(Conv, kernel_init=HE, **dtypes)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
+        block = functools.partial(
+            conv_norm_act, window=(3, 3), conv=conv, norm=norm if self.batch_norm else None
+        )
         start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         seen, place = {}, 0  # place: where torchvision's list of layers is
         for stage, (width, count) in enumerate(zip(WIDTHS, DEPTHS[self.depth], strict=True), 1):
             for layer in range(1, count + 1):
-                x = conv(width, name=f"features_{place}")(x)
-                if self.batch_norm:
-                    x = norm(name=f"features_{place + 1}")(x)
-                seen[f"conv{stage}_{layer}"] = x = nn.relu(x)
+                names = (f"features_{place}", f"features_{place + 1}")
+                seen[f"conv{stage}_{layer}"] = x = block(x, width, names=names)
                 place += 3 if self.batch_norm else 2
             seen[f"pool{stage}"] = x = max_pool(x, 2)
             place += 1

@@ -3,14 +3,16 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from nets.googlenet import ConvUnit, batch_norm, he_conv  # noqa: E402
 from nets.inception import MIXED, AuxiliaryHead, InceptionV3, Mixed  # noqa: E402
+from nets.layers.classification_head import conv_and_norm  # noqa: E402
+from nets.layers.conv_norm_act import ConvNormAct  # noqa: E402
 from tests.support.torch_names import (  # noqa: E402
     BasicConv2d,
     assert_close,
@@ -123,7 +125,8 @@ TWINS = {
     ),
 }
 CHANNELS = {"5c": 256, "6a": 288, "6b": 768, "7a": 768, "7b": 1280}
-UNIT = functools.partial(ConvUnit, norm=batch_norm(False), conv=he_conv())
+CONV, NORM = conv_and_norm(jnp.float32, jnp.float32, train=False)
+UNIT = functools.partial(ConvNormAct, conv=CONV, norm=functools.partial(NORM, epsilon=1e-3))
 
 
 @pytest.mark.parametrize("name", TWINS)
