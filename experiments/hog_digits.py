@@ -24,7 +24,7 @@ from nets.train.schedules import Cosine
 def experiment() -> Experiment:
     return Experiment(
         model=MLP(widths=(), num_classes=None),
-        task=Classify(inputs="features"),
+        task=Classify(),
         data=HOG(name="digits", image_size=28, cell=4, block=2, batch_size=128),
         optimizer=Optimizer(Adam(), 5e-3, Cosine()),
         steps=1500,

@@ -47,14 +47,14 @@ def test_other_data_is_normalised_as_the_run_was(room):
 
 def test_the_statistics_of_a_run_fill_what_is_not_given(room):
     own, dark = (Images(path=str(room / f"{name}.npz"), batch_size=8) for name in ("own", "dark"))
-    metadata, test = own.metadata(), own.evaluate("test")[0]["image"]
-    assert not np.allclose(dark.evaluate("test")[0]["image"], test)
-    np.testing.assert_array_equal(as_trained(dark, metadata).evaluate("test")[0]["image"], test)
+    metadata, test = own.metadata(), own.evaluate("test")[0]["inputs"]
+    assert not np.allclose(dark.evaluate("test")[0]["inputs"], test)
+    np.testing.assert_array_equal(as_trained(dark, metadata).evaluate("test")[0]["inputs"], test)
     given = Images(path=dark.path, batch_size=8, mean=(0.5,), std=(0.25,))
     assert as_trained(given, metadata) == given
     pixels = np.load(room / "dark.npz")["x_test"]
     want = (pixels[..., None] / 255 - 0.5) / 0.25
-    np.testing.assert_allclose(given.evaluate("test")[0]["image"][:60], want, atol=1e-5)
+    np.testing.assert_allclose(given.evaluate("test")[0]["inputs"][:60], want, atol=1e-5)
 
 
 def test_classes_of_other_names_are_told_and_of_another_number_refused(room, tmp_path):

@@ -138,7 +138,7 @@ def test_in_evaluation_nothing_is_dropped_nor_counted_and_the_head_is_silent(wat
 
 def test_the_classify_task_carries_the_step():
     model, task = SMALL.clone(drop_path=0.5, cells=1), Classify()
-    given = {"image": batch(2, 19, 19, 3), "label": np.array([0, 2])}
+    given = {"inputs": batch(2, 19, 19, 3), "targets": np.array([0, 2])}
 
     @jax.jit
     def steps():

@@ -32,8 +32,8 @@ class Captions(Dataset):
     Captions are in lower case and without punctuation. Their vocabulary is the words that are
     frequent in those trained on, kept with a run; 0 is the end, 1 any other word. A batch holds
 
-        image           [B, S, S, 3] uint8, RGB, the middle square of each image
-        captions        [B, C, U] int32, places in the vocabulary, then 0, the end, to the last
+        inputs          [B, S, S, 3] uint8, RGB, the middle square of each image
+        targets         [B, C, U] int32, places in the vocabulary, then 0, the end, to the last
         caption_lengths [B, C] int32, words before the end
 
     S being image_size, C per_image and U max_length + 1, and in an evaluation "mask" [B] float32.
@@ -143,8 +143,8 @@ class Captions(Dataset):
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         b, s, c = self.batch_size, self.image_size, self.per_image
         return {
-            "image": ((b, s, s, 3), np.dtype(np.uint8)),
-            "captions": ((b, c, self.max_length + 1), np.dtype(np.int32)),
+            "inputs": ((b, s, s, 3), np.dtype(np.uint8)),
+            "targets": ((b, c, self.max_length + 1), np.dtype(np.int32)),
             "caption_lengths": ((b, c), np.dtype(np.int32)),
         }
 
@@ -282,7 +282,7 @@ def _batch(
     orders = [np.arange(k) if rng is None else rng.permutation(k) for k in n]
     captions = ids[first[:, None] + [np.resize(order, per_image) for order in orders]]
     return {
-        "image": corpus.images.read(split, places[chosen])[0],
-        "captions": captions,
+        "inputs": corpus.images.read(split, places[chosen])[0],
+        "targets": captions,
         "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
     }

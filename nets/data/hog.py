@@ -18,7 +18,7 @@ from nets.errors import UserError, missing
 class HOG(Dataset):
     """Any set of labelled images (`nets.data.images.Images`), described by oriented gradients.
 
-    Batches hold "features" [B, F] float32 and "label" [B] int32; those of an evaluation also
+    Batches hold "inputs" [B, F] float32 and "targets" [B] int32; those of an evaluation also
     "image" [B, H, W, C] float32 and "mask" [B]. Dalal and Triggs 2005, "Histograms of oriented
     gradients for human detection", as scikit-image's `hog` has it: a histogram of the gradients'
     directions, unsigned, for each cell of cell x cell pixels; overlapping blocks of block x block
@@ -73,7 +73,7 @@ class HOG(Dataset):
         def batch(i: int) -> dict[str, np.ndarray]:
             positions = int(i) * self.batch_size + np.arange(self.batch_size)
             chosen = shuffled(seed, len(rows), positions)
-            return {"features": features[chosen], "label": labels[chosen]}
+            return {"inputs": features[chosen], "targets": labels[chosen]}
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 
@@ -86,7 +86,9 @@ class HOG(Dataset):
         def batch(i: int) -> dict[str, np.ndarray]:
             places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
             real = places < len(rows)
-            return images[int(i)] | {"features": features[np.where(real, places, 0)]}
+            batch = images[int(i)]
+            chosen = features[np.where(real, places, 0)]
+            return batch | {"image": batch["inputs"], "inputs": chosen}
 
         return grain.MapDataset.range(len(images)).map(batch)
 
@@ -95,7 +97,7 @@ class HOG(Dataset):
 
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         found = self._images().spec()
-        height, width = found["image"][0][1:3]
+        height, width = found["inputs"][0][1:3]
         blocks = [side // self.cell - self.block + 1 for side in (height, width)]
         if min(blocks) < 1:
             raise UserError(
@@ -104,7 +106,7 @@ class HOG(Dataset):
             )
         size = blocks[0] * blocks[1] * self.block**2 * self.orientations
         features = (self.batch_size, size), np.dtype(np.float32)
-        return {"features": features, "label": found["label"]}
+        return {"inputs": features, "targets": found["targets"]}
 
     def metadata(self) -> dict[str, Any]:
         """Those of the images."""

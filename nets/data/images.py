@@ -24,7 +24,7 @@ _CROP = 2  # from that of its crops
 class Images(Dataset):
     """Any set of labelled images.
 
-    Batches hold "image" [B, H, W, C] float32 and "label" [B] int32; those of an evaluation also
+    Batches hold "inputs" [B, H, W, C] float32 and "targets" [B] int32; those of an evaluation also
     "mask" [B] float32. Every image is met exactly once an epoch, in an order drawn anew for each.
 
     Attributes:
@@ -158,7 +158,7 @@ class Images(Dataset):
             fit = self._fit(np.random.default_rng((seed, int(i), _CROP)))
             images, labels = source.read(split, chosen, fit)
             images = self._augment(images, np.random.default_rng((seed, int(i), _AUGMENT)))
-            return {"image": _normalise(images, factor, offset), "label": labels}
+            return {"inputs": _normalise(images, factor, offset), "targets": labels}
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 
@@ -178,8 +178,8 @@ class Images(Dataset):
             chosen = rows[np.where(real, positions, 0)]
             images, labels = source.read(stored, chosen, self._fit(None))
             return {
-                "image": _normalise(images, factor, offset),
-                "label": labels,
+                "inputs": _normalise(images, factor, offset),
+                "targets": labels,
                 "mask": real.astype(np.float32),
             }
 
@@ -193,8 +193,8 @@ class Images(Dataset):
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         shape, _ = self._outline()
         return {
-            "image": ((self.batch_size, *shape), np.dtype(np.float32)),
-            "label": ((self.batch_size,), np.dtype(np.int32)),
+            "inputs": ((self.batch_size, *shape), np.dtype(np.float32)),
+            "targets": ((self.batch_size,), np.dtype(np.int32)),
         }
 
     def classes(self) -> tuple[str, ...]:

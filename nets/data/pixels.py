@@ -78,12 +78,12 @@ class Pixels(Dataset):
 
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         found = self._images().spec()
-        (rows, height, width, channels), pixels = found["image"]
+        (rows, height, width, channels), pixels = found["inputs"]
         if self.by == "pixel":
             image = (rows, height * width, channels), pixels
         else:
             image = (rows, height, width * channels), pixels
-        return self._exchanged({"inputs": image, "targets": found["label"]})
+        return self._exchanged({"inputs": image, "targets": found["targets"]})
 
     def metadata(self) -> dict[str, Any]:
         """Those of the images, their shape, and `order`: which of an image's steps comes when, none
@@ -91,7 +91,7 @@ class Pixels(Dataset):
         metadata = self._images().metadata()
         if self.draw:
             metadata["vocab_size"] = metadata.pop("num_classes")
-        shape = self._images().spec()["image"][0][1:]
+        shape = self._images().spec()["inputs"][0][1:]
         order = self._order(self._length(shape)).tolist() if self.permuted else None
         return {**metadata, "shape": list(shape), "order": order}
 
@@ -110,11 +110,11 @@ class Pixels(Dataset):
         return np.random.default_rng(self.permutation_seed).permutation(steps)
 
     def _steps(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        image, steps = batch["image"], self._length(batch["image"].shape[1:])
+        image, steps = batch["inputs"], self._length(batch["inputs"].shape[1:])
         rows = image.reshape(len(image), steps, -1)
         rows = rows[:, self._order(steps)] if self.permuted else rows
         mask = {"mask": batch["mask"]} if "mask" in batch else {}
-        return self._exchanged({"inputs": rows, "targets": batch["label"]}) | mask
+        return self._exchanged({"inputs": rows, "targets": batch["targets"]}) | mask
 
     def _exchanged(self, pair: dict[str, Any]) -> dict[str, Any]:
         if not self.draw:

@@ -27,8 +27,8 @@ class Shapes(Generated):
     holds the examples from i batch_size on. No scene of one split is in another: a scene's split
     follows from where its objects are. Objects never hide each other. A batch holds
 
-        image           [B, 64, 64, 3] uint8, RGB
-        captions        [B, 2, 12] int32, places in the vocabulary, then 0, the end, to the last
+        inputs          [B, 64, 64, 3] uint8, RGB
+        targets         [B, 2, 12] int32, places in the vocabulary, then 0, the end, to the last
         caption_lengths [B, 2] int32, words before the end
         named           [B, 2, 12] int32, the object (0, 1) whose size, colour or shape the word
                         says, -1 for any other word and the end
@@ -91,8 +91,8 @@ def examples(rngs: Sequence[np.random.Generator], split: str) -> Batch:
             captions[row, first, : len(said)] = [_IDS[word] for word, _ in said]
             named[row, first, : len(said)] = [name for _, name in said]
     return {
-        "image": scenes.images(rngs, found, pixels),
-        "captions": captions,
+        "inputs": scenes.images(rngs, found, pixels),
+        "targets": captions,
         "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
         "named": named,
         "objects": found.objects.astype(np.int32),

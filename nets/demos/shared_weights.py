@@ -37,14 +37,14 @@ class AcrossShifts(Task):
     maximise: ClassVar[tuple[str, ...]] = CONNECTIONS
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        return model.init(key, batch["image"], train=False)["params"], {}
+        return model.init(key, batch["inputs"], train=False)["params"], {}
 
     def loss(self, model, params, model_state, batch, key, train):
-        logits = model.apply({"params": params}, batch["image"], train=train)
-        each = sum(cross_entropy(answer, batch["label"]) for answer in logits.values())
+        logits = model.apply({"params": params}, batch["inputs"], train=train)
+        each = sum(cross_entropy(answer, batch["targets"]) for answer in logits.values())
         metrics = {"loss": masked_sum(each, batch)}
         for name, answer in logits.items():
-            metrics[name] = masked_sum(answer.argmax(-1) == batch["label"], batch)
+            metrics[name] = masked_sum(answer.argmax(-1) == batch["targets"], batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
     def figures(self, trained, batches, metrics, final):
@@ -58,7 +58,7 @@ class AcrossShifts(Task):
         distances = np.arange(metadata["margin"] + 1)
         trained = f"trained on shifts up to {metadata['shift']}"
         chart = LinePlot(f"Accuracy, {trained}", distances, legend, "pixels moved", "accuracy / %")
-        image = real(batches[0])["image"][:1]
+        image = real(batches[0])["inputs"][:1]
         shown = np.concatenate([moved(image, d, d) for d in distances])
         pixels, units = stored_pixels(shown, metadata)
         samples = ImageGrid(
@@ -84,7 +84,7 @@ def accuracies(apply, batches: Iterable[dict], margin: int) -> dict[str, np.ndar
     directions = [step for step in itertools.product((-1, 0, 1), repeat=2) if any(step)]
     right, total = {}, 0
     for batch in batches:
-        images, labels = batch["image"], batch["label"]
+        images, labels = batch["inputs"], batch["targets"]
         total += len(labels) * len(directions)
         for d in range(margin + 1):
             for row, column in directions:
@@ -109,9 +109,9 @@ _SHIFT = 2  # tells the generator of a step's shifts from that of an epoch's ord
 class Shifted(Dataset):
     """Any set of labelled images (`nets.data.images.Images`), framed by `margin` black pixels.
 
-    Batches hold "image" [B, H + 2 margin, W + 2 margin, C] float32, black 0 and white 1, and
-    "label" [B] int32; those of an evaluation also "mask" [B] float32. Training images are moved by
-    whole pixels, anew at every step; those of an evaluation lie in the middle.
+    Batches hold "inputs" [B, H + 2 margin, W + 2 margin, C] float32, black 0 and white 1, and
+    "targets" [B] int32; those of an evaluation also "mask" [B] float32. Training images are moved
+    by whole pixels, anew at every step; those of an evaluation lie in the middle.
 
     Attributes:
         name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
@@ -146,13 +146,13 @@ class Shifted(Dataset):
 
         def batch(i: int) -> dict[str, np.ndarray]:
             found, rng = images[int(i)], np.random.default_rng((seed, int(i), _SHIFT))
-            return found | {"image": pad_crop(self._framed(found["image"]), rng, self.shift)}
+            return found | {"inputs": pad_crop(self._framed(found["inputs"]), rng, self.shift)}
 
         return grain.MapDataset.range(ENDLESS).map(batch)
 
     def evaluate(self, split: str) -> grain.MapDataset:
         """All images of a split in their stored order; the last batch is padded."""
-        framed = lambda batch: batch | {"image": self._framed(batch["image"])}  # noqa: E731
+        framed = lambda batch: batch | {"inputs": self._framed(batch["inputs"])}  # noqa: E731
         return self._images().evaluate(split).map(framed)
 
     def splits(self) -> tuple[str, ...]:
@@ -160,9 +160,9 @@ class Shifted(Dataset):
 
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         found = self._images().spec()
-        (rows, height, width, channels), pixels = found["image"]
+        (rows, height, width, channels), pixels = found["inputs"]
         around = 2 * self.margin
-        return found | {"image": ((rows, height + around, width + around, channels), pixels)}
+        return found | {"inputs": ((rows, height + around, width + around, channels), pixels)}
 
     def metadata(self) -> dict[str, Any]:
         """Those of the images, and margin and shift."""

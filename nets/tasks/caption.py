@@ -24,7 +24,7 @@ from nets.tasks.task import Task
 class Caption(Task):
     """Joins `model(images, captions, train=..., stages=True) -> logits, stages` to true captions.
 
-    Batches hold "image" [B, H, W, 3] uint8, "captions" [B, C, U] int32, of words, then zeros, and
+    Batches hold "inputs" [B, H, W, 3] uint8, "targets" [B, C, U] int32, of words, then zeros, and
     "caption_lengths" [B, C], numbers of words. Where boxes are known they also hold "boxes"
     [B, O, 4] (top, left, bottom, right, in pixels, the last two not in it) and "named" [B, C, U],
     the object that a word names, or -1.
@@ -86,7 +86,7 @@ class Caption(Task):
             raise UserError(f"--task.std={self.std} is not possible; it is above 0.")
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        variables = model.init(key, self.pixels(batch["image"]), batch["captions"], train=False)
+        variables = model.init(key, self.pixels(batch["inputs"]), batch["targets"], train=False)
         state = {k: v for k, v in variables.items() if k != "params"}
         if hasattr(model, "hard"):  # soft too, so that a hard one can begin with its parameters
             state["baseline"] = jnp.zeros(())
@@ -98,7 +98,7 @@ class Caption(Task):
         return variables["params"], state
 
     def loss(self, model, params, model_state, batch, key, train):
-        images, captions = self.pixels(batch["image"]), batch["captions"]
+        images, captions = self.pixels(batch["inputs"]), batch["targets"]
         variables = _variables(params, model_state)
         noise = dict(zip(("dropout", "attention"), jax.random.split(key), strict=True))
         (logits, seen), updated = model.apply(
@@ -169,22 +169,22 @@ class Caption(Task):
         variables = _variables(trained.params, trained.model_state)
         found = _written(self, trained.model, variables, rows)
         written, chosen, same = jax.tree.map(np.asarray, found)
-        keys, size = written.weights.shape[-1], rows["image"].shape[1:3]
+        keys, size = written.weights.shape[-1], rows["inputs"].shape[1:3]
         maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
         return caption_figures.captions(rows, written.symbols, maps, chosen, same, trained.metadata)
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))
 def _written(task: Caption, model, variables, rows) -> tuple[Decoded, jax.Array, jax.Array]:
-    images = task.pixels(rows["image"])
-    written = decode(model, variables, images, rows["captions"].shape[-1])
+    images = task.pixels(rows["inputs"])
+    written = decode(model, variables, images, rows["targets"].shape[-1])
     return written, *matched(written.symbols, rows)
 
 
 def said(batch: dict) -> jax.Array:
     """The symbols [B, C, U] that count: the words of each caption and its end."""
     lengths = batch["caption_lengths"][..., None]
-    return jnp.arange(batch["captions"].shape[-1])[None, None] <= lengths
+    return jnp.arange(batch["targets"].shape[-1])[None, None] <= lengths
 
 
 def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
@@ -192,12 +192,12 @@ def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
 
     Args:
         symbols: [B, U].
-        batch: its "captions" [B, C, U] and "caption_lengths" [B, C].
+        batch: its "targets" [B, C, U] and "caption_lengths" [B, C].
 
     Returns:
         its place [B] among them, and where its words and the end are those written, [B, U].
     """
-    same = symbols[:, None] == batch["captions"]
+    same = symbols[:, None] == batch["targets"]
     chosen = (same & said(batch)).sum(-1).argmax(-1)
     return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
 
@@ -215,7 +215,7 @@ def caption_metrics(decoded: Decoded, batch: dict) -> dict[str, tuple[jax.Array,
     keys = decoded.weights.shape[-1]
     if keys == 0:
         return metrics
-    height, width = batch["image"].shape[1:3]
+    height, width = batch["inputs"].shape[1:3]
     share = cell_shares(batch["boxes"], (height, width), grid(keys, height, width))
     word = jnp.maximum(named, 0)[..., None]
     inside = jnp.take_along_axis(share, word, 1)  # [B, U, K]

@@ -32,7 +32,7 @@ def captions(
         shown: images that attention is shown of.
     """
     words = metadata["vocabulary"]
-    true, right = rows["captions"][np.arange(len(chosen)), chosen], same.all(1)
+    true, right = rows["targets"][np.arange(len(chosen)), chosen], same.all(1)
     lines = [
         text(said[i], words) + ("" if right[i] else f"  (wrong, it is: {text(true[i], words)})")
         for i in np.argsort(right, kind="stable")[:12]
@@ -45,11 +45,11 @@ def captions(
     for i in range(min(shown, len(chosen))):
         row = {k: a[i] for k, a in rows.items()}
         named = row["named"][chosen[i]] if "named" in row else np.full(len(said[i]), -1)
-        own = [canvas(row["image"])]
+        own = [canvas(row["inputs"])]
         labels.append("(correct)" if right[i] else "(wrong)")
         for t in range(np.count_nonzero(said[i])):
             box = row["boxes"][named[t]] if named[t] >= 0 else None
-            own.append(overlay(row["image"], maps[i, t], box))
+            own.append(overlay(row["inputs"], maps[i, t], box))
             labels.append(words[said[i, t]])
         empty = -len(own) % _COLUMNS
         panels += own + [np.ones_like(own[0])] * empty

@@ -58,7 +58,6 @@ class Classify(Task):
         auxiliary: weight, while training, of the criterion of each auxiliary head: those are the
             stages aux1, aux2, ... of a model whose field `auxiliary` is true.
         maps: stages of the model whose maps of the first test image are drawn at the end.
-        inputs: what of a batch the model reads.
     """
 
     criterion: Literal["cross_entropy", "squared", "map"] = "cross_entropy"
@@ -66,7 +65,6 @@ class Classify(Task):
     j: float = 1.0
     auxiliary: float = 0.0
     maps: tuple[str, ...] = ()
-    inputs: str = "image"
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5")
 
@@ -92,16 +90,16 @@ class Classify(Task):
                 f"{type(model).__name__} has some: say --model.auxiliary=false, or give a weight."
             )
         if self.maps:
-            check_stages(model, batch[self.inputs], self.maps)
+            check_stages(model, batch["inputs"], self.maps)
         kept = flax.core.DenyList("intermediates")
-        variables = model.init(key, batch[self.inputs], train=False, mutable=kept)
+        variables = model.init(key, batch["inputs"], train=False, mutable=kept)
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss(self, model, params, model_state, batch, key, train):
         with_heads = train and self.auxiliary > 0
         outputs, updated = model.apply(
             {"params": params, **model_state},
-            batch[self.inputs],
+            batch["inputs"],
             train=train,
             rngs={"dropout": key},
             mutable=list(model_state) if train else [],
@@ -112,28 +110,28 @@ class Classify(Task):
         loss = mean(metrics["loss"])
         if with_heads:
             heads = [logits for name, logits in stages.items() if name.startswith("aux")]
-            penalties = sum(self.penalty(head, batch["label"]) for head in heads)
+            penalties = sum(self.penalty(head, batch["targets"]) for head in heads)
             total, weight = masked_sum(penalties, batch)
             loss += self.auxiliary * total / weight
         return loss, ({**model_state, **updated}, metrics)
 
     def test(self, model, params, model_state, batch, key, final):
-        outputs = model.apply({"params": params, **model_state}, batch[self.inputs], train=False)
+        outputs = model.apply({"params": params, **model_state}, batch["inputs"], train=False)
         metrics = self.metrics(outputs, batch)
         if final:
             top = jax.lax.top_k(self.scores(outputs), 2)
             rows = {
-                "target": batch["label"],
+                "target": batch["targets"],
                 "prediction": top[1][:, 0],
                 "margin": top[0][:, 0] - top[0][:, 1],
-                "penalty": self.penalty(outputs, batch["label"]),
+                "penalty": self.penalty(outputs, batch["targets"]),
             }
             metrics["predictions"] = collect(rows, batch)
         return model_state, metrics
 
     def metrics(self, outputs: jax.Array, batch: dict) -> Metrics:
         """The metrics of a model's outputs [B, K]."""
-        scores, labels = self.scores(outputs), batch["label"]
+        scores, labels = self.scores(outputs), batch["targets"]
         metrics = {
             "loss": masked_sum(self.penalty(outputs, labels), batch),
             "accuracy": masked_sum(scores.argmax(-1) == labels, batch),
@@ -161,7 +159,7 @@ class Classify(Task):
         model, metadata = trained.model, trained.metadata
         variables = {"params": trained.params, **trained.model_state}
         figures = classify_figures.predictions(metrics["predictions"], batches, metadata)
-        figures |= classify_figures.filters(model, variables, batches[0][self.inputs])
+        figures |= classify_figures.filters(model, variables, batches[0]["inputs"])
         if self.maps:
             figures |= classify_figures.feature_maps(
                 model, variables, batches[0], self.maps, metadata

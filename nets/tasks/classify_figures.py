@@ -21,7 +21,7 @@ def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -
     Args:
         rows: "target", "prediction", "margin" (between the two largest scores) and "penalty" of
             every image.
-        batches: those of the split, with "image".
+        batches: those of the split; where "inputs" are no pictures, with "image".
         metadata: that of the data; "class_names" names the classes.
     """
     names = metadata["class_names"]
@@ -49,7 +49,8 @@ def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -
         captions = tuple(f"{names[target[i]]} read as {names[prediction[i]]}" for i in worst)
         size = len(batches[0]["mask"])
         needed = {i: batches[i] for i in sorted(set(worst // size))}
-        images = np.stack([needed[i // size]["image"][i % size] for i in worst])
+        pictures = "image" if "image" in batches[0] else "inputs"
+        images = np.stack([needed[i // size][pictures][i % size] for i in worst])
         images, units = stored_pixels(images, metadata)
         figures["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
     return figures
@@ -125,7 +126,7 @@ def feature_maps(
     metadata: dict[str, Any],
 ) -> dict[str, Figure]:
     """The first image of a batch, and what each of these stages [B, H, W, C] makes of it."""
-    image = real(batch)["image"][:1]
+    image = real(batch)["inputs"][:1]
     seen = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
     pixels, _ = stored_pixels(image, metadata)
     found: dict[str, Figure] = {}

@@ -18,7 +18,7 @@ def test_a_second_start_decodes_nothing(tmp_path, cache_dir, monkeypatch):
     forget()
     convert, decoded = Image.Image.convert, []
     monkeypatch.setattr(Image.Image, "convert", lambda *a: decoded.append(1) or convert(*a))
-    assert np.array_equal(data.train(0)[0]["image"], before["image"])
+    assert np.array_equal(data.train(0)[0]["inputs"], before["inputs"])
     assert data.metadata()["digest"] == digest and not decoded
     # a changed file, and a damaged entry, are read anew
     changed = tmp_path / "pets" / "test" / "dog" / "1.png"

@@ -76,10 +76,10 @@ def test_batches_hold_what_the_files_do(files, tmp_path, form, in_memory_mb):
             assert len(set(shown)) == min(2, len({known(metadata, text) for text in texts}))
             assert [len(text.split()) for text in shown] == lengths.tolist()
             met[image[0, 0].tobytes()] |= set(shown)
-        assert len({image.tobytes() for image in batch["image"]}) == 3  # an epoch each
+        assert len({image.tobytes() for image in batch["inputs"]}) == 3  # an epoch each
     for colour, texts in by_colour.items():
         assert met[colour] == {known(metadata, text) for text in texts}
-    orders = {data.train(0)[i]["image"].tobytes() for i in range(9)}
+    orders = {data.train(0)[i]["inputs"].tobytes() for i in range(9)}
     assert 1 < len(orders) <= 6  # three images
     first, second = (
         [
@@ -96,8 +96,8 @@ def test_an_evaluation_has_all_images_in_their_order(files):
     assert data.splits() == ("validation",) and len(data.evaluate("validation")) == 1
     batch, metadata = data.evaluate("validation")[0], data.metadata()
     assert batch["mask"].tolist() == [1, 0] and batch["mask"].dtype == np.float32
-    assert (batch["image"][0] == 99).all()
-    assert [words(metadata, ids) for ids in batch["captions"][0]] == 2 * [
+    assert (batch["inputs"][0] == 99).all()
+    assert [words(metadata, ids) for ids in batch["targets"][0]] == 2 * [
         "a <unk> square <unk> a <unk> square a <unk> square <unk> <unk> <unk>"
     ]
     said = {name: ["one"] for name in ("red.png", "grey.png", "green.png")}
@@ -114,7 +114,7 @@ def test_captions_are_repeated_or_the_first_in_an_evaluation(files, tmp_path):
     metadata = whole.metadata()
     batches = list(whole.evaluate("test"))
     assert [batch["mask"].tolist() for batch in batches] == [[1, 1], [1, 0]]
-    shown = [[words(metadata, ids) for ids in said] for b in batches for said in b["captions"]][:3]
+    shown = [[words(metadata, ids) for ids in said] for b in batches for said in b["targets"]][:3]
     references = whole.references("test")
     # COCO's captions come last image first
     assert references == [
@@ -138,17 +138,15 @@ def test_long_captions_are_left_out_of_training_and_cut_in_an_evaluation(files):
                 batch_size=1, min_count=1)  # fmt: skip
     for i in range(4):
         batch = one.train(0)[i]
-        said = words(one.metadata(), batch["captions"][0, 0])
-        assert batch["image"][0, 0, 0].argmax() == {"a green square": 1, "blue": 2}[said]
+        said = words(one.metadata(), batch["targets"][0, 0])
+        assert batch["inputs"][0, 0, 0].argmax() == {"a green square": 1, "blue": 2}[said]
     with pytest.raises(UserError, match="batch_size=3, but there are 2 .* at most --data.max_len"):
         data.train(0)
     metadata = files(max_length=3).metadata()
     assert metadata["long"] == {"train": 2, "validation": 1} and metadata["sizes"]["train"] == 3
     data = files(max_length=5, batch_size=2)
     assert data.metadata()["vocabulary"] == ["", "<unk>", "a", "square"]
-    ids, lengths = (
-        data.evaluate("validation")[0][k][0, 0] for k in ("captions", "caption_lengths")
-    )
+    ids, lengths = (data.evaluate("validation")[0][k][0, 0] for k in ("targets", "caption_lengths"))
     assert words(data.metadata(), ids) == "a <unk> square <unk> a" and lengths == 5 and ids[5] == 0
     (reference,) = data.references("validation")[0]
     assert reference == "a grey square on a blue square a red square and more squares"
@@ -171,7 +169,7 @@ def test_the_shorter_side_is_resized_first(files, tmp_path, form):
         given = {field: getattr(files(form), field) for field in fields} | SMALL
         Image.fromarray(stored).save(tmp_path / "validation_images" / "grey.png")
     for side, box in ((None, (3, 0, 13, 10)), (16, (5.5, 2.5, 10.5, 7.5)), (8, (3, 0, 13, 10))):
-        image = Captions(**given, short_side=side).evaluate("validation")[0]["image"][0]
+        image = Captions(**given, short_side=side).evaluate("validation")[0]["inputs"][0]
         np.testing.assert_array_equal(image, crops.resize(stored, box, 8))
 
 
@@ -192,7 +190,7 @@ def test_coco_needs_no_tensorflow_where_it_is_prepared(tmp_path, capfd):
         Captions(**given).metadata()
     write_tfds(tmp_path, "coco_captions/2014")
     batch = Captions(**given | SMALL).evaluate("validation")[0]
-    assert (batch["image"] == 99).all()
+    assert (batch["inputs"] == 99).all()
     assert capfd.readouterr() == ("", "")
 
 

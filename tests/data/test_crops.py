@@ -58,7 +58,7 @@ def test_area_keeps_to_the_published_ranges():
 def test_an_evaluation_cuts_the_middle_of_the_resized_image(saved):
     given = arrays(shape=(40, 60, 3))
     data = Images(path=saved(**given), image_size=20, eval_short_side=40, normalise="unit")
-    assert data.spec()["image"][0][1:] == (20, 20, 3)
+    assert data.spec()["inputs"][0][1:] == (20, 20, 3)
     assert np.array_equal(everything(data, "test")[0], given["x_test"][:, 10:30, 20:40])
     whole = Images(path=data.path, image_size=20, normalise="unit", batch_size=45)
     trained = Images(
@@ -108,7 +108,7 @@ def test_a_folder_of_unequal_images_is_read_the_same_in_any_order(tmp_path, crop
     for i, batch in enumerate(itertools.islice(batches.to_iter_dataset(options), 5)):
         again = data.train(3)[i]
         assert all(np.array_equal(batch[k], again[k]) for k in batch)
-    assert data.evaluate("test")[0]["image"].shape == (256, 32, 32, 3)
+    assert data.evaluate("test")[0]["inputs"].shape == (256, 32, 32, 3)
 
 
 def test_tfds_images_are_cut_too(tmp_path):
@@ -118,14 +118,14 @@ def test_tfds_images_are_cut_too(tmp_path):
         batch_size=20, validation=0, normalise="unit",
     )  # fmt: skip
     assert np.array_equal(everything(data, "test")[0], made["test"][0][:, 4:8, 3:7])
-    assert data.train(0)[0]["image"].shape == (20, 4, 4, 3)
+    assert data.train(0)[0]["inputs"].shape == (20, 4, 4, 3)
 
 
 def test_digits_are_cut_from_their_own_pixels():
     whole = Images(normalise="unit")
     data = Images(normalise="unit", image_size=4, eval_short_side=8)
-    found = data.evaluate("test")[0]["image"]
-    assert np.array_equal(found, whole.evaluate("test")[0]["image"][:, 2:6, 2:6])
+    found = data.evaluate("test")[0]["inputs"]
+    assert np.array_equal(found, whole.evaluate("test")[0]["inputs"][:, 2:6, 2:6])
 
 
 @pytest.mark.parametrize(

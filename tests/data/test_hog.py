@@ -31,7 +31,7 @@ def test_the_gradients_of_a_slope_fall_into_one_bin(tmp_path):
     path = folder_of(images, tmp_path)
     data = HOG(path=path, batch_size=9, eval_batch_size=3, validation=0.25)
     for batch in (data.train(0)[0], data.evaluate("validation")[0]):
-        for features, label in zip(batch["features"], batch["label"], strict=True):
+        for features, label in zip(batch["inputs"], batch["targets"], strict=True):
             (bins,) = np.nonzero(features.reshape(4, 9).sum(0) > 1e-3)
             assert bins.tolist() == [4 * label]
 
@@ -42,23 +42,25 @@ def test_each_image_has_its_own_features():
     data = HOG(cell=2, eval_batch_size=100)
     images = Images(name="digits", normalise="unit", eval_batch_size=100).evaluate("test")
     batch, plain = data.evaluate("test")[3], images[3]  # the last, which is padded
-    for key in ("image", "label", "mask"):
-        np.testing.assert_array_equal(batch[key], plain[key])
+    for key, other in (("image", "inputs"), ("targets", "targets"), ("mask", "mask")):
+        np.testing.assert_array_equal(batch[key], plain[other])
     assert batch["mask"].sum() == 60
     for row in (0, 59):
-        want = reference(plain["image"][row, ..., 0], 9, (2, 2), (2, 2))
-        np.testing.assert_allclose(batch["features"][row], want, rtol=1e-4, atol=1e-6)
+        want = reference(plain["inputs"][row, ..., 0], 9, (2, 2), (2, 2))
+        np.testing.assert_allclose(batch["inputs"][row], want, rtol=1e-4, atol=1e-6)
 
 
 def test_training_features_go_with_their_labels():
     data, plain = HOG(cell=2, batch_size=32), Images(name="digits", batch_size=32)
     for seed in (0, 1):
-        np.testing.assert_array_equal(data.train(seed)[7]["label"], plain.train(seed)[7]["label"])
+        np.testing.assert_array_equal(
+            data.train(seed)[7]["targets"], plain.train(seed)[7]["targets"]
+        )
     whole = HOG(cell=2, batch_size=1257).train(0)
     one, two = whole[0], whole[1]  # two passes in two orders
-    assert (one["label"] != two["label"]).any()
-    order = [np.lexsort(batch["features"].T) for batch in (one, two)]
-    for key in ("features", "label"):
+    assert (one["targets"] != two["targets"]).any()
+    order = [np.lexsort(batch["inputs"].T) for batch in (one, two)]
+    for key in ("inputs", "targets"):
         np.testing.assert_array_equal(one[key][order[0]], two[key][order[1]])
 
 
@@ -66,7 +68,7 @@ def test_the_outline_is_that_of_the_batches():
     data = HOG(cell=2, block=3, orientations=5, batch_size=4)
     batch = data.train(0)[0]
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
-    assert batch["features"].shape == (4, 2 * 2 * 3 * 3 * 5)
+    assert batch["inputs"].shape == (4, 2 * 2 * 3 * 3 * 5)
 
 
 def test_images_without_room_for_a_block_are_refused():

@@ -38,7 +38,7 @@ def test_every_image_comes_once_an_epoch(saved, batch_size):
     batches = data.train(3)
     steps = 4 * 50 // batch_size
     names = np.concatenate([pixels(batches[i])[:, 0, 0, 0] for i in range(steps)])
-    labels = np.concatenate([batches[i]["label"] for i in range(steps)])
+    labels = np.concatenate([batches[i]["targets"] for i in range(steps)])
     assert np.array_equal(labels, names % 4)
     epochs = [names[e * 50 : e * 50 + 50] for e in range(len(names) // 50)]
     assert len(epochs) >= 3
@@ -70,7 +70,7 @@ def test_batches_are_as_the_spec_says_and_pure(saved):
             assert all(np.array_equal(batch[k], other[k]) for k in batch)
     options = grain.ReadOptions(num_threads=3, prefetch_buffer_size=4)
     for i, batch in zip(range(2, 12), batches[2:].to_iter_dataset(options), strict=False):
-        assert np.array_equal(batch["image"], batches[i]["image"])
+        assert np.array_equal(batch["inputs"], batches[i]["inputs"])
 
 
 @pytest.mark.parametrize("field", AUGMENTED)
@@ -79,8 +79,8 @@ def test_each_augmentation_differs_by_seed_and_step_and_spares_the_evaluation(sa
     given["x_train"][:] = given["x_train"][0]  # so the order does not matter
     whole = {"path": saved(**given), "batch_size": 40, "normalise": "unit"}
     data = Images(**whole, **{field: AUGMENTED[field]})
-    some = [Images(**whole).train(0)[0]["image"]]
-    some += [data.train(seed)[step]["image"] for seed, step in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    some = [Images(**whole).train(0)[0]["inputs"]]
+    some += [data.train(seed)[step]["inputs"] for seed, step in ((0, 0), (0, 1), (1, 0), (1, 1))]
     for a, b in itertools.combinations(some, 2):
         assert not np.array_equal(a, b)
     assert np.array_equal(everything(data, "test")[0], given["x_test"])
@@ -102,7 +102,7 @@ def test_an_evaluation_is_padded_and_masked(saved, size):
     data = Images(path=saved(**given), eval_batch_size=size, normalise="unit")
     batches = list(data.evaluate("test"))
     assert len(batches) == -(-23 // size)
-    assert all(b["image"].shape == (size, 6, 5, 3) for b in batches)
+    assert all(b["inputs"].shape == (size, 6, 5, 3) for b in batches)
     assert np.concatenate([b["mask"] for b in batches]).tolist() == [1.0] * 23 + [0.0] * (
         len(batches) * size - 23
     )
@@ -136,7 +136,7 @@ def test_normalisations(saved):
     given["x_test"][0, 0, 0, 0], given["x_test"][0, 0, 1, 0] = 0, 255
     path = saved(**given)
     data = Images(path=path, batch_size=240, validation=0.2)
-    standard = data.train(0)[0]["image"].astype(np.float64)
+    standard = data.train(0)[0]["inputs"].astype(np.float64)
     np.testing.assert_allclose(standard.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(standard.std((0, 1, 2)), 1, atol=1e-5)
     metadata = data.metadata()
@@ -147,10 +147,10 @@ def test_normalisations(saved):
     np.testing.assert_allclose(metadata["std"], (trained / 255).std((0, 1, 2)), atol=1e-6)
     json.dumps(metadata)
     for name, ends in (("unit", [0, 1]), ("signed", [-1, 1]), ("lecun", [-0.1, 1.175])):
-        image = Images(path=path, normalise=name).evaluate("test")[0]["image"][0]
+        image = Images(path=path, normalise=name).evaluate("test")[0]["inputs"][0]
         np.testing.assert_allclose(image[0, :2, 0], ends, atol=1e-6)
     black = Images(path=saved(**{**given, "x_train": given["x_train"] * 0}))
-    assert np.isfinite(black.evaluate("test")[0]["image"]).all()
+    assert np.isfinite(black.evaluate("test")[0]["inputs"]).all()
 
 
 def test_image_size_keeps_the_middle_square(saved):

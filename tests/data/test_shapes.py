@@ -28,10 +28,10 @@ def test_an_example_is_a_function_of_seed_and_index(batch):
         np.testing.assert_array_equal(rows[[25, 3]], again[name])
         np.testing.assert_array_equal(rows[20:30], small[name])
     for other in (Shapes(**SMALL).train(1)[0], Shapes(**SMALL).train(0)[1]):
-        assert (other["image"] != batch["image"]).any((1, 2, 3)).all()
+        assert (other["inputs"] != batch["inputs"]).any((1, 2, 3)).all()
     spec = {name: (a.shape, a.dtype) for name, a in batch.items()}
     assert spec == Shapes(**SMALL).spec()
-    assert spec["image"] == ((40, 64, 64, 3), np.uint8)
+    assert spec["inputs"] == ((40, 64, 64, 3), np.uint8)
     assert spec["object_masks"] == ((40, 2, 64, 64), bool)
 
 
@@ -79,7 +79,7 @@ def test_colours_and_sizes_are_true_of_the_pixels(batch):
     names = list(scenes.COLOURS)
     palette = np.array(list(scenes.COLOURS.values()), float)
     for image, mask, objects, box in zip(
-        *(batch[k] for k in ("image", "object_masks", "objects", "boxes")), strict=True
+        *(batch[k] for k in ("inputs", "object_masks", "objects", "boxes")), strict=True
     ):
         assert not (mask[0] & mask[1]).any()
         for k, (size, colour, _) in enumerate(objects):
@@ -117,7 +117,7 @@ def test_just_two_sentences_are_true_of_a_scene(batch):
     size, colour, shape = ATTRIBUTES
     nouns = [" ".join(noun) for noun in itertools.product(*ATTRIBUTES)]
     for boxes, objects, captions in zip(
-        batch["boxes"], batch["objects"], batch["captions"], strict=True
+        batch["boxes"], batch["objects"], batch["targets"], strict=True
     ):
         has = [f"{size[i]} {colour[j]} {shape[k]}" for i, j, k in objects]
         seen = [noun for noun in nouns if noun in has]
@@ -133,7 +133,7 @@ def test_just_two_sentences_are_true_of_a_scene(batch):
 
 def test_words_name_their_objects(batch):
     for b, c in itertools.product(range(40), (0, 1)):
-        ids, named = batch["captions"][b, c], batch["named"][b, c]
+        ids, named = batch["targets"][b, c], batch["named"][b, c]
         length = batch["caption_lengths"][b, c]
         assert (ids[:length] > 0).all() and (ids[length:] == 0).all() and length < len(ids)
         for k in (0, 1):
@@ -166,7 +166,7 @@ def test_no_scene_is_in_two_splits():
     data = Shapes(**SMALL)
     rows = [data.evaluate(split)[i] for split in data.splits() for i in (0, 1)]
     assert [int(batch["mask"].sum()) for batch in rows] == [20, 10, 20, 10]
-    images = {image.tobytes() for batch in rows for image in batch["image"][batch["mask"] > 0]}
+    images = {image.tobytes() for batch in rows for image in batch["inputs"][batch["mask"] > 0]}
     assert len(images) == 60
     metadata = data.metadata()
     assert metadata["digest"] == Shapes(**SMALL | {"batch_size": 3}).metadata()["digest"]

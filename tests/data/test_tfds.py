@@ -25,7 +25,7 @@ def test_tfds_round_trip(tmp_path, in_memory_mb, shape, caplog):
         name="tinted", data_dir=str(tmp_path), in_memory_mb=in_memory_mb, normalise="unit",
         batch_size=20, eval_batch_size=4, validation=0,
     )  # fmt: skip
-    assert data.spec()["image"][0] == (20, *shape)
+    assert data.spec()["inputs"][0] == (20, *shape)
     assert data.classes() == ("red", "green", "blue") and data.splits() == ("test",)
     x, y = everything(data, "test")
     assert np.array_equal(x, made["test"][0]) and np.array_equal(y, made["test"][1])
@@ -87,7 +87,7 @@ def test_tfds_set_that_is_not_prepared(tmp_path, capfd):
     """Its shapes and classes are known; its images are refused, with the command that helps."""
     data = Images(name="mnist", data_dir=str(tmp_path), batch_size=8)
     assert data.spec() == {
-        "image": ((8, 28, 28, 1), np.dtype(np.float32)), "label": ((8,), np.dtype(np.int32))
+        "inputs": ((8, 28, 28, 1), np.dtype(np.float32)), "targets": ((8,), np.dtype(np.int32))
     }  # fmt: skip
     assert data.classes() == tuple("0123456789")
     with pytest.raises(UserError) as error:
@@ -109,7 +109,7 @@ def test_other_names_are_refused(tmp_path):
     with pytest.raises(UserError, match="unequal size; give --data.image_size"):
         Images(name="tf_flowers", data_dir=str(tmp_path)).spec()
     flowers = Images(name="tf_flowers", data_dir=str(tmp_path), image_size=32)
-    assert flowers.spec()["image"][0] == (128, 32, 32, 3)
+    assert flowers.spec()["inputs"][0] == (128, 32, 32, 3)
 
 
 @needs_tfds
@@ -124,7 +124,7 @@ def test_mnist():
         [metadata["mean"], metadata["std"]], [[0.1307], [0.3081]], atol=0.003
     )
     batches = [data.evaluate("test")[i] for i in range(10)]
-    counts = sum(np.bincount(batch["label"], minlength=10) for batch in batches)
+    counts = sum(np.bincount(batch["targets"], minlength=10) for batch in batches)
     # the counts of the classes in the original file
     assert counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
@@ -139,7 +139,7 @@ def test_cifar10_streamed_equals_its_records():
     batch = data.evaluate("test")[2]
     for k in (0, 100, 255):
         assert np.array_equal(pixels(batch)[k], source[512 + k]["image"])
-        assert batch["label"][k] == source[512 + k]["label"]
+        assert batch["targets"][k] == source[512 + k]["label"]
 
 
 def test_the_readme_and_the_error_name_one_command_to_prepare_a_set(tmp_path):

@@ -21,7 +21,10 @@ def test_accuracies_by_hand():
         lit = x[:, 0].sum((1, 2)) > 0
         return {"top": np.stack([1 - lit, lit], 1), "always": np.tile([0.0, 1.0], (len(x), 1))}
 
-    batches = [{"image": image, "label": np.array([1])}, {"image": image, "label": np.array([0])}]
+    batches = [
+        {"inputs": image, "targets": np.array([1])},
+        {"inputs": image, "targets": np.array([0])},
+    ]
     found = shared_weights.accuracies(apply, batches, 2)
     # of eight directions three reach the top row, when moved by two; half of the labels are 1
     np.testing.assert_allclose(found["top"], [1 / 2, 1 / 2, (3 + 5) / 16])
@@ -40,7 +43,7 @@ class Given:
 
 def test_the_loss_is_the_sum_and_padding_counts_for_nothing():
     outputs = jnp.array([[2.0, 0.0], [0.0, 1.0], [5.0, 0.0]])
-    batch = {"image": outputs[:, None, :, None], "label": jnp.array([0, 0, 1])}
+    batch = {"inputs": outputs[:, None, :, None], "targets": jnp.array([0, 0, 1])}
     batch["mask"] = jnp.array([1.0, 1.0, 0.0])
     task = AcrossShifts()
     loss, (_, sums) = task.loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
@@ -51,7 +54,7 @@ def test_the_loss_is_the_sum_and_padding_counts_for_nothing():
 
 def test_one_gradient_is_that_of_each_net_alone():
     model = EachConnected(features=(2, 3), window=3, num_classes=4)
-    batch = {"image": jax.random.normal(jax.random.key(0), (3, 6, 6, 1)), "label": jnp.arange(3)}
+    batch = {"inputs": jax.random.normal(jax.random.key(0), (3, 6, 6, 1)), "targets": jnp.arange(3)}
     task, key = AcrossShifts(), jax.random.key(1)
     rng = np.random.default_rng(0)
     draw = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32)  # noqa: E731
@@ -60,8 +63,8 @@ def test_one_gradient_is_that_of_each_net_alone():
 
     def alone(params):
         net = Connected("local", features=(2, 3), window=3, num_classes=4)
-        logits = net.apply({"params": params}, batch["image"], train=True)
-        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(3), batch["label"]])
+        logits = net.apply({"params": params}, batch["inputs"], train=True)
+        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(3), batch["targets"]])
 
     want = jax.jit(jax.grad(alone))(params["local"])
     same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)  # noqa: E731
@@ -72,7 +75,7 @@ def test_what_is_drawn_is_what_the_data_allows():
     model = EachConnected(features=(2, 3), window=3, num_classes=4)
     image = np.zeros((2, 8, 8, 1), np.float32)
     image[:, 2:6, 2:6] = 1
-    batch = {"image": image, "label": np.array([0, 3]), "mask": np.ones(2)}
+    batch = {"inputs": image, "targets": np.array([0, 3]), "mask": np.ones(2)}
     outline = jax.eval_shape(lambda: AcrossShifts().init(model, jax.random.key(0), batch)[0])
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}

@@ -16,10 +16,10 @@ def corners(image):
 def test_an_evaluations_images_lie_in_the_middle():
     batch = Shifted(margin=3).evaluate("test")[1]
     plain = Images(name="digits", normalise="unit", eval_batch_size=180).evaluate("test")[1]
-    assert batch["image"].shape == (180, 14, 14, 1)
-    np.testing.assert_array_equal(batch["image"][:, 3:11, 3:11], plain["image"])
-    assert batch["image"].sum() == pytest.approx(plain["image"].sum(), rel=1e-6)
-    np.testing.assert_array_equal(batch["label"], plain["label"])
+    assert batch["inputs"].shape == (180, 14, 14, 1)
+    np.testing.assert_array_equal(batch["inputs"][:, 3:11, 3:11], plain["inputs"])
+    assert batch["inputs"].sum() == pytest.approx(plain["inputs"].sum(), rel=1e-6)
+    np.testing.assert_array_equal(batch["targets"], plain["targets"])
 
 
 def test_training_images_are_moved_by_whole_pixels_and_lose_none():
@@ -27,7 +27,7 @@ def test_training_images_are_moved_by_whole_pixels_and_lose_none():
     plain = Images(name="digits", normalise="unit", batch_size=64).train(7)
     moves = set()
     for i in range(4):
-        moved, still = data.train(7)[i]["image"], plain[i]["image"]
+        moved, still = data.train(7)[i]["inputs"], plain[i]["inputs"]
         for a, b in zip(moved, still, strict=True):
             by = corners(a) - corners(b) - 4
             np.testing.assert_array_equal(np.roll(a, -by, (0, 1))[4:12, 4:12], b)
@@ -36,10 +36,10 @@ def test_training_images_are_moved_by_whole_pixels_and_lose_none():
 
 
 def test_batches_are_a_function_of_seed_and_step():
-    one, again, other = (Shifted().train(seed)[3]["image"] for seed in (0, 0, 1))
+    one, again, other = (Shifted().train(seed)[3]["inputs"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
-    assert (Shifted().train(0)[4]["image"] != one).any()
+    assert (Shifted().train(0)[4]["inputs"] != one).any()
 
 
 def test_the_outline_is_that_of_the_batches():

@@ -26,9 +26,9 @@ class Poisoned(toys.Blobs):
 
     def train(self, seed):
         def spoil(batch):
-            image = batch["image"].copy()
+            image = batch["inputs"].copy()
             image[3, 0, 0, 0] = np.nan
-            return batch | {"image": image}
+            return batch | {"inputs": image}
 
         clean = super().train(seed)
         return clean.map_with_index(lambda i, batch: spoil(batch) if i == 6 else batch)
@@ -40,10 +40,10 @@ def test_a_bad_batch_is_named_and_kept(tmp_path):
         fit(experiment, tmp_path)
     task, model, key = experiment.task, experiment.model, step_key(experiment.seed, 6)
     told = nan_finder.explain(task, model, e.value.state, e.value.batch, key, tmp_path)
-    assert told.startswith("first in the batch's image, row 3")
+    assert told.startswith("first in the batch's inputs, row 3")
     kept = np.load(tmp_path / "not-finite-7.npz")
     assert str(tmp_path / "not-finite-7.npz") in told
-    assert np.argwhere(np.isnan(kept["image"])).tolist() == [[3, 0, 0, 0]]
+    assert np.argwhere(np.isnan(kept["inputs"])).tolist() == [[3, 0, 0, 0]]
 
 
 def first_of(experiment, state, batch):

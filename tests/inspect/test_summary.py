@@ -17,20 +17,20 @@ class Images:
     """A stand-in task: labels of images; its metric has a matrix product that is no cost."""
 
     def init(self, model, key, batch):
-        variables = model.init(key, batch["image"], train=False)
+        variables = model.init(key, batch["inputs"], train=False)
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss(self, model, params, model_state, batch, key, train):
         logits, updated = model.apply(
             {"params": params, **model_state},
-            batch["image"],
+            batch["inputs"],
             train=train,
             rngs={"dropout": key},
             mutable=list(model_state),
         )
-        hits = jax.nn.one_hot(batch["label"], 10)
+        hits = jax.nn.one_hot(batch["targets"], 10)
         metrics = {"confusion": (hits.T @ hits, len(logits))}
-        picked = jnp.take_along_axis(nn.log_softmax(logits), batch["label"][:, None], 1)
+        picked = jnp.take_along_axis(nn.log_softmax(logits), batch["targets"][:, None], 1)
         return -picked.mean(), (updated, metrics)
 
 
@@ -72,8 +72,8 @@ class Vgg16(nn.Module):
 
 def images(batch, side, channels=1):
     return {
-        "image": jax.ShapeDtypeStruct((batch, side, side, channels), jnp.float32),
-        "label": jax.ShapeDtypeStruct((batch,), jnp.int32),
+        "inputs": jax.ShapeDtypeStruct((batch, side, side, channels), jnp.float32),
+        "targets": jax.ShapeDtypeStruct((batch,), jnp.int32),
     }
 
 

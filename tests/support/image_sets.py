@@ -37,7 +37,7 @@ def arrays(n: int = 50, test: int = 23, shape=(6, 5, 3), classes: int = 4, seed:
 
 def pixels(batch) -> np.ndarray:
     """The uint8 images of a batch with normalise="unit"."""
-    return np.round(batch["image"] * 255).astype(np.uint8)
+    return np.round(batch["inputs"] * 255).astype(np.uint8)
 
 
 def everything(data: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def everything(data: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
     found = list(data.evaluate(split))
     real = np.concatenate([b["mask"] for b in found]) > 0
     return np.concatenate([pixels(b) for b in found])[real], np.concatenate(
-        [b["label"] for b in found]
+        [b["targets"] for b in found]
     )[real]
 
 

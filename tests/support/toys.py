@@ -53,7 +53,7 @@ class Blobs(Dataset):
         rng = np.random.default_rng((seed, i))
         label = rng.integers(0, 3, n).astype(np.int32)
         image = rng.normal(size=(n, 4, 4, 1)) + label[:, None, None, None] - 1
-        return {"image": image.astype(np.float32), "label": label}
+        return {"inputs": image.astype(np.float32), "targets": label}
 
     def train(self, seed):
         return grain.MapDataset.range(1 << 40).map(lambda i: self._batch(seed, i, self.batch_size))
@@ -71,8 +71,8 @@ class Blobs(Dataset):
 
     def spec(self):
         return {
-            "image": ((self.batch_size, 4, 4, 1), np.dtype(np.float32)),
-            "label": ((self.batch_size,), np.dtype(np.int32)),
+            "inputs": ((self.batch_size, 4, 4, 1), np.dtype(np.float32)),
+            "targets": ((self.batch_size,), np.dtype(np.int32)),
         }
 
     def metadata(self):

@@ -50,7 +50,7 @@ def batch(**more):
     """Two images, two captions each."""
     captions = np.array([[[1, 2, 3, 0], [1, 3, 0, 0]], [[4, 0, 0, 0], [0, 0, 0, 0]]], np.int32)
     lengths = np.array([[3, 2], [1, 0]], np.int32)  # the last one has no words
-    found = {"image": np.zeros((2, 8, 8, 3), np.uint8), "captions": captions}
+    found = {"inputs": np.zeros((2, 8, 8, 3), np.uint8), "targets": captions}
     return jax.tree.map(jnp.asarray, found | {"caption_lengths": lengths} | more)
 
 
@@ -130,8 +130,8 @@ def seen():
     weights[1, 0] = 0, 0, 0.2, 0.8  # the second box has a quarter, a half, a half and all
     weights[1, 2] = 0.4, 0.6, 0, 0
     weights[2] = 0.25
-    rows = {"captions": captions, "named": named, "boxes": boxes}
-    rows |= {"caption_lengths": np.full((3, 2), 3), "image": np.zeros((3, 8, 8, 3), np.uint8)}
+    rows = {"targets": captions, "named": named, "boxes": boxes}
+    rows |= {"caption_lengths": np.full((3, 2), 3), "inputs": np.zeros((3, 8, 8, 3), np.uint8)}
     return jax.tree.map(jnp.asarray, (Decoded(said, weights, np.zeros(3)), rows))
 
 
@@ -168,7 +168,7 @@ def test_what_is_written_is_measured_in_evaluation_alone():
 
 def reinforced(task, baseline=0.0):
     """Of a step with hard attention: parameters, gradient, value, baseline, the metric loss."""
-    given = batch(image=np.arange(384, dtype=np.uint8).reshape(2, 8, 8, 3))
+    given = batch(inputs=np.arange(384, dtype=np.uint8).reshape(2, 8, 8, 3))
     params, state = task.init(HARD, KEY, given)
     assert state["baseline"] == 0
     state["baseline"] = jnp.asarray(baseline)
@@ -186,11 +186,11 @@ def test_hard_attention_learns_by_reinforce(references):
     assert baseline == pytest.approx(0.9 * -3 - 0.1 * loss, rel=1e-5)
     images = task.pixels(jnp.arange(384, dtype=jnp.uint8).reshape(2, 8, 8, 3))
     logits, seen = HARD.apply(
-        {"params": params}, images, given["captions"], train=True, stages=True,
+        {"params": params}, images, given["targets"], train=True, stages=True,
         rngs={"attention": jax.random.split(KEY)[1]},
     )  # fmt: skip
     right = np.take_along_axis(
-        np.asarray(jax.nn.log_softmax(logits)), np.asarray(given["captions"])[..., None], -1
+        np.asarray(jax.nn.log_softmax(logits)), np.asarray(given["targets"])[..., None], -1
     )[..., 0]
     counted = np.array([[[1, 1, 1, 1], [1, 1, 1, 0]], [[1, 1, 0, 0], [1, 0, 0, 0]]])
     reward, p, entropy = (

@@ -37,7 +37,7 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
     labels = np.array([0, 0, 1, 0])  # the 2nd and the 3rd are wrong, the 3rd by more
     images = np.arange(4.0).reshape(4, 1, 1, 1)
     batches = [  # the second's last row only fills it
-        {"image": images[rows], "label": labels[rows], "mask": np.array(mask)}
+        {"inputs": images[rows], "targets": labels[rows], "mask": np.array(mask)}
         for rows, mask in (([0, 1], [1, 1]), ([2, 3], [1, 1]), ([0, 1], [0, 0]))
     ]
 
@@ -58,6 +58,9 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
     assert (found["mistakes"].limits, found["mistakes"].unit) == ((0, 255), "pixel")
     np.testing.assert_array_equal(found["confusion"].values, [[2, 1, 0], [0, 0, 1], [0, 0, 0]])
     assert "2 of 4" in found["confusion"].title and found["confusion"].unit == "images"
+    described = [batch | {"image": batch["inputs"], "inputs": batch["mask"]} for batch in batches]
+    again = classify_figures.judged(described, lambda b: judge({"inputs": b["image"]}), metadata)
+    np.testing.assert_array_equal(again["mistakes"].images, found["mistakes"].images)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ class Shades(nn.Module):
 
 def test_feature_maps_by_hand():
     image = np.arange(16.0).reshape(1, 4, 4, 1)
-    batch = {"image": np.concatenate([image + 7, image]), "mask": np.array([1.0, 1.0])}
+    batch = {"inputs": np.concatenate([image + 7, image]), "mask": np.array([1.0, 1.0])}
     variables = Shades().init(jax.random.key(0), image, train=False)
     found = classify_figures.feature_maps(Shades(), variables, batch, ("rows", "copies"), {})
     assert list(found) == ["maps_rows", "maps_copies"]
@@ -118,7 +121,7 @@ def test_feature_maps_by_hand():
 
 def test_a_constant_map_and_a_picture_in_colour():
     image = np.random.default_rng(0).random((1, 4, 4, 3), np.float32)
-    batch = {"image": image, "mask": np.ones(1)}
+    batch = {"inputs": image, "mask": np.ones(1)}
     variables = jax.tree.map(jnp.zeros_like, Shades().init(jax.random.key(0), image, train=False))
     metadata = {"pixel_scale": [0.5, 0.1, 0.02], "pixel_offset": [0.0, -0.3, 0.7]}
     found = classify_figures.feature_maps(Shades(), variables, batch, ("copies",), metadata)[
@@ -146,7 +149,7 @@ def test_a_weight_of_nothing_is_grey():
 )
 def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps):
     image = jax.random.normal(jax.random.key(0), (2, side, side, 1))
-    batch = {"image": image, "label": jnp.array([0, 1]), "mask": jnp.ones(2)}
+    batch = {"inputs": image, "targets": jnp.array([0, 1]), "mask": jnp.ones(2)}
     task = Classify(maps=(stage,))
     outline = jax.eval_shape(lambda key: task.init(model, key, batch), jax.random.key(0))
     params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)

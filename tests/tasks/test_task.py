@@ -32,11 +32,11 @@ class Wrong(toys.Blobs):
 
     def train(self, seed):
         batch = dict(super().train(seed)[0])
-        label = batch["label"]
+        label = batch["targets"]
         if self.change == "name":
-            batch["labels"] = batch.pop("label")
+            batch["labels"] = batch.pop("targets")
         elif self.change != "none":
-            batch["label"] = {
+            batch["targets"] = {
                 "type": label.astype(np.int64), "rows": label[1:], "rank": label[:, None]
             }[self.change]  # fmt: skip
         return [batch]
@@ -45,10 +45,10 @@ class Wrong(toys.Blobs):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("name", r"Wrong.spec\(\) names image, label, and a batch has image, labels"),
-        ("type", r"says that label is int32\[16\], and a batch has int64\[16\]"),
-        ("rows", r"says that label is int32\[16\], and a batch has int32\[15\]"),
-        ("rank", r"says that label is int32\[16\], and a batch has int32\[16, 1\]"),
+        ("name", r"Wrong.spec\(\) names inputs, targets, and a batch has inputs, labels"),
+        ("type", r"says that targets is int32\[16\], and a batch has int64\[16\]"),
+        ("rows", r"says that targets is int32\[16\], and a batch has int32\[15\]"),
+        ("rank", r"says that targets is int32\[16\], and a batch has int32\[16, 1\]"),
     ],
 )
 def test_a_batch_unlike_the_spec_is_refused(change, message):

@@ -25,7 +25,7 @@ def coloured(tmp_path):
 def test_pixels_are_those_of_the_file_channel_by_channel(normalise, coloured):
     path, images = coloured
     data = Images(path=path, normalise=normalise, batch_size=8, eval_batch_size=10)
-    shown, units = stored_pixels(data.evaluate("test")[0]["image"], data.metadata())
+    shown, units = stored_pixels(data.evaluate("test")[0]["inputs"], data.metadata())
     np.testing.assert_allclose(shown, images, atol=0.01)
     assert units == {"limits": (0, 255), "unit": "pixel"}
 
@@ -41,10 +41,10 @@ def test_pixels_of_sequences_in_another_order_are_those_of_the_file(by, coloured
 
 def test_pixels_on_a_canvas_are_framed_by_black():
     data = Shifted(margin=2)
-    image = data.evaluate("test")[0]["image"][:1]
+    image = data.evaluate("test")[0]["inputs"][:1]
     shown, _ = stored_pixels(image, data.metadata())
     assert shown.shape == (1, 12, 12, 1) and not shown[:, :2].any()
-    digit = Images(normalise="unit").evaluate("test")[0]["image"][0]
+    digit = Images(normalise="unit").evaluate("test")[0]["inputs"][0]
     np.testing.assert_allclose(shown[0, 2:10, 2:10], 255 * digit, rtol=1e-5)
 
 

@@ -161,9 +161,9 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     wrong = total = 0
     for batch in experiment.data.evaluate("test"):
         logits = experiment.model.apply(
-            {"params": params, **model_state}, batch["image"], train=False
+            {"params": params, **model_state}, batch["inputs"], train=False
         )
-        wrong += ((logits.argmax(-1) != batch["label"]) * batch["mask"]).sum()
+        wrong += ((logits.argmax(-1) != batch["targets"]) * batch["mask"]).sum()
         total += batch["mask"].sum()
     assert total == 40
     np.testing.assert_allclose(result["test"]["accuracy"], 1 - wrong / total, rtol=1e-6)

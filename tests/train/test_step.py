@@ -33,7 +33,7 @@ def test_accumulated_gradient_is_that_of_the_whole_batch(parts, kind):
         experiment = dataclasses.replace(experiment, model=experiment.model.clone(dropout=0.0))
     state, batch, key = start(experiment), toys.batch(experiment), jax.random.key(0)
     # rows of different weight: the parts' means are not to be averaged as equals
-    shape = batch["targets"].shape if kind == "language_model" else batch["label"].shape
+    shape = batch["targets"].shape if kind == "language_model" else batch["targets"].shape
     batch["mask"] = jnp.asarray(np.random.default_rng(0).random(shape) < 0.7, jnp.float32)
 
     def loss(*arguments):
@@ -85,7 +85,7 @@ def test_bfloat16_computes_but_does_not_store():
     state, batch = start(experiment), toys.batch(experiment)
     variables = {"params": state.params, **state.model_state}
     logits, seen = experiment.model.apply(
-        variables, batch["image"], train=False, mutable="intermediates"
+        variables, batch["inputs"], train=False, mutable="intermediates"
     )
     assert seen["intermediates"]["hidden"][0].dtype == jnp.bfloat16 and logits.dtype == jnp.float32
     after, metrics = make_train_step(experiment)(state, batch)
