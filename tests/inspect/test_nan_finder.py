@@ -41,9 +41,9 @@ def test_a_bad_batch_is_named_and_kept(tmp_path):
     task, model, key = experiment.task, experiment.model, step_key(experiment.seed, 6)
     told = nan_finder.explain(task, model, e.value.state, e.value.batch, key, tmp_path)
     assert told.startswith("first in the batch's inputs, row 3")
-    kept = np.load(tmp_path / "not-finite-7.npz")
     assert str(tmp_path / "not-finite-7.npz") in told
-    assert np.argwhere(np.isnan(kept["inputs"])).tolist() == [[3, 0, 0, 0]]
+    with np.load(tmp_path / "not-finite-7.npz") as batch:
+        assert np.argwhere(np.isnan(batch["inputs"])).tolist() == [[3, 0, 0, 0]]
 
 
 def first_of(experiment, state, batch):
