@@ -20,13 +20,13 @@ from nets.errors import UserError
 from nets.inspect import nan_finder, summary
 from nets.report import page
 from nets.report.reporter import Reporter
-from nets.tasks.task import Generative, Trained
+from nets.tasks.task import Generative
 from nets.train import config, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import NotSaved
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import Experiment, as_trained, batch_struct, known, resolve
+from nets.train.experiment import Experiment, as_host, as_trained, batch_struct, known, resolve
 from nets.train.signals import Signals, Stopped
 from nets.train.step import step_key
 
@@ -264,11 +264,13 @@ def sample(command: Command, signals: Signals) -> int:
     if options.length < 1 or options.temperature < 0:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
-    trained = Trained(experiment.model, params, model_state, metadata, key)
+    trained = as_host(experiment, params, model_state, metadata, key)
     prompt = "\n" if options.prompt is None else options.prompt
+    if not (ids := trained.tokenizer.encode(prompt)):
+        raise UserError(f"--prompt={prompt!r} has no symbols.")
     text = experiment.task.sample(
         trained,
-        experiment.data.encode(prompt, metadata),
+        ids,
         options.length,
         options.temperature,
         options.top_k,

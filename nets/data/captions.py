@@ -1,12 +1,10 @@
 """Captioned images: a set of TFDS (COCO) or a person's own files, and what is said of each."""
 
-import collections
 import dataclasses
 import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from nets.data.dataset import Dataset
 from nets.data.image_source import ImageSet
 from nets.data.images import ENDLESS, shuffled
 from nets.data.synthetic import at_least, together
-from nets.data.words import UNKNOWN
+from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
 from nets.errors import UserError
 
 _CHOICE = 3  # tells the generator of a step's captions from others of its seed
@@ -159,12 +157,15 @@ class Captions(Dataset):
         corpus = self._corpus()
         return {
             "vocab_size": len(corpus.vocabulary),
-            "vocabulary": corpus.vocabulary,
+            "vocabulary": list(corpus.vocabulary),
             "words": caption_files.WORDS,
             "digest": corpus.digest,
             "sizes": {split: len(rows.places) for split, rows in corpus.rows.items()},
             **corpus.counts,
         }
+
+    def target_tokenizer(self, metadata: dict[str, Any]) -> Words:
+        return Words(tuple(metadata["vocabulary"]), metadata["words"], lower=True)
 
     @property
     def read_threads(self) -> int:
@@ -219,7 +220,7 @@ class Corpus(NamedTuple):
     images: ImageSet
     rows: dict[str, Rows]
     references: dict[str, list[list[str]]]
-    vocabulary: list[str]
+    vocabulary: tuple[str, ...]
     counts: dict[str, dict[str, int]]  # captions, long and unknown, by split
     digest: str
 
@@ -237,8 +238,9 @@ def _corpus(
         images = image_source.load_into_memory(images)
     kept = dict(texts)
     kept["train"] = [[c for c in one if _length(c) <= max_length] for one in texts["train"]]
-    vocabulary = _vocabulary(itertools.chain(*kept["train"]), min_count)
-    table = {word: k for k, word in enumerate(vocabulary)}
+    frequent = (word for caption in itertools.chain(*kept["train"]) for word in caption.split())
+    vocabulary = by_frequency(frequent, ("", UNKNOWN), min_count=min_count)
+    words = Words(vocabulary, caption_files.WORDS, lower=True)
     digest = hashlib.blake2b("\n".join([images.digest, *vocabulary]).encode(), digest_size=16)
     rows, counts = {}, {"captions": {}, "long": {}, "unknown": {}}
     for split, every in kept.items():
@@ -247,10 +249,8 @@ def _corpus(
         counts["long"][split] = sum(n > max_length for n in lengths)
         places = np.flatnonzero([len(one) > 0 for one in every])
         starts = np.cumsum([0, *(len(every[k]) for k in places)])
-        ids = np.zeros((starts[-1], max_length + 1), np.int32)
-        for row, caption in zip(ids, itertools.chain(*every), strict=True):
-            cut = [table.get(word, 1) for word in caption.split()[:max_length]]
-            row[: len(cut)] = cut
+        cut = [words.encode_lossy(one)[:max_length] for one in itertools.chain(*every)]
+        ids = pad(cut, max_length + 1)
         rows[split] = Rows(places, starts, ids)
         counts["unknown"][split] = int((ids == 1).sum())
         for array in rows[split]:
@@ -260,13 +260,6 @@ def _corpus(
 
 def _length(caption: str) -> int:
     return caption.count(" ") + 1
-
-
-def _vocabulary(captions: Iterable[str], min_count: int) -> list[str]:
-    """The end, the unknown, and the words that are frequent enough, the most frequent first."""
-    counts = collections.Counter(word for caption in captions for word in caption.split())
-    frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
-    return ["", UNKNOWN, *(word for _, word in frequent)]
 
 
 def _batch(

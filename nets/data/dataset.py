@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nets.data.tokenizers import Tokenizer
+
 Batch = dict[str, np.ndarray]
 Spec = dict[str, tuple[tuple[int, ...], np.dtype]]
 
@@ -42,17 +44,13 @@ class Dataset(abc.ABC):
         """The part of the metadata that is known without reading the data."""
         return {}
 
-    def tokenizer(self, metadata: dict[str, Any]) -> Any:
-        """What turns a prompt into ids; None without text."""
+    def tokenizer(self, metadata: dict[str, Any]) -> Tokenizer | None:
+        """Turns text into inputs and back, by the metadata of a run. None means: no text."""
         return None
 
-    def target_tokenizer(self, metadata: dict[str, Any]) -> Any:
-        """What turns targets into text; None without text."""
+    def target_tokenizer(self, metadata: dict[str, Any]) -> Tokenizer | None:
+        """The same of targets."""
         return self.tokenizer(metadata)
-
-    def encode(self, text: str, metadata: dict[str, Any]) -> Any:
-        """A prompt as the task's `sample` takes it."""
-        return text
 
     @property
     def read_threads(self) -> int:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nets.data.numerals import encoded, in_words, ordinal
+from nets.data.numerals import in_words, ordinal
 from nets.data.synthetic import Batch, Generated, held_out, vocabularies
+from nets.data.tokenizers import Characters, pad
 from nets.errors import UserError
 
 _FIRST, _LAST = datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)  # two figures tell the year
@@ -45,8 +46,8 @@ _OTHERS = (
 )
 FORMS = {"year_first": _IN_ORDER, "any": _IN_ORDER + _OTHERS}
 _parts = string.Formatter().parse
-_LETTERS = " '" + ",-./" + string.digits + string.ascii_lowercase
-_FIGURES = "-" + string.digits
+_SOURCE = Characters(("", *" ',-./", *string.digits, *string.ascii_lowercase))
+_TARGET = Characters(("", "-", *string.digits))
 _WIDTH = len("yyyy-mm-dd")
 
 
@@ -123,15 +124,15 @@ class Dates(Generated):
         for row, (_, where) in zip(spans, said, strict=True):
             row[:4], row[5:7], row[8:10] = where["year"], where["month"], where["day"]
         return {
-            "inputs": encoded([text for text, _ in said], _LETTERS, _longest(self.forms)),
+            "inputs": pad([_SOURCE.encode(text) for text, _ in said], _longest(self.forms)),
             "lengths": np.array([len(text) for text, _ in said], np.int32),
-            "targets": encoded([d.isoformat() for d in dates], _FIGURES, _WIDTH + 1),
+            "targets": pad([_TARGET.encode(date.isoformat()) for date in dates], _WIDTH + 1),
             "spans": spans,
         }
 
     def extra_metadata(self) -> dict[str, Any]:
         """synthetic, vocab_size and num_classes, input_symbols and output_symbols."""
-        return {"synthetic": True, **vocabularies(["", *_LETTERS], ["", *_FIGURES])}
+        return {"synthetic": True, **vocabularies(_SOURCE.vocabulary, _TARGET.vocabulary)}
 
 
 def written(date: datetime.date, form: str) -> tuple[str, dict[str | None, tuple[int, int]]]:

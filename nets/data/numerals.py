@@ -2,9 +2,10 @@
 
 import functools
 import re
-from collections.abc import Sequence
 
 import numpy as np
+
+from nets.data.tokenizers import Characters, pad
 
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -52,15 +53,8 @@ def numbers(greatest: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Words [N, S] and figures [N, U] of the numbers from 0 on, as ids; the letters of 1, 2, ..."""
     words = [in_words(n) for n in range(greatest + 1)]
     letters = "".join(sorted(set("".join(words))))
+    of_words, of_figures = (Characters(("", *symbols)) for symbols in (letters, "0123456789"))
     figures = [str(n) for n in range(greatest + 1)]
-    inputs = encoded(words, letters, max(map(len, words)))
-    return inputs, encoded(figures, "0123456789", len(str(greatest)) + 1), letters
-
-
-def encoded(texts: Sequence[str], symbols: str, width: int) -> np.ndarray:
-    """Ids [N, width] int32, symbol k as k + 1, then zeros."""
-    ids = np.zeros((len(texts), width), np.int32)
-    of = {symbol: k + 1 for k, symbol in enumerate(symbols)}
-    for row, text in zip(ids, texts, strict=True):
-        row[: len(text)] = [of[c] for c in text]
-    return ids
+    inputs = pad([of_words.encode(word) for word in words], max(map(len, words)))
+    targets = pad([of_figures.encode(figure) for figure in figures], len(str(greatest)) + 1)
+    return inputs, targets, letters

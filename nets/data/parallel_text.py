@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
-from nets.data import corpora, subwords
+from nets.data import corpora, tokenizers
 from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS, shuffled
-from nets.data.synthetic import at_least, target_mask, together, vocabularies
+from nets.data.synthetic import at_least, together, vocabularies
+from nets.data.tokenizers import Subwords, pad, target_mask
 from nets.errors import UserError
 
 
@@ -22,8 +23,7 @@ class Parallel(Dataset):
     """Any text and its translation: two files, of which line k of one translates that of the other.
 
     Files are UTF-8, and packed where their names end in .gz. The vocabulary is one of subwords for
-    both languages, learnt from the training text alone, and kept with a run
-    (`nets.data.subwords.Subwords.of(metadata)` restores it). A batch holds
+    both languages, learnt from the training text alone, and kept with a run. A batch holds
 
         inputs  [B, W] int32, the source, then 0
         lengths [B] int32, subwords of it
@@ -138,13 +138,10 @@ class Parallel(Dataset):
         self._check(split)
         return self._corpus().references[split]
 
-    def encode(self, text: str, metadata: dict[str, Any]) -> list[int]:
-        """The subwords of a source sentence, of whatever length, by the metadata of a run.
-
-        Raises:
-            UserError: it is empty, or has characters that the vocabulary lacks.
-        """
-        return subwords.Subwords.of(metadata).known(text)
+    def tokenizer(self, metadata: dict[str, Any]) -> Subwords:
+        """The subwords of both languages."""
+        model = base64.b64decode(metadata["subwords"])
+        return Subwords(tuple(metadata["input_symbols"]), model)
 
     def splits(self) -> tuple[str, ...]:
         return tuple(split for split in _FILES if split != "train" and self._paths()[split])
@@ -173,10 +170,10 @@ class Parallel(Dataset):
                 have not as many lines; vocab_size does not fit; sentencepiece is not installed.
         """
         corpus = self._corpus()
-        pieces = subwords.Subwords(corpus.model).pieces()
+        subwords = corpus.tokenizer
         return {
-            **vocabularies(pieces, pieces),
-            "subwords": base64.b64encode(corpus.model).decode(),
+            **vocabularies(subwords.vocabulary, subwords.vocabulary),
+            "subwords": base64.b64encode(subwords.model).decode(),
             "digest": corpus.digest,
             "sizes": {split: len(rows["inputs"]) for split, rows in corpus.rows.items()},
             **corpus.counts,
@@ -222,7 +219,7 @@ _BATCHES = 1  # tells the generator of their order from that of an epoch's
 class Corpus(NamedTuple):
     """An encoded parallel text, by split."""
 
-    model: bytes  # of the subwords
+    tokenizer: Subwords
     rows: dict[str, dict[str, np.ndarray]]  # inputs, lengths and targets
     references: dict[str, list[str]]
     counts: dict[str, dict[str, float]]  # long, unknown and filled
@@ -232,25 +229,26 @@ class Corpus(NamedTuple):
 @functools.lru_cache(maxsize=2)
 def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
     texts = {split: _pair(_FILES[split], files) for split, files in paths if files is not None}
-    model = subwords.train_bpe([line for side in texts["train"] for line in side], vocab_size)
-    encode = subwords.Subwords(model).encode
-    digest = hashlib.blake2b(model, digest_size=16)
+    lines = [line for side in texts["train"] for line in side]
+    subwords = tokenizers.train_bpe(lines, vocab_size)
+    digest = hashlib.blake2b(subwords.model, digest_size=16)
     rows, counts = {}, {"long": {}, "unknown": {}, "filled": {}}
     for split, text in texts.items():
-        pairs = list(zip(*map(encode, text), strict=True))
+        sides = ([subwords.encode_lossy(line) for line in side] for side in text)
+        pairs = list(zip(*sides, strict=True))
         fitting = [pair for pair in pairs if max(map(len, pair)) <= max_length]
         kept = fitting if split == "train" else pairs
-        inputs = _padded([source[:max_length] for source, _ in kept], max_length)
-        targets = _padded([target[:max_length] for _, target in kept], max_length + 1)
+        inputs = pad([source for source, _ in kept], max_length)
+        targets = pad([target[:max_length] for _, target in kept], max_length + 1)
         lengths = (inputs > 0).sum(1, dtype=np.int32)
         rows[split] = {"inputs": inputs, "lengths": lengths, "targets": targets}
         places = np.concatenate([inputs, targets], axis=1)
         counts["long"][split] = len(pairs) - len(fitting)
-        counts["unknown"][split] = int((places == subwords.UNKNOWN).sum())
+        counts["unknown"][split] = int((places == 1).sum())
         counts["filled"][split] = float((places > 0).mean()) if places.size else 0.0
         digest.update(f"\0{split} {places.shape}\0".encode() + places.tobytes())
     references = {split: target for split, (_, target) in texts.items()}
-    return Corpus(model, rows, references, counts, digest.hexdigest())
+    return Corpus(subwords, rows, references, counts, digest.hexdigest())
 
 
 def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:
@@ -282,10 +280,3 @@ def _lines(shown: str, path: str) -> list[str]:
     if "" in lines:
         raise UserError(f"{shown}: line {lines.index('') + 1} is empty; it is to be a sentence.")
     return lines
-
-
-def _padded(rows: list[list[int]], width: int) -> np.ndarray:
-    ids = np.zeros((len(rows), width), np.int32)
-    for row, given in zip(ids, rows, strict=True):
-        row[: len(given)] = given
-    return ids

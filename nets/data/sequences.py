@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from nets.data.numerals import numbers
-from nets.data.synthetic import Batch, Generated, at_least, held_out, target_mask, vocabularies
+from nets.data.synthetic import Batch, Generated, at_least, held_out, vocabularies
+from nets.data.tokenizers import target_mask
 from nets.errors import UserError
 
 

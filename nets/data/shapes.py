@@ -10,6 +10,7 @@ import numpy as np
 from nets.data import scenes
 from nets.data.images import ENDLESS
 from nets.data.synthetic import Batch, Generated
+from nets.data.tokenizers import Words
 
 _STREAM = 0  # of random numbers; those of the evaluation sets are 1 and 2
 _INVERSE = (1, 0, 3, 2)  # the places in RELATIONS of what holds the other way round
@@ -62,6 +63,9 @@ class Shapes(Generated):
             return examples([generator(seed, key) for key in keys], "train")
 
         return grain.MapDataset.range(ENDLESS).map(batch)
+
+    def target_tokenizer(self, metadata: dict[str, Any]) -> Words:
+        return Words(tuple(metadata["vocabulary"]))
 
     def extra_metadata(self) -> dict[str, Any]:
         """synthetic, vocab_size, vocabulary (word k of it has the id k; 0 is the end), and the

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import grain
@@ -9,6 +10,7 @@ import numpy as np
 
 from nets.data.dataset import Dataset
 from nets.data.images import ENDLESS
+from nets.data.tokenizers import Characters, Tokenizer
 from nets.errors import UserError
 
 Batch = dict[str, np.ndarray]
@@ -77,18 +79,14 @@ class Generated(Dataset):
     def splits(self) -> tuple[str, ...]:
         return ("validation", "test")
 
-    def encode(self, text: str, metadata: dict[str, Any]) -> list[int]:
-        """The input symbols of a text, a character each.
+    def tokenizer(self, metadata: dict[str, Any]) -> Tokenizer | None:
+        """Characters, where the metadata have `vocabularies`."""
+        symbols = metadata.get("input_symbols")
+        return None if symbols is None else Characters(tuple(symbols))
 
-        Raises:
-            UserError: it is empty, or has characters that the metadata of a run lack.
-        """
-        if not text:
-            raise UserError("the text is empty.")
-        known = metadata["input_symbols"]
-        if lacking := "".join(dict.fromkeys(c for c in text if c not in known)):
-            raise UserError(f"{text!r} has {lacking!r}; valid are {''.join(known)!r}.")
-        return [known.index(c) for c in text]
+    def target_tokenizer(self, metadata: dict[str, Any]) -> Tokenizer | None:
+        symbols = metadata.get("output_symbols")
+        return None if symbols is None else Characters(tuple(symbols))
 
     def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         row = self.draw(np.random.default_rng(0), 1, "train")
@@ -119,19 +117,13 @@ def held_out(
     return order[:eval_size] if split == "validation" else order[eval_size : 2 * eval_size]
 
 
-def target_mask(targets: np.ndarray) -> np.ndarray:
-    """The mask [B, U] float32 of targets [B, U]: their symbols and the first 0, the end."""
-    before = np.pad(targets[:, :-1] > 0, ((0, 0), (1, 0)), constant_values=True)
-    return before.astype(np.float32)
-
-
-def vocabularies(inputs: list[str], outputs: list[str]) -> dict[str, Any]:
+def vocabularies(inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
     """How many symbols there are of inputs and of targets, and how they are written."""
     return {
         "vocab_size": len(inputs),
         "num_classes": len(outputs),
-        "input_symbols": inputs,
-        "output_symbols": outputs,
+        "input_symbols": list(inputs),
+        "output_symbols": list(outputs),
     }
 
 

@@ -6,18 +6,17 @@ Truncated back-propagation goes through a segment, and the carry from one to the
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import grain
 import numpy as np
 
-from nets.data import corpora, words
+from nets.data import corpora, tokenizers
 from nets.data.dataset import Dataset
+from nets.data.tokenizers import Characters, Tokenizer, Words
 from nets.errors import UserError
 
 ENDLESS = 1 << 40
-_CODES = 0x110000  # Unicode code points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Text(Dataset):
             )
         for field, valid in (
             ("name", ("python", "prose", "tiny_shakespeare")),
-            ("level", ("character", *words.PATTERNS)),
+            ("level", ("character", *tokenizers.PATTERNS)),
         ):
             if (given := getattr(self, field)) not in valid:
                 raise UserError(f"--data.{field}={given}: valid are {', '.join(valid)}.")
@@ -162,14 +161,23 @@ class Text(Dataset):
             UserError: the training text is empty.
         """
         corpus = self._corpus()
-        pattern = words.PATTERNS.get(self.level)
+        vocabulary = corpus.tokenizer.vocabulary
+        if self.level == "character":
+            written = {"vocabulary": "".join(vocabulary)}
+        else:
+            written = {"vocabulary": list(vocabulary), "words": tokenizers.PATTERNS[self.level]}
         return {
-            "vocab_size": len(corpus.vocabulary),
-            "vocabulary": corpus.vocabulary,
-            **({} if pattern is None else {"words": pattern}),
+            "vocab_size": len(vocabulary),
+            **written,
             "digest": corpus.digest,
             "sizes": {split: len(corpus.ids[split]) for split in ("train", *self.splits())},
         }
+
+    def tokenizer(self, metadata: dict[str, Any]) -> Tokenizer:
+        vocabulary = tuple(metadata["vocabulary"])
+        return (
+            Words(vocabulary, metadata["words"]) if "words" in metadata else Characters(vocabulary)
+        )
 
     def _corpus(self) -> "Corpus":
         where = self.name, self.data_dir, self.path, self.suffixes, self.validation, self.test
@@ -189,49 +197,29 @@ class Corpus(NamedTuple):
     the training text.
     """
 
-    vocabulary: str | list[str]
+    tokenizer: Tokenizer
     ids: dict[str, np.ndarray]  # of the smallest type that holds them
     digest: str
 
 
-def encode(vocabulary: str, text: str) -> np.ndarray:
-    """The ids [N] int32 of a text's characters.
-
-    Raises:
-        UserError: the text has characters that the vocabulary lacks.
-    """
-    table = np.full(_CODES, -1, np.int32)
-    table[_codes(vocabulary)] = np.arange(len(vocabulary))
-    ids = table[_codes(text)]
-    if (ids < 0).any():
-        unknown = "".join(sorted(set(text) - set(vocabulary)))
-        raise UserError(f"the text has {unknown!r}, which the vocabulary lacks: {vocabulary!r}.")
-    return ids
-
-
-def decode(vocabulary: str, ids: np.ndarray) -> str:
-    """The text whose characters have these ids [N]."""
-    return "".join(vocabulary[i] for i in np.asarray(ids).tolist())
-
-
 @functools.lru_cache(maxsize=2)
 def _corpus(level: str, max_words: int, *where) -> Corpus:
-    texts = _texts(*where)
+    texts, between = _texts(*where), ""
     if level == "character":
-        vocabulary = _characters(texts.values())
-        ids = {split: encode(vocabulary, text) for split, text in texts.items()}
+        tokenizer = Characters(tuple(sorted(set().union(*texts.values()))))
     else:
-        found = {split: words.split(text, words.PATTERNS[level]) for split, text in texts.items()}
-        vocabulary = words.most_frequent(found["train"], max_words)
-        ids = {split: words.encode(vocabulary, part) for split, part in found.items()}
+        words, between = Words((), tokenizers.PATTERNS[level]), "\n"
+        special = tokenizers.UNKNOWN, tokenizers.NEWLINE
+        frequent = tokenizers.by_frequency(words.split(texts["train"]), special, max_words)
+        tokenizer = dataclasses.replace(words, vocabulary=frequent)
+    vocabulary = tokenizer.vocabulary
     small = np.min_scalar_type(max(len(vocabulary) - 1, 0))
-    between = "" if level == "character" else "\n"
     digest = hashlib.blake2b(between.join(vocabulary).encode(), digest_size=16)
+    ids = {split: tokenizer.encode_lossy(text).astype(small) for split, text in texts.items()}
     for split, part in ids.items():
-        ids[split] = part.astype(small)
         digest.update(f"\0{split} {len(part)}\0".encode())
-        digest.update(ids[split])
-    return Corpus(vocabulary, ids, digest.hexdigest())
+        digest.update(part)
+    return Corpus(tokenizer, ids, digest.hexdigest())
 
 
 def _texts(name, data_dir, path, suffixes, validation, test) -> dict[str, str]:
@@ -240,15 +228,3 @@ def _texts(name, data_dir, path, suffixes, validation, test) -> dict[str, str]:
     if name == "tiny_shakespeare":
         return corpora.tiny_shakespeare(data_dir)
     return (corpora.prose if name == "prose" else corpora.python)(validation, test)
-
-
-def _characters(texts: Iterable[str]) -> str:
-    present = np.zeros(_CODES, bool)
-    for text in texts:
-        present[_codes(text)] = True
-    return "".join(map(chr, np.flatnonzero(present)))
-
-
-def _codes(text: str) -> np.ndarray:
-    """The code points [N] of a text."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -171,7 +171,9 @@ class Caption(Task):
         written, chosen, same = jax.tree.map(np.asarray, found)
         keys, size = written.weights.shape[-1], rows["inputs"].shape[1:3]
         maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
-        return caption_figures.captions(rows, written.symbols, maps, chosen, same, trained.metadata)
+        return caption_figures.captions(
+            rows, written.symbols, maps, chosen, same, trained.target_tokenizer
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))

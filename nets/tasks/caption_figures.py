@@ -17,7 +17,7 @@ def captions(
     maps: np.ndarray | None,
     chosen: np.ndarray,
     same: np.ndarray,
-    metadata: dict[str, Any],
+    tokenizer: Any,
     shown: int = 3,
 ) -> dict[str, Figure]:
     """What was written for some images, and where attention lay at each word.
@@ -28,13 +28,16 @@ def captions(
         maps: attention [N, U, h, w] to cells that an image is cut into; none where there is none.
         chosen: [N], the true caption that it is held against.
         same: [N, U], where its words are those of that one.
-        metadata: of the data; "vocabulary" has the words.
+        tokenizer: of captions.
         shown: images that attention is shown of.
     """
-    words = metadata["vocabulary"]
+
+    def text(ids: np.ndarray) -> str:
+        return tokenizer.decode(ids) or "(nothing)"
+
     true, right = rows["targets"][np.arange(len(chosen)), chosen], same.all(1)
     lines = [
-        text(said[i], words) + ("" if right[i] else f"  (wrong, it is: {text(true[i], words)})")
+        text(said[i]) + ("" if right[i] else f"  (wrong, it is: {text(true[i])})")
         for i in np.argsort(right, kind="stable")[:12]
     ]
     title = f"Written by itself: {np.sum(~right)} of {len(right)} wrong"
@@ -50,18 +53,13 @@ def captions(
         for t in range(np.count_nonzero(said[i])):
             box = row["boxes"][named[t]] if named[t] >= 0 else None
             own.append(overlay(row["inputs"], maps[i, t], box))
-            labels.append(words[said[i, t]])
+            labels.append(tokenizer.vocabulary[said[i, t]])
         empty = -len(own) % _COLUMNS
         panels += own + [np.ones_like(own[0])] * empty
         labels += [""] * empty
     title = "Where it looks as it writes: bright is attention, a frame the object that a word names"
     found["attention"] = ImageGrid(title, np.stack(panels), tuple(labels), _COLUMNS)
     return found
-
-
-def text(symbols: np.ndarray, words: list[str]) -> str:
-    """The words of symbols [U] up to the end."""
-    return " ".join(words[s] for s in symbols if s) or "(nothing)"
 
 
 def canvas(image: np.ndarray) -> np.ndarray:

@@ -3,8 +3,7 @@
 import dataclasses
 import itertools
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -93,7 +92,7 @@ class NextToken(Generative):
     def sample(
         self,
         trained: Trained,
-        prompt: str,
+        prompt: list[int],
         length: int,
         temperature: float,
         top_k: int | None = None,
@@ -101,77 +100,34 @@ class NextToken(Generative):
         """What follows the prompt: `length` symbols, drawn from the `top_k` likeliest (none: all).
 
         Raises:
-            UserError: the prompt is empty or has symbols that the vocabulary lacks, or there are
-                no k symbols.
+            UserError: there are no k symbols.
         """
-        symbols = Symbols(trained.metadata)
-        if top_k is not None and not 1 <= top_k <= len(symbols.vocabulary):
-            raise UserError(
-                f"--top_k={top_k} is not possible; it is from 1 to {len(symbols.vocabulary)}, the "
-                "size of the vocabulary."
-            )
-        ids = jnp.array([symbols.encode(prompt)])
+        size = len(trained.tokenizer.vocabulary)
+        if top_k is not None and not 1 <= top_k <= size:
+            raise UserError(f"top_k must be from 1 to {size}, the vocabulary's size, got {top_k}.")
+        ids = jnp.array([prompt])
         written = _write(
             trained.model, trained.params, trained.key, ids, length, temperature, top_k
         )
-        return symbols.decode(np.asarray(written))
+        decode = trained.tokenizer.decode
+        return decode([*prompt, *np.asarray(written)]).removeprefix(decode(prompt))
 
     def figures(self, trained, batches, metrics, final):
-        metadata = trained.metadata
-        vocabulary = metadata["vocabulary"]
-        prompt = "\n" if "\n" in vocabulary or "words" in metadata else vocabulary[0]
+        tokenizer = trained.tokenizer
+        newlines = [i for i, s in enumerate(tokenizer.vocabulary) if tokenizer.join([s]) == "\n"]
+        prompt = newlines[:1] or [0]
         text = self.sample(trained, prompt, self.sample_length, self.temperature)
         found: dict[str, Figure] = {
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
-        if final and "words" not in metadata:
-            found["cells"] = cells_view(trained.model, trained.params, vocabulary, batches)
+        if final and all(len(symbol) == 1 for symbol in tokenizer.vocabulary):
+            found["cells"] = cells_view(
+                trained.model, trained.params, tokenizer.vocabulary, batches
+            )
         return found
 
 
 _write = jax.jit(generate, static_argnames=("model", "length", "top_k"))
-
-
-class Symbols:
-    """The characters or words of a vocabulary, as the metadata of a text have it.
-
-    Where these have "words", the pattern of a word, the vocabulary is a list, in which the end of a
-    line is <eos>; otherwise it is a string of characters.
-    """
-
-    def __init__(self, metadata: dict[str, Any]):
-        self.vocabulary, self._word = metadata["vocabulary"], metadata.get("words")
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text's symbols.
-
-        Raises:
-            UserError: it has none, or some that the vocabulary lacks.
-        """
-        found = list(text)
-        if self._word is not None:
-            found = ["<eos>" if w == "\n" else w for w in re.findall(self._word, text)]
-        if not found:
-            raise UserError(f"the prompt is empty; {self._valid()}.")
-        ids = {symbol: i for i, symbol in enumerate(self.vocabulary)}
-        if unknown := sorted(set(found) - set(ids)):
-            between = "" if self._word is None else " "
-            raise UserError(f"the prompt has {between.join(unknown)!r}; {self._valid()}.")
-        return [ids[symbol] for symbol in found]
-
-    def decode(self, ids: np.ndarray) -> str:
-        """The text; a word has a space before it, but at the beginning of a line."""
-        found = [self.vocabulary[i] for i in ids]
-        if self._word is None:
-            return "".join(found)
-        text = "".join("\n" if word == "<eos>" else f" {word}" for word in found)
-        return text.replace("\n ", "\n")
-
-    def _valid(self) -> str:
-        if self._word is None:
-            return f"the vocabulary is {self.vocabulary!r}"
-        some = " ".join(self.vocabulary[:20])
-        return f"the vocabulary is of {len(self.vocabulary)} words: {some} ..."
 
 
 def text_features(text: str) -> dict[str, np.ndarray]:
@@ -201,7 +157,12 @@ def text_features(text: str) -> dict[str, np.ndarray]:
 
 
 def cells_view(
-    model, params, vocabulary: str, batches: Iterable[dict], length: int = 800, shown: int = 4
+    model,
+    params,
+    vocabulary: Sequence[str],
+    batches: Iterable[dict],
+    length: int = 800,
+    shown: int = 4,
 ) -> HighlightedText:
     """The recurrent units that follow a readable property of the text most closely.
 

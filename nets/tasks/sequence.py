@@ -170,7 +170,8 @@ class TagSequence(Task):
         steps = jax.jit(functools.partial(self.steps, model, train=False))
         logits = steps(params, rows["inputs"], trained.key)
         probabilities = np.asarray(jax.nn.softmax(logits))
-        return sequence_figures.stepwise(rows, probabilities, trained.metadata)
+        vocabularies = trained.tokenizer.vocabulary, trained.target_tokenizer.vocabulary
+        return sequence_figures.stepwise(rows, probabilities, *vocabularies)
 
 
 def _metrics(logits: jax.Array, batch: dict) -> Metrics:

@@ -1,7 +1,7 @@
 """Figures of a sequence task: answers beside what was asked."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,12 @@ def reading(
     return found
 
 
-def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, metadata: dict) -> dict[str, Figure]:
+def stepwise(
+    rows: dict[str, np.ndarray],
+    shares: np.ndarray,
+    symbols: Sequence[str],
+    target_symbols: Sequence[str],
+) -> dict[str, Figure]:
     """Probability [B, T, K] of the right class at every step, and sequences with their answers."""
     targets, answers = rows["targets"], shares.argmax(-1)
     right = np.take_along_axis(shares, targets[..., None], -1)[..., 0]  # [B, T]
@@ -111,29 +116,32 @@ def stepwise(rows: dict[str, np.ndarray], shares: np.ndarray, metadata: dict) ->
         )
     }  # fmt: skip
     shown, last = right[:12], slice(max(0, steps - _COLUMNS), steps)
-    written = metadata["input_symbols"]
     found["last_steps"] = Heatmap(
         f"Probability of the right answer, last {len(range(steps)[last])} steps of {len(shown)} "
         "sequences",
         shown[:, last],
         tuple(f"sequence {i + 1}" for i in range(len(shown))),
-        tuple(written[i] for i in rows["inputs"][0, last]),
+        tuple(symbols[i] for i in rows["inputs"][0, last]),
         "",
         "what sequence 1 shows",
         fixed_range=True,
         unit="probability",
     )
-    if all(len(symbol) == 1 for symbol in written + metadata["output_symbols"]):
-        found["answers"] = Text("Sequences and answers", _aligned(rows, answers, metadata))
+    if all(len(symbol) == 1 for symbol in (*symbols, *target_symbols)):
+        text = _aligned(rows, answers, symbols, target_symbols)
+        found["answers"] = Text("Sequences and answers", text)
     return found
 
 
 def _aligned(
-    rows: dict[str, np.ndarray], answers: np.ndarray, metadata: dict, most: int = 120
+    rows: dict[str, np.ndarray],
+    answers: np.ndarray,
+    shown: Sequence[str],
+    said: Sequence[str],
+    most: int = 120,
 ) -> str:
     """Sequences, and at the steps that count targets and answers, in lines under one another."""
     lines, last = [], slice(-most, None)
-    said, shown = metadata["output_symbols"], metadata["input_symbols"]
     counts = np.broadcast_to(rows["mask"].reshape(len(answers), -1) > 0, answers.shape)
     for x, t, a, c in itertools.islice(
         zip(rows["inputs"], rows["targets"], answers, counts, strict=True), 5

@@ -22,6 +22,8 @@ class Trained(NamedTuple):
         params: its parameters, those that evaluations use.
         model_state: what goes from step to step besides.
         metadata: that of the data which it was trained on.
+        tokenizer: turns text into inputs and back (`nets.data.tokenizers`); None: no text.
+        target_tokenizer: the same of targets.
         key: a random key.
     """
 
@@ -29,6 +31,8 @@ class Trained(NamedTuple):
     params: Any
     model_state: dict[str, Any]
     metadata: dict[str, Any]
+    tokenizer: Any
+    target_tokenizer: Any
     key: jax.Array
 
 
@@ -100,9 +104,9 @@ class Generative(Task):
     def sample(
         self,
         trained: Trained,
-        prompt: Any,
+        prompt: list[int],
         length: int,
         temperature: float,
         top_k: int | None = None,
     ) -> str:
-        """The text that follows a prompt, as the data's `encode` gives it."""
+        """The text that follows a prompt, given as ids of `trained.tokenizer`."""

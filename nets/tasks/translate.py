@@ -139,17 +139,17 @@ class Translate(Generative):
             raise UserError(f"--top_k={top_k} is for language models; here it is --task.beam.")
         source = np.array([prompt], np.int32)
         decoded = _decode(self, trained.model, trained.params, source, length)
-        symbols = trained.metadata["output_symbols"]
-        return f" -> {translate_figures.decoded(np.asarray(decoded.symbols)[0], symbols)}"
+        return f" -> {trained.target_tokenizer.decode(np.asarray(decoded.symbols)[0])}"
 
     def figures(self, trained, batches, metrics, final):
         rows = real(batches[0])
         task = self if final else dataclasses.replace(self, beam=1)
         inputs, length = rows["inputs"], rows["targets"].shape[1]
         decoded = jax.device_get(_decode(task, trained.model, trained.params, inputs, length))
-        figures = translate_figures.translations(rows, decoded.symbols, trained.metadata)
+        tokenizers = trained.tokenizer, trained.target_tokenizer
+        figures = translate_figures.translations(rows, decoded.symbols, *tokenizers)
         if final and decoded.weights.shape[-1]:
-            figures |= translate_figures.alignments(rows, decoded, trained.metadata)
+            figures |= translate_figures.alignments(rows, decoded, *tokenizers)
         return figures
 
 

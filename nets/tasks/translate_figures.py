@@ -1,5 +1,7 @@
 """Figures of a translation run: what was written, and where each symbol looked."""
 
+from typing import Any
+
 import numpy as np
 
 from nets.layers.decoding import Decoded
@@ -10,28 +12,23 @@ _ALIGNED = 3  # sequences whose alignment is drawn
 _LONGEST = 40  # symbols, at most, of a sequence that is drawn
 
 
-def decoded(ids: np.ndarray, symbols: list[str]) -> str:
-    """The text of ids up to their first 0; "▁" in a symbol is a space."""
-    return "".join(symbols[i] for i in _up_to_end(ids)).replace("▁", " ").strip()
-
-
 def translations(
-    rows: dict[str, np.ndarray], written: np.ndarray, metadata: dict
+    rows: dict[str, np.ndarray], written: np.ndarray, tokenizer: Any, target_tokenizer: Any
 ) -> dict[str, Figure]:
     """What was written for some sequences, the wrong ones first."""
     wrong = (written != rows["targets"]).any(1)
     lines = []
     for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:
-        said, right = (
-            decoded(ids, metadata["output_symbols"]) for ids in (written[i], rows["targets"][i])
-        )
-        asked = decoded(rows["inputs"][i], metadata["input_symbols"])
+        said, right = map(target_tokenizer.decode, (written[i], rows["targets"][i]))
+        asked = tokenizer.decode(rows["inputs"][i])
         lines.append(f"{asked} -> {said}" + (f"  (wrong, it is {right})" if wrong[i] else ""))
     title = f"Written by itself: {wrong.sum()} of {len(wrong)} wrong"
     return {"written": Text(title, "\n".join(lines))}
 
 
-def alignments(rows: dict[str, np.ndarray], written: Decoded, metadata: dict) -> dict[str, Figure]:
+def alignments(
+    rows: dict[str, np.ndarray], written: Decoded, tokenizer: Any, target_tokenizer: Any
+) -> dict[str, Figure]:
     """The attention of some sequences, symbol by symbol, the right ones first.
 
     Those are the longest right ones, then wrong ones, of what is not too long to draw.
@@ -44,12 +41,12 @@ def alignments(rows: dict[str, np.ndarray], written: Decoded, metadata: dict) ->
     for i in drawn[:_ALIGNED]:
         source, target = _up_to_end(rows["inputs"][i]), _up_to_end(written.symbols[i])
         seen = written.weights[i, : len(target) + 1, : len(source)]
-        said = decoded(written.symbols[i], metadata["output_symbols"])
+        texts = tokenizer.decode(source), target_tokenizer.decode(target)
         panels.append(
             Heatmap(
-                f"{decoded(source, metadata['input_symbols'])} -> {said}", seen,
-                (*(_shown(metadata["output_symbols"][j]) for j in target), "end")[: len(seen)],
-                tuple(_shown(metadata["input_symbols"][j]) for j in source),
+                " -> ".join(texts), seen,
+                (*(_shown(target_tokenizer.vocabulary[j]) for j in target), "end")[: len(seen)],
+                tuple(_shown(tokenizer.vocabulary[j]) for j in source),
                 "written", "read", fixed_range=True, unit="attention",
             )
         )  # fmt: skip

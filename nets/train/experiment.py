@@ -9,7 +9,7 @@ import numpy as np
 
 from nets.data.dataset import Dataset
 from nets.errors import UserError
-from nets.tasks.task import Task
+from nets.tasks.task import Task, Trained
 from nets.train.optimizer import Optimizer
 
 
@@ -120,6 +120,14 @@ def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:
     fields = {field.name for field in dataclasses.fields(data)} & {"mean", "std"} & metadata.keys()
     absent = [name for name in fields if getattr(data, name) is None]
     return dataclasses.replace(data, **{name: tuple(metadata[name]) for name in absent})
+
+
+def as_host(
+    experiment: Experiment, params, model_state: dict, metadata: dict[str, Any], key: jax.Array
+) -> Trained:
+    """What methods on the host are given of a run."""
+    tokenizers = (experiment.data.tokenizer(metadata), experiment.data.target_tokenizer(metadata))
+    return Trained(experiment.model, params, model_state, metadata, *tokenizers, key)
 
 
 def known(data: Dataset) -> tuple[dict[str, Any], UserError | None]:

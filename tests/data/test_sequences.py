@@ -140,15 +140,16 @@ def test_numbers_in_words(n, words):
     assert in_words(n) == words
 
 
-def test_a_run_can_be_asked_for_words_of_ones_own():
+def test_text_of_generated_problems_goes_in_and_comes_out():
     data = NumberWords(eval_size=2)
     metadata = data.metadata()
-    ids = data.encode("two-one", metadata)
-    assert "".join(metadata["input_symbols"][i] for i in ids) == "two-one"
-    with pytest.raises(UserError, match="'2, Ä' has '2,Ä'; valid are ' -adefghil"):
-        data.encode("2, Ä", metadata)
-    with pytest.raises(UserError, match="the text is empty"):
-        data.encode("", metadata)
+    words, figures = data.tokenizer(metadata), data.target_tokenizer(metadata)
+    assert words.decode(words.encode("two-one")) == "two-one"
+    assert figures.decode([3, 1, 0, 5]) == "20"
+    with pytest.raises(UserError, match="'2, Ä' has '2,Ä', which the .* lacks: valid are ' -adef"):
+        words.encode("2, Ä")
+    adding = Adding()
+    assert adding.tokenizer(adding.metadata()) is None
 
 
 def test_number_words_hold_numbers_out():

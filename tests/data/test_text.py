@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 
 from nets.data import corpora
-from nets.data.text import Text, decode, encode
+from nets.data.text import Text
+from nets.data.tokenizers import Characters
 from nets.errors import UserError
 
 TFDS = os.environ.get("NETS_TFDS_DIR")
 needs_tfds = pytest.mark.skipif(not TFDS, reason="NETS_TFDS_DIR names no folder of TFDS sets")
+
+
+def decode(vocabulary, ids):
+    return Characters(tuple(vocabulary)).decode(ids)
 
 
 @pytest.fixture
@@ -102,18 +107,6 @@ def test_the_digest_is_that_of_the_text(tmp_path):
         path.write_text(text)
         digests.add(Text(path=str(path)).metadata()["digest"])
     assert len(digests) == 4
-
-
-def test_encode_and_decode_are_inverse_and_refuse_what_is_unknown():
-    vocabulary = "\n aé🙂"
-    ids = encode(vocabulary, "a é\n🙂a")
-    assert ids.tolist() == [2, 1, 3, 0, 4, 2] and ids.dtype == np.int32
-    assert decode(vocabulary, ids) == "a é\n🙂a"
-    assert encode(vocabulary, "").shape == (0,)
-    with pytest.raises(UserError, match="'xö'"):
-        encode(vocabulary, "aöxx")
-    with pytest.raises(UserError, match="udc80"):
-        encode(vocabulary, "\udc80")
 
 
 def test_a_text_too_short_names_what_fits(written):

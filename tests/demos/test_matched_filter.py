@@ -81,7 +81,7 @@ def test_no_kernel_has_a_greater_ratio_than_the_pulse():
 def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
     model = LinearFilter(window=8)
-    trained = Trained(model, params(3 * pulse(8)), {}, DATA.metadata(), None)
+    trained = Trained(model, params(3 * pulse(8)), {}, DATA.metadata(), None, None, None)
     found = FindPulse().figures(trained, [batch], {}, final=True)
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)

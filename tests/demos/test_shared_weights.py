@@ -79,7 +79,7 @@ def test_what_is_drawn_is_what_the_data_allows():
     outline = jax.eval_shape(lambda: AcrossShifts().init(model, jax.random.key(0), batch)[0])
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
-    trained = Trained(model, params, {}, metadata, None)
+    trained = Trained(model, params, {}, metadata, None, None, None)
     found = AcrossShifts().figures(trained, [batch], {}, final=True)
     chart, samples = found["shifts"].panels
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[k])) for k in params]

@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from nets.data.dataset import Dataset
+from nets.data.tokenizers import Characters
 from nets.lstm import LSTM
 from nets.recurrent_lm import RecurrentLM
 from nets.tasks.classify import Classify
@@ -118,6 +119,9 @@ class Cycle(Dataset):
 
     def metadata(self):
         return {"vocab_size": 6, "vocabulary": "abcdef", "digest": "cycle"}
+
+    def tokenizer(self, metadata):
+        return Characters(tuple(metadata["vocabulary"]))
 
 
 def classifier(**changes) -> Experiment:

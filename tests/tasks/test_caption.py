@@ -11,6 +11,7 @@ from flax import linen as nn
 from matplotlib.figure import Figure
 
 from nets.caption import ShowAndTell, ShowAttendTell
+from nets.data.tokenizers import Words
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
 from nets.report import draw
@@ -223,8 +224,8 @@ def test_pictures_show_a_panel_a_word():
     chosen, same = np.array([0, 1, 0]), np.ones((3, 4), bool)
     same[2, 2] = False
     maps = written.weights.reshape(3, 4, 2, 2)
-    metadata = {"vocabulary": WORDS}
-    found = caption_figures.captions(rows, written.symbols, maps, chosen, same, metadata, shown=2)
+    words = Words(tuple(WORDS))
+    found = caption_figures.captions(rows, written.symbols, maps, chosen, same, words, shown=2)
     view = found["attention"]
     assert view.columns == 6 and view.images.shape == (12, 192, 192, 3)
     ax = Figure().add_subplot()
@@ -249,7 +250,7 @@ def test_pictures_show_a_panel_a_word():
     assert found["written"].text.splitlines() == [
         "a red left  (wrong, it is: a red dot)", "a red dot", "big dot is",
     ]  # fmt: skip
-    assert set(caption_figures.captions(rows, written.symbols, None, chosen, same, metadata)) == {
+    assert set(caption_figures.captions(rows, written.symbols, None, chosen, same, words)) == {
         "written"
     }
 

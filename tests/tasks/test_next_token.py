@@ -10,14 +10,15 @@ import optax
 import pytest
 
 from launch import main
-from nets.data import words
 from nets.data.text import _corpus
+from nets.data.tokenizers import Words
 from nets.errors import UserError
 from nets.gru import GRU
 from nets.recurrent_lm import RecurrentLM
 from nets.tasks import next_token
-from nets.tasks.next_token import NextToken, Symbols
+from nets.tasks.next_token import NextToken
 from nets.tasks.task import Trained
+from nets.train.experiment import as_host
 from tests.support import toys
 
 
@@ -122,49 +123,25 @@ def test_masked_targets_count_for_nothing(trained):
     assert losses[0] == losses[1]
 
 
-def test_an_unknown_character_in_the_prompt_is_named(trained):
-    experiment, params, _, _ = trained
-    metadata = experiment.data.metadata()
-    given = Trained(experiment.model, params, {}, metadata, jax.random.key(0))
-    with pytest.raises(UserError, match="has 'xy'; the vocabulary is 'abcdef'"):
-        NextToken().sample(given, "ayxa", 5, 1.0)
-    with pytest.raises(UserError, match="is empty"):
-        NextToken().sample(given, "", 5, 1.0)
-
-
 @pytest.mark.parametrize("top_k", [0, -1, 7])
 def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
     experiment, params, _, _ = trained
-    metadata, key = experiment.data.metadata(), jax.random.key(0)
-    given = Trained(experiment.model, params, {}, metadata, key), "a", 2, 1.0
+    metadata = experiment.data.metadata()
+    given = as_host(experiment, params, {}, metadata, jax.random.key(0)), [0], 2, 1.0
     assert len(NextToken().sample(*given, top_k=6)) == 2
-    with pytest.raises(UserError, match=f"--top_k={top_k} is not possible; it is from 1 to 6, "):
+    with pytest.raises(UserError, match=f"top_k must be from 1 to 6, .* got {top_k}"):
         NextToken().sample(*given, top_k=top_k)
 
 
-WORDS = {
-    "vocabulary": ["<unk>", "<eos>", "the", "cat", "sat", "."],
-    "words": words.PATTERNS["word"],
-}
-
-
-def test_a_prompt_of_words_and_their_text():
-    symbols = Symbols(WORDS)
-    assert symbols.encode("the cat.\nthe  <unk>\n") == [2, 3, 5, 1, 2, 0, 1]
-    assert symbols.decode(np.array([2, 3, 5, 1, 2, 0, 1])) == " the cat .\nthe <unk>\n"
-    assert symbols.decode(np.array([1, 1, 4])) == "\n\nsat"
-    with pytest.raises(UserError, match="has 'Cat dog'; the vocabulary is of 6 words: <unk> <eos>"):
-        symbols.encode("the Cat dog sat")
-    with pytest.raises(UserError, match="is empty; the vocabulary is of 6 words"):
-        symbols.encode("  ")
-
-
-def test_words_are_sampled_and_have_no_cells(trained):
+def test_words_are_sampled_after_their_prompt_and_have_no_cells(trained):
     experiment, params, state, batch = trained
-    given = Trained(experiment.model, params, state, WORDS, jax.random.key(0))
+    words = Words(("<unk>", "<eos>", "the", "cat", "sat", "."))
+    given = Trained(experiment.model, params, state, {}, words, words, jax.random.key(0))
     found = NextToken(sample_length=30).figures(given, [batch], {}, True)
     assert list(found) == ["sample"]
-    assert set(found["sample"].text.split()) <= set(WORDS["vocabulary"])
+    assert set(found["sample"].text.split()) <= set(words.vocabulary)
+    after = {prompt: NextToken().sample(given, [prompt], 1, 0) for prompt in range(6)}
+    assert after[1][0] not in " \n" and after[2].startswith((" ", "\n"))
 
 
 def test_features_of_a_text_by_hand():
@@ -242,8 +219,8 @@ def test_a_run_of_words_from_the_command_line(tmp_path, capsys):
     assert launch(*sample)[1].out == first.out
     for given, message in (
         (("sample", "--prompt=the cow"), "has 'cow'"),
-        (("sample", "--prompt="), "the prompt is empty"),
-        (("sample", "--prompt=the", "--top_k=99"), "--top_k=99 is not possible"),
+        (("sample", "--prompt="), "--prompt='' has no symbols"),
+        (("sample", "--prompt=the", "--top_k=99"), "top_k must be from 1"),
         (("eval", f"--data.path={other}"), "the data's vocabulary"),
         (("train", *train, f"--data.path={other}"), "differs in: data.path"),
     ):

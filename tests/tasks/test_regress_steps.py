@@ -110,7 +110,7 @@ def test_the_error_at_each_step_is_shown():
     params, state = Regress().init(model, KEY, batch)
     outputs = outputs_by_hand(params, inputs)
     batch["targets"] = outputs - np.array([[1], [3], [50]])[:, None]
-    trained = Trained(model, params, state, {}, KEY)
+    trained = Trained(model, params, state, {}, None, None, KEY)
     view = Regress().figures(trained, [batch], {}, True)["error"]
     np.testing.assert_allclose(view.curves["error"], [5, 1, 1, np.nan], rtol=1e-5)
     assert view.x.tolist() == [1, 2, 3, 4] and "2 sequences" in view.title

@@ -172,9 +172,7 @@ def test_stepwise_views_have_the_probability_of_the_right_class():
     shares = np.array(
         [[[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], [[0.2, 0.8], [0.5, 0.5], [0.25, 0.75]]]
     )
-    found = sequence_figures.stepwise(
-        rows, shares, {"input_symbols": [*"ab"], "output_symbols": [*"01"]}
-    )
+    found = sequence_figures.stepwise(rows, shares, "ab", "01")
     right = np.array([[0.9, 0.6, 0.3], [0.8, 0.5, 0.25]])
     np.testing.assert_allclose(found["last_steps"].values, right)
     assert found["last_steps"].fixed_range and found["last_steps"].unit == "probability"

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.data.tokenizers import Subwords
 from nets.elman import Elman
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
@@ -18,7 +19,7 @@ from nets.train import evaluate
 
 KEY = jax.random.key(0)
 MODEL = Seq2Seq(num_classes=3, vocab_size=2, cell=Elman(3))
-FACTS = {"input_symbols": ["", "a", "▁b"], "output_symbols": ["", "▁one", "s", "▁two"]}
+TOKENIZERS = Subwords(("", "a", "▁b"), b""), Subwords(("", "▁one", "s", "▁two"), b"")
 
 
 def always(shares):
@@ -67,22 +68,15 @@ def test_attention_inside_spans_by_hand():
     assert "in_span" not in Translate().finish({"loss": (1.0, 1.0), "in_span": nothing}, {}, None)
 
 
-class Joined:
-    """A tokenizer of whole words."""
-
-    def decode(self, ids):
-        return " ".join(["", "one", "two"][i] for i in ids if i)
-
-
 def test_bleu_by_hand_is_that_of_the_real_rows():
     """Decoded is "one one one ..." of nine words for each; three of four references' words match
     at most, clipped: every precision and the brevity penalty are counted here."""
     params, task = always([0.2, 0.5, 0.3]), Translate(bleu=True)
-    targets = np.array([[1, 1, 1, 1, 2, 0, 0, 0, 0]] * 2 + [[0] * 9], np.int32)
+    targets = np.array([[1, 1, 1, 1, 3, 0, 0, 0, 0]] * 2 + [[0] * 9], np.int32)
     mask = np.array([[1.0], [1.0], [0.0]])
     batch = {"inputs": np.ones((3, 2), np.int32), "targets": targets, "mask": mask}
     _, metrics = task.test(MODEL, params, {}, batch, KEY, True)
-    bleu = task.finish(evaluate.add({}, metrics), {}, Joined())["bleu"]
+    bleu = task.finish(evaluate.add({}, metrics), {}, TOKENIZERS[1])["bleu"]
     # nine words written, five to compare with: 4 of 9 words, 3 of 8 pairs, 2 of 7, 1 of 6
     expected = 100 * math.exp(sum(map(math.log, (4 / 9, 3 / 8, 2 / 7, 1 / 6))) / 4)
     assert bleu == pytest.approx(expected, rel=1e-6)
@@ -101,7 +95,7 @@ def test_the_search_is_that_of_the_evaluation_that_ends_a_run():
 
 
 def test_a_sample_is_what_the_search_finds():
-    given = Trained(MODEL, always([0.4, 0.5, 0.1]), {}, FACTS, KEY), [1, 1], 3, 0.8
+    given = Trained(MODEL, always([0.4, 0.5, 0.1]), {}, {}, *TOKENIZERS, KEY), [1, 1], 3, 0.8
     assert Translate().sample(*given) == " -> one one one"
     # to end at once (0.4) is likelier than "one" (0.2) and "one one" (0.1) with their ends
     assert Translate(beam=2).sample(*given) == " -> "
@@ -131,7 +125,7 @@ def test_a_beam_above_the_vocabulary_is_refused_before_anything_compiles():
 
 def test_what_a_translation_shows_has_the_wrong_ones_first():
     rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[1, 2], [3, 0]])}
-    view = translate_figures.translations(rows, np.array([[1, 2], [1, 2]]), FACTS)["written"]
+    view = translate_figures.translations(rows, np.array([[1, 2], [1, 2]]), *TOKENIZERS)["written"]
     assert view.text == "b ba -> ones  (wrong, it is two)\na b -> ones"
     assert view.title == "Written by itself: 1 of 2 wrong"
 
@@ -140,7 +134,7 @@ def test_an_alignment_has_what_was_read_and_written_on_its_axes():
     rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[3, 0], [1, 0]])}
     weights = np.arange(12).reshape(2, 2, 3) / 12
     written = Decoded(np.array([[1, 2], [1, 0]]), weights, np.zeros(2))
-    first, second = translate_figures.alignments(rows, written, FACTS)["alignment"].panels
+    first, second = translate_figures.alignments(rows, written, *TOKENIZERS)["alignment"].panels
     # the right one first; up to the end that was written, over the source's own places
     assert (first.rows, first.columns) == (("one", "end"), ("b", "b", "a"))
     np.testing.assert_array_equal(first.values, weights[1])
