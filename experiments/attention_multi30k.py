@@ -31,7 +31,7 @@ from nets.train.schedules import Cosine
 def experiment() -> Experiment:
     return Experiment(
         model=Bahdanau(cell=GRU(256), embedding=256, hidden=256, readout=256, dropout=0.3),
-        task=Translate(smoothing=0.1, beam=5, length_penalty=1.0, bleu=True),
+        task=Translate(smoothing=0.1, beam=5, length_penalty=1.0),
         data=Parallel(
             source="train.de.gz",
             target="train.en.gz",

@@ -115,9 +115,9 @@ def test_every_experiment_for_imagenet_trains_the_parameters_that_it_names(name)
     assert loss.shape == () and {experiment.monitor, "top5"} <= {*metrics}
     count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert shortcoming(LISTED[name].measured, count) is None
-    (_, *image), _ = experiment.data.spec()["inputs"]
+    (_, *image), _ = experiment.data.spec().arrays["inputs"]
     assert image == [experiment.data.image_size] * 2 + [3]
-    assert len(experiment.data.classes()) == experiment.model.num_classes == 1000
+    assert experiment.data.spec().metadata["num_classes"] == experiment.model.num_classes == 1000
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,7 +26,14 @@ from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import NotSaved
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import Experiment, as_host, as_trained, batch_struct, known, resolve
+from nets.train.experiment import (
+    Experiment,
+    as_host,
+    as_trained,
+    batch_struct,
+    known_metadata,
+    resolve,
+)
 from nets.train.signals import Signals, Stopped
 from nets.train.step import step_key
 
@@ -180,7 +187,7 @@ def record(command: Command, experiment: Experiment, metadata: dict[str, Any]) -
 
 def describe(command: Command, signals: Signals) -> int:
     """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
-    metadata, missing = known(command.experiment.data)
+    metadata, missing = known_metadata(command.experiment.data)
     experiment = resolve(command.experiment, metadata)
     try:
         checks.checked(experiment, metadata)

@@ -13,7 +13,7 @@ import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.image_source import ImageSet
 from nets.data.images import ENDLESS, shuffled
 from nets.data.synthetic import at_least, together
@@ -39,9 +39,8 @@ class Captions(Dataset):
     first; of fewer, they are repeated.
 
     A training caption above max_length is left out, and an image that has no other. In an
-    evaluation all images stay, in their order; what is above max_length is cut off, but not of
-    `references`. Every training image is met exactly once an epoch, in an order drawn anew for
-    each.
+    evaluation all images stay, in their order; what is above max_length is cut off. Every training
+    image is met exactly once an epoch, in an order drawn anew for each.
 
     Attributes:
         name: a set of TFDS prepared as array_record whose records have an "image" and "captions"
@@ -128,23 +127,19 @@ class Captions(Dataset):
 
         return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
 
-    def references(self, split: str) -> list[list[str]]:
-        """All captions of each image of a split, whole, in lower case, a space between words."""
-        self._check(split)
-        return self._corpus().references[split]
-
     def splits(self) -> tuple[str, ...]:
         paths = self._files()
         found = self._corpus().rows if "train" not in paths else paths
         return tuple(split for split in found if split != "train")
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    def spec(self) -> Spec:
         b, s, c = self.batch_size, self.image_size, self.per_image
-        return {
+        arrays = {
             "inputs": ((b, s, s, 3), np.dtype(np.uint8)),
             "targets": ((b, c, self.max_length + 1), np.dtype(np.int32)),
             "caption_lengths": ((b, c), np.dtype(np.int32)),
         }
+        return Spec(arrays)
 
     def metadata(self) -> dict[str, Any]:
         """vocab_size, vocabulary (word k of it has the id k; 0 is the end), words (the regular
@@ -219,7 +214,6 @@ class Corpus(NamedTuple):
 
     images: ImageSet
     rows: dict[str, Rows]
-    references: dict[str, list[list[str]]]
     vocabulary: tuple[str, ...]
     counts: dict[str, dict[str, int]]  # captions, long and unknown, by split
     digest: str
@@ -255,7 +249,7 @@ def _corpus(
         counts["unknown"][split] = int((ids == 1).sum())
         for array in rows[split]:
             digest.update(f"\0{split} {array.shape}\0".encode() + array.tobytes())
-    return Corpus(images, rows, texts, vocabulary, counts, digest.hexdigest())
+    return Corpus(images, rows, vocabulary, counts, digest.hexdigest())
 
 
 def _length(caption: str) -> int:

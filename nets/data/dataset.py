@@ -3,14 +3,25 @@
 import abc
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nets.data.tokenizers import Tokenizer
 
 Batch = dict[str, np.ndarray]
-Spec = dict[str, tuple[tuple[int, ...], np.dtype]]
+
+
+class Spec(NamedTuple):
+    """What is known without reading the data.
+
+    Attributes:
+        arrays: shape and type of each array of a training batch.
+        metadata: what `metadata` says too.
+    """
+
+    arrays: dict[str, tuple[tuple[int, ...], np.dtype]]
+    metadata: dict[str, Any] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +45,15 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def spec(self) -> Spec:
-        """Shapes and types of a training batch, known without reading the data."""
+        """What is known without reading the data."""
 
     @abc.abstractmethod
     def metadata(self) -> dict[str, Any]:
-        """What is known after reading (num_classes, vocabulary, digest, ...), as JSON."""
+        """What is known after reading (num_classes, vocabulary, digest, ...), as JSON.
 
-    def outline(self) -> dict[str, Any]:
-        """The part of the metadata that is known without reading the data."""
-        return {}
+        Raises:
+            UserError: the data is missing or not as it should be.
+        """
 
     def tokenizer(self, metadata: dict[str, Any]) -> Tokenizer | None:
         """Turns text into inputs and back, by the metadata of a run. None means: no text."""

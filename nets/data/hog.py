@@ -9,7 +9,7 @@ import grain
 import numpy as np
 
 from nets.data import cache, image_loading
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.images import ENDLESS, Images, alike, shuffled
 from nets.errors import UserError, missing
 
@@ -95,9 +95,9 @@ class HOG(Dataset):
     def splits(self) -> tuple[str, ...]:
         return self._images().splits()
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        found = self._images().spec()
-        height, width = found["inputs"][0][1:3]
+    def spec(self) -> Spec:
+        arrays, metadata = self._images().spec()
+        height, width = arrays["inputs"][0][1:3]
         blocks = [side // self.cell - self.block + 1 for side in (height, width)]
         if min(blocks) < 1:
             raise UserError(
@@ -106,7 +106,7 @@ class HOG(Dataset):
             )
         size = blocks[0] * blocks[1] * self.block**2 * self.orientations
         features = (self.batch_size, size), np.dtype(np.float32)
-        return {"inputs": features, "targets": found["targets"]}
+        return Spec(arrays | {"inputs": features}, metadata)
 
     def metadata(self) -> dict[str, Any]:
         """Those of the images."""

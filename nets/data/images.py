@@ -10,7 +10,7 @@ import grain
 import numpy as np
 
 from nets.data import augment, crops, image_loading
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
 
@@ -190,20 +190,19 @@ class Images(Dataset):
         held_out = self.validation > 0 or "validation" in sizes
         return ("validation",) * held_out + ("test",) * ("test" in sizes)
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        shape, _ = self._outline()
-        return {
+    def spec(self) -> Spec:
+        """Shapes, num_classes and class_names, known of a TFDS set that is not prepared too."""
+        if self.path is None and self.name != "digits":
+            shape, classes = image_loading.outline(self.name, self.data_dir, self.image_size)
+        else:
+            shape, classes = self._source().shape, self._source().class_names
+            if (side := self.image_size) is not None:
+                shape = side, side, shape[2]
+        arrays = {
             "inputs": ((self.batch_size, *shape), np.dtype(np.float32)),
             "targets": ((self.batch_size,), np.dtype(np.int32)),
         }
-
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes; like `spec`, known of a TFDS set that is not prepared too."""
-        return self._outline()[1]
-
-    def outline(self) -> dict[str, Any]:
-        """Those of the metadata that are known of a set that is not prepared."""
-        return {"num_classes": len(self.classes())}
+        return Spec(arrays, {"num_classes": len(classes), "class_names": list(classes)})
 
     def metadata(self) -> dict[str, Any]:
         """num_classes, class_names, digest, sizes by split, and per channel the mean and the
@@ -214,8 +213,7 @@ class Images(Dataset):
         factor, offset = (np.broadcast_to(a, source.shape[2]) for a in self._normalisation())
         mean, std = self._statistics()
         return {
-            "num_classes": len(source.class_names),
-            "class_names": list(source.class_names),
+            **self.spec().metadata,
             "digest": source.digest,
             "sizes": {split: len(self._rows(split)[1]) for split in ("train", *self.splits())},
             "mean": list(mean),
@@ -244,13 +242,6 @@ class Images(Dataset):
 
     def _rows(self, split: str) -> tuple[str, np.ndarray]:
         return image_loading.partition(self._where(), self.validation)[split]
-
-    def _outline(self) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-        if self.path is None and self.name != "digits":
-            return image_loading.outline(self.name, self.data_dir, self.image_size)
-        source = self._source()
-        side, shape = self.image_size, source.shape
-        return (shape if side is None else (side, side, shape[2])), source.class_names
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""

@@ -11,7 +11,7 @@ import grain
 import numpy as np
 
 from nets.data import corpora, tokenizers
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.images import ENDLESS, shuffled
 from nets.data.synthetic import at_least, together, vocabularies
 from nets.data.tokenizers import Subwords, pad, target_mask
@@ -30,13 +30,15 @@ class Parallel(Dataset):
         targets [B, W + 1] int32, the target, then 0
         mask    [B, W + 1] float32, 1 for the target and the 0 that ends it
 
+    and in an evaluation "references" [B, R] int32, all of the target, however long, then 0.
+
     Of the targets 0 is the symbol before the first, and the one that ends them. W is max_length;
     with `widths`, pairs of like length come together while training, and W is the least width that
     holds them. `metadata` tell how many places short sentences leave unused where W is max_length.
 
     A training pair with a sentence above max_length is left out. In an evaluation all pairs stay,
-    in their order; what is above max_length is cut off, but not of `references`. Characters that
-    the training text lacks become the symbol 1. Facts count these pairs and symbols.
+    in their order; what is above max_length is cut off. Characters that the training text lacks
+    become the symbol 1. Facts count these pairs and symbols.
 
     Every training pair is met exactly once an epoch, in an order drawn anew for each. `widths` have
     50 batches of that order at a time, be it across epochs, sorted by length then, and shuffled as
@@ -133,11 +135,6 @@ class Parallel(Dataset):
 
         return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
 
-    def references(self, split: str) -> list[str]:
-        """The translations of a split as they are in the file, whole and in their order."""
-        self._check(split)
-        return self._corpus().references[split]
-
     def tokenizer(self, metadata: dict[str, Any]) -> Subwords:
         """The subwords of both languages."""
         model = base64.b64decode(metadata["subwords"])
@@ -146,18 +143,15 @@ class Parallel(Dataset):
     def splits(self) -> tuple[str, ...]:
         return tuple(split for split in _FILES if split != "train" and self._paths()[split])
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    def spec(self) -> Spec:
         b, most, ids = self.batch_size, self.max_length, np.dtype(np.int32)
-        return {
+        arrays = {
             "inputs": ((b, most), ids),
             "lengths": ((b,), ids),
             "targets": ((b, most + 1), ids),
             "mask": ((b, most + 1), np.dtype(np.float32)),
         }
-
-    def outline(self) -> dict[str, Any]:
-        """Those of the metadata that are known without the files."""
-        return {"vocab_size": self.vocab_size, "num_classes": self.vocab_size}
+        return Spec(arrays, {"vocab_size": self.vocab_size, "num_classes": self.vocab_size})
 
     def metadata(self) -> dict[str, Any]:
         """vocab_size and num_classes, input_symbols and output_symbols (the same), subwords (their
@@ -220,8 +214,7 @@ class Corpus(NamedTuple):
     """An encoded parallel text, by split."""
 
     tokenizer: Subwords
-    rows: dict[str, dict[str, np.ndarray]]  # inputs, lengths and targets
-    references: dict[str, list[str]]
+    rows: dict[str, dict[str, np.ndarray]]  # inputs, lengths, targets, references
     counts: dict[str, dict[str, float]]  # long, unknown and filled
     digest: str
 
@@ -242,13 +235,15 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
         targets = pad([target[:max_length] for _, target in kept], max_length + 1)
         lengths = (inputs > 0).sum(1, dtype=np.int32)
         rows[split] = {"inputs": inputs, "lengths": lengths, "targets": targets}
+        if split != "train":
+            longest = max(len(target) for _, target in kept)
+            rows[split]["references"] = pad([target for _, target in kept], longest)
         places = np.concatenate([inputs, targets], axis=1)
         counts["long"][split] = len(pairs) - len(fitting)
         counts["unknown"][split] = int((places == 1).sum())
         counts["filled"][split] = float((places > 0).mean()) if places.size else 0.0
         digest.update(f"\0{split} {places.shape}\0".encode() + places.tobytes())
-    references = {split: target for split, (_, target) in texts.items()}
-    return Corpus(subwords, rows, references, counts, digest.hexdigest())
+    return Corpus(subwords, rows, counts, digest.hexdigest())
 
 
 def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import grain
 import numpy as np
 
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.images import Images, alike
 from nets.errors import UserError
 
@@ -76,22 +76,20 @@ class Pixels(Dataset):
     def splits(self) -> tuple[str, ...]:
         return self._images().splits()
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        found = self._images().spec()
-        (rows, height, width, channels), pixels = found["inputs"]
+    def spec(self) -> Spec:
+        arrays, metadata = self._images().spec()
+        (rows, height, width, channels), dtype = arrays["inputs"]
         if self.by == "pixel":
-            image = (rows, height * width, channels), pixels
+            steps = (rows, height * width, channels), dtype
         else:
-            image = (rows, height, width * channels), pixels
-        return self._exchanged({"inputs": image, "targets": found["targets"]})
+            steps = (rows, height, width * channels), dtype
+        return Spec(self._exchanged(arrays | {"inputs": steps}), self._renamed(metadata))
 
     def metadata(self) -> dict[str, Any]:
         """Those of the images, their shape, and `order`: which of an image's steps comes when, none
         where they come as they are."""
-        metadata = self._images().metadata()
-        if self.draw:
-            metadata["vocab_size"] = metadata.pop("num_classes")
-        shape = self._images().spec()["inputs"][0][1:]
+        metadata = self._renamed(self._images().metadata())
+        shape = self._images().spec().arrays["inputs"][0][1:]
         order = self._order(self._length(shape)).tolist() if self.permuted else None
         return {**metadata, "shape": list(shape), "order": order}
 
@@ -115,6 +113,12 @@ class Pixels(Dataset):
         rows = rows[:, self._order(steps)] if self.permuted else rows
         mask = {"mask": batch["mask"]} if "mask" in batch else {}
         return self._exchanged({"inputs": rows, "targets": batch["targets"]}) | mask
+
+    def _renamed(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """The metadata of images, whose classes are the vocabulary where they are the inputs."""
+        if not self.draw:
+            return metadata
+        return {"vocab_size" if k == "num_classes" else k: v for k, v in metadata.items()}
 
     def _exchanged(self, pair: dict[str, Any]) -> dict[str, Any]:
         if not self.draw:

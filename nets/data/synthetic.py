@@ -8,7 +8,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.images import ENDLESS
 from nets.data.tokenizers import Characters, Tokenizer
 from nets.errors import UserError
@@ -88,9 +88,9 @@ class Generated(Dataset):
         symbols = metadata.get("output_symbols")
         return None if symbols is None else Characters(tuple(symbols))
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    def spec(self) -> Spec:
         row = self.draw(np.random.default_rng(0), 1, "train")
-        return {k: ((self.batch_size, *a.shape[1:]), a.dtype) for k, a in row.items()}
+        return Spec({k: ((self.batch_size, *a.shape[1:]), a.dtype) for k, a in row.items()})
 
     def metadata(self) -> dict[str, Any]:
         """digest (of the validation set), and what a problem adds: vocab_size and num_classes, the

@@ -12,7 +12,7 @@ import grain
 import numpy as np
 
 from nets.data import corpora, tokenizers
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.tokenizers import Characters, Tokenizer, Words
 from nets.errors import UserError
 
@@ -146,10 +146,10 @@ class Text(Dataset):
             return ("validation",)
         return ("validation",) * (self.validation > 0) + ("test",) * (self.test > 0)
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    def spec(self) -> Spec:
         segment = ((self.batch_size, self.length), np.dtype(np.int32))
         reset = ((self.batch_size,), np.dtype(bool))
-        return {"inputs": segment, "targets": segment, "reset": reset}
+        return Spec({"inputs": segment, "targets": segment, "reset": reset})
 
     def metadata(self) -> dict[str, Any]:
         """vocab_size, vocabulary (symbol k of it has the id k), digest, sizes in symbols.

@@ -15,7 +15,7 @@ import numpy as np
 
 from nets.connectivity import CONNECTIONS
 from nets.data.augment import pad_crop
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.images import ENDLESS, Images, alike
 from nets.errors import UserError
 from nets.report.figures import Figure, ImageGrid, LinePlot, Panels, Text, stored_pixels
@@ -158,11 +158,12 @@ class Shifted(Dataset):
     def splits(self) -> tuple[str, ...]:
         return self._images().splits()
 
-    def spec(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-        found = self._images().spec()
-        (rows, height, width, channels), pixels = found["inputs"]
+    def spec(self) -> Spec:
+        arrays, metadata = self._images().spec()
+        (rows, height, width, channels), dtype = arrays["inputs"]
         around = 2 * self.margin
-        return found | {"inputs": ((rows, height + around, width + around, channels), pixels)}
+        framed = (rows, height + around, width + around, channels), dtype
+        return Spec(arrays | {"inputs": framed}, metadata)
 
     def metadata(self) -> dict[str, Any]:
         """Those of the images, and margin and shift."""

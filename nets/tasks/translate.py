@@ -32,8 +32,8 @@ class Translate(Generative):
         exact_match  share of decoded sequences that are
         in_span      share of the attention inside "spans", where batches have them, in sequences
                      that are right, at targets that have one
-        bleu         with `bleu`, at the end of a run and in `eval`: sacrebleu's defaults (13a,
-                     cased)
+        bleu         where batches have "references", whole target sentences, at the end of a run
+                     and in `eval`: sacrebleu's defaults (13a, cased)
 
     Attributes:
         smoothing: label smoothing of the training loss (Szegedy et al. 2016, section 7).
@@ -42,14 +42,12 @@ class Translate(Generative):
         length_penalty: of that search (`nets.layers.decoding.beam_search`); above 0 prefers what
             is longer.
         coverage_penalty: of that search; above 0 prefers what looks at all of the source.
-        bleu: whether the targets are sentences, of which BLEU is computed.
     """
 
     smoothing: float = 0.0
     beam: int = 1
     length_penalty: float = 0.0
     coverage_penalty: float = 0.0
-    bleu: bool = False
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "in_span", "bleu")
     needs_prompt: ClassVar[bool] = True
@@ -93,20 +91,19 @@ class Translate(Generative):
         metrics |= {"accuracy": masked_sum(right, batch), "exact_match": exact_match(right, batch)}
         if "spans" in batch and decoded.weights.shape[-1]:
             metrics["in_span"] = in_span(decoded.weights, right, batch)
-        if final and self.bleu:
-            metrics["decoded"] = collect({"symbols": decoded.symbols, "targets": targets}, batch)
+        if final and "references" in batch:
+            rows = {"decoded": decoded.symbols, "references": batch["references"]}
+            metrics["sentences"] = collect(rows, batch)
         return model_state, metrics
 
     def finish(self, metrics, metadata, tokenizer):
         values = compute(metrics)
         values["perplexity"] = math.exp(min(values["loss"], 700.0))
-        if "decoded" in metrics:
-            sentences = metrics["decoded"].values
-            decoded, targets = (
-                [tokenizer.decode(ids) for ids in sentences[name]]
-                for name in ("symbols", "targets")
-            )
-            values["bleu"] = _bleu()(decoded, [targets]).score
+        if "sentences" in metrics:
+            rows = metrics["sentences"].values
+            decoded = [tokenizer.decode(ids) for ids in rows["decoded"]]
+            references = [tokenizer.decode(ids) for ids in rows["references"]]
+            values["bleu"] = _bleu()(decoded, [references]).score
         return values
 
     def decode(self, model: nn.Module, params: Any, inputs: jax.Array, length: int) -> Decoded:

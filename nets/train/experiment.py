@@ -130,12 +130,12 @@ def as_host(
     return Trained(experiment.model, params, model_state, metadata, *tokenizers, key)
 
 
-def known(data: Dataset) -> tuple[dict[str, Any], UserError | None]:
-    """The metadata of a set; where it is missing, what is known without it, and the error."""
+def known_metadata(data: Dataset) -> tuple[dict[str, Any], UserError | None]:
+    """The metadata of a set; where the data is missing, what is known without, and the error."""
     try:
         return data.metadata(), None
     except UserError as error:
-        return data.outline(), error
+        return data.spec().metadata, error
 
 
 def check_batch(data: Dataset, batch: dict[str, np.ndarray]) -> None:
@@ -144,7 +144,7 @@ def check_batch(data: Dataset, batch: dict[str, np.ndarray]) -> None:
     Raises:
         UserError: they differ; names the class and the array.
     """
-    kind, spec = type(data).__name__, data.spec()
+    kind, spec = type(data).__name__, data.spec().arrays
     if spec.keys() != batch.keys():
         raise UserError(
             f"{kind}.spec() names {', '.join(sorted(spec))}, and a batch has "
@@ -163,5 +163,5 @@ def batch_struct(data: Dataset, rows: int | None = None) -> dict[str, jax.ShapeD
     """The shapes and types of a training batch, of `rows` rows where given."""
     return {
         name: jax.ShapeDtypeStruct(shape if rows is None else (rows, *shape[1:]), dtype)
-        for name, (shape, dtype) in data.spec().items()
+        for name, (shape, dtype) in data.spec().arrays.items()
     }

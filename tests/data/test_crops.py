@@ -58,7 +58,7 @@ def test_area_keeps_to_the_published_ranges():
 def test_an_evaluation_cuts_the_middle_of_the_resized_image(saved):
     given = arrays(shape=(40, 60, 3))
     data = Images(path=saved(**given), image_size=20, eval_short_side=40, normalise="unit")
-    assert data.spec()["inputs"][0][1:] == (20, 20, 3)
+    assert data.spec().arrays["inputs"][0][1:] == (20, 20, 3)
     assert np.array_equal(everything(data, "test")[0], given["x_test"][:, 10:30, 20:40])
     whole = Images(path=data.path, image_size=20, normalise="unit", batch_size=45)
     trained = Images(
@@ -102,7 +102,7 @@ def test_a_folder_of_unequal_images_is_read_the_same_in_any_order(tmp_path, crop
         eval_short_side=40, batch_size=4, flip=True, colour_jitter=0.4, colour_noise=0.1,
     )  # fmt: skip
     batches = data.train(3)
-    assert {k: (v.shape, v.dtype) for k, v in batches[0].items()} == data.spec()
+    assert {k: (v.shape, v.dtype) for k, v in batches[0].items()} == data.spec().arrays
     assert data.read_threads == min(16, os.cpu_count())  # decoded ahead, not held in memory
     options = grain.ReadOptions(num_threads=3, prefetch_buffer_size=4)
     for i, batch in enumerate(itertools.islice(batches.to_iter_dataset(options), 5)):

@@ -122,7 +122,7 @@ def test_no_text_means_two_dates():
 def test_batches_tell_the_date_and_where_it_is_said(forms):
     data = Dates(forms=forms, batch_size=300)
     metadata, batch, seen = data.metadata(), data.train(0)[0], set()
-    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays
     for x, length, y, spans in zip(
         *(batch[k] for k in ("inputs", "lengths", "targets", "spans")), strict=True
     ):

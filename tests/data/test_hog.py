@@ -67,7 +67,7 @@ def test_training_features_go_with_their_labels():
 def test_the_outline_is_that_of_the_batches():
     data = HOG(cell=2, block=3, orientations=5, batch_size=4)
     batch = data.train(0)[0]
-    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays
     assert batch["inputs"].shape == (4, 2 * 2 * 3 * 3 * 5)
 
 

@@ -22,9 +22,10 @@ def test_npz_takes_floats_grey_images_and_a_validation_split(saved):
     floats["x_test"][0, 0, 1], given["x_test"][0, 0, 1] = 99.6 / 255, 100
     floats |= {"x_validation": floats["x_test"][:3], "y_validation": floats["y_test"][:3]}
     data = Images(path=saved(**floats), batch_size=50, normalise="unit")
-    assert data.spec()["inputs"] == ((50, 6, 5, 1), np.float32)
+    assert data.spec().arrays["inputs"] == ((50, 6, 5, 1), np.float32)
     assert data.metadata()["sizes"] == {"train": 50, "validation": 3, "test": 23}
-    assert data.metadata()["num_classes"] == 4 and data.classes() == ("0", "1", "2", "3")
+    classes = {"num_classes": 4, "class_names": ["0", "1", "2", "3"]}
+    assert data.spec().metadata == classes and classes.items() <= data.metadata().items()
     for split, n in (("test", 23), ("validation", 3)):
         x, y = everything(data, split)
         assert np.array_equal(x[..., 0], given["x_test"][:n])
@@ -146,7 +147,7 @@ def test_images_of_unequal_size_need_image_size(tmp_path):
     with pytest.raises(UserError, match=r"big.png is 30x20 .* 5x6.*--data.image_size"):
         Images(path=path).metadata()
     data = Images(path=path, image_size=4, normalise="unit")
-    assert data.spec()["inputs"][0] == (128, 4, 4, 3)
+    assert data.spec().arrays["inputs"][0] == (128, 4, 4, 3)
     x, _ = everything(data, "test")
     assert x.shape == (21, 4, 4, 3) and (x[-1] == [9, 8, 7]).all()
     streamed = Images(path=path, in_memory_mb=0, batch_size=5)

@@ -65,7 +65,7 @@ def test_batches_are_as_the_spec_says_and_pure(saved):
     forget()
     again = Images(path=path, batch_size=16, **AUGMENTED).train(5)
     for i, batch in before.items():
-        assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
+        assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays
         for other in (batches[i], again[i]):
             assert all(np.array_equal(batch[k], other[k]) for k in batch)
     options = grain.ReadOptions(num_threads=3, prefetch_buffer_size=4)

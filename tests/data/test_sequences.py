@@ -38,7 +38,7 @@ def test_batches_are_functions_of_seed_and_step(data):
     first = data.train(3)[10]
     assert same(first, data.train(3)[10])
     assert not same(first, data.train(3)[11]) and not same(first, data.train(4)[10])
-    assert {k: (a.shape, a.dtype) for k, a in first.items()} == data.spec()
+    assert {k: (a.shape, a.dtype) for k, a in first.items()} == data.spec().arrays
     assert len(data.train(0)) > 10**9
 
 
@@ -90,7 +90,8 @@ def test_copy_memory_by_lessons():
     steps = [data.train(0)[i]["inputs"].shape[1] for i in range(11)]
     assert [n - 2 for n in steps] == [4, 4, 6, 6, 9, 9, 14, 14, 18, 18, 18]
     assert data.train(0)[100_000]["inputs"].shape[1] == 18 + 2  # no overflow on the way
-    assert data.evaluate("test")[0]["inputs"].shape[1] == data.spec()["inputs"][0][1] == 18 + 2
+    steps = data.spec().arrays["inputs"][0][1]
+    assert data.evaluate("test")[0]["inputs"].shape[1] == steps == 18 + 2
     batch = data.train(0)[2]
     np.testing.assert_array_equal(batch["inputs"][:, 0], batch["targets"][:, -1])
     assert CopyMemory(first_delay=None).train(0)[0]["inputs"].shape[1] == 1020
@@ -187,7 +188,7 @@ def test_pixels_are_those_of_the_images(by, permuted):
             back[order if permuted else slice(None)] = x
             assert stored[np.rint(back.ravel() * 16).astype(np.float64).tobytes()] == label
     batch = data.train(0)[0]
-    assert {k: (a.shape, a.dtype) for k, a in batch.items()} == data.spec()
+    assert {k: (a.shape, a.dtype) for k, a in batch.items()} == data.spec().arrays
     if permuted:
         assert sorted(order) == list(range(steps)) != order
         assert order == data.metadata()["order"]
@@ -199,7 +200,7 @@ def test_pixels_to_draw():
     a, b = drawn.train(0)[0], read.train(0)[0]
     np.testing.assert_array_equal(a["inputs"], b["targets"])
     np.testing.assert_array_equal(a["targets"], b["inputs"])
-    assert drawn.spec()["targets"] == read.spec()["inputs"]
+    assert drawn.spec().arrays["targets"] == read.spec().arrays["inputs"]
     assert "mask" in drawn.evaluate("test")[0]
     assert drawn.metadata()["vocab_size"] == 10 == read.metadata()["num_classes"]
     assert "num_classes" not in drawn.metadata() and drawn.metadata()["shape"] == [8, 8, 1]

@@ -30,7 +30,7 @@ def test_an_example_is_a_function_of_seed_and_index(batch):
     for other in (Shapes(**SMALL).train(1)[0], Shapes(**SMALL).train(0)[1]):
         assert (other["inputs"] != batch["inputs"]).any((1, 2, 3)).all()
     spec = {name: (a.shape, a.dtype) for name, a in batch.items()}
-    assert spec == Shapes(**SMALL).spec()
+    assert spec == Shapes(**SMALL).spec().arrays
     assert spec["inputs"] == ((40, 64, 64, 3), np.uint8)
     assert spec["object_masks"] == ((40, 2, 64, 64), bool)
 

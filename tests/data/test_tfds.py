@@ -10,6 +10,7 @@ import pytest
 
 from nets.data import tfds
 from nets.data.images import Images
+from nets.data.pixels import Pixels
 from nets.errors import UserError
 from tests.support.image_sets import everything, forget, pixels, write_tfds
 
@@ -25,8 +26,9 @@ def test_tfds_round_trip(tmp_path, in_memory_mb, shape, caplog):
         name="tinted", data_dir=str(tmp_path), in_memory_mb=in_memory_mb, normalise="unit",
         batch_size=20, eval_batch_size=4, validation=0,
     )  # fmt: skip
-    assert data.spec()["inputs"][0] == (20, *shape)
-    assert data.classes() == ("red", "green", "blue") and data.splits() == ("test",)
+    assert data.spec().arrays["inputs"][0] == (20, *shape)
+    assert data.spec().metadata["class_names"] == ["red", "green", "blue"]
+    assert data.splits() == ("test",)
     x, y = everything(data, "test")
     assert np.array_equal(x, made["test"][0]) and np.array_equal(y, made["test"][1])
     options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
@@ -86,10 +88,12 @@ def test_tfds_set_in_another_format_is_refused(tmp_path):
 def test_tfds_set_that_is_not_prepared(tmp_path, capfd):
     """Its shapes and classes are known; its images are refused, with the command that helps."""
     data = Images(name="mnist", data_dir=str(tmp_path), batch_size=8)
-    assert data.spec() == {
+    assert data.spec().arrays == {
         "inputs": ((8, 28, 28, 1), np.dtype(np.float32)), "targets": ((8,), np.dtype(np.int32))
     }  # fmt: skip
-    assert data.classes() == tuple("0123456789")
+    assert data.spec().metadata == {"num_classes": 10, "class_names": [*"0123456789"]}
+    rows = Pixels(name="mnist", data_dir=str(tmp_path), draw=True)
+    assert rows.spec().metadata == {"vocab_size": 10, "class_names": [*"0123456789"]}
     with pytest.raises(UserError) as error:
         data.train(0)
     message = str(error.value)
@@ -109,7 +113,7 @@ def test_other_names_are_refused(tmp_path):
     with pytest.raises(UserError, match="unequal size; give --data.image_size"):
         Images(name="tf_flowers", data_dir=str(tmp_path)).spec()
     flowers = Images(name="tf_flowers", data_dir=str(tmp_path), image_size=32)
-    assert flowers.spec()["inputs"][0] == (128, 32, 32, 3)
+    assert flowers.spec().arrays["inputs"][0] == (128, 32, 32, 3)
 
 
 @needs_tfds

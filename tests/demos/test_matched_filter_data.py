@@ -36,7 +36,7 @@ def test_batches_are_a_function_of_seed_and_step():
 def test_the_facts_hold_the_pulse_that_was_sent():
     data = Pulses(width=8, length=20)
     np.testing.assert_allclose(data.metadata()["pulse"], data.train(0)[0]["pulse"][0], rtol=1e-6)
-    assert {k: (v.shape, v.dtype) for k, v in data.train(0)[0].items()} == data.spec()
+    assert {k: (v.shape, v.dtype) for k, v in data.train(0)[0].items()} == data.spec().arrays
 
 
 def test_what_cannot_be_is_refused():

@@ -45,7 +45,7 @@ def test_batches_are_a_function_of_seed_and_step():
 def test_the_outline_is_that_of_the_batches():
     data = Shifted(batch_size=8, margin=2, shift=1)
     batch = data.train(0)[0]
-    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec()
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays
     assert data.metadata()["margin"] == 2 and data.metadata()["num_classes"] == 10
 
 

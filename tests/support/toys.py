@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, Spec
 from nets.data.tokenizers import Characters
 from nets.lstm import LSTM
 from nets.recurrent_lm import RecurrentLM
@@ -71,10 +71,8 @@ class Blobs(Dataset):
         return ("validation", "test")
 
     def spec(self):
-        return {
-            "inputs": ((self.batch_size, 4, 4, 1), np.dtype(np.float32)),
-            "targets": ((self.batch_size,), np.dtype(np.int32)),
-        }
+        inputs = (self.batch_size, 4, 4, 1), np.dtype(np.float32)
+        return Spec({"inputs": inputs, "targets": ((self.batch_size,), np.dtype(np.int32))})
 
     def metadata(self):
         return {"num_classes": 3, "class_names": ["a", "b", "c"], "digest": "blobs"}
@@ -111,11 +109,8 @@ class Cycle(Dataset):
 
     def spec(self):
         shape = (self.batch_size, self.length)
-        return {
-            "inputs": (shape, np.dtype(np.int32)),
-            "targets": (shape, np.dtype(np.int32)),
-            "reset": (shape[:1], np.dtype(bool)),
-        }
+        ids = shape, np.dtype(np.int32)
+        return Spec({"inputs": ids, "targets": ids, "reset": (shape[:1], np.dtype(bool))})
 
     def metadata(self):
         return {"vocab_size": 6, "vocabulary": "abcdef", "digest": "cycle"}

@@ -71,17 +71,17 @@ def test_attention_inside_spans_by_hand():
 def test_bleu_by_hand_is_that_of_the_real_rows():
     """Decoded is "one one one ..." of nine words for each; three of four references' words match
     at most, clipped: every precision and the brevity penalty are counted here."""
-    params, task = always([0.2, 0.5, 0.3]), Translate(bleu=True)
-    targets = np.array([[1, 1, 1, 1, 3, 0, 0, 0, 0]] * 2 + [[0] * 9], np.int32)
-    mask = np.array([[1.0], [1.0], [0.0]])
-    batch = {"inputs": np.ones((3, 2), np.int32), "targets": targets, "mask": mask}
+    params, task = always([0.2, 0.5, 0.3]), Translate()
+    inputs, targets = np.ones((3, 2), np.int32), np.zeros((3, 9), np.int32)
+    batch = {"inputs": inputs, "targets": targets, "mask": np.array([[1.0], [1.0], [0.0]])}
+    known, batch = batch, batch | {"references": np.array([[1, 1, 1, 1, 3]] * 2 + [[3] * 5])}
     _, metrics = task.test(MODEL, params, {}, batch, KEY, True)
     bleu = task.finish(evaluate.add({}, metrics), {}, TOKENIZERS[1])["bleu"]
     # nine words written, five to compare with: 4 of 9 words, 3 of 8 pairs, 2 of 7, 1 of 6
     expected = 100 * math.exp(sum(map(math.log, (4 / 9, 3 / 8, 2 / 7, 1 / 6))) / 4)
     assert bleu == pytest.approx(expected, rel=1e-6)
-    for other, final in ((task, False), (Translate(), True)):
-        assert "decoded" not in other.test(MODEL, params, {}, batch, KEY, final)[1]
+    for given, final in ((batch, False), (known, True)):
+        assert "sentences" not in task.test(MODEL, params, {}, given, KEY, final)[1]
 
 
 def test_the_search_is_that_of_the_evaluation_that_ends_a_run():
