@@ -18,34 +18,20 @@ image by `python launch.py show --experiment=alexnet_imagenet`.
 """
 
 from nets.alexnet import AlexNetOriginal
-from nets.data.imagenet import steps
-from nets.data.images import Images
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Momentum
 from nets.train.schedules import Plateau
 
-BATCH = 128
-
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=AlexNetOriginal(num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=227,
-            crop="jitter",
-            short_side=(256, 256),
-            eval_short_side=256,
-            colour_noise=0.1,
-            flip=True,
-        ),
-        optimizer=Optimizer(Momentum(), 0.01, Plateau(), l2=5e-4),
-        steps=steps(90, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+    return imagenet(
+        AlexNetOriginal(num_classes=1000),
+        Optimizer(Momentum(), 0.01, Plateau(), l2=5e-4),
+        batch_size=128,
+        epochs=90,
+        image_size=227,
+        crop="jitter",
+        images={"short_side": (256, 256), "colour_noise": 0.1},
     )

@@ -15,34 +15,19 @@ Measured: not trained to its end here: 180,000 steps of 8.4 s would take 419 h; 
 parameters. One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.data.cifar import epoch
-from nets.data.images import Images
 from nets.fractalnet import FractalNet
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import cifar
 from nets.train.rules import Momentum
 from nets.train.schedules import Step
-
-EPOCH = epoch(100)
+from nets.types import epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=FractalNet(dropout=(0.0, 0.1, 0.2, 0.3, 0.4), drop_path=0.15),
-        task=Classify(),
-        data=Images(
-            name="cifar10",
-            batch_size=100,
-            eval_batch_size=500,
-            pad_crop=4,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Momentum(), 0.02, Step(milestones=tuple(n * EPOCH for n in (200, 300, 350, 375)))
-        ),
-        steps=400 * EPOCH,
-        eval_every=EPOCH,
-        save_every=EPOCH,
-        monitor="accuracy",
+    return cifar(
+        FractalNet(dropout=(0.0, 0.1, 0.2, 0.3, 0.4), drop_path=0.15),
+        Optimizer(Momentum(), 0.02, Step(epochs(200, 300, 350, 375))),
+        batch_size=100,
+        epochs=400,
     )

@@ -14,36 +14,21 @@ Measured: not trained here, for want of the data; 164,031,016 parameters and 24.
 an image by `python launch.py show --experiment=fractalnet_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.fractalnet import FractalNet34
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Momentum
 from nets.train.schedules import Step
-
-BATCH = 32
+from nets.types import epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=FractalNet34(num_classes=1000, drop_path=0.15),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="jitter",
-            short_side=(256, 480),
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Momentum(), 0.001, Step(milestones=tuple(steps(epoch, BATCH) for epoch in (50, 65)))
-        ),
-        steps=steps(70, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+    return imagenet(
+        FractalNet34(num_classes=1000, drop_path=0.15),
+        Optimizer(Momentum(), 0.001, Step(epochs(50, 65))),
+        batch_size=32,
+        epochs=70,
+        crop="jitter",
+        images={"short_side": (256, 480)},
     )

@@ -17,37 +17,23 @@ Measured: not trained here, for want of the data; 13,378,280 parameters and 1.58
 image by `python launch.py show --experiment=googlenet_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.googlenet import GoogLeNet2014
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Momentum
 from nets.train.schedules import Exponential
-
-BATCH = 32
+from nets.types import Epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=GoogLeNet2014(num_classes=1000, auxiliary=True),
+    return imagenet(
+        GoogLeNet2014(num_classes=1000, auxiliary=True),
+        Optimizer(Momentum(), 0.01, Exponential(Epochs(8), 0.96), l2=2e-4),
         task=Classify(auxiliary=0.3),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            colour_jitter=0.4,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Momentum(), 0.01, Exponential(every=steps(8, BATCH), factor=0.96), l2=2e-4
-        ),
+        batch_size=32,
         steps=10_000_000,
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+        images={"colour_jitter": 0.4},
         ema=0.9999,
     )

@@ -16,41 +16,31 @@ Measured: not trained here, for want of the data; 27,161,264 parameters and 5.71
 image by `python launch.py show --experiment=inception_v3_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.inception import InceptionV3
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import RMSpropTF
 from nets.train.schedules import Exponential
-
-BATCH = 32
+from nets.types import Epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=InceptionV3(num_classes=1000, auxiliary=True),
-        task=Classify(smoothing=0.1, auxiliary=0.4),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=299,
-            crop="area",
-            eval_short_side=342,
-            colour_jitter=0.4,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            RMSpropTF(momentum=0.9, decay=0.9, eps=1.0),
+    return imagenet(
+        InceptionV3(num_classes=1000, auxiliary=True),
+        Optimizer(
+            RMSpropTF(eps=1.0),
             0.045,
-            Exponential(every=steps(2, BATCH), factor=0.94),
+            Exponential(Epochs(2), 0.94),
             l2=4e-5,
             clip_norm=2.0,
         ),
-        steps=steps(100, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+        task=Classify(smoothing=0.1, auxiliary=0.4),
+        batch_size=32,
+        epochs=100,
+        image_size=299,
+        eval_short_side=342,
+        images={"colour_jitter": 0.4},
         ema=0.9999,
     )

@@ -17,38 +17,24 @@ Measured: not trained here, for want of the data; 4,231,976 parameters and 568.7
 image by `python launch.py show --experiment=mobilenet_v1_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.mobilenet import MobileNetV1
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import RMSpropTF
 from nets.train.schedules import Exponential
-
-BATCH = 96
+from nets.types import Epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=MobileNetV1(num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            RMSpropTF(momentum=0.9, decay=0.9, eps=1.0),
+    return imagenet(
+        MobileNetV1(num_classes=1000),
+        Optimizer(
+            RMSpropTF(eps=1.0),
             0.045,
-            Exponential(every=steps(2, BATCH), factor=0.94),
+            Exponential(Epochs(2), 0.94),
             l2=4e-5,
         ),
-        steps=steps(100, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+        batch_size=96,
+        epochs=100,
     )

@@ -15,38 +15,24 @@ Measured: not trained here, for want of the data; 3,504,872 parameters and 300.8
 image by `python launch.py show --experiment=mobilenet_v2_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.mobilenet import MobileNetV2
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import RMSpropTF
 from nets.train.schedules import Exponential
-
-BATCH = 96
+from nets.types import Epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=MobileNetV2(num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            RMSpropTF(momentum=0.9, decay=0.9, eps=1.0),
+    return imagenet(
+        MobileNetV2(num_classes=1000),
+        Optimizer(
+            RMSpropTF(eps=1.0),
             0.045,
-            Exponential(every=steps(1, BATCH), factor=0.98),
+            Exponential(Epochs(1), 0.98),
             l2=4e-5,
         ),
-        steps=steps(300, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+        batch_size=96,
+        epochs=300,
     )

@@ -15,39 +15,20 @@ Measured: not trained here, for want of the data; 5,483,032 parameters and 216.6
 image by `python launch.py show --experiment=mobilenet_v3_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.mobilenet_v3 import MobileNetV3Large
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import RMSpropTF
 from nets.train.schedules import Exponential
-
-BATCH = 4096
+from nets.types import Epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=MobileNetV3Large(num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            RMSpropTF(momentum=0.9, decay=0.9, eps=1e-3),
-            0.1,
-            Exponential(every=steps(3, BATCH), factor=0.99),
-            l2=1e-5,
-        ),
-        steps=steps(600, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+    return imagenet(
+        MobileNetV3Large(num_classes=1000),
+        Optimizer(RMSpropTF(eps=1e-3), 0.1, Exponential(Epochs(3), 0.99), l2=1e-5),
+        batch_size=4096,
+        epochs=600,
         ema=0.9999,
     )

@@ -16,29 +16,19 @@ Measured: not trained to its end here: 64,000 steps of 0.81 s would take 14 h; 2
 One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.data.images import Images
 from nets.resnet_cifar import CifarResNet
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import cifar
 from nets.train.rules import Momentum
 from nets.train.schedules import Step
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=CifarResNet(depth=20),
-        task=Classify(),
-        data=Images(
-            name="cifar10",
-            batch_size=128,
-            eval_batch_size=500,
-            pad_crop=4,
-            flip=True,
-        ),
-        optimizer=Optimizer(Momentum(), 0.1, Step(milestones=(32_000, 48_000)), l2=1e-4),
+    return cifar(
+        CifarResNet(depth=20),
+        Optimizer(Momentum(), 0.1, Step((32_000, 48_000)), l2=1e-4),
+        batch_size=128,
         steps=64_000,
-        eval_every=1000,
-        save_every=1000,
-        monitor="accuracy",
+        every=1000,
     )

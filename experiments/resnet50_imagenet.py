@@ -6,9 +6,9 @@ He et al. 2015, with the stride in the 3x3 convolutions (v1.5), trained as Goyal
 "Accurate, large minibatch SGD", sections 5.1, 2.1 and 2.2: Nesterov momentum 0.9, weight decay
 1e-4, parts of random area and shape, five epochs of warm-up, a tenth of the rate after 30, 60 and
 80 epochs, the last normalisation of each branch starting at zero. Their rate is 0.1 for each 256
-images of a batch: with `--data.batch_size=8192` goes `--optimizer.learning_rate=3.2`, and a 32nd of
-all that counts steps. Other depths by `--model.layers=3,4,23,3` (101) and `3,8,36,3` (152). Images
-in class folders train and validation are read by `--data.path` instead.
+images of a batch: with `--data.batch_size=8192` goes `--optimizer.learning_rate=3.2`. Other depths
+by `--model.layers=3,4,23,3` (101) and `3,8,36,3` (152). Images in class folders train and
+validation are read by `--data.path` instead.
 
 Here weight decay spares the biases, too, not normalisation alone as theirs; the warm-up starts at 0
 and not at 0.1; and the last layer starts LeCun normal, theirs normal with a deviation of 0.01.
@@ -17,39 +17,19 @@ Measured: not trained here, for want of the data; 25,557,032 parameters and 4.08
 an image by `python launch.py show --experiment=resnet50_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.resnet import ResNet50
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Nesterov
 from nets.train.schedules import Step
-
-BATCH = 256
+from nets.types import Epochs, epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=ResNet50(num_classes=1000, zero_init=True),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Nesterov(),
-            0.1,
-            Step(milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 80))),
-            warmup=steps(5, BATCH),
-            l2=1e-4,
-        ),
-        steps=steps(90, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+    return imagenet(
+        ResNet50(num_classes=1000, zero_init=True),
+        Optimizer(Nesterov(), 0.1, Step(epochs(30, 60, 80)), warmup=Epochs(5), l2=1e-4),
+        batch_size=256,
+        epochs=90,
     )

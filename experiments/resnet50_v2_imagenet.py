@@ -15,38 +15,19 @@ Measured: not trained here, for want of the data; 25,549,352 parameters and 4.08
 image by `python launch.py show --experiment=resnet50_v2_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.resnet import ResNet50
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Momentum
 from nets.train.schedules import Step
-
-BATCH = 256
+from nets.types import epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=ResNet50(version="v2", num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Momentum(),
-            0.1,
-            Step(milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60))),
-            l2=1e-4,
-        ),
-        steps=steps(90, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+    return imagenet(
+        ResNet50(version="v2", num_classes=1000),
+        Optimizer(Momentum(), 0.1, Step(epochs(30, 60)), l2=1e-4),
+        batch_size=256,
+        epochs=90,
     )

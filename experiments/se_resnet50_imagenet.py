@@ -14,38 +14,19 @@ Measured: not trained here, for want of the data; 28,088,024 parameters and 4.09
 image by `python launch.py show --experiment=se_resnet50_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
 from nets.resnet import SEResNet50
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Momentum
 from nets.train.schedules import Step
-
-BATCH = 1024
+from nets.types import epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=SEResNet50(num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="area",
-            eval_short_side=256,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Momentum(),
-            0.6,
-            Step(milestones=tuple(steps(epoch, BATCH) for epoch in (30, 60, 90))),
-            l2=1e-4,
-        ),
-        steps=steps(100, BATCH),
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+    return imagenet(
+        SEResNet50(num_classes=1000),
+        Optimizer(Momentum(), 0.6, Step(epochs(30, 60, 90)), l2=1e-4),
+        batch_size=1024,
+        epochs=100,
     )

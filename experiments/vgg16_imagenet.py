@@ -19,35 +19,20 @@ Measured: not trained here, for want of the data; 138,357,544 parameters and 15.
 an image by `python launch.py show --experiment=vgg16_imagenet`.
 """
 
-from nets.data.imagenet import steps
-from nets.data.images import Images
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import imagenet
 from nets.train.rules import Momentum
 from nets.train.schedules import Plateau
 from nets.vgg import VGG
 
-BATCH = 256
-
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=VGG(depth=16, num_classes=1000),
-        task=Classify(),
-        data=Images(
-            name="imagenet2012",
-            batch_size=BATCH,
-            image_size=224,
-            crop="jitter",
-            short_side=(256, 512),
-            eval_short_side=256,
-            colour_noise=0.1,
-            flip=True,
-        ),
-        optimizer=Optimizer(Momentum(), 0.01, Plateau(), l2=5e-4),
+    return imagenet(
+        VGG(depth=16, num_classes=1000),
+        Optimizer(Momentum(), 0.01, Plateau(), l2=5e-4),
+        batch_size=256,
         steps=370_000,
-        eval_every=steps(1, BATCH),
-        save_every=steps(1, BATCH),
-        monitor="accuracy",
+        crop="jitter",
+        images={"short_side": (256, 512), "colour_noise": 0.1},
     )

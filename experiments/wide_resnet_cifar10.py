@@ -14,37 +14,19 @@ Measured: not trained here; 36,479,194 parameters and 5.243 G multiply-adds an i
 `python launch.py show --experiment=wide_resnet_cifar10`.
 """
 
-from nets.data.cifar import epoch
-from nets.data.images import Images
 from nets.resnet_cifar import WideResNet
-from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
+from nets.train.recipes import cifar
 from nets.train.rules import Nesterov
 from nets.train.schedules import Step
-
-EPOCH = epoch(128)
+from nets.types import epochs
 
 
 def experiment() -> Experiment:
-    return Experiment(
-        model=WideResNet(depth=28, width=10),
-        task=Classify(),
-        data=Images(
-            name="cifar10",
-            batch_size=128,
-            eval_batch_size=500,
-            pad_crop=4,
-            flip=True,
-        ),
-        optimizer=Optimizer(
-            Nesterov(),
-            0.1,
-            Step(milestones=(60 * EPOCH, 120 * EPOCH, 160 * EPOCH), factor=0.2),
-            l2=5e-4,
-        ),
-        steps=200 * EPOCH,
-        eval_every=EPOCH,
-        save_every=EPOCH,
-        monitor="accuracy",
+    return cifar(
+        WideResNet(depth=28, width=10),
+        Optimizer(Nesterov(), 0.1, Step(epochs(60, 120, 160), factor=0.2), l2=5e-4),
+        batch_size=128,
+        epochs=200,
     )

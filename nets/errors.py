@@ -35,7 +35,7 @@ def check_range(
         UserError: "FIELD must be at least 0 and below 1, got 2".
     """
     bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-    valid = " and ".join(f"{name} {b:g}" for name, b in bounds.items() if math.isfinite(b))
+    valid = " and ".join(f"{name} {b}" for name, b in bounds.items() if math.isfinite(b))
     for field in fields:
         value = getattr(owner, field)
         if value is None or (at_least <= value <= at_most and above < value < below):

@@ -21,6 +21,7 @@ from nets.layers.conv_separable import SeparableConv
 from nets.layers.drop_path import drop_rows
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import average_pool, global_average, max_pool
+from nets.types import Steps
 
 Operation = Literal["3x3", "5x5", "7x7", "average", "max", "same"]
 """Separable convolution, twice; 3x3 pooling; nothing."""
@@ -114,7 +115,7 @@ class NASNet(nn.Module):
     skip_reduction: bool = False
     auxiliary: bool = False
     drop_path: float = 0.0
-    drop_path_steps: int = 250_000
+    drop_path_steps: Steps = 250_000
     dropout: float = 0.5
     momentum: float = 0.9997
     num_classes: int | None = None

@@ -1,7 +1,25 @@
-"""Type hints that several modules share, and that the launcher turns into flags."""
+"""Types of fields that several modules share, and that the launcher turns into flags."""
 
 from collections.abc import Callable
 
 import jax
 
 Activation = Callable[[jax.Array], jax.Array]
+
+
+class Epochs(float):
+    """A number of passes over the training set, in place of steps; `1.5epochs` as text.
+
+    `nets.train.experiment.resolve` turns it into steps, when it knows the size of the set.
+    """
+
+    def __repr__(self) -> str:
+        return f"{float(self):g}epochs"
+
+
+Steps = int | Epochs
+
+
+def epochs(*numbers: float) -> tuple[Epochs, ...]:
+    """Several at once: `epochs(30, 60, 90)`."""
+    return tuple(map(Epochs, numbers))

@@ -36,7 +36,7 @@ RULE = {
     "nets/demos": TASK | DATA | {"nets.<family>", "nets.demos"},
     "nets/interop": {"numpy", "flax", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
     | FOREIGN,
-    "experiments": {"jax", "flax", "nets.<family>"}
+    "experiments": {"jax", "flax", "nets.<family>", "nets.types"}
     | {f"nets.{room}" for room in ("data", "tasks", "train", "demos")},
 }
 FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}

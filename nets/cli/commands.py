@@ -171,11 +171,12 @@ def explain(error: loop.Diverged, experiment: Experiment, folder: Path) -> str:
 
 def record(command: Command, experiment: Experiment, metadata: dict[str, Any]) -> dict[str, Any]:
     """What config.json holds of a run: all that its result depends on, and when it began."""
+    given = dataclasses.replace(command.experiment, seed=experiment.seed)
     return {
         "experiment": command.name,
         "command": command.line,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "arguments": [f"--{path}={text}" for path, text in command.changes(experiment).items()],
+        "arguments": [f"--{path}={text}" for path, text in command.changes(given).items()],
         "config": config.to_dict(experiment),
         "metadata": metadata,
         "environment": workdir.environment(),

@@ -7,6 +7,7 @@ from the object and its help from the `Attributes:` section of the owner's docst
 import dataclasses
 import functools
 import itertools
+import re
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from nets.train.config import (
     to_json,
     to_text,
 )
-from nets.types import Activation
+from nets.types import Activation, Epochs, Steps
 
 
 def choose(tree: Any, arguments: list[str]) -> Any:
@@ -123,6 +124,8 @@ def parser(hint: Any) -> Callable[[str], Any] | None:
         return _dtype
     if hint == Activation:
         return _activation
+    if hint == Steps:
+        return _steps
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return functools.partial(_literal, arguments)
@@ -169,6 +172,14 @@ def _number(kind: type, text: str) -> Any:
     if kind is float and not abs(number) <= float(jnp.finfo(jnp.float32).max):
         raise ValueError(f"'{text}' is not a finite number of float32")
     return number
+
+
+def _steps(text: str) -> Steps:
+    number = re.fullmatch(r"(.*\d\.?) ?epochs?", text)
+    try:
+        return Epochs(_number(float, number[1])) if number else _number(int, text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number of steps (500) or epochs (1.5epochs)") from None
 
 
 def _dtype(text: str) -> Any:
@@ -219,6 +230,10 @@ def type_name(hint: Any) -> str:
         return "dtype"
     if hint == Activation:
         return "activation"
+    if hint == Steps:
+        return "steps|epochs"
+    if hint == tuple[Steps, ...]:
+        return "steps|epochs,..."
     if typing.get_origin(hint) is Literal:
         return "|".join(map(str, typing.get_args(hint)))
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -6,7 +6,7 @@ from typing import Any
 from nets.cli import flags
 from nets.train import config
 
-_FIRST = ("steps", "data.batch_size", "optimizer.learning_rate", "workdir", "seed")
+_FIRST = ("steps", "epochs", "data.batch_size", "optimizer.learning_rate", "workdir", "seed")
 _WIDTH = 100
 
 

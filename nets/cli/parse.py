@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import shlex
 import zlib
 from pathlib import Path
@@ -98,7 +99,9 @@ class Command:
 
         before = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(self.default)}
         after = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(experiment)}
-        return {path: text for path, text in after.items() if before.get(path) != text}
+        changed = {path: text for path, text in after.items() if before.get(path) != text}
+        replaced = [path for path in ("steps", "epochs") if changed.get(path) == "none"]
+        return {path: text for path, text in changed.items() if path not in replaced}
 
     def workdir(self, experiment: Any) -> Path:
         """The work directory of one run; its overrides are in the name of the default one."""
@@ -137,7 +140,7 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         options = config.replace(Options(), flags.given(Options(), first))
         name, saved = options.experiment, _saved(options.workdir)
         if saved and (name is None or verb in ("eval", "sample")):
-            arguments = saved["arguments"] + arguments
+            arguments = _without_length(saved["arguments"], arguments) + arguments
             name = name or saved["experiment"]
         if name is None:
             if options.help:
@@ -166,6 +169,9 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         options = config.replace(Options(), flags.given(Options(), values))
         given = flags.given(chosen, values)
         given.pop("seed", None)  # the command's, which may be several
+        for length, other in (("steps", "epochs"), ("epochs", "steps")):
+            if given.get(length) is not None and other not in given:
+                given[other] = None
         experiment = config.replace(chosen, given)
     except absl_flags.UnrecognizedFlagError as error:
         raise UserError(_unknown(error, list(values))) from None
@@ -175,6 +181,14 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         experiment = dataclasses.replace(experiment, seed=options.seed[0])
     line = shlex.join(["python", "launch.py", *argv[1:]])
     return Command(verb, options, line, name, path, folder, default, experiment)
+
+
+def _without_length(saved: list[str], arguments: list[str]) -> list[str]:
+    """The arguments of a run, without how long it is where `arguments` say another length."""
+    length = re.compile("--?(steps|epochs)(=.*)?")
+    if not any(length.fullmatch(argument) for argument in arguments):
+        return saved
+    return [argument for argument in saved if not length.fullmatch(argument)]
 
 
 def _file(name: str, folder: Path, workdir: str | None) -> Path:

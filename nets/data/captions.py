@@ -155,6 +155,7 @@ class Captions(Dataset):
             "vocabulary": list(corpus.vocabulary),
             "words": caption_files.WORDS,
             "digest": corpus.digest,
+            "train_examples": len(corpus.rows["train"].places),
             "sizes": {split: len(rows.places) for split, rows in corpus.rows.items()},
             **corpus.counts,
         }

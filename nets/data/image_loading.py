@@ -45,6 +45,23 @@ def outline(
     return tfds.image_outline(tfds.open_builder(name, data_dir), image_size)[:2]
 
 
+_PUBLISHED = {"imagenet2012": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}
+"""Training images of sets that an experiment is shown of without their data (Russakovsky et al.
+2015, table 2; Krizhevsky 2009)."""
+
+
+def published_size(name: str, validation: float) -> int | None:
+    """Training images of a TFDS set that may not be prepared; None where it is not known here."""
+    if name not in _PUBLISHED:
+        return None
+    total = _PUBLISHED[name]
+    return total if name == "imagenet2012" else total - _held_out(total, validation)
+
+
+def _held_out(total: int, validation: float) -> int:
+    return max(1, round(validation * total)) if validation > 0 else 0
+
+
 @functools.lru_cache(maxsize=2)
 def partition(where: ImageSource, validation: float) -> dict[str, tuple[str, np.ndarray]]:
     """By split: the stored split that it comes from, and which of that one's images it has."""
@@ -52,7 +69,7 @@ def partition(where: ImageSource, validation: float) -> dict[str, tuple[str, np.
     parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
     if "validation" not in sizes and validation > 0:
         order = np.random.default_rng(0).permutation(sizes["train"])
-        held_out = max(1, round(validation * len(order)))
+        held_out = _held_out(len(order), validation)
         parts["validation"] = "train", np.sort(order[:held_out])
         parts["train"] = "train", np.sort(order[held_out:])
     return parts

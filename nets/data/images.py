@@ -202,19 +202,22 @@ class Images(Dataset):
             "inputs": ((self.batch_size, *shape), np.dtype(np.float32)),
             "targets": ((self.batch_size,), np.dtype(np.int32)),
         }
-        return Spec(arrays, {"num_classes": len(classes), "class_names": list(classes)})
+        size = image_loading.published_size(self.name, self.validation)
+        known = {} if size is None or self.path is not None else {"train_examples": size}
+        return Spec(arrays, {"num_classes": len(classes), "class_names": list(classes)} | known)
 
     def metadata(self) -> dict[str, Any]:
-        """num_classes, class_names, digest, sizes by split, and per channel the mean and the
-        standard deviation of the training images, black being 0 and white 1 (of a set not held in
-        memory, those of 4,096 evenly spaced images), and the normalisation: a batch holds
-        pixel_scale times a pixel of 0 to 255 plus pixel_offset."""
+        """num_classes, class_names, digest, train_examples, sizes by split, and per channel the
+        mean and the standard deviation of the training images, black being 0 and white 1 (of a set
+        not held in memory, those of 4,096 evenly spaced images), and the normalisation: a batch
+        holds pixel_scale times a pixel of 0 to 255 plus pixel_offset."""
         source = self._source()
         factor, offset = (np.broadcast_to(a, source.shape[2]) for a in self._normalisation())
         mean, std = self._statistics()
         return {
             **self.spec().metadata,
             "digest": source.digest,
+            "train_examples": len(self._rows("train")[1]),
             "sizes": {split: len(self._rows(split)[1]) for split in ("train", *self.splits())},
             "mean": list(mean),
             "std": list(std),

@@ -169,6 +169,7 @@ class Parallel(Dataset):
             **vocabularies(subwords.vocabulary, subwords.vocabulary),
             "subwords": base64.b64encode(subwords.model).decode(),
             "digest": corpus.digest,
+            "train_examples": len(corpus.rows["train"]["inputs"]),
             "sizes": {split: len(rows["inputs"]) for split, rows in corpus.rows.items()},
             **corpus.counts,
         }

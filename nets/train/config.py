@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from nets.errors import UserError
+from nets.types import Epochs
 
 _LINEN_OWN = ("name", "parent")  # fields that Linen adds to every module
 
@@ -107,6 +108,8 @@ def to_dict(tree: Any) -> dict[str, Any]:
 
 def to_json(value: Any) -> Any:
     """A leaf's value as JSON can hold it; dtypes and functions by name."""
+    if isinstance(value, Epochs):
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from nets.data.dataset import Dataset
 from nets.tasks.metrics import Metrics, Rows
 from nets.train import sharding as meshes
-from nets.train.experiment import Experiment, as_host
+from nets.train.experiment import Experiment
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
 

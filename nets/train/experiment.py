@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from nets.data.dataset import Dataset
-from nets.errors import UserError
+from nets.errors import UserError, check_range
 from nets.tasks.task import Task, Trained
+from nets.train import config
 from nets.train.optimizer import Optimizer
+from nets.types import Epochs, Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +22,13 @@ class Experiment:
     A `None` in the model's `num_classes` or `vocab_size` stands for what the data has.
 
     Attributes:
-        steps: updates in all; on a resume a greater number extends the run.
+        steps: updates in all; on a resume a greater number extends the run. None where `epochs` is
+            given.
+        epochs: passes over the training set in all, instead of `steps`.
         seed: seed of the initial parameters, of dropout and of the order of the data; several
             (`--seed=0,1,2`) run in turn.
-        eval_every: steps between evaluations on the validation split.
-        save_every: steps between checkpoints (an evaluation that improves saves too).
+        eval_every: steps, or epochs, between evaluations on the validation split.
+        save_every: steps, or epochs, between checkpoints (an evaluation that improves saves too).
         log_every: steps between lines of training metrics, each the mean over those steps.
         monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
@@ -45,10 +49,11 @@ class Experiment:
     task: Task
     data: Dataset
     optimizer: Optimizer
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     seed: int = 0
-    eval_every: int = 500
-    save_every: int = 500
+    eval_every: Steps = 500
+    save_every: Steps = 500
     log_every: int = 50
     monitor: str = "loss"
     patience: int | None = None
@@ -60,15 +65,16 @@ class Experiment:
     debug_nans: bool = False
 
     def __post_init__(self):
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"--seed must be from 0 to 2^32 - 1, got {self.seed}.")
-        for name in ("steps", "eval_every", "save_every", "log_every", "accumulate"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name}={getattr(self, name)} is not possible; 1 is the least.")
-        if self.steps >= 2**31:
-            raise UserError(f"--steps must be below 2^31 (counted in int32), got {self.steps}.")
-        if self.patience is not None and self.patience < 1:
-            raise UserError(f"--patience={self.patience} is not possible; 1 is the least, or none.")
+        if (self.steps is None) == (self.epochs is None):
+            raise UserError(
+                f"or epochs must be given, one of the two, got steps={self.steps} and "
+                f"epochs={self.epochs}.",
+                "steps",
+            )
+        check_range(self, "seed", at_least=0, at_most=2**32 - 1)
+        check_range(self, "steps", at_least=1, at_most=2**31 - 1)  # counted in int32
+        check_range(self, "log_every", "accumulate", "patience", at_least=1)
+        check_range(self, "epochs", "eval_every", "save_every", above=0)
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"--ema={self.ema} is not possible; it lies between 0 and 1, or none.")
         for name in ("average_from", "average_after"):
@@ -91,10 +97,11 @@ CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its 
 
 
 def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
-    """The experiment with what its model leaves to the data filled in.
+    """The experiment with what its model leaves to the data filled in, and epochs as steps.
 
     Raises:
-        UserError: the model says a number that differs from the data's.
+        UserError: the model says a number that differs from the data's, or epochs are given and the
+            data has no training set of known size ("train_examples" of its metadata).
     """
     model = experiment.model
     fields = {field.name for field in dataclasses.fields(model)}
@@ -106,10 +113,32 @@ def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
             model = model.clone(**{name: metadata[name]})
         elif given != metadata[name]:
             raise UserError(
-                f"--model.{name}={given}, but the data has {metadata[name]}: "
-                f"say --model.{name}={metadata[name]}, or none to take the data's."
+                f"must be the data's, {metadata[name]}, or none to take that, got {given}.",
+                f"model.{name}",
             )
-    return dataclasses.replace(experiment, model=model)
+    return _in_steps(dataclasses.replace(experiment, model=model), metadata.get("train_examples"))
+
+
+def _in_steps(experiment: Experiment, size: int | None) -> Experiment:
+    """The experiment with every number of epochs turned into steps, at least one."""
+
+    def count(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(count, value))
+        each = size / experiment.data.batch_size
+        return max(1, round(value * each)) if isinstance(value, Epochs) else value
+
+    values = {leaf.path: leaf.value for leaf in config.leaves(experiment)}
+    if experiment.epochs is not None:
+        values["steps"] = Epochs(experiment.epochs)
+    lists = {path: v if isinstance(v, tuple) else (v,) for path, v in values.items()}
+    found = [path for path, items in lists.items() if any(isinstance(x, Epochs) for x in items)]
+    if found and size is None:
+        path = "epochs" if "steps" in found else found[0]
+        kind = type(experiment.data).__name__
+        raise UserError(f"needs a training set of known size, unlike {kind}'s: use steps.", path)
+    changes = {path: count(values[path]) for path in found}
+    return config.replace(experiment, {"epochs": None} | changes)
 
 
 def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:

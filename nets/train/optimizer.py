@@ -10,6 +10,7 @@ from nets.errors import check_range
 from nets.train.masks import kernels
 from nets.train.rules import Adam, Rule
 from nets.train.schedules import Constant, Schedule
+from nets.types import Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Optimizer:
         rule: update rule (nets/train/rules.py); rmsproptf is TensorFlow's, with momentum.
         learning_rate: peak learning rate.
         schedule: of the learning rate after the warm-up (nets/train/schedules.py).
-        warmup: steps of linear growth from 0 to the learning rate, before any schedule.
+        warmup: steps, or epochs, of linear growth from 0 to the learning rate, before any schedule.
         l1: weight of sum |w| over kernels.
         l2: weight of sum w^2 / 2 over kernels.
         clip_norm: maximum global norm of the gradient.
@@ -36,7 +37,7 @@ class Optimizer:
     rule: Rule = Adam()
     learning_rate: float = 1e-3
     schedule: Schedule = Constant()
-    warmup: int = 0
+    warmup: Steps = 0
     l1: float = 0.0
     l2: float = 0.0
     clip_norm: float | None = None

@@ -5,6 +5,7 @@ import dataclasses
 import optax
 
 from nets.errors import UserError, check_range
+from nets.types import Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +22,11 @@ class Step:
     """Multiplied by a factor at each of several steps.
 
     Attributes:
-        milestones: steps of the run, rising, at which the learning rate is multiplied.
+        milestones: steps of the run, or epochs, at which the learning rate is multiplied; rising.
         factor: what it is multiplied by at each milestone.
     """
 
-    milestones: tuple[int, ...]
+    milestones: tuple[Steps, ...]
     factor: float = 0.1
 
     def __post_init__(self):
@@ -60,11 +61,11 @@ class Exponential:
     """Multiplied by a factor at regular intervals after the warm-up, at once.
 
     Attributes:
-        every: steps from one drop of the learning rate to the next.
+        every: steps, or epochs, from one drop of the learning rate to the next.
         factor: what it is multiplied by at each drop.
     """
 
-    every: int
+    every: Steps
     factor: float = 0.1
 
     def __post_init__(self):

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from nets.cli import flags
 from nets.errors import UserError
 from nets.train import config
-from nets.types import Activation
+from nets.types import Activation, Epochs, Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +116,23 @@ def test_a_module_is_chosen_by_name_and_then_brings_its_fields():
     assert parse("--model.cell", "large").model.cell == Large(3, 2)
     with pytest.raises(UserError, match="^model.cell must be one of small, large, got gru"):
         parse("--model.cell=gru")
+
+
+def test_steps_may_be_epochs():
+    @dataclasses.dataclass(frozen=True)
+    class Long:
+        every: Steps = 500
+        milestones: tuple[Steps, ...] = (1, Epochs(2))
+
+    for text, value in (("7", 7), ("1.5epochs", Epochs(1.5)), ("1 epoch", Epochs(1))):
+        found = parse(f"--every={text}", tree=Long()).every
+        assert (type(found), found) == (type(value), value)
+    assert list(map(config.to_text, (Epochs(1.5), Long().milestones))) == ["1.5epochs", "1,2epochs"]
+    found = parse("--milestones=3,1e3epochs", tree=Long()).milestones
+    assert found == (3, 1000) and isinstance(found[1], Epochs)
+    for wrong in ("many", "epochs", "1.5", "1.5steps", "nanepochs"):
+        with pytest.raises(absl_flags.Error, match=r"not a number of steps \(500\) or epochs"):
+            parse(f"--every={wrong}", tree=Long())
 
 
 def test_a_union_with_none_is_chosen_by_none_and_needs_its_fields_at_once():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from nets.data import crops, imagenet
+from nets.data import crops
 from nets.data.images import Images
 from nets.errors import UserError
 from tests.support.image_sets import arrays, everything, pixels, write_tfds
@@ -149,10 +149,3 @@ def test_impossible_crops_are_refused(given, message):
 def test_noise_of_colour_needs_colours():
     with pytest.raises(UserError, match="colour_noise=0.1 is for RGB .* digits have channels=1"):
         Images(colour_noise=0.1).train(0)
-
-
-def test_steps_of_imagenet():
-    assert imagenet.steps(1, 256) == 5005  # 1,281,167 / 256 = 5004.6
-    # Simonyan and Zisserman 2015, section 3.1: 370,000 steps of 256 images are 74 epochs
-    assert round(370_000 / imagenet.steps(1, 256)) == 74
-    assert imagenet.steps(1e-9, 256) == 1

@@ -116,6 +116,7 @@ def test_validation_is_held_out_once_and_for_all(saved):
     path = saved(**given)
     data = Images(path=path, validation=0.2, batch_size=40, normalise="unit")
     assert data.metadata()["sizes"] == {"train": 40, "validation": 10, "test": 23}
+    assert data.metadata()["train_examples"] == 40
     held_out, labels = everything(data, "validation")
     trained = pixels(data.train(0)[0])
     both = sorted(x.tobytes() for x in [*held_out, *trained])
