@@ -25,7 +25,7 @@ from nets.inspect.summary import describe
 from nets.report.reporter import Reporter
 from nets.train import config, loop
 from nets.train import train_state as states
-from nets.train.experiment import Experiment, batch_struct, known, resolve
+from nets.train.experiment import Experiment, batch_struct, known_metadata, resolve
 from nets.train.signals import Signals
 from nets.types import Epochs
 from tests.support import toys
@@ -37,7 +37,7 @@ IMAGENET = [name for name in NAMES if name.endswith("_imagenet")]
 
 
 def resolved(experiment: Experiment) -> Experiment:
-    return resolve(experiment, known(experiment.data)[0])
+    return resolve(experiment, known_metadata(experiment.data)[0])
 
 
 def shortcoming(measured: str, parameters: int) -> str | None:
@@ -89,7 +89,7 @@ def test_what_an_experiment_says_of_itself_is_checked(measured, lacks):
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*IMAGENET}))
 def test_every_experiment_fits_together(name):
     experiment = resolved(load(name, FOLDER))
-    checks.checked(experiment, known(experiment.data)[0])
+    checks.checked(experiment, known_metadata(experiment.data)[0])
     described = describe(
         experiment.model,
         experiment.task,
@@ -313,7 +313,7 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
 def test_what_does_not_fit_is_refused_before_anything_compiles(name, changes, message):
     with pytest.raises(UserError, match=message):
         experiment = resolved(config.replace(load(name, FOLDER), changes))
-        checks.checked(experiment, known(experiment.data)[0])
+        checks.checked(experiment, known_metadata(experiment.data)[0])
 
 
 def fit(experiment: Experiment, workdir: Path) -> None:

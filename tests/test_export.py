@@ -12,7 +12,7 @@ import pytest
 from nets.cli import catalogue
 from nets.cli.catalogue import load
 from nets.train import train_state as states
-from nets.train.experiment import batch_struct, known, resolve
+from nets.train.experiment import batch_struct, known_metadata, resolve
 from nets.train.step import make_train_step
 
 FOLDER = Path(__file__).parent.parent / "experiments"
@@ -32,7 +32,7 @@ def case(name):
 @pytest.mark.parametrize("name", [case(entry.name) for entry in catalogue.listing(FOLDER)])
 def test_every_update_is_lowered_for_accelerators(name):
     experiment = load(name, FOLDER)
-    experiment = resolve(experiment, known(experiment.data)[0])
+    experiment = resolve(experiment, known_metadata(experiment.data)[0])
     state = jax.eval_shape(states.make_init(experiment))
     found = exported(make_train_step(experiment), state, batch_struct(experiment.data))
     assert found.platforms == PLATFORMS
