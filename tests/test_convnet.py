@@ -47,7 +47,7 @@ def test_no_classes_no_head_and_bfloat16():
         ({}, (1, 7, 28, 1), "at least 8 x 8 pixels, not"),
         ({"padded": False}, (1, 11, 28, 1), "at least 12 x 12 pixels, not"),
         ({"windows": (5, 3)}, (1, 28, 28, 1), r"windows=\(5, 3\): one for each of widths="),
-        ({"num_classes": None}, (1, 28, 28, 1), "num_classes is None"),
+        ({"num_classes": None}, (1, 28, 28, 1), "num_classes must be .* got None"),
     ],
 )
 def test_refusals(fields, shape, message):

@@ -112,7 +112,7 @@ def test_dropout_acts_while_training_but_not_in_the_stem():
         ({"stem": "none"}, 32, "stem is imagenet or cifar, not none"),
         ({"compression": 0.0}, 32, r"compression=0.0: valid is above 0, up to 1"),
         ({"compression": 1.5}, 32, "compression=1.5"),
-        ({"num_classes": None}, 32, "num_classes is None"),
+        ({"num_classes": None}, 32, "num_classes must be .* got None"),
     ],
 )
 def test_refusals(fields, side, message):

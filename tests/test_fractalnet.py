@@ -221,7 +221,7 @@ def test_dropout_is_that_of_its_block():
         ({"dropout": (0.1,)}, 32, r"dropout=\(0.1,\): one is needed for each of the 5 blocks"),
         ({"drop_path": 1.5}, 32, "drop_path=1.5: valid is 0 to 1"),
         ({"global_share": -0.5}, 32, "global_share=-0.5"),
-        ({"num_classes": None}, 32, "num_classes is None"),
+        ({"num_classes": None}, 32, "num_classes must be .* got None"),
     ],
 )
 def test_refusals(fields, side, message):

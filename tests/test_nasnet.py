@@ -204,7 +204,7 @@ def test_the_least_image_has_the_same_parameters():
     [
         ({}, 18, r"NASNet takes images .*at least 19 x 19 pixels, not \[1, 18, 18, 3\]"),
         ({"auxiliary": True}, 66, "at least 67 x 67"),
-        ({"num_classes": None}, 32, "num_classes is None"),
+        ({"num_classes": None}, 32, "num_classes must be .* got None"),
         ({"features": 1000}, 32, "NASNet.features=1000: valid are multiples of 96"),
         ({"features": 0}, 32, "NASNet.features=0"),
         ({"cells": 0}, 32, "NASNet.cells=0: 1 is the least"),

@@ -108,7 +108,7 @@ def test_it_is_what_it_says():
         ({"pools": (True, True)}, 32, r"pools=\(True, True\): one for each of widths="),
         ({"patch": 3}, 32, "patch=3: even numbers from 2 up"),
         ({"patch": 0}, 32, "patch=0: even numbers from 2 up"),
-        ({"num_classes": None}, 32, "num_classes is None"),
+        ({"num_classes": None}, 32, "num_classes must be .* got None"),
     ],
 )
 def test_refusals(fields, side, message):

@@ -102,7 +102,9 @@ def test_carry_and_reset():
 
 
 def test_carry_of_another_depth_is_refused():
-    with pytest.raises(ValueError, match="1 layers of 1 directions, and layers=2 of 1 are needed"):
+    with pytest.raises(
+        ValueError, match="must have 2 layers of 1 directions, got 1 layers of 1 directions"
+    ):
         apply(random_params(), some_text(), MODEL.initial_carry((2,))[:1])
 
 

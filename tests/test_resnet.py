@@ -239,7 +239,7 @@ def test_scanned_blocks_are_the_same_net(model):
     "fields, shape, message",
     [
         ({}, (1, 32, 32), r"ResNet takes images \[B, H, W, C\].*not \[1, 32, 32\]"),
-        ({"num_classes": None}, (1, 32, 32, 3), "num_classes is None"),
+        ({"num_classes": None}, (1, 32, 32, 3), "num_classes must be .* got None"),
         ({"block": "plain"}, (1, 32, 32, 3), "block='plain': valid are basic, bottleneck"),
         ({"version": "v3"}, (1, 32, 32, 3), "version='v3': valid are v1, v1.5, v2"),
         ({"block": "basic", "groups": 2}, (1, 32, 32, 3), "groups=2, .*have groups=1"),

@@ -129,8 +129,8 @@ def test_dropout_acts_between_the_convolutions_while_training():
         (CifarResNet(2), r"6n \+ 2, .* not 2"),
         (CifarResNet(20, "C"), "shortcut is A or B, not C"),
         (WideResNet(26), r"WideResNet.depth is 6n \+ 4, such as 10, 16, 22, not 26"),
-        (WideResNet(num_classes=None), "WideResNet.num_classes is None"),
-        (CifarResNet(num_classes=None), "CifarResNet.num_classes is None"),
+        (WideResNet(num_classes=None), "WideResNet.num_classes must be .* got None"),
+        (CifarResNet(num_classes=None), "CifarResNet.num_classes must be .* got None"),
     ],
 )
 def test_refusals(model, message):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from nets.layers.recurrent import Recurrent
-from nets.layers.recurrent_bptt import Window
+from nets.layers.recurrent_bptt import StreamState
 from nets.tasks.task import Task
 
 
@@ -108,7 +108,7 @@ class _Watch:
 def _steps_before(model_state: dict[str, Any]) -> int:
     """The steps of a stream that are run again before those of a batch."""
     carry = model_state.get("carry")
-    held = jax.tree.leaves(carry.xs) if isinstance(carry, Window) else []
+    held = jax.tree.leaves(carry.xs) if isinstance(carry, StreamState) else []
     return held[0].shape[1] if held else 0
 
 

@@ -81,7 +81,7 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
             return call(*args, **kwargs)
         found = row(context.module.path, context.module)
         if isinstance(module := context.module, Recurrent):
-            found["backend"] = recurrent_checks.backend(module, resets=False)
+            found["backend"] = recurrent_checks.select_backend(module, resets=False)
             reasons = module.refusals() if module.backend == "auto" else {}
             found["refused"] = {name: reason for name, reason in reasons.items() if reason}
         output = call(*args, **kwargs)

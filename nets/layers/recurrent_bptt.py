@@ -1,6 +1,6 @@
-"""Scans over time: the recurrence that gated cells share, in chunks, and truncated.
+"""Back-propagation through time: fused, in chunks, and truncated.
 
-Everything here is time-major: sequences are [T, B, ...].
+Sequences are time-major, [T, B, ...].
 """
 
 import functools
@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nets.layers.checks import check_at_least
+
 Tree = Any
 
 
@@ -18,21 +20,21 @@ Tree = Any
 def fused_scan(
     combine: Callable, recurrent: jax.Array, local: Tree, carry: Tree, xs: Tree, masks: Tree
 ) -> tuple[Tree, jax.Array]:
-    """The recurrence with one matmul a step, and a backward pass of its own.
+    """A recurrence with one matmul per step, and a backward pass of its own.
 
         carry_t, y_t = combine(local, carry_{t-1}, h_{t-1} R, x_t, mask_t)
 
-    `combine` mixes no rows of the batch. Its pullback is made while going forward, so that going
-    back a step is its linear part and one matmul, and dR is one matmul after the last step, where
-    automatic differentiation of `lax.scan` adds up an outer product at each. It is
-    reverse-differentiable only.
+    The forward pass saves the pullback of `combine`, so that a step of the backward pass is linear
+    and has one matmul. dR is one matmul over all steps, where automatic differentiation of
+    `lax.scan` adds an outer product in each step. It supports reverse mode only.
 
     Args:
+        combine: must not mix rows of the batch.
         recurrent: R [H, G].
-        local: what else `combine` is differentiated by, the same at every step.
+        local: other differentiable arguments of `combine`, the same in every step.
         carry: a NamedTuple with a field h [B, H].
-        xs: inputs [T, B, ...] that it is differentiated by.
-        masks: inputs [T, B, ...] that it is not.
+        xs: differentiable inputs [T, B, ...].
+        masks: inputs [T, B, ...] without gradient.
 
     Returns:
         carry_T and all y [T, B, ...].
@@ -40,8 +42,10 @@ def fused_scan(
     return plain_scan(combine, recurrent, local, carry, xs, masks)
 
 
-def plain_scan(combine, recurrent, local, carry, xs, masks):
-    """The same as `fused_scan`, left to automatic differentiation."""
+def plain_scan(
+    combine: Callable, recurrent: jax.Array, local: Tree, carry: Tree, xs: Tree, masks: Tree
+) -> tuple[Tree, jax.Array]:
+    """`fused_scan` with automatic differentiation."""
 
     def step(carry, inputs):
         x, mask = inputs
@@ -54,7 +58,7 @@ def _forward(combine, recurrent, local, carry, xs, masks):
     def step(carry, inputs):
         x, mask = inputs
         (new, y), pullback = jax.vjp(
-            lambda *given: combine(*given, mask), local, carry, _dot(carry.h, recurrent), x
+            lambda *arguments: combine(*arguments, mask), local, carry, _dot(carry.h, recurrent), x
         )
         return new, (y, carry.h, pullback)
 
@@ -73,7 +77,7 @@ def _backward(combine, saved, cotangents):
         d_local_here, d_carry, d_z, d_x = pullback((d_carry, d_y))
         d_carry = d_carry._replace(h=d_carry.h + _dot(d_z, transposed).astype(d_carry.h.dtype))
         d_local = jax.tree.map(jnp.add, d_local, d_local_here)
-        return (d_carry, d_local), (d_z, () if d_x is d_z else (d_x,))  # x + z: kept once
+        return (d_carry, d_local), (d_z, () if d_x is d_z else (d_x,))  # combine(x + z): saved once
 
     zeros = jax.tree.map(jnp.zeros_like, local)
     (d_carry, d_local), (d_zs, d_xs) = lax.scan(
@@ -94,25 +98,33 @@ def _dot(h: jax.Array, kernel: jax.Array) -> jax.Array:
 def chunked(
     run: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree, chunk: int
 ) -> tuple[Tree, Tree]:
-    """`run(carry, xs)` over T steps in chunks whose inner steps are computed again going back.
+    """`run(carry, xs)` over T steps in chunks, which the backward pass recomputes.
 
-    The backward pass keeps T / chunk carries and the residuals of one chunk: chunk = sqrt(T) makes
-    it O(sqrt T) of memory for one forward pass more.
+    It saves T / chunk carries and the residuals of one chunk: chunk = sqrt(T) takes O(sqrt T)
+    memory, at the cost of one more forward pass.
+
+        >>> def run(carry, xs):
+        ...     return lax.scan(lambda c, x: (c + x, c), carry, xs)
+        >>> chunked(run, jnp.array(0.0), jnp.ones(5), chunk=2)[1].tolist()
+        [0.0, 1.0, 2.0, 3.0, 4.0]
 
     Args:
-        run: a scan over xs: the last carry and [T, ...] results.
+        run: a scan over xs: returns the last carry and results [T, ...].
+        carry: the carry before the first step.
+        xs: [T, ...] each.
+        chunk: number of steps in a chunk.
     """
     length = len(jax.tree.leaves(xs)[0])
     whole = length // chunk * chunk
-    again = jax.checkpoint(run)
+    recomputed = jax.checkpoint(run)
     if not whole:
-        return again(carry, xs)
+        return recomputed(carry, xs)
     parts = jax.tree.map(lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:]), xs)
-    carry, ys = lax.scan(again, carry, parts)
+    carry, ys = lax.scan(recomputed, carry, parts)
     ys = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), ys)
     if whole == length:
         return carry, ys
-    carry, rest = again(carry, jax.tree.map(lambda a: a[whole:], xs))
+    carry, rest = recomputed(carry, jax.tree.map(lambda a: a[whole:], xs))
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, rest)
 
 
@@ -121,49 +133,55 @@ def truncated_scan(
 ) -> tuple[Tree, Tree]:
     """Truncated back-propagation through time, BPTT(k2; k1), over a long sequence.
 
-    Values are those of `run(carry, xs)`; only gradients differ. The T steps fall into windows of
-    k1. What a loss on the results of the window that ends at step n sends back passes through
-    steps n - k2 + 1 .. n and no further, so that no result is reached from more than k2 steps
-    (Williams and Peng 1990, "An efficient gradient-based algorithm for on-line training of
-    recurrent network trajectories", with h' = k1 and h = k2). The given carry is reached from
-    windows with n <= k2. With k2 >= T nothing is cut. The k2 - k1 steps before a window are run
-    again for it: k2 / k1 times the forward work, and once more going back, so that the inner
-    values of one window are kept at a time.
+    Values are those of `run(carry, xs)`; only gradients differ. The T steps are split into segments
+    of k1. The gradient of a loss on the results of a segment that ends at step n passes through
+    steps n - k2 + 1 .. n only (Williams and Peng 1990, "An efficient gradient-based algorithm for
+    on-line training of recurrent network trajectories", with h' = k1 and h = k2). It reaches the
+    initial carry from segments with n <= k2. With k2 >= T nothing is truncated. The k2 - k1 steps
+    before a segment are run again for it: k2 / k1 times the forward work, and once more in the
+    backward pass, which saves the inner values of one segment at a time.
+
+        >>> def run(carry, xs):
+        ...     return lax.scan(lambda c, x: (c + x, c + x), carry, xs)
+        >>> def loss(x):
+        ...     return truncated_scan(run, jnp.array(0.0), x, k1=1, k2=2)[1].sum()
+        >>> jax.grad(loss)(jnp.ones(4)).tolist()
+        [2.0, 2.0, 2.0, 1.0]
 
     Args:
-        run: a scan over xs: (carry, xs of any length) to the last carry and [length, ...] results.
-        carry: before step 0.
+        run: a scan over xs of any length: returns the last carry and results [length, ...].
+        carry: the carry before the first step.
         xs: [T, ...] each; T is a multiple of k1.
-        k1: steps forward between updates.
-        k2: steps back through time, at least k1.
+        k1: number of steps in a segment.
+        k2: number of steps that gradients pass, at least k1.
 
     Returns:
-        carry after step T - 1, which a gradient passes only with k2 >= T, and results [T, ...].
+        the last carry, without gradient unless k2 >= T, and results [T, ...].
 
     Raises:
         ValueError: k1 < 1, k2 < k1, or T is not a multiple of k1.
     """
     length = len(jax.tree.leaves(xs)[0])
-    if not 1 <= k1 <= k2:
-        raise ValueError(f"k1={k1}, k2={k2}: 1 <= k1 <= k2 is valid")
+    check_at_least("k1", k1, 1)
+    check_at_least("k2", k2, k1)
     if length % k1:
-        raise ValueError(f"{length} steps are not a multiple of k1={k1}")
-    if k2 >= length or jax.config.jax_disable_jit:  # who looks at values sees each step once
+        raise ValueError(f"the number of steps must be a multiple of k1={k1}, got {length}")
+    if k2 >= length or jax.config.jax_disable_jit:  # without jit each layer is seen once
         return run(carry, xs)
-    back = k2 - k1  # steps before the window that gradients still pass
+    back = k2 - k1  # steps before the segment that gradients still pass
     lead = -(-back // k1)
-    # these windows' past begins before step 0: all of it is theirs, and one run gives them all
+    # no truncation in the first segments, whose k2 steps begin before step 0: one run for all
     heads = [run(carry, jax.tree.map(lambda a: a[: lead * k1], xs))[1]] if lead else []
-    start = lead * k1 - back  # where the past of the next window begins
+    start = lead * k1 - back  # first of the k2 steps of the next segment
     if start:
         carry, _ = run(carry, jax.tree.map(lambda a: a[:start], xs))
         carry = lax.stop_gradient(carry)
 
-    def window(carry, i):
-        given = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start + i * k1, k2), xs)
-        return _last(run, carry, given, k1)
+    def segment(carry, i):
+        steps = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, start + i * k1, k2), xs)
+        return _last_segment(run, carry, steps, k1)
 
-    carry, ys = lax.scan(jax.checkpoint(window), carry, jnp.arange(length // k1 - lead))
+    carry, ys = lax.scan(jax.checkpoint(segment), carry, jnp.arange(length // k1 - lead))
     ys = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), ys)
     if heads:
         ys = jax.tree.map(lambda *parts: jnp.concatenate(parts), *heads, ys)
@@ -172,48 +190,54 @@ def truncated_scan(
     return lax.stop_gradient(carry), ys
 
 
-class Window(NamedTuple):
-    """What truncated back-propagation keeps of a stream between updates.
+class StreamState(NamedTuple):
+    """The state of a stream between updates of truncated back-propagation.
 
     Attributes:
-        carry: that before the steps of `xs`.
-        xs: the inputs of the k2 - k1 steps before the next update, [k2 - k1, ...] each; () if
-            there are none.
+        carry: the carry before the steps of `xs`.
+        xs: inputs of the k2 - k1 steps before the next update, [k2 - k1, ...] each, or () if
+            k2 = k1.
     """
 
     carry: Tree
     xs: Tree
 
 
-def truncated_window(
-    run: Callable[[Tree, Tree], tuple[Tree, Tree]], window: Window, xs: Tree
-) -> tuple[Window, Tree]:
-    """The next k1 steps of a stream, for an update whose gradient passes k2 steps back.
+def truncated_segment(
+    run: Callable[[Tree, Tree], tuple[Tree, Tree]], state: StreamState, xs: Tree
+) -> tuple[StreamState, Tree]:
+    """The next k1 steps of a stream, for an update whose gradient passes k2 steps.
 
-    The steps that the window holds are run again, from a carry that no gradient passes, so that
-    results are those of one long run (as long as `run` draws nothing at random).
+    The steps of the state are run again, from a carry without gradient, so that values are those of
+    one long run (if `run` is deterministic).
+
+        >>> def run(carry, xs):
+        ...     return lax.scan(lambda c, x: (c + x, c + x), carry, xs)
+        >>> state = StreamState(jnp.array(0.0), jnp.zeros(1))  # k2 - k1 = 1
+        >>> truncated_segment(run, state, jnp.ones(2))[1].tolist()
+        [1.0, 2.0]
 
     Args:
-        run: a scan over xs: (carry, xs of any length) to the last carry and [length, ...] results.
-        window: what the update before returned; before the first, zeros, and a `run` that begins
-            afresh at the first of xs.
+        run: a scan over xs of any length: returns the last carry and results [length, ...].
+        state: from the previous update; zeros before the first, where `run` must reset the carry
+            at the first step of xs.
         xs: [k1, ...] each.
 
     Returns:
-        window for the next update, and results [k1, ...].
+        the state for the next update, and results [k1, ...].
     """
-    given, k1 = xs, len(jax.tree.leaves(xs)[0])
-    if jax.tree.leaves(window.xs):
-        given = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), window.xs, xs)
-    carry, ys = _last(run, lax.stop_gradient(window.carry), given, k1)
-    rest = () if given is xs else jax.tree.map(lambda a: a[k1:], given)
-    return Window(carry, rest), ys
+    steps, k1 = xs, len(jax.tree.leaves(xs)[0])
+    if jax.tree.leaves(state.xs):
+        steps = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), state.xs, xs)
+    carry, ys = _last_segment(run, lax.stop_gradient(state.carry), steps, k1)
+    rest = () if steps is xs else jax.tree.map(lambda a: a[k1:], steps)
+    return StreamState(carry, rest), ys
 
 
-def _last(run, carry, given, k1):
-    """The carry after the first k1 of the steps, which no gradient passes, and the last results."""
-    carry, ys = run(carry, jax.tree.map(lambda a: a[:k1], given))
-    if len(jax.tree.leaves(given)[0]) > k1:
-        _, more = run(carry, jax.tree.map(lambda a: a[k1:], given))
+def _last_segment(run, carry, steps, k1):
+    """The carry after the first k1 steps, without gradient, and the results of the last k1."""
+    carry, ys = run(carry, jax.tree.map(lambda a: a[:k1], steps))
+    if len(jax.tree.leaves(steps)[0]) > k1:
+        _, more = run(carry, jax.tree.map(lambda a: a[k1:], steps))
         ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[-k1:], ys, more)
     return lax.stop_gradient(carry), ys

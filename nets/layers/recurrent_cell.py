@@ -1,4 +1,4 @@
-"""Recurrent cells: what they have in common, and what they are made of."""
+"""The base class of recurrent cells, and functions that cells are built from."""
 
 import functools
 from typing import Any, ClassVar
@@ -10,26 +10,26 @@ from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_at_least
 from nets.layers.noinline import noinline
 
 Carry = Any
-"""A NamedTuple of arrays [B, ...]; every cell has its own."""
+"""A NamedTuple of arrays [B, ...]; each cell defines its own."""
 
 
 class Cell(nn.Module):
-    """What one step of a recurrent layer computes, as pure functions of its weights.
+    """One step of a recurrent layer, as pure functions of its weights.
 
-    A cell declares its weights and has no other state. `project` is the input's part and sees the
-    whole sequence at once, in one matmul outside the scan; `update` is what is left for each step.
-    A cell whose step is one matmul with its output h and then arithmetic that keeps the rows of
-    the batch apart defines `combine` instead of `update`; such a cell can be scanned fused
-    (`nets.layers.recurrent_bptt.fused_scan`). Weights whose name begins with "recurrent_kernel" are
-    those that the layer's `recurrent_dropout` acts on. Fields must be hashable: they are part of
-    what a layer's scan is compiled for.
+    A cell declares its weights and has no other state. `project` maps the inputs of all steps in
+    one matmul outside the scan; `update` is the rest of one step. A cell whose step is one matmul
+    h_{t-1} R followed by operations that do not mix rows of the batch defines `combine` instead of
+    `update`; it can run with the fused backend (`nets.layers.recurrent_bptt.fused_scan`). A layer's
+    `recurrent_dropout` acts on weights whose name begins with "recurrent_kernel". Fields must be
+    hashable: they are part of the key of a compiled scan.
 
     Attributes:
         features: number of units.
-        input_axes: names of the axes of one step's input, after the batch's.
+        input_axes: names of the axes of one step's input, after the batch axis.
     """
 
     input_axes: ClassVar[tuple[str, ...]] = ("D",)
@@ -37,16 +37,16 @@ class Cell(nn.Module):
     features: int
 
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        """Declares the weights, of type `dtype`, for inputs of this shape, [B, D].
+        """Declares the weights, with dtype `dtype`, for inputs of this shape in one step, [B, D].
 
-        A compact method; the layer hands what it returns, cast to what it computes in, to the
-        others.
+        A compact method. The layer casts the result to its computation dtype and passes it to the
+        other methods.
         """
         raise NotImplementedError
 
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
-        """The input's part [..., G] of x [..., D], for any number of steps at once."""
+        """Projects inputs [..., D] of any number of steps to [..., G]."""
         return add_bias(matmul(x, weights["kernel"]), weights["bias"])
 
     @nn.nowrap
@@ -62,7 +62,7 @@ class Cell(nn.Module):
 
     @nn.nowrap
     def output(self, weights: dict, carry: Carry) -> jax.Array:
-        """What a step hands out, from the carry that it ends with."""
+        """The output of a step, from the carry after it."""
         return carry.h
 
     @nn.nowrap
@@ -85,24 +85,30 @@ class Cell(nn.Module):
 
     @property
     def cudnn(self) -> bool:
-        """Whether cuDNN computes the same (`nets.layers.recurrent_cudnn`)."""
+        """Whether cuDNN supports this cell (`nets.layers.recurrent_cudnn`)."""
         return False
 
 
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x [..., D] @ kernel [D, G], with the faster gradient by the kernel on a CPU.
+    """x [..., D] @ kernel [D, G], with a faster gradient by the kernel on a CPU.
 
-    It comes out as [G, D] and is transposed then. Without the barrier XLA would swap the factors,
-    and copy the larger one into another layout for it.
+    The gradient is computed as [G, D] and then transposed. Without the barrier XLA would swap the
+    factors and copy the larger one into another layout.
+
+        >>> matmul(jnp.ones((2, 5, 3)), jnp.ones((3, 4))).shape
+        (2, 5, 4)
     """
     transposed = lax.optimization_barrier(kernel.T)
     return lax.dot_general(x, transposed, (((x.ndim - 1,), (1,)), ((), ())))
 
 
 def gates(z: jax.Array, squash: str) -> list[jax.Array]:
-    """Splits z [..., n H] into n gates: sigmoid ("s") or tanh ("t") of each, as `squash` says.
+    """Splits z [..., n H] into n gates; letter i of `squash` is "s" for sigmoid, "t" for tanh.
 
-    All are one tanh, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
+    All are computed by one tanh, because sigmoid(x) = tanh(x / 2) / 2 + 1 / 2.
+
+        >>> [gate.tolist() for gate in gates(jnp.zeros(2), "st")]
+        [[0.5], [0.0]]
     """
     activated = jnp.split(_squash(z, squash), len(squash), axis=-1)
     return [0.5 * a + 0.5 if s == "s" else a for s, a in zip(squash, activated, strict=True)]
@@ -112,24 +118,24 @@ def _tanh_of_halved(z, squash):
     return jnp.tanh(z * _halved(z, squash))
 
 
-_tanh_apart = noinline(_tanh_of_halved, static_argnums=(1,))
+_tanh_not_inlined = noinline(_tanh_of_halved, static_argnums=(1,))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-@functools.partial(jax.jit, static_argnums=1)  # outside of one, it would be compiled at each call
+@functools.partial(jax.jit, static_argnums=1)  # without it, each eager call would compile
 def _squash(z, squash):
-    # a CPU would fuse it with the slices of its result, and then go entry by entry
+    # XLA on a CPU would fuse it with the slices of its result, which prevents vectorisation
     return lax.platform_dependent(
         z,
-        cpu=lambda z: _tanh_apart(z, squash),
+        cpu=lambda z: _tanh_not_inlined(z, squash),
         default=lambda z: _tanh_of_halved(z, squash),
     )
 
 
 @_squash.defjvp
 def _squash_jvp(squash, primals, tangents):
-    a = _tanh_of_halved(primals[0], squash)  # kept for the way back, and so not fused
-    return a, (_halved(a, squash) * (1 - a * a)) * tangents[0]  # one factor to keep
+    a = _tanh_of_halved(primals[0], squash)  # saved for the backward pass, so never fused
+    return a, (_halved(a, squash) * (1 - a * a)) * tangents[0]  # one factor is saved
 
 
 def _halved(z, squash):
@@ -141,7 +147,11 @@ def _halved(z, squash):
 
 @jax.custom_jvp
 def tanh(x: jax.Array) -> jax.Array:
-    """tanh, whose derivative is one factor made going forward."""
+    """tanh, whose forward pass saves one factor, the derivative.
+
+    >>> tanh(jnp.array(0.0)).item()
+    0.0
+    """
     return jnp.tanh(x)
 
 
@@ -152,17 +162,25 @@ def _tanh_jvp(primals, tangents):
 
 
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
-    """x [..., D] + bias [D]."""
+    """x [..., D] + bias [D].
+
+    >>> add_bias(jnp.zeros((2, 3)), jnp.ones(3)).sum().item()
+    6.0
+    """
     return x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 def per_unit_scale(x: jax.Array, scale: jax.Array) -> jax.Array:
-    """x [..., *S] * scale [*S], each unit by its own weight."""
+    """x [..., *S] * scale [*S], each unit by its own weight.
+
+    >>> per_unit_scale(jnp.ones((2, 3)), jnp.full(3, 2.0)).sum().item()
+    12.0
+    """
     return x * scale.reshape((1,) * (x.ndim - scale.ndim) + scale.shape)
 
 
 def norm_weights(cell: Cell, name: str, size: int, dtype: DTypeLike) -> dict[str, jax.Array]:
-    """Declares scale (ones) and bias (zeros), each [size], for the cell's `layer_norm`."""
+    """Declares a scale of ones and a bias of zeros, each [size], for `layer_norm`."""
     ones, zeros = nn.initializers.ones, nn.initializers.zeros
     return {
         f"{name}_scale": cell.param(f"{name}_scale", ones, (size,), dtype),
@@ -175,8 +193,11 @@ def layer_norm(weights: dict, name: str, x: jax.Array) -> jax.Array:
 
         (x - mean) / sqrt(variance + 1e-6) * scale + bias
 
-    by the scale and bias that `norm_weights` declared under this name; x itself where it declared
-    none. Mean and variance are float32 at least.
+    with the scale and bias that `norm_weights` declared under this name; without them, x. Mean and
+    variance are float32 at least.
+
+        >>> layer_norm({}, "norm", jnp.ones((2, 3))).shape
+        (2, 3)
     """
     if f"{name}_scale" not in weights:
         return x
@@ -192,7 +213,11 @@ def orthogonal_gates(
 ) -> jax.Array:
     """Initialiser [..., n H]: an orthogonal matrix for each of the n gates (Saxe et al. 2014).
 
-    Each is [P, H], P being all axes but the last; square unless n is given, as `parts`.
+    Each is [P, H], where P is the product of all axes but the last. n is `parts`; None means that
+    the matrices are square.
+
+        >>> orthogonal_gates(jax.random.key(0), (2, 8), jnp.float32).shape
+        (2, 8)
     """
     init, parts = nn.initializers.orthogonal(), parts or shape[-1] // shape[0]
     keys, shape = jax.random.split(key, parts), (*shape[:-1], shape[-1] // parts)
@@ -200,7 +225,11 @@ def orthogonal_gates(
 
 
 def scaled_identity(scale: float) -> nn.initializers.Initializer:
-    """Initialiser [H, H]: `scale` times the identity."""
+    """Initialiser [H, H]: `scale` times the identity.
+
+    >>> scaled_identity(2.0)(jax.random.key(0), (2, 2), jnp.float32).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
 
     def init(key, shape, dtype):
         return scale * jnp.eye(*shape, dtype=dtype)
@@ -211,22 +240,27 @@ def scaled_identity(scale: float) -> nn.initializers.Initializer:
 def chrono_bias(
     key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike, longest: int
 ) -> jax.Array:
-    """Biases by which gates keep what they have for a time (Tallec and Ollivier 2018).
+    """Biases for time lags of up to `longest` steps, "chrono" (Tallec and Ollivier 2018).
 
         log u,    u uniform in [1, longest - 1] steps
 
+        >>> chrono_bias(jax.random.key(0), (3,), jnp.float32, longest=2).tolist()
+        [0.0, 0.0, 0.0]
+
     Raises:
-        ValueError: `longest` is below 2.
+        ValueError: `longest`, the field `chrono` of a cell, is below 2.
     """
-    if longest < 2:
-        raise ValueError(f"chrono={longest}: the greatest time lag is at least 2 steps")
+    check_at_least("chrono", longest, 2)
     return jnp.log(jax.random.uniform(key, shape, dtype, 1, longest - 1))
 
 
 def glorot_gates(parts: int) -> nn.initializers.Initializer:
-    """Initialiser [..., D, parts H]: Glorot and Bengio 2010, equation 16, for each gate by itself.
+    """Initialiser [..., D, parts H]: Glorot and Bengio 2010, equation 16, for each gate.
 
-    The axes before are those of a convolution's window, whose positions both fans count.
+    Axes before D are those of a convolution's window; its positions count in both fans.
+
+        >>> glorot_gates(4)(jax.random.key(0), (3, 8), jnp.float32).shape
+        (3, 8)
     """
 
     def init(key, shape, dtype):

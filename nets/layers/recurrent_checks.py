@@ -1,4 +1,4 @@
-"""What a recurrent layer refuses before anything is computed, and the backend that it takes."""
+"""Argument checks of recurrent layers, and the choice of their backend."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,7 +15,7 @@ Backend = Literal["auto", "scan", "fused", "cudnn"]
 
 
 def check_cell(cell: Any) -> None:
-    """Refuses what is not an instance of a recurrent cell.
+    """Refuses an object that is not an instance of a recurrent cell.
 
     Raises:
         TypeError: it is a number of units, a class or another object.
@@ -24,31 +24,31 @@ def check_cell(cell: Any) -> None:
         return
     if isinstance(cell, type):
         example = f"; write {cell.__name__}(64)" if issubclass(cell, Cell) else ""
-        given = f"the class {cell.__name__}{example}"
+        description = f"the class {cell.__name__}{example}"
     elif isinstance(cell, int):
-        given = f"{cell}; write LSTM({cell})"
+        description = f"{cell}; write LSTM({cell})"
     else:
-        given = f"an object of type {type(cell).__name__}"
-    raise TypeError(f"cell must be a recurrent cell such as LSTM(64), got {given}")
+        description = f"an object of type {type(cell).__name__}"
+    raise TypeError(f"cell must be a recurrent cell such as LSTM(64), got {description}")
 
 
 def check_fields(layer: Any) -> None:
-    """Refuses a `nets.layers.recurrent.Recurrent` whose fields cannot be.
+    """Checks the fields of a `nets.layers.recurrent.Recurrent`.
 
     Raises:
-        ValueError: a field is out of its range, or does not go with another.
+        ValueError: a field is out of its range, or excludes another.
     """
     for field, minimum in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
         if (value := getattr(layer, field)) is not None:
             check_at_least(field, value, minimum)
     if layer.lookahead is not None and not layer.bidirectional:
-        raise ValueError(f"lookahead={layer.lookahead} is for bidirectional=True")
+        raise ValueError(f"lookahead needs bidirectional=True, got lookahead={layer.lookahead}")
     if layer.reverse and layer.bidirectional:
-        raise ValueError("reverse=True is for one direction, not for bidirectional=True")
+        raise ValueError("reverse needs bidirectional=False, got both True")
     check_choice("merge", layer.merge, Merge)
     check_choice("backend", layer.backend, Backend)
     if layer.merge == "none" and layer.layers > 1:
-        raise ValueError(f"merge='none' is for one layer, not for layers={layer.layers}")
+        raise ValueError(f"merge='none' needs layers=1, got layers={layer.layers}")
     for field in ("dropout", "recurrent_dropout"):
         check_probability(field, getattr(layer, field))
     for probability in layer.zoneout:
@@ -56,38 +56,38 @@ def check_fields(layer: Any) -> None:
 
 
 def check_zoneout(zoneout: tuple[float, ...], cell: Any, carry: Any) -> None:
-    """Refuses another number of probabilities than entries of the cell's carry.
+    """Refuses zoneout unless it has one probability for each entry of the cell's carry.
 
     Raises:
-        ValueError: their numbers differ.
+        ValueError: the numbers differ.
     """
     if zoneout and len(zoneout) != len(carry):
         raise ValueError(
-            f"zoneout={zoneout} is not one probability for each of "
-            f"{', '.join(carry._fields)}, what {type(cell).__name__} carries"
+            f"zoneout must have one probability for each entry of the carry of "
+            f"{type(cell).__name__}, {', '.join(carry._fields)}, got {zoneout}"
         )
 
 
 def check_carry(carry: Sequence, layers: int, directions: int) -> None:
-    """Refuses a carry that is not one tuple a layer, of one entry a direction.
+    """Refuses a carry unless it has one tuple per layer, with one entry per direction.
 
     Raises:
-        ValueError: it has another number of layers, or one of them of directions.
+        ValueError: it has another number of layers or directions.
     """
-    given = [len(layer) for layer in carry]
-    if given != [directions] * layers:
+    sizes = [len(layer) for layer in carry]
+    if sizes != [directions] * layers:
         raise ValueError(
-            f"the carry has {len(given)} layers of {', '.join(map(str, given)) or 'no'} "
-            f"directions, and layers={layers} of {directions} are needed"
+            f"the carry must have {layers} layers of {directions} directions, "
+            f"got {len(sizes)} layers of {', '.join(map(str, sizes)) or 'no'} directions"
         )
 
 
 def check_inputs(cell: Cell, x: Any, axes: str) -> None:
-    """Refuses inputs that have not these axes, such as "B, T", and then those of the cell.
+    """Refuses inputs unless they have these axes, such as "B, T", followed by those of the cell.
 
     Raises:
-        TypeError: x is no array.
-        ValueError: x has more axes or fewer.
+        TypeError: x is not an array.
+        ValueError: x has more or fewer axes.
     """
     axes = ", ".join([axes, *cell.input_axes])
     if not isinstance(x, jax.Array | np.ndarray):
@@ -97,7 +97,7 @@ def check_inputs(cell: Cell, x: Any, axes: str) -> None:
 
 
 def check_reset(reset: jax.Array, batch: int, steps: int) -> None:
-    """Refuses a mask of rows that is neither [B] nor [B, T].
+    """Refuses a mask of resets unless it is [B] or [B, T].
 
     Raises:
         ValueError: it has another shape.
@@ -110,53 +110,51 @@ def check_reset(reset: jax.Array, batch: int, steps: int) -> None:
 
 
 def check_lengths(lengths: jax.Array, batch: int, steps: int) -> None:
-    """Refuses lengths that are not [B] integers from 0 to `steps`.
+    """Refuses lengths unless they are integers [B] from 0 to `steps`.
 
     Raises:
-        ValueError: they have another shape or type or, where they are not traced, are out of that
-            range.
+        ValueError: they have another shape or dtype or, unless they are traced, are out of range.
     """
     if lengths.shape != (batch,):
         raise ValueError(f"lengths must be [B] = [{batch}], got shape {list(lengths.shape)}")
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise ValueError(f"lengths are {lengths.dtype}; integers are valid")
+        raise ValueError(f"lengths must be integers, got {lengths.dtype}")
     if isinstance(lengths, jax.core.Tracer):
         return
     lengths = np.asarray(lengths)
     wrong = lengths[(lengths < 0) | (lengths > steps)]
     if wrong.size:
-        raise ValueError(f"a length {wrong[0]} for x of {steps} steps: 0 to {steps} are valid")
+        raise ValueError(f"lengths must be from 0 to {steps}, the steps of x, got {wrong[0]}")
 
 
 def refusals(layer: Any, resets: bool) -> dict[str, str | None]:
-    """For each backend, why it cannot run a `nets.layers.recurrent.Recurrent`, or None."""
+    """For each backend, why it does not support a `nets.layers.recurrent.Recurrent`, or None."""
     name = type(layer.cell).__name__
-    whole = "a step is more than one matmul with h and arithmetic"
     reasons = (
         (jax.default_backend() != "gpu", "there is no GPU"),
-        (not layer.cell.cudnn, f"cuDNN has no such {name}"),
-        (jnp.dtype(layer.dtype) != jnp.float32, "jax has it for float32 only"),
-        (bool(layer.zoneout), "it has no zoneout"),
-        (layer.chunk is not None, "it cannot compute chunks again"),
-        (layer.lookahead is not None, "it cannot look ahead"),
-        (resets, "rows begin again within the sequence"),
+        (not layer.cell.cudnn, f"cuDNN does not support this {name}"),
+        (jnp.dtype(layer.dtype) != jnp.float32, "jax supports it for float32 only"),
+        (bool(layer.zoneout), "it does not support zoneout"),
+        (layer.chunk is not None, "it does not support chunk"),
+        (layer.lookahead is not None, "it does not support lookahead"),
+        (resets, "it does not support reset within the sequence"),
     )
     return {
         "cudnn": next((reason for holds, reason in reasons if holds), None),
-        "fused": None if layer.cell.fusable else f"{name}: {whole}",
+        "fused": None if layer.cell.fusable else f"a step of {name} is more than one matmul with h",
         "scan": None,
     }
 
 
-def backend(layer: Any, resets: bool) -> str:
+def select_backend(layer: Any, resets: bool) -> str:
     """The backend that runs a `nets.layers.recurrent.Recurrent`.
 
     Raises:
-        ValueError: it demands one that cannot.
+        ValueError: the backend of the layer does not support it.
     """
     reasons = layer.refusals(resets)
     if layer.backend == "auto":
         return next(name for name, reason in reasons.items() if reason is None)
     if reason := reasons[layer.backend]:
-        raise ValueError(f"backend={layer.backend!r} cannot run this layer: {reason}")
+        raise ValueError(f"backend={layer.backend!r} does not support this layer: {reason}")
     return layer.backend

@@ -1,4 +1,4 @@
-"""The scan of one recurrent layer over its steps, in one direction; time-major, [T, B, ...]."""
+"""The scan of one recurrent layer in one direction; arrays are time-major, [T, B, ...]."""
 
 import functools
 from typing import NamedTuple
@@ -11,16 +11,17 @@ from nets.layers import recurrent_bptt
 from nets.layers.recurrent_cell import Carry, Cell
 
 
-class Layer(NamedTuple):
-    """What a scan is compiled for, beside the shapes and types of its arrays.
+class ScanSpec(NamedTuple):
+    """The static part of a scan: the key of its compilation, with shapes and dtypes of its arrays.
 
     Attributes:
         cell: the cell.
-        zoneout: for each entry of the carry, the probability that a unit keeps it; () is none.
+        zoneout: for each entry of the carry, the probability that a unit keeps its value, or ().
         dtype: of the outputs.
         fused: whether the scan has its own backward pass (`nets.layers.recurrent_bptt.fused_scan`).
-        projected: whether inputs are the cell's projections already.
-        chunk: steps whose inner values are computed again in the backward pass; None keeps all.
+        projected: whether the inputs are already projected by the cell.
+        chunk: number of steps in a chunk, whose inner values are recomputed in the backward pass;
+            None means that all inner values are saved.
     """
 
     cell: Cell
@@ -31,30 +32,30 @@ class Layer(NamedTuple):
     chunk: int | None
 
 
-@functools.partial(jax.jit, static_argnums=0)  # outside of one, it would be compiled at each call
+@functools.partial(jax.jit, static_argnums=0)  # without it, each eager call would compile
 def scan_layer(
-    layer: Layer, weights: dict[str, jax.Array], x: jax.Array, carry: Carry, masks: tuple
+    spec: ScanSpec, weights: dict[str, jax.Array], x: jax.Array, carry: Carry, masks: tuple
 ) -> tuple[Carry, jax.Array]:
     """The last carry and outputs [T, B, ...] of x [T, B, ...].
 
     Args:
-        layer: what is scanned.
-        weights: the cell's, in the type that it computes in.
+        spec: the cell and how to scan it.
+        weights: the cell's weights, in the computation dtype.
         x: inputs.
-        carry: that before the first step.
-        masks: valid [T, B], steps that are no padding; after [T, B], rows whose carry is zeros
-            after a step; kept, for each entry of the carry, the units that zoneout keeps. Each may
-            be None.
+        carry: the carry before the first step.
+        masks: (valid, after, keep): valid [T, B], steps that are not padding; after [T, B], rows
+            whose carry is set to zero after a step; keep, for each entry of the carry, the units
+            that zoneout keeps. Each may be None.
     """
-    cell = layer.cell
-    end = functools.partial(_end_of_step, cell, layer.zoneout, layer.dtype)
+    cell = spec.cell
+    end = functools.partial(_end_of_step, cell, spec.zoneout, spec.dtype)
 
-    def project(x):  # part of what a chunk computes again: its result is the largest of all
-        return x if layer.projected else cell.project(weights, x)
+    def project(x):  # recomputed with its chunk, since its result is the largest array
+        return x if spec.projected else cell.project(weights, x)
 
-    if layer.fused:
-        outside = ("kernel", "bias", "recurrent_kernel")
-        local = {k: a for k, a in weights.items() if k not in outside}
+    if spec.fused:
+        used_outside = ("kernel", "bias", "recurrent_kernel")
+        local = {k: a for k, a in weights.items() if k not in used_outside}
         recurrent = weights["recurrent_kernel"]
 
         def combine(local, carry, z, x, mask):
@@ -73,16 +74,16 @@ def scan_layer(
             x, masks = xs
             return lax.scan(step, carry, (project(x), masks))
 
-    if layer.chunk is None:
+    if spec.chunk is None:
         return run(carry, (x, masks))
-    return recurrent_bptt.chunked(run, carry, (x, masks), layer.chunk)
+    return recurrent_bptt.chunked(run, carry, (x, masks), spec.chunk)
 
 
 def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
-    """(carry, output) of a step, with what is done to every cell's carry."""
-    valid, after, kept = mask
-    if kept is not None:
-        new = type(new)(*(jnp.where(k, o, n) for k, o, n in zip(kept, old, new, strict=True)))
+    """The carry after zoneout, padding and reset, and the output of a step."""
+    valid, after, keep = mask
+    if keep is not None:
+        new = type(new)(*(jnp.where(k, o, n) for k, o, n in zip(keep, old, new, strict=True)))
     elif zoneout:
         new = type(new)(*(p * o + (1 - p) * n for p, o, n in zip(zoneout, old, new, strict=True)))
     new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, old)
@@ -96,5 +97,9 @@ def _end_of_step(cell, zoneout, dtype, weights, mask, old, new):
 
 
 def expand_mask(mask: jax.Array, a: jax.Array) -> jax.Array:
-    """A mask [B], or [T, B], in the rank of a."""
+    """A mask [B] or [T, B] with the rank of a, for `jnp.where`.
+
+    >>> expand_mask(jnp.ones(4, bool), jnp.ones((4, 2, 3))).shape
+    (4, 1, 1)
+    """
     return mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim))

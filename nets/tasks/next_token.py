@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from nets.errors import UserError
-from nets.layers.recurrent_bptt import Window, truncated_window
+from nets.layers.recurrent_bptt import StreamState, truncated_segment
 from nets.recurrent_lm import generate
 from nets.report.figures import Figure, HighlightedText, Text
 from nets.tasks.metrics import compute
@@ -53,7 +53,7 @@ class NextToken(Generative):
         variables = model.init(key, batch["inputs"], carry, batch["reset"], train=False)
         back = (self.k2 or k1) - k1
         past = (jnp.zeros((rows, back), jnp.int32), jnp.zeros((rows, back), bool)) if back else ()
-        return variables["params"], {"carry": Window(carry, past)}
+        return variables["params"], {"carry": StreamState(carry, past)}
 
     def loss(self, model, params, model_state, batch, key, train):
         keys = iter(jax.random.split(key))  # run once or twice
@@ -70,7 +70,7 @@ class NextToken(Generative):
         reset = jnp.zeros(batch["inputs"].shape, bool).at[:, 0].set(batch["reset"])
         steps = batch["inputs"].T, reset.T
         window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
-        window, logits = truncated_window(run, window, steps)
+        window, logits = truncated_segment(run, window, steps)
         window = window._replace(xs=jax.tree.map(jnp.transpose, window.xs))
         logits = logits.swapaxes(0, 1)
         each = optax.softmax_cross_entropy_with_integer_labels(logits, batch["targets"])  # [B, T]

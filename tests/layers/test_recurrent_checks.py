@@ -33,14 +33,14 @@ def init(model, method="__call__", *arguments, **options):
     ("model", "message"),
     [
         (Recurrent(Elman(2), layers=0), "^layers must be at least 1, got 0"),
-        (Recurrent(Elman(2), lookahead=2), "lookahead=2 is for bidirectional=True"),
+        (Recurrent(Elman(2), lookahead=2), "lookahead needs bidirectional=True, got lookahead=2"),
         (
             Recurrent(Elman(2), lookahead=-1, bidirectional=True),
             "^lookahead must be at least 0, got -1",
         ),
         (
             Recurrent(Elman(2), reverse=True, bidirectional=True),
-            "reverse=True is for one direction, not for bidirectional=True",
+            "reverse needs bidirectional=False, got both True",
         ),
         (Recurrent(Elman(2), chunk=0), "^chunk must be at least 1, got 0"),
         (
@@ -49,7 +49,7 @@ def init(model, method="__call__", *arguments, **options):
         ),
         (
             Recurrent(Elman(2), bidirectional=True, layers=2, merge="none"),
-            "merge='none' is for one layer, not for layers=2",
+            "merge='none' needs layers=1, got layers=2",
         ),
         (
             Recurrent(Elman(2), backend="fuse"),
@@ -57,7 +57,7 @@ def init(model, method="__call__", *arguments, **options):
         ),
         (
             Recurrent(Accumulator(INPUTS), backend="fused"),
-            "'fused' cannot run this layer: Accumulator",
+            "'fused' does not support this layer: a step of Accumulator",
         ),
         (Recurrent(Elman(2), dropout=1.0), r"^dropout must be in \[0, 1\), got 1.0"),
         (
@@ -69,7 +69,7 @@ def init(model, method="__call__", *arguments, **options):
         (Recurrent(LSTM(2), zoneout=(-1.0, 0.1)), "zoneout must be in .*, got -1.0"),
         (
             Recurrent(LSTM(2), zoneout=(0.1,)),
-            r"zoneout=\(0.1,\) .* each of c, h, what LSTM",
+            r"zoneout must have .* of LSTM, c, h, got \(0.1,\)",
         ),
         (Recurrent(GRU(2, reset="befor")), "^reset must be one of after, before, got 'befor'"),
         (
@@ -151,10 +151,10 @@ def test_no_stream_in_both_directions():
 def test_lengths():
     model = Recurrent(GRU(UNITS))
     for lengths, wrong in (([6, 7, 0, 1, 8], "7"), ([6, -2, 0, 1, 6], "-2")):
-        with pytest.raises(ValueError, match=f"length {wrong} .*0 to 6 are valid"):
+        with pytest.raises(ValueError, match=f"lengths must be from 0 to 6, .* got {wrong}"):
             model.init(jax.random.key(0), X, lengths=jnp.array(lengths))
     for kind in ("float32", "bool"):
-        with pytest.raises(ValueError, match=f"lengths are {kind}; integers are valid"):
+        with pytest.raises(ValueError, match=f"lengths must be integers, got {kind}"):
             init(model, "__call__", X, lengths=np.ones(BATCH, kind))
 
 
@@ -176,9 +176,15 @@ def test_reset_of_another_shape(shape):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"layers": 1}, "the carry has 1 layers of 1 directions, and layers=2 of 1 are needed"),
-        ({"layers": 3}, "the carry has 3 layers of 1, 1, 1 directions, and layers=2 of 1"),
-        ({"layers": 2, "bidirectional": True}, "2 layers of 2, 2 directions, and layers=2 of 1"),
+        ({"layers": 1}, "carry must have 2 layers of 1 directions, got 1 layers of 1 directions"),
+        (
+            {"layers": 3},
+            "carry must have 2 layers of 1 directions, got 3 layers of 1, 1, 1 directions",
+        ),
+        (
+            {"layers": 2, "bidirectional": True},
+            "carry must have 2 layers of 1 directions, got 2 layers of 2, 2 directions",
+        ),
     ],
 )
 def test_a_carry_of_another_depth(given, message):

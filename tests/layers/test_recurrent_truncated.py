@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from nets.layers.recurrent import Recurrent
-from nets.layers.recurrent_bptt import Window, truncated_scan, truncated_window
+from nets.layers.recurrent_bptt import StreamState, truncated_scan, truncated_segment
 from nets.lstm import LSTM
 from tests.support import plain_recurrent as plain
 from tests.support.checks import assert_close, jit, temporary_bytes
@@ -138,12 +138,12 @@ def test_windows_of_a_stream(k1, k2):
         return carry, results(ys)
 
     def value(params, window, steps, weights):
-        window, ys = truncated_window(functools.partial(flagged, params), window, steps)
+        window, ys = truncated_segment(functools.partial(flagged, params), window, steps)
         return weighted(ys, weights), (window, ys)
 
     begins, back = np.arange(len(xs)) == 0, k2 - k1
     past = (np.ones((back, *xs.shape[1:])), np.zeros(back, bool)) if back else ()
-    window, gradients, results_of_all = Window(carry, past), [], []
+    window, gradients, results_of_all = StreamState(carry, past), [], []
     with jax.enable_x64(True):
         update = jit(jax.grad(value, has_aux=True))
         for n in range(0, len(xs), k1):
@@ -161,9 +161,9 @@ def test_windows_of_a_stream(k1, k2):
 
 def test_no_gradient_passes_further_in_one_function_of_two_windows():
     def second(x):
-        window = Window(jnp.float32(1), jnp.zeros(2))
-        window, _ = truncated_window(functools.partial(scalar_run, 0.5), window, x[:4])
-        return truncated_window(functools.partial(scalar_run, 0.5), window, x[4:])[1].sum()
+        window = StreamState(jnp.float32(1), jnp.zeros(2))
+        window, _ = truncated_segment(functools.partial(scalar_run, 0.5), window, x[:4])
+        return truncated_segment(functools.partial(scalar_run, 0.5), window, x[4:])[1].sum()
 
     of_x = jax.jit(jax.grad(second))(jnp.ones(8))
     expected = [sum(0.5 ** (t - s) for t in range(max(s, 4), 8)) for s in range(8)]
@@ -185,10 +185,10 @@ def test_keeps_one_window():
 def test_errors():
     run = functools.partial(scalar_run, 0.5)
     for k1, k2, message in (
-        (0, 2, "k1=0, k2=2: 1 <= k1 <= k2"),
-        (3, 2, "k1=3, k2=2: 1 <= k1 <= k2"),
-        (5, 5, "12 steps are not a multiple of k1=5"),
-        (5, 40, "12 steps are not a multiple of k1=5"),
+        (0, 2, "k1 must be at least 1, got 0"),
+        (3, 2, "k2 must be at least 3, got 2"),
+        (5, 5, "must be a multiple of k1=5, got 12"),
+        (5, 40, "must be a multiple of k1=5, got 12"),
     ):
         with pytest.raises(ValueError, match=message):
             truncated_scan(run, 0.0, jnp.ones(12), k1, k2)
