@@ -1,11 +1,13 @@
-"""The one exception that stands for a mistake of the user's, and the check that most often does."""
+"""The exception for mistakes of the user, and the check of a field's range."""
 
 import math
 from typing import Any
 
 
 class UserError(Exception):
-    """Says in one line what was given and what is valid; the launcher prints it and exits 2.
+    """A mistake of the user, in one line: what was given and what is valid.
+
+    The launcher prints it and exits with code 2.
 
     Attributes:
         field: dotted path of the field at fault, with which the message begins; the launcher shows
@@ -44,7 +46,11 @@ def check_range(
 
 
 def missing(use: str, package: str, extra: str) -> UserError:
-    """The error of a `use` ("BLEU") whose package is not installed; it names the extra."""
+    """The error for a use ("BLEU") whose package is not installed; it names the extra to install.
+
+    >>> str(missing("BLEU", "sacrebleu", "translate")).split(":")[0]
+    'BLEU needs sacrebleu'
+    """
     return UserError(
         f"{use} needs {package}: run `pip install -e '.[{extra}]'` in the folder of this project, "
         f"or `pip install {package}`."

@@ -19,7 +19,7 @@ from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import max_pool
-from nets.layers.residual import Layer, ResidualBlock, residual_stage
+from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite
 
 
@@ -125,10 +125,10 @@ class ResNet(nn.Module):
         """What the branches of a stage are made of."""
         width = self.width * 2**stage
         if self.block == "basic":
-            layers, strided = (Layer(width, 3), Layer(width, 3)), 0
+            layers, strided = (ConvSpec(width, 3), ConvSpec(width, 3)), 0
         else:
             inner = width * self.width_per_group // 64 * self.groups
-            layers = Layer(inner, 1), Layer(inner, 3, self.groups), Layer(4 * width, 1)
+            layers = ConvSpec(inner, 1), ConvSpec(inner, 3, self.groups), ConvSpec(4 * width, 1)
             strided = 0 if self.version == "v1" else 1
         excite = self.squeeze_excite and functools.partial(
             SqueezeExcite,

@@ -18,7 +18,7 @@ from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.filters import cosine_patches
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_max, max_pool
-from nets.layers.residual import Layer, ResidualBlock, residual_stage
+from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 
 
 class CifarResNet(nn.Module):
@@ -228,7 +228,7 @@ def _three_stages(x, blocks, width, block, scan):
     outputs = {}
     for stage in range(3):
         features, name = width * 2**stage, f"layer{stage + 1}"
-        rest = functools.partial(block, layers=(Layer(features, 3),) * 2)
+        rest = functools.partial(block, layers=(ConvSpec(features, 3),) * 2)
         first = functools.partial(rest, strides=1 if stage == 0 else 2)
         outputs[name] = x = residual_stage(x, name, blocks, first, rest, scan=scan)
     return x, outputs

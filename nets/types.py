@@ -1,4 +1,4 @@
-"""Types of fields that several modules share, and that the launcher turns into flags."""
+"""Type hints shared by several modules; the launcher makes flags of such fields."""
 
 from collections.abc import Callable
 

@@ -1,12 +1,12 @@
-"""Writing symbol by symbol, the likeliest at each step or by beam search: one loop inside jit.
+"""Decoding one symbol at a time, greedy or by beam search: one loop inside jit.
 
 A decoder is a pure function
 
     carry, logits, weights = step(carry, symbols)
 
-of symbols [N] (int32), those written last, 0 before the first. All leaves of the carry have N rows,
-logits are [N, V], and weights [N, K] are what the step attended to; K is 0 where it has no
-attention. Symbol 0 also ends what is written.
+of the previous symbols [N] (int32), 0 in the first step. All arrays of the carry have N rows,
+logits are [N, V], and weights [N, K] are the attention of the step; K is 0 without attention.
+Symbol 0 is also the end of a sequence.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,18 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from nets.layers.checks import check_at_least
+
 Step = Callable[[Any, jax.Array], tuple[Any, jax.Array, jax.Array]]
 
 
 class Decoded(NamedTuple):
-    """What was written.
+    """Decoded sequences.
 
     Attributes:
         symbols: [B, T] int32, zeros from the end on.
-        weights: [B, T, K] float32, attention at each step, that of the end too, then zeros.
-        score: [B] float32, the log-probability (nats), with its penalties.
+        weights: [B, T, K] float32, attention of each step up to the end, then zeros.
+        score: [B] float32, the log-probability in nats, with the penalties.
     """
 
     symbols: jax.Array
@@ -34,17 +36,19 @@ class Decoded(NamedTuple):
     score: jax.Array
 
 
-def decode(model: nn.Module, variables: Any, inputs: jax.Array, length: int, **search) -> Decoded:
-    """What a model writes for inputs [B, ...], at most `length` symbols a row.
+def decode(
+    model: nn.Module, variables: Any, inputs: jax.Array, length: int, **search: Any
+) -> Decoded:
+    """Decodes at most `length` symbols for each row of inputs [B, ...].
 
     Args:
         model: has methods `start(inputs) -> memory, carry` and `step(memory, carry, symbols) ->
-            carry, logits, weights`; rows of the carry are rows of the inputs, and in a beam the
-            slots of each row side by side.
-        variables: its variables.
+            carry, logits, weights`; rows of the carry are rows of the inputs, with a beam the slots
+            of row 0, then those of row 1, and so on.
+        variables: the model's variables.
         inputs: [B, ...].
         length: T.
-        **search: `beam` and penalties of `beam_search`.
+        **search: `beam` and the penalties of `beam_search`.
 
     Raises:
         ValueError: as `beam_search`.
@@ -58,7 +62,7 @@ def decode(model: nn.Module, variables: Any, inputs: jax.Array, length: int, **s
 
 
 class _Best(NamedTuple):
-    """The best that has ended in each row: its score, when, and in which slot; each [B]."""
+    """The best finished sequence of each row: its score, last step and slot; each [B]."""
 
     score: jax.Array
     time: jax.Array
@@ -72,8 +76,8 @@ class _State(NamedTuple):
     coverage: jax.Array  # [B, beam, K]
     best: _Best
     symbols: jax.Array  # [T, B, beam]
-    parents: jax.Array  # [T, B, beam], the slots that these were continued from
-    weights: jax.Array  # [T, B, beam, K], of the slots before
+    parents: jax.Array  # [T, B, beam], the previous slots that the symbols continue
+    weights: jax.Array  # [T, B, beam, K], of the previous slots
 
 
 def beam_search(
@@ -85,25 +89,30 @@ def beam_search(
     length_penalty: float = 0.0,
     coverage_penalty: float = 0.0,
 ) -> Decoded:
-    """The best of what a beam finds for each row; a beam of 1 takes the likeliest symbol each time,
-    and ends where that is the end.
+    """The best sequence of each row by beam search; a beam of 1 is greedy decoding.
 
-    What has ended, Y of |Y| symbols with the end, is scored (Wu et al. 2016, equation 14) by
+    A finished sequence Y of |Y| symbols, with the end, is scored (Wu et al. 2016, equation 14) by
 
         log P(Y) / ((5 + |Y|) / 6)^length_penalty + coverage_penalty sum_k log min(1, sum_t w_tk)
 
-    over the keys k that had any weight: one that is never looked at at all, as padding or what is
-    outside a window, is not asked for. It counts where it is among the `beam` likeliest
-    continuations of its step. The search ends where no continuation can score higher, and gives the
-    likeliest unfinished one where none has ended in time.
+    over the keys k with any weight, so that padding and keys outside a window do not count. It is
+    a candidate if it is among the `beam` likeliest continuations of its step. The search stops when
+    no continuation can score higher. If no sequence is finished in T steps, the result is the
+    likeliest unfinished one.
+
+        >>> def step(carry, symbols):  # always likeliest: symbol 2
+        ...     logits = jnp.zeros((len(symbols), 3)).at[:, 2].set(9.0)
+        ...     return carry, logits, jnp.zeros((len(symbols), 0))
+        >>> beam_search(step, jnp.zeros((1, 4)), length=3).symbols.tolist()
+        [[2, 2, 2]]
 
     Args:
-        step: see above; N is B beam.
-        carry: that before the first step, its leaves [B, ...].
-        length: T, above 0.
-        beam: slots a row, at most V.
-        length_penalty: at least 0; 0 prefers what is short.
-        coverage_penalty: at least 0; above 0 prefers what looks at every key.
+        step: a decoder, see above; N is B beam.
+        carry: the carry before the first step, arrays [B, ...].
+        length: T, at least 1.
+        beam: number of slots per row, at most V.
+        length_penalty: at least 0; 0 prefers short sequences.
+        coverage_penalty: at least 0; above 0 prefers sequences that attend to every key.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -137,28 +146,28 @@ def beam_search(
         coverage = state.coverage + weights
         logs = jax.nn.log_softmax(logits.astype(jnp.float32)).reshape(rows, beam, vocabulary)
         total = (state.alive[..., None] + logs).reshape(rows, -1)
-        # at most `beam` of these end, so as many are left to go on with
-        total, places = lax.top_k(total, 2 * beam)
-        parents, symbols = jnp.divmod(places, vocabulary)
+        # at most `beam` of these 2 beam continuations end, so `beam` unfinished ones are left
+        total, indices = lax.top_k(total, 2 * beam)
+        parents, symbols = jnp.divmod(indices, vocabulary)
         covered = jnp.take_along_axis(coverage, parents[..., None], 1)
         counts = (symbols == 0) & (jnp.arange(2 * beam) < beam)[None]
         scores = jnp.where(counts, penalised(total, t + 1, covered), -jnp.inf)
         first = scores.argmax(1)[:, None]
-        found, slot = (jnp.take_along_axis(a, first, 1)[:, 0] for a in (scores, parents))
-        better = found > state.best.score
+        score, slot = (jnp.take_along_axis(a, first, 1)[:, 0] for a in (scores, parents))
+        better = score > state.best.score
         if beam == 1:
             better &= state.best.score == -jnp.inf
         best = jax.tree.map(
             lambda new, old: jnp.where(better, new, old),
-            _Best(found, jnp.broadcast_to(t, better.shape), slot),
+            _Best(score, jnp.broadcast_to(t, better.shape), slot),
             state.best,
         )
         alive, chosen = lax.top_k(jnp.where(symbols == 0, -jnp.inf, total), beam)
         parents, symbols = (jnp.take_along_axis(a, chosen, 1) for a in (parents, symbols))
-        places = (jnp.arange(rows)[:, None] * beam + parents).reshape(-1)
+        slots = (jnp.arange(rows)[:, None] * beam + parents).reshape(-1)
         return _State(
             t + 1,
-            jax.tree.map(lambda a: a[places], carry),
+            jax.tree.map(lambda a: a[slots], carry),
             alive,
             jnp.take_along_axis(covered, chosen[..., None], 1),
             best,
@@ -186,7 +195,7 @@ def beam_search(
 
 
 def _traced(end: _State, best: _Best) -> tuple[jax.Array, jax.Array]:
-    """Symbols [B, T] and weights [B, T, K] of the best, followed from their ends to the first."""
+    """Symbols [B, T] and weights [B, T, K] of the best sequences, followed from last to first."""
     length, rows, _ = end.symbols.shape
     row = jnp.arange(rows)
 
@@ -195,8 +204,8 @@ def _traced(end: _State, best: _Best) -> tuple[jax.Array, jax.Array]:
         before = t < best.time
         symbol = jnp.where(before, symbols[row, slot], 0)
         slot = jnp.where(before, parents[row, slot], slot)
-        seen = jnp.where((t <= best.time)[:, None], weights[row, slot], 0)
-        return slot, (symbol, seen)
+        weights = jnp.where((t <= best.time)[:, None], weights[row, slot], 0)
+        return slot, (symbol, weights)
 
     steps = jnp.arange(length), end.symbols, end.parents, end.weights
     _, (symbols, weights) = lax.scan(back, best.slot, steps, reverse=True)
@@ -204,10 +213,11 @@ def _traced(end: _State, best: _Best) -> tuple[jax.Array, jax.Array]:
 
 
 def _check(vocabulary, length, beam, length_penalty, coverage_penalty):
-    if length < 1:
-        raise ValueError(f"length={length}: 1 is the least")
-    if not 1 <= beam <= vocabulary or vocabulary < 2:
-        raise ValueError(f"beam={beam}: valid are 1 to {vocabulary}, the size of the vocabulary")
-    for name, value in (("length", length_penalty), ("coverage", coverage_penalty)):
-        if not value >= 0:
-            raise ValueError(f"{name}_penalty={value}: 0 is the least")
+    check_at_least("length", length, 1)
+    check_at_least("the size of the vocabulary", vocabulary, 2)
+    if not 1 <= beam <= vocabulary:
+        raise ValueError(
+            f"beam must be from 1 to {vocabulary}, the size of the vocabulary, got {beam}"
+        )
+    check_at_least("length_penalty", length_penalty, 0)
+    check_at_least("coverage_penalty", coverage_penalty, 0)

@@ -15,8 +15,8 @@ from flax import linen as nn
 from nets.layers.scan_blocks import scan_blocks
 
 
-class Layer(NamedTuple):
-    """One convolution of a residual branch: its features, the side of its window, its groups."""
+class ConvSpec(NamedTuple):
+    """One convolution of a residual branch; its window is square, `window` x `window`."""
 
     features: int
     window: int
@@ -24,30 +24,38 @@ class Layer(NamedTuple):
 
 
 class ResidualBlock(nn.Module):
-    """x + F(x), F being convolutions, each with a batch normalisation and a ReLU.
+    """x + F(x), where F is convolutions, each with a batch normalisation and a ReLU.
 
-    Names are torchvision's: conv1, bn1, conv2, ...; the projection, which there is where x + F(x)
-    would not fit, is downsample_0, and its normalisation downsample_1.
+    Names are torchvision's: conv1, bn1, conv2, ...; where the shapes of x and F(x) differ, x is
+    projected by downsample_0 and normalised by downsample_1.
+
+        >>> from nets.layers.classification_head import conv_and_norm
+        >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+        >>> block = ResidualBlock((ConvSpec(8, 3), ConvSpec(8, 3)), conv, norm, strides=2)
+        >>> x = jnp.ones((1, 8, 8, 4))
+        >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+        (1, 4, 4, 8)
 
     Attributes:
         layers: the convolutions of F.
         conv: makes a convolution without bias, from features, window, strides and padding.
         norm: makes a batch normalisation.
         strides: strides of F.
-        strided: which of the layers has them, from 0.
-        preactivated: whether normalisation and ReLU come before each convolution (He et al. 2016),
-            in which case the projection sees what the first ReLU gives, and has no normalisation;
-            else they come after it, the last ReLU after the sum (He et al. 2015).
-        activated: whether a pre-activated block leaves out its first normalisation and ReLU.
-        padded: whether x, where it does not fit, is strided and padded with zero channels behind
-            its own (He et al. 2015, option A), instead of projected (option B).
-        excite: makes a squeeze-and-excite layer, the last of F.
+        strided: index of the layer that has these strides.
+        preactivated: whether normalisation and ReLU come before each convolution (He et al. 2016);
+            the input of the projection is then the first ReLU's output, and the projection has no
+            normalisation. Otherwise they come after it, the last ReLU after the sum (He et al.
+            2015).
+        activated: whether a pre-activated block omits its first normalisation and ReLU.
+        padded: whether x, where shapes differ, is strided and padded with zero channels at the end
+            (He et al. 2015, option A), instead of projected (option B).
+        excite: makes a squeeze-and-excitation layer, the last of F.
         drop: makes a dropout, before the last convolution.
-        zero_init: whether F starts as zero: the scale of the last normalisation (Goyal et al.
-            2017), of a pre-activated block the kernel of the last convolution.
+        zero_init: whether F is initialised to zero: the scale of the last normalisation (Goyal et
+            al. 2017), or the kernel of the last convolution of a pre-activated block.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[ConvSpec, ...]
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
     strides: int = 1
@@ -63,15 +71,15 @@ class ResidualBlock(nn.Module):
     def __call__(self, x: jax.Array, gate: jax.Array | None = None) -> jax.Array:
         """Maps x [B, H, W, C] to [B, ceil(H / strides), ceil(W / strides), features].
 
-        F is multiplied by `gate` [B, 1, 1, 1], if there is one.
+        F is multiplied by `gate` [B, 1, 1, 1]; None means 1.
         """
         last, zeros = len(self.layers) - 1, nn.initializers.zeros
-        y, seen, before = x, x, self.preactivated
+        y, projection_input, before = x, x, self.preactivated
         for i, (features, window, groups) in enumerate(self.layers):
             norm = functools.partial(self.norm, name=f"bn{i + 1}")
             if before and not (i == 0 and self.activated):
                 y = nn.relu(norm()(y))
-                seen = y if i == 0 else seen
+                projection_input = y if i == 0 else projection_input
             if i == last and self.drop:
                 y = self.drop()(y)
             options = {"kernel_init": zeros} if self.zero_init and before and i == last else {}
@@ -91,21 +99,21 @@ class ResidualBlock(nn.Module):
             y = self.excite(name="se")(y)
         if gate is not None:
             y = y * jnp.broadcast_to(gate, y.shape).astype(y.dtype)
-        y = y + self._shortcut(x, seen, y)
+        y = y + self._shortcut(x, projection_input, y)
         return y if before else nn.relu(y)
 
-    def _shortcut(self, x: jax.Array, seen: jax.Array, y: jax.Array) -> jax.Array:
-        """What F(x) is added to: x, or where it is not of y's shape, what stands for it."""
-        features, more = y.shape[-1], y.shape[-1] - x.shape[-1]
-        if more == 0 and self.strides == 1:
+    def _shortcut(self, x: jax.Array, projection_input: jax.Array, y: jax.Array) -> jax.Array:
+        """x; or where its shape is not that of y, x padded, or the projection."""
+        features, missing = y.shape[-1], y.shape[-1] - x.shape[-1]
+        if missing == 0 and self.strides == 1:
             return x
         if self.padded:
             x = x[:, :: self.strides, :: self.strides]
-            return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, more)))
+            return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
         project = self.conv(
             features, window=(1, 1), strides=self.strides, padding=0, name="downsample_0"
         )
-        x = project(seen)
+        x = project(projection_input)
         return x if self.preactivated else self.norm(name="downsample_1")(x)
 
 
@@ -119,20 +127,20 @@ def residual_stage(
     *,
     scan: bool,
 ) -> jax.Array:
-    """x through the blocks `name`_0, which `first` makes, and `name`_1 ..., which `rest` makes.
+    """Applies the blocks `name`_0, made by `first`, and `name`_1, `name`_2 ..., made by `rest`.
 
     Args:
         x: [B, H, W, C].
         name: name of the stage.
         blocks: number of blocks.
         first, rest: make a block from its name.
-        gates: what each block's branch is multiplied by, [blocks, B, 1, 1, 1].
-        scan: whether all but the first are one scan, `name`_rest.
+        gates: a factor of each block's branch, [blocks, B, 1, 1, 1]; None means 1.
+        scan: whether all blocks but the first run as one scan, `name`_rest.
     """
     x = first(name=f"{name}_0")(x, None if gates is None else gates[0])
     if scan and blocks > 1:
-        given = None if gates is None else gates[1:]
-        return scan_blocks(rest(name=f"{name}_rest"), x, blocks - 1, given)
+        others = None if gates is None else gates[1:]
+        return scan_blocks(rest(name=f"{name}_rest"), x, blocks - 1, others)
     for i in range(1, blocks):
         x = rest(name=f"{name}_{i}")(x, None if gates is None else gates[i])
     return x

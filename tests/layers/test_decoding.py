@@ -136,11 +136,11 @@ def test_the_search_stops_where_nothing_better_can_come():
 @pytest.mark.parametrize(
     ("length", "options", "message"),
     [
-        (4, {"beam": 6}, "beam=6: valid are 1 to 5, the size of the vocabulary"),
-        (4, {"beam": 0}, "beam=0: valid are 1 to 5"),
-        (0, {}, "length=0: 1 is the least"),
-        (4, {"length_penalty": -1.0}, "length_penalty=-1.0: 0 is the least"),
-        (4, {"coverage_penalty": float("nan")}, "coverage_penalty=nan: 0 is the least"),
+        (4, {"beam": 6}, "beam must be from 1 to 5, the size of the vocabulary, got 6"),
+        (4, {"beam": 0}, "beam must be from 1 to 5, .* got 0"),
+        (0, {}, "^length must be at least 1, got 0"),
+        (4, {"length_penalty": -1.0}, "^length_penalty must be at least 0, got -1.0"),
+        (4, {"coverage_penalty": float("nan")}, "^coverage_penalty must be at least 0, got nan"),
     ],
 )
 def test_bad_searches_are_refused(length, options, message):
