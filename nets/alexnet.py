@@ -1,4 +1,4 @@
-"""AlexNet: the two towers of 2012, and the one that torchvision has.
+"""AlexNet: two towers (2012), and one tower as in torchvision (2014).
 
 Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural Networks,
 NIPS 2012. Krizhevsky, One Weird Trick for Parallelizing Convolutional Neural Networks, arXiv
@@ -21,24 +21,24 @@ from nets.layers.pooling_adaptive import adaptive_average
 
 
 class AlexNet(nn.Module):
-    """AlexNet of one tower, without normalisation (2014), as torchvision has it and names it.
+    """AlexNet with one tower and without normalisation (2014), with torchvision's names.
 
     61,100,840 parameters for three channels and 1,000 classes; 0.714 G multiply-adds at 224 px.
     Stages at 224 px, those of layers after the activation: conv1 [B, 55, 55, 64], pool1
     [B, 27, 27, 64], conv2 [B, 27, 27, 192], pool2 [B, 13, 13, 192], conv3 [B, 13, 13, 384], conv4
-    and conv5 [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. Images of other
-    sizes are averaged to 6x6 places behind pool5.
+    and conv5 [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. With images of other
+    sizes, pool5 is averaged to 6x6 positions.
 
-    Kernels start normal, those of convolutions as He et al. 2015 (by fan out), the dense ones with
-    the deviation of 2012, 0.01; biases at zero.
+    Kernels of convolutions are initialised as in He et al. 2015 (normal, by fan-out), those of
+    dense layers normal with standard deviation 0.01 as in 2012, biases to zero.
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
-            fc6, fc7 nor outputs, the result is the 6x6 maps in a row, [B, 9216].
+        num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7
+            and output layer, and the flattened 6x6 maps [B, 9216] as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping an input of fc6 and fc7 while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -53,10 +53,10 @@ class AlexNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: H or W is below 63, or x has other axes; or `num_classes` is None.
+            ValueError: H or W is below 63, or x is not [B, H, W, C]; or `num_classes` is None.
         """
         check_images(self, x, 63)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -64,26 +64,26 @@ class AlexNet(nn.Module):
         start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
-        seen = {}
+        outputs = {}
         x = conv(64, (11, 11), strides=4, padding=2, name="features_0")(x)
-        seen["conv1"] = x = nn.relu(x)
-        seen["pool1"] = x = max_pool(x, 3, 2)
-        seen["conv2"] = x = nn.relu(conv(192, (5, 5), padding=2, name="features_3")(x))
-        seen["pool2"] = x = max_pool(x, 3, 2)
-        seen["conv3"] = x = nn.relu(conv(384, (3, 3), padding=1, name="features_6")(x))
-        seen["conv4"] = x = nn.relu(conv(256, (3, 3), padding=1, name="features_8")(x))
-        seen["conv5"] = x = nn.relu(conv(256, (3, 3), padding=1, name="features_10")(x))
-        seen["pool5"] = x = max_pool(x, 3, 2)
+        outputs["conv1"] = x = nn.relu(x)
+        outputs["pool1"] = x = max_pool(x, 3, 2)
+        outputs["conv2"] = x = nn.relu(conv(192, (5, 5), padding=2, name="features_3")(x))
+        outputs["pool2"] = x = max_pool(x, 3, 2)
+        outputs["conv3"] = x = nn.relu(conv(384, (3, 3), padding=1, name="features_6")(x))
+        outputs["conv4"] = x = nn.relu(conv(256, (3, 3), padding=1, name="features_8")(x))
+        outputs["conv5"] = x = nn.relu(conv(256, (3, 3), padding=1, name="features_10")(x))
+        outputs["pool5"] = x = max_pool(x, 3, 2)
         x = adaptive_average(x, 6).reshape(x.shape[0], -1)
         if self.num_classes:
-            seen["fc6"] = x = nn.relu(dense(self.hidden, name="classifier_1")(drop(x)))
-            seen["fc7"] = x = nn.relu(dense(self.hidden, name="classifier_4")(drop(x)))
+            outputs["fc6"] = x = nn.relu(dense(self.hidden, name="classifier_1")(drop(x)))
+            outputs["fc7"] = x = nn.relu(dense(self.hidden, name="classifier_4")(drop(x)))
             x = logits(self.num_classes, **start, name="classifier_6")(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x
 
     @property
     def flattened(self) -> dict[str, tuple[int, int]]:
-        """The linear layers that read flattened maps, by name, and [H, W] of these."""
+        """The linear layers that read flattened maps, by name, and the [H, W] of these maps."""
         return {"classifier_1": (6, 6)}
 
 
@@ -91,23 +91,23 @@ class AlexNetOriginal(nn.Module):
     """AlexNet as published in 2012: two towers, local response normalisation, 227x227 pixels.
 
     60,965,224 parameters for three channels and 1,000 classes; 724,406,816 multiply-adds at 227 px
-    (the paper says 224, from which its 55x55 places do not follow). The towers are the halves of
-    the channels; conv2, conv4 and conv5 see their own only. Stages at 227 px, those of layers after
-    the activation, pooling after normalisation: conv1 [B, 55, 55, 96], pool1 [B, 27, 27, 96],
+    (the paper says 224, which does not give its 55x55 positions). The towers are the two halves of
+    the channels; conv2, conv4 and conv5 see only their own half. Stages at 227 px, those of layers
+    after the activation, pooling after normalisation: conv1 [B, 55, 55, 96], pool1 [B, 27, 27, 96],
     conv2 [B, 27, 27, 256], pool2 [B, 13, 13, 256], conv3 and conv4 [B, 13, 13, 384], conv5
-    [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. At another size pool5, and so
-    the kernel of fc6, has another one.
+    [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. The sizes of pool5 and of the
+    kernel of fc6 depend on the size of the images.
 
-    The initial weights are the paper's: kernels normal with deviation 0.01, biases one in conv2,
+    Initialisation is the paper's: kernels normal with standard deviation 0.01, biases one in conv2,
     conv4, conv5, fc6 and fc7, and zero elsewhere.
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
-            fc6, fc7 nor outputs, the result is pool5 in a row, [B, 9216] at 227 px.
+        num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7
+            and output layer, and the flattened pool5, [B, 9216] at 227 px, as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -122,10 +122,10 @@ class AlexNetOriginal(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: H or W is below 67, or x has other axes; or `num_classes` is None.
+            ValueError: H or W is below 67, or x is not [B, H, W, C]; or `num_classes` is None.
         """
         check_images(self, x, 67)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -135,18 +135,20 @@ class AlexNetOriginal(nn.Module):
         towers = functools.partial(Conv, groups=2, **ones, **start)
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
-        seen = {}
-        seen["conv1"] = x = nn.relu(conv(96, (11, 11), strides=4, padding="VALID", name="conv1")(x))
-        seen["pool1"] = x = max_pool(local_response_norm(x), 3, 2)
-        seen["conv2"] = x = nn.relu(towers(256, (5, 5), name="conv2")(x))
-        seen["pool2"] = x = max_pool(local_response_norm(x), 3, 2)
-        seen["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(x))
-        seen["conv4"] = x = nn.relu(towers(384, (3, 3), name="conv4")(x))
-        seen["conv5"] = x = nn.relu(towers(256, (3, 3), name="conv5")(x))
-        seen["pool5"] = x = max_pool(x, 3, 2)
+        outputs = {}
+        outputs["conv1"] = x = nn.relu(
+            conv(96, (11, 11), strides=4, padding="VALID", name="conv1")(x)
+        )
+        outputs["pool1"] = x = max_pool(local_response_norm(x), 3, 2)
+        outputs["conv2"] = x = nn.relu(towers(256, (5, 5), name="conv2")(x))
+        outputs["pool2"] = x = max_pool(local_response_norm(x), 3, 2)
+        outputs["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(x))
+        outputs["conv4"] = x = nn.relu(towers(384, (3, 3), name="conv4")(x))
+        outputs["conv5"] = x = nn.relu(towers(256, (3, 3), name="conv5")(x))
+        outputs["pool5"] = x = max_pool(x, 3, 2)
         x = x.reshape(x.shape[0], -1)
         if self.num_classes:
-            seen["fc6"] = x = nn.relu(dense(self.hidden, **ones, name="fc6")(x))
-            seen["fc7"] = x = nn.relu(dense(self.hidden, **ones, name="fc7")(drop(x)))
+            outputs["fc6"] = x = nn.relu(dense(self.hidden, **ones, name="fc6")(x))
+            outputs["fc7"] = x = nn.relu(dense(self.hidden, **ones, name="fc7")(drop(x)))
             x = logits(self.num_classes, **start, name="fc8")(drop(x))
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x

@@ -15,25 +15,25 @@ from nets.lstm import LSTM, LSTMCarry
 
 
 class ConvLSTM(Cell):
-    """LSTM cell over images, with convolutions for its matmuls (Shi et al. 2015, equation 3).
+    """LSTM cell over images, with convolutions as its matmuls (Shi et al. 2015, equation 3).
 
         i, f, g, o = x_t * W + h_{t-1} * R + b
         c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g)
         h_t = sigmoid(o) tanh(c_t)
 
-    where * is a convolution, padded with zeros to keep the size. x_t is [B, H, W, C], c_t and h_t
+    where * is a convolution, zero-padded to keep the size. x_t is [B, H, W, C], c_t and h_t
     [B, H, W, F]. W is `kernel` [h, w, C, 4F], R `recurrent_kernel` [h, w, F, 4F], b `bias` [4F];
-    their last axis holds the gates in the order i f g o. The gates of W start as Glorot and Bengio
-    2010, those of R orthogonal, as [h w F, F], b at zero but for the forget gate.
+    their last axis holds the gates in the order i f g o. Each gate of W is initialised as in Glorot
+    and Bengio 2010, each of R orthogonal, as [h w F, F], b to zero except the forget gate's.
 
-    `peepholes` adds V_i c_{t-1} to i, V_f c_{t-1} to f and V_o c_t to o, as published; V is
-    `peephole` [3, H, W, F], zero at first, so that the weights fit images of one size only.
+    `peepholes` adds V_i c_{t-1} to i, V_f c_{t-1} to f and V_o c_t to o, as in the paper; V is
+    `peephole` [3, H, W, F], initialised to zero, so the weights fit images of one size only.
 
     Attributes:
         features: number of maps F.
         kernel_size: height and width of the convolutions.
         forget_bias: initial bias of the forget gate.
-        peepholes: whether the gates see the cell state.
+        peepholes: whether the gates read the cell state.
     """
 
     input_axes: ClassVar[tuple[str, ...]] = ("H", "W", "C")
@@ -65,7 +65,7 @@ class ConvLSTM(Cell):
     @nn.nowrap
     def update(self, weights: dict, carry: LSTMCarry, x: jax.Array) -> LSTMCarry:
         h, kernel = carry.h.astype(x.dtype), weights["recurrent_kernel"]
-        z = lax.platform_dependent(h, kernel, cpu=_shifted, default=_conv)
+        z = lax.platform_dependent(h, kernel, cpu=_conv_by_matmul, default=_conv)
         return self._gates.combine(weights, carry, z, x)
 
     @nn.nowrap
@@ -78,11 +78,11 @@ class ConvLSTM(Cell):
         return LSTM(self.features, self.forget_bias, self.peepholes, parent=None)
 
 
-def _conv(x, kernel):
+def _conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout(2))
 
 
-def _shifted(x, kernel):
+def _conv_by_matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """`_conv` as one matmul: XLA's gradient of a convolution in a scan is slow on a CPU."""
     height, width = kernel.shape[:2]
     rows, columns = x.shape[1:3]

@@ -16,23 +16,22 @@ from nets.layers.pooling import max_pool
 class ConvNet(nn.Module):
     """Stages of one convolution, batch normalisation, ReLU and a 2x2 max pooling each.
 
-    Behind the last stage come dropout and one linear layer over all of its places. Stages, by
-    number: conv1 [B, H, W, widths[0]], pool1 [B, H/2, W/2, widths[0]], conv2, ...; features
-    [B, places widths[-1]].
+    After the last stage, dropout and one linear layer over its flattened maps. Stages: conv1 [B, H,
+    W, widths[0]], pool1 [B, H/2, W/2, widths[0]], conv2, ...; features [B, positions * widths[-1]].
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the linear layer LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the linear
+    layer as LeCun normal.
 
     Attributes:
         widths: channels of each stage.
-        windows: side of each stage's window.
-        padded: whether the first convolution pads the image, so that conv1 is as large; else it is
-            windows[0] - 1 smaller.
+        windows: height and width of each stage's convolution.
+        padded: whether the first convolution pads the image, so that conv1 has its size; without,
+            conv1 is windows[0] - 1 smaller.
         dropout: probability of dropping a feature while training.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no linear layer,
-            the result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes. None means that the data fills it in; 0 means no linear
+            layer, and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
@@ -49,30 +48,30 @@ class ConvNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: H or W is below 2^stages, as many pixels more as the first convolution takes
-                away, or x has other axes; there are not as many windows as widths; or `num_classes`
-                is None.
+            ValueError: H or W is below 2^stages (plus windows[0] - 1 without padding), or x is not
+                [B, H, W, C]; the numbers of windows and widths differ; or `num_classes` is None.
         """
         if len(self.windows) != len(self.widths):
             raise ValueError(
-                f"ConvNet.windows={self.windows}: one for each of widths={self.widths} is valid"
+                f"ConvNet.windows must have one entry for each of widths={self.widths}, "
+                f"got {self.windows}"
             )
         border = 0 if self.padded else self.windows[0] - 1
         check_images(self, x, 2 ** len(self.widths) + border)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         block = functools.partial(conv_norm_act, conv=conv, norm=norm)
-        seen = {}
+        outputs = {}
         for i, (width, window) in enumerate(zip(self.widths, self.windows, strict=True), 1):
             padding = "SAME" if i > 1 or self.padded else "VALID"
             x = block(x, width, (window, window), padding=padding, names=(f"conv{i}", f"bn{i}"))
-            seen[f"conv{i}"] = x
-            seen[f"pool{i}"] = x = max_pool(x, 2)
-        seen["features"] = x = x.reshape(x.shape[0], -1)
+            outputs[f"conv{i}"] = x
+            outputs[f"pool{i}"] = x = max_pool(x, 2)
+        outputs["features"] = x = x.reshape(x.shape[0], -1)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(self.num_classes, **dtypes, name="fc")(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x

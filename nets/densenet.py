@@ -1,4 +1,4 @@
-"""DenseNet: each layer sees the maps of all layers before it in its block.
+"""DenseNet: each layer reads the maps of all earlier layers of its block.
 
 Huang, Liu, van der Maaten and Weinberger, Densely Connected Convolutional Networks, CVPR 2017.
 """
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_choice
 from nets.layers.classification_head import logits
 from nets.layers.conv import HE, Conv
 from nets.layers.conv_norm_act import conv_norm_act
@@ -19,30 +20,35 @@ from nets.layers.image_checks import check_images
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import average_pool, global_average, max_pool
 
+Stem = Literal["imagenet", "cifar"]
+
 
 class DenseNet(nn.Module):
-    """DenseNet; as it stands DenseNet-121 (with bottlenecks and compression, "BC").
+    """DenseNet; by default DenseNet-121 (with bottlenecks and compression, "BC").
 
-    Dense blocks, between them transitions: 1x1 convolution to fewer channels and 2x2 average
+    Dense blocks with transitions between them: a 1x1 convolution to fewer channels and 2x2 average
     pooling. Every convolution is pre-activated (normalisation, ReLU, convolution). Names are
-    torchvision's. Stages: stem, layer1, layer2, ... what a dense block gives, features [B, C].
+    torchvision's. Stages: stem; layer1, layer2, ..., the outputs of the dense blocks; features
+    [B, C].
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
+    as LeCun normal.
 
     Attributes:
         layers: number of layers in each dense block.
-        growth: maps k that each of them adds.
-        width: maps of the stem.
-        bottleneck: a 1x1 convolution before each 3x3 one gives `bottleneck` k maps; None is none.
-        compression: share of its maps that a transition keeps, rounded down.
-        stem: "imagenet": 7x7 of stride 2, then 3x3 max pooling of stride 2; "cifar": 3x3.
-        dropout: probability of dropping, while training, a value that any convolution but the
-            stem's gives (the paper's is 0.2, on data without augmentation).
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        growth: growth rate k, the number of maps that each layer adds.
+        width: number of maps of the stem.
+        bottleneck: a 1x1 convolution to `bottleneck` k maps comes before each 3x3 one. None means
+            no such convolution.
+        compression: output maps of a transition as a fraction of its input maps, rounded down.
+        stem: imagenet is a 7x7 convolution of stride 2 and 3x3 max pooling of stride 2; cifar is a
+            3x3 convolution.
+        dropout: probability of dropping an output of any convolution but the stem's while training
+            (the paper's is 0.2, on data without augmentation).
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     layers: tuple[int, ...] = (6, 12, 24, 16)
@@ -50,7 +56,7 @@ class DenseNet(nn.Module):
     width: int = 64
     bottleneck: int | None = 4
     compression: float = 0.5
-    stem: Literal["imagenet", "cifar"] = "imagenet"
+    stem: Stem = "imagenet"
     dropout: float = 0.0
     num_classes: int | None = None
     dtype: DTypeLike = jnp.float32
@@ -62,19 +68,18 @@ class DenseNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: x has other axes, or is too small for the transitions to halve it (29
-                pixels are enough for DenseNet-121); the stem is unknown; `compression` is not in
-                (0, 1]; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C], or is too small for the transitions to halve it (29
+                pixels are enough for DenseNet-121); `stem` is unknown; `compression` is not
+                in (0, 1]; or `num_classes` is None.
         """
-        if self.stem not in ("imagenet", "cifar"):
-            raise ValueError(f"DenseNet.stem is imagenet or cifar, not {self.stem}")
+        check_choice("DenseNet.stem", self.stem, Stem)
         if not 0 < self.compression <= 1:
-            raise ValueError(f"DenseNet.compression={self.compression}: valid is above 0, up to 1")
-        places = 2 ** (len(self.layers) - 1)  # that the stem has to leave along each axis
-        check_images(self, x, places if self.stem == "cifar" else 4 * (places - 1) + 1)
+            raise ValueError(f"DenseNet.compression must be in (0, 1], got {self.compression}")
+        minimum = 2 ** (len(self.layers) - 1)  # height and width of the stem's output
+        check_images(self, x, minimum if self.stem == "cifar" else 4 * (minimum - 1) + 1)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         trunk = Trunk(
             layers=self.layers,
@@ -96,11 +101,11 @@ class DenseNet(nn.Module):
 
 
 class Trunk(nn.Module):
-    """All of a DenseNet but the pooling at its end and the classifier.
+    """A DenseNet without its global pooling and classifier.
 
     Attributes:
         layers, growth, width, bottleneck, compression, stem: as in `DenseNet`.
-        conv: makes a convolution without bias, from features, window, strides and padding.
+        conv: makes a convolution without bias.
         norm: makes a batch normalisation.
         drop: makes a dropout.
     """
@@ -110,7 +115,7 @@ class Trunk(nn.Module):
     width: int
     bottleneck: int | None
     compression: float
-    stem: str
+    stem: Stem
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
     drop: Callable[[], nn.Module]
@@ -130,17 +135,17 @@ class Trunk(nn.Module):
             block = DenseBlock(layers, self.growth, self.bottleneck, **parts, name=f"denseblock{i}")
             outputs[f"layer{i}"] = x = block(x)
             if i < len(self.layers):
-                kept = int(self.compression * x.shape[-1])
-                x = average_pool(Transition(kept, **parts, name=f"transition{i}")(x), 2)
+                features = int(self.compression * x.shape[-1])
+                x = average_pool(Transition(features, **parts, name=f"transition{i}")(x), 2)
         return nn.relu(self.norm(name=f"norm{len(self.layers) + 1}")(x)), outputs
 
 
 class DenseBlock(nn.Module):
-    """Layers each of which adds `growth` maps to those that it sees, which are all before it.
+    """Layers that each read all maps so far and add `growth` maps.
 
     Attributes:
-        layers: number of them.
-        growth: maps that each adds.
+        layers: number of layers.
+        growth: number of maps that each layer adds.
         bottleneck: as in `DenseNet`.
         conv, norm, drop: as in `Trunk`.
     """
@@ -154,7 +159,7 @@ class DenseBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] to [B, H, W, C + layers growth]: x, then what each layer adds."""
+        """Maps x [B, H, W, C] to [B, H, W, C + layers * growth]: x, then the maps of each layer."""
         for i in range(1, self.layers + 1):
             layer = DenseLayer(
                 self.growth,
@@ -169,11 +174,11 @@ class DenseBlock(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """[norm1, ReLU, conv1 of 1x1, then] norm, ReLU and a 3x3 convolution.
+    """Normalisation, ReLU and 3x3 convolution, after a 1x1 bottleneck if there is one.
 
     Attributes:
-        growth: maps that it gives.
-        bottleneck: as in `DenseNet`; the 3x3 convolution is conv2 with it, conv1 without.
+        growth: number of output maps.
+        bottleneck: as in `DenseNet`; the 3x3 convolution is named conv2 with it, conv1 without.
         conv, norm, drop: as in `Trunk`.
     """
 
@@ -202,7 +207,7 @@ class Transition(nn.Module):
     """Normalisation, ReLU and a 1x1 convolution.
 
     Attributes:
-        features: maps that it gives.
+        features: number of output maps.
         conv, norm, drop: as in `Trunk`.
     """
 

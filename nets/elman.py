@@ -1,4 +1,4 @@
-"""Simple recurrent networks: recurrence from the hidden layer, the output or the input."""
+"""Simple recurrent cells: recurrence of the hidden layer, the output or the input."""
 
 import functools
 from typing import NamedTuple
@@ -23,41 +23,42 @@ from nets.types import Activation
 
 
 class ElmanCarry(NamedTuple):
-    """What a simple recurrent cell remembers: its output h [B, H]."""
+    """Carry of `Elman`: the output h [B, H]."""
 
     h: jax.Array
 
 
 class JordanCarry(NamedTuple):
-    """What a Jordan cell remembers: its output y [B, Y]."""
+    """Carry of `Jordan`: the output y [B, Y]."""
 
     y: jax.Array
 
 
 class TraceCarry(NamedTuple):
-    """What a trace cell remembers: the trace s [B, D] of its input."""
+    """Carry of `Trace`: the trace s [B, D] of the input."""
 
     s: jax.Array
 
 
 class Elman(Cell):
-    """Recurrence from the hidden layer (Elman 1990).
+    """Recurrence of the hidden layer (Elman 1990).
 
         h_t = activation(x_t W + h_{t-1} R + b)
 
-    W is `kernel` [D, H], Glorot uniform at first, R `recurrent_kernel` [H, H], orthogonal at
-    first, b `bias` [H].
+    W is `kernel` [D, H], initialised Glorot uniform, R `recurrent_kernel` [H, H], initialised
+    orthogonal, b `bias` [H], initialised to zero.
 
     With `layer_norm` it is h_t = activation(LN(x_t W + h_{t-1} R)) (Ba et al. 2016, equation 4),
     whose scale and bias are `norm_scale` and `norm_bias` [H]; there is no b.
 
     Attributes:
         features: number of units H.
-        activation: tanh as published.
-        layer_norm: whether what enters the activation is normalised.
-        identity: R starts as this multiple of the identity matrix instead.
-        kernel_std: W starts normal with this standard deviation instead; with relu, identity=1 and
-            kernel_std=0.001 it is the IRNN of Le et al. 2015, section 2.
+        activation: nonlinearity; tanh in the paper.
+        layer_norm: whether the input of the activation is normalised.
+        identity: R is initialised to this multiple of the identity matrix. None means orthogonal.
+        kernel_std: W is initialised normal with this standard deviation. None means Glorot uniform.
+            With relu, identity=1 and kernel_std=0.001 this is the IRNN of Le et al. 2015, section
+            2.
     """
 
     activation: Activation = tanh
@@ -93,20 +94,21 @@ class Elman(Cell):
 
 
 class Jordan(Cell):
-    """Recurrence from the output (Jordan 1986), which is what the cell hands out.
+    """Recurrence of the output (Jordan 1986).
 
         h_t = activation(x_t W + y_{t-1} R + b)
         y_t = output_activation(h_t V + c)
 
-    Jordan's state units also keep a part of what they held; here they are y_{t-1}. W is `kernel`
-    [D, H] and V `output_kernel` [H, Y], Glorot uniform at first, R `recurrent_kernel` [Y, H],
-    orthogonal at first, b `bias` [H], c `output_bias` [Y]. A step is two matmuls.
+    Jordan's state units also keep a part of their previous value; here they are y_{t-1}. W is
+    `kernel` [D, H] and V `output_kernel` [H, Y], both initialised Glorot uniform, R
+    `recurrent_kernel` [Y, H], initialised orthogonal, b `bias` [H] and c `output_bias` [Y],
+    initialised to zero. A step is two matmuls.
 
     Attributes:
         features: number of hidden units H.
-        outputs: number of outputs Y; none is `features`.
-        activation: of the hidden units.
-        output_activation: of the outputs.
+        outputs: number of outputs Y. None means `features`.
+        activation: nonlinearity of the hidden units.
+        output_activation: nonlinearity of the outputs.
     """
 
     outputs: int | None = None
@@ -146,19 +148,19 @@ class Jordan(Cell):
 
 
 class Trace(Cell):
-    """Recurrence at the input layer, an exponential trace of each input.
+    """Recurrence of the input: an exponential trace.
 
         s_t = mu * s_{t-1} + (1 - mu) * x_t    mu = sigmoid(m)
         h_t = activation(s_t W + b)
 
-    (Stornetta, Hogg and Huberman 1988; Mozer 1993.) m is `decay` [D], zero at first, so that mu is
-    1/2; W is `kernel` [D, H], Glorot uniform at first, b `bias` [H]. The trace is of the input
-    itself, each unit with a mu of its own, so that W must come after it: `project` changes
-    nothing, and the matmul is in `output`.
+    (Stornetta, Hogg and Huberman 1988; Mozer 1993.) m is `decay` [D], initialised to zero, so that
+    mu is 1/2; W is `kernel` [D, H], initialised Glorot uniform, b `bias` [H], initialised to zero.
+    Each input has its own mu, so W must come after the trace: `project` is the identity, and the
+    matmul is in `output`.
 
     Attributes:
         features: number of units H.
-        activation: of the units.
+        activation: nonlinearity of the units.
     """
 
     activation: Activation = tanh
@@ -179,7 +181,7 @@ class Trace(Cell):
 
     @nn.nowrap
     def update(self, weights: dict, carry: TraceCarry, x: jax.Array) -> TraceCarry:
-        mu = nn.sigmoid(weights["decay"].astype(carry.s.dtype))  # near 1, bfloat16 is too coarse
+        mu = nn.sigmoid(weights["decay"].astype(carry.s.dtype))  # bfloat16 is too coarse near 1
         return TraceCarry(x + per_unit_scale(carry.s - x, mu))
 
     @nn.nowrap

@@ -1,4 +1,4 @@
-"""FractalNet: a deep network by self-similarity, without residuals.
+"""FractalNet: a deep network of self-similar blocks, without residual connections.
 
 Larsson, Maire and Shakhnarovich, FractalNet: Ultra-Deep Neural Networks without Residuals, ICLR
 2017.
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_at_least, check_choice
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.conv_norm_act import ConvNormAct
@@ -20,55 +21,58 @@ from nets.layers.image_checks import check_images
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import global_average, max_pool
 
+Stem = Literal["imagenet", "cifar"]
+
 
 class FractalNet(nn.Module):
-    """Fractal blocks one after the other; as it stands FractalNet-20 for images of 32 x 32.
+    """A chain of fractal blocks; by default FractalNet-20 for images of 32 x 32.
 
     A block is f_C of the rule
 
         f_1(z) = conv(z),   f_{C+1}(z) = join(f_C(f_C(z)), conv(z)),
 
-    conv being a 3x3 convolution, batch normalisation and ReLU, join the mean of all that comes
-    together at one depth. Its columns are chains of 1, 2, 4, ... 2^(C-1) convolutions. A block ends
+    where conv is a 3x3 convolution, batch normalisation and ReLU, and join the mean of the columns
+    that end at one depth. The columns are chains of 1, 2, 4, ... 2^(C-1) convolutions. A block ends
     in 2x2 max pooling of stride 2, which comes before its last join as in the authors' code
-    (gustavla/fractalnet). A linear classifier sees the average over all places, of which there is
-    one at 32 px.
+    (gustavla/fractalnet). A linear classifier reads the average over all positions, of which there
+    is one at 32 px.
 
     For three channels the convolutions have 33,698,880 weights, as in that code; the paper's table
-    has 38.6 M for the net. Those of block 1 are column1_0, column2_0, column2_1, column3_0 and so
-    on, each with `conv` and `bn`. Stages: layer1 [B, H/2, W/2, 64], layer2, ... what each block
-    gives, features [B, 512].
+    gives 38.6 M for the whole network. Those of block 1 are column1_0, column2_0, column2_1,
+    column3_0 and so on, each with `conv` and `bn`. Stages: layer1 [B, H/2, W/2, 64], layer2, ...,
+    the outputs of the blocks; features [B, 512].
 
-    Drop-path, while training, is drawn for a batch as a whole. In a share of the batches it is
-    global: one column, drawn for all of the net, is alone alive at every join that it comes to.
-    In the others it is local: a join drops each of its inputs with probability `drop_path`, but
-    never all of them: where all would be, one stays, drawn evenly. A join is the mean of what is
-    alive. All columns are computed in any case, and their running statistics updated.
+    Drop-path, while training, is sampled once for the whole batch. A fraction `global_share` of the
+    batches has global drop-path: one column, the same in all blocks, is the only input left at
+    every join that it reaches. The others have local drop-path: a join drops each of its inputs
+    with probability `drop_path`; if all would be dropped, one stays, drawn uniformly. A join is the
+    mean of the inputs that are left. All columns are computed in any case, and update their running
+    statistics.
 
-    Kernels start Xavier, as Caffe has it: uniform, of variance 1 / fan-in.
+    Kernels are initialised as Caffe's Xavier: uniform with variance 1 / fan-in.
 
-    The stem of large images is that of a ResNet: 7x7 convolution of 64 channels and stride 2, batch
-    normalisation and ReLU (all together "stem"), 3x3 max pooling of stride 2.
+    The stem for large images is ResNet's: a 7x7 convolution of 64 channels and stride 2, batch
+    normalisation, ReLU and 3x3 max pooling of stride 2.
 
     Attributes:
         features: channels of each block.
-        stem: "imagenet": that of large images, a stage "stem" too; "cifar": none.
+        stem: imagenet is the stem for large images, which is also a stage "stem"; cifar is no stem.
         columns: number of columns C; each block is 2^(C-1) convolutions deep.
-        dropout: probability, for each block, of dropping a value that one of its convolutions
-            gives, before the normalisation; the paper's are 0, 0.1, 0.2, 0.3, 0.4.
-        drop_path: probability of local dropping; the paper's is 0.15. 0 is without any drop-path.
-        global_share: share of the batches whose drop-path is global.
-        column: the one column that is computed, 1 (the shortest) to C; None is all of them. The
-            variables of the whole net serve any of its columns, and are what `init` gives for one,
-            too.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dropout: for each block, probability of dropping an output of its convolutions, before the
+            normalisation; the paper's are 0, 0.1, 0.2, 0.3, 0.4.
+        drop_path: probability of local drop-path; the paper's is 0.15. 0 means no drop-path, local
+            or global.
+        global_share: fraction of the batches whose drop-path is global.
+        column: the only column that is computed, 1 (the shortest) to C. None means all columns.
+            Variables are those of the whole network in either case.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     features: tuple[int, ...] = (64, 128, 256, 512, 512)
-    stem: Literal["imagenet", "cifar"] = "cifar"
+    stem: Stem = "cifar"
     columns: int = 3
     dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
     drop_path: float = 0.0
@@ -84,15 +88,15 @@ class FractalNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is `dropout` or `drop_path`.
+        Needs the key `dropout` while training if `dropout` or `drop_path` is above 0.
 
         Raises:
-            ValueError: x has other axes or fewer than 2^blocks pixels along one behind the stem;
-                there is no such stem or column, or no column at all; there are not as many
-                dropouts as blocks; a probability is out of range; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C] or has fewer than 2^blocks pixels along an axis after
+                the stem; `stem`, `columns` or `column` is out of range; the numbers of dropouts and
+                blocks differ; a probability is out of range; or `num_classes` is None.
         """
-        places = 2 ** len(self.features)  # that the stem has to leave along each axis
-        check_images(self, x, places if self.stem == "cifar" else 4 * (places - 1) + 1)
+        minimum = 2 ** len(self.features)  # height and width after the stem
+        check_images(self, x, minimum if self.stem == "cifar" else 4 * (minimum - 1) + 1)
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         xavier = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
@@ -101,8 +105,8 @@ class FractalNet(nn.Module):
         made = {"conv": conv, "norm": norm}
         dropping = train and self.drop_path > 0 and self.column is None
         chosen = self._chosen() if dropping else None
-        whole = self.column is None or self.is_initializing()
-        columns = range(1, self.columns + 1) if whole else (self.column,)
+        every = self.column is None or self.is_initializing()
+        columns = range(1, self.columns + 1) if every else (self.column,)
         outputs = {}
         if self.stem == "imagenet":
             stem = ConvNormAct(64, (7, 7), 2, 3, **made, name="stem")
@@ -120,38 +124,36 @@ class FractalNet(nn.Module):
         return (x, outputs) if stages else x
 
     def _chosen(self) -> jax.Array:
-        """The column that this batch keeps alone, from 1; 0 where dropping is local."""
+        """The only column that is left in this batch, from 1; 0 for local drop-path."""
         coin, which = jax.random.split(self.make_rng("dropout"))
         column = jax.random.randint(which, (), 1, self.columns + 1)
         return jnp.where(jax.random.bernoulli(coin, self.global_share), column, 0)
 
     def _check(self) -> None:
-        if self.stem not in ("imagenet", "cifar"):
-            raise ValueError(f"FractalNet.stem is imagenet or cifar, not {self.stem}")
-        if self.columns < 1:
-            raise ValueError(f"FractalNet.columns={self.columns}: valid are numbers from 1 up")
+        check_choice("FractalNet.stem", self.stem, Stem)
+        check_at_least("FractalNet.columns", self.columns, 1)
         if self.column is not None and not 1 <= self.column <= self.columns:
             raise ValueError(
-                f"FractalNet.column={self.column}: valid are None and 1 to {self.columns}"
+                f"FractalNet.column must be None or from 1 to {self.columns}, got {self.column}"
             )
         if len(self.dropout) != len(self.features):
             raise ValueError(
-                f"FractalNet.dropout={self.dropout}: one is needed for each of the "
-                f"{len(self.features)} blocks"
+                "FractalNet.dropout must have one probability for each of the "
+                f"{len(self.features)} blocks, got {self.dropout}"
             )
-        for name in ("drop_path", "global_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"FractalNet.{name}={getattr(self, name)}: valid is 0 to 1")
+        for name, value in (("drop_path", self.drop_path), ("global_share", self.global_share)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"FractalNet.{name} must be in [0, 1], got {value}")
 
 
 class FractalBlock(nn.Module):
-    """f_C of `FractalNet`, with its pooling.
+    """A fractal block, f_C of `FractalNet`, with its pooling.
 
     Attributes:
-        layer: makes a convolution with what goes with it.
+        layer: makes a convolution with normalisation and ReLU.
         columns: number of columns C.
-        computed: those that are computed, of 1 to C.
-        drop_path: probability of local dropping.
+        computed: the columns that are computed, of 1 to C.
+        drop_path: probability of local drop-path.
     """
 
     layer: Callable[..., nn.Module]
@@ -163,38 +165,40 @@ class FractalBlock(nn.Module):
     def __call__(self, x: jax.Array, chosen: jax.Array | None) -> jax.Array:
         """Maps x [B, H, W, C] to [B, H/2, W/2, features], rounded down.
 
-        `chosen` is the column that is kept alone, 0 for local dropping, None for no dropping.
+        `chosen` is the only column that is left, 0 for local drop-path; None means no drop-path.
         """
         depth = 2 ** (self.columns - 1)
         heads = dict.fromkeys(self.computed, x)
         for row in range(1, depth + 1):
-            ended = [c for c in heads if row % 2 ** (self.columns - c) == 0]
-            for c in ended:
-                place = row // 2 ** (self.columns - c) - 1
-                heads[c] = self.layer(name=f"column{c}_{place}")(heads[c])
+            ending = [c for c in heads if row % 2 ** (self.columns - c) == 0]
+            for c in ending:
+                position = row // 2 ** (self.columns - c) - 1
+                heads[c] = self.layer(name=f"column{c}_{position}")(heads[c])
                 heads[c] = max_pool(heads[c], 2) if row == depth else heads[c]
-            if len(ended) > 1:
-                joined = self._join([heads[c] for c in ended], ended, chosen)
-                heads |= dict.fromkeys(ended, joined)
+            if len(ending) > 1:
+                joined = self._join([heads[c] for c in ending], ending, chosen)
+                heads |= dict.fromkeys(ending, joined)
         return heads[self.computed[0]]
 
-    def _join(self, inputs: list[jax.Array], columns: list[int], chosen: jax.Array | None):
-        """The mean of what is alive: the column kept alone, if it ends here, or `survivors`."""
+    def _join(
+        self, inputs: list[jax.Array], columns: list[int], chosen: jax.Array | None
+    ) -> jax.Array:
+        """The mean of the chosen column, if it ends here, else of the `survivors`."""
         weights = jnp.full(len(inputs), 1 / len(inputs))
         if chosen is not None:
-            alive = survivors(self.make_rng("dropout"), len(inputs), self.drop_path)
+            left = survivors(self.make_rng("dropout"), len(inputs), self.drop_path)
             alone = jnp.array(columns) == chosen
-            alive = jnp.where(alone.any(), alone, alive)
-            weights = alive / alive.sum()
+            left = jnp.where(alone.any(), alone, left)
+            weights = left / left.sum()
         return sum(w.astype(x.dtype) * x for w, x in zip(weights, inputs, strict=True))
 
 
 def survivors(key: jax.Array, inputs: int, rate: float) -> jax.Array:
-    """Which inputs of a join local dropping leaves alive, [inputs] of bool; at least one."""
+    """Mask [inputs] (bool) of the inputs of a join that local drop-path leaves; at least one."""
     coins, last = jax.random.split(key)
-    alive = jax.random.bernoulli(coins, 1 - rate, (inputs,))
+    left = jax.random.bernoulli(coins, 1 - rate, (inputs,))
     spared = jnp.arange(inputs) == jax.random.randint(last, (), 0, inputs)
-    return jnp.where(alive.any(), alive, spared)
+    return jnp.where(left.any(), left, spared)
 
 
 FractalNet20 = FractalNet
@@ -205,4 +209,4 @@ FractalNet40 = functools.partial(FractalNet, columns=4)
 FractalNet34 = functools.partial(
     FractalNet, features=(128, 256, 512, 1024), stem="imagenet", columns=4, dropout=(0.0,) * 4
 )
-"""For images of 224 x 224, four columns: the paper's net with ResNet-34's first and last layer."""
+"""For images of 224 x 224, four columns: with the first and last layer of ResNet-34."""

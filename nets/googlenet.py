@@ -1,4 +1,4 @@
-"""GoogLeNet: windows of several sizes side by side, cheap ones first.
+"""GoogLeNet: convolutions of several window sizes in parallel (Inception blocks).
 
 Szegedy et al., Going Deeper with Convolutions, CVPR 2015.
 """
@@ -12,12 +12,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_choice
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
 from nets.layers.norm import local_response_norm
 from nets.layers.pooling import average_pool, global_average, max_pool
 from nets.layers.pooling_adaptive import adaptive_average
+
+Version = Literal["torchvision", "2014"]
 
 INCEPTIONS = {
     "inception3a": (64, 96, 128, 16, 32, 32),
@@ -30,19 +33,19 @@ INCEPTIONS = {
     "inception5a": (256, 160, 320, 32, 128, 128),
     "inception5b": (384, 192, 384, 48, 128, 128),
 }
-"""The paper's table 1: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool proj."""
+"""The paper's table 1: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection."""
 
 AUXILIARY = {"inception4a": "aux1", "inception4d": "aux2"}
-"""What the auxiliary heads stand on."""
+"""The block that each auxiliary head reads."""
 
 
 class GoogLeNet(nn.Module):
-    """GoogLeNet, with torchvision's names and as torchvision has it, or as published.
+    """GoogLeNet, torchvision's or as published, with torchvision's names.
 
-    For three channels and 1,000 classes torchvision's, which batch-normalises and has 3x3 windows
-    for 5x5, has 6,624,904 parameters and 1.498 G multiply-adds at 224 px. `GoogLeNet2014`, with
-    biases, 5x5 windows and local response normalisation (AlexNet's; the paper gives no constants),
-    has 6,998,552 and 1.583 G, and 13,378,280 parameters with its auxiliary heads.
+    For three channels and 1,000 classes torchvision's, with batch normalisation and 3x3 windows
+    instead of 5x5, has 6,624,904 parameters and 1.498 G multiply-adds at 224 px. `GoogLeNet2014`,
+    with biases, 5x5 windows and local response normalisation (AlexNet's, because the paper gives no
+    constants), has 6,998,552 and 1.583 G, and 13,378,280 parameters with its auxiliary heads.
 
     Stages at 224 px, those of layers after the activation, pooling before normalisation: conv1
     [B, 112, 112, 64], pool1 and conv2 [B, 56, 56, 64], conv3 [B, 56, 56, 192], pool2
@@ -50,27 +53,28 @@ class GoogLeNet(nn.Module):
     inception4a, ... inception4e [B, 14, 14, 832], pool4 [B, 7, 7, 832], inception5a, inception5b
     [B, 7, 7, 1024].
 
-    While training, and only if stages are asked for, a model with auxiliary heads also has the
-    stages aux1 (above inception4a) and aux2 (above inception4d): logits [B, num_classes], float32
-    at least, for a task to add their losses (the paper: 0.3 times each). The heads' parameters are
-    there from the start.
+    While training, and only with `stages=True`, a model with auxiliary heads also has the stages
+    aux1 (above inception4a) and aux2 (above inception4d): logits [B, num_classes], float32 at
+    least, for a task to add their losses (in the paper with weight 0.3 each). `init` always creates
+    the heads' parameters.
 
-    Kernels of convolutions start as He et al. 2015 (normal, by fan out), dense ones as LeCun's
-    normal, biases at zero; the paper gives none.
+    Kernels of convolutions are initialised as in He et al. 2015 (normal, by fan-out), those of
+    dense layers LeCun normal, biases to zero; the paper gives no initialisation.
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
-            outputs nor auxiliary heads, the result is the averages of inception5b, [B, 1024].
-        version: "torchvision" or "2014".
+        num_classes: number of classes. None means that the data fills it in; 0 means no output
+            layer and no auxiliary heads, and the averages of inception5b, [B, 1024], as the result.
+        version: torchvision's or the published one of 2014.
         auxiliary: whether there are the two auxiliary heads.
-        dropout: probability of dropping an input of the last layer while training; published 0.4.
-        auxiliary_dropout: the same of the auxiliary heads.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dropout: probability of dropping an input of the last layer while training; the paper's is
+            0.4.
+        auxiliary_dropout: the same for the auxiliary heads.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
-    version: Literal["torchvision", "2014"] = "torchvision"
+    version: Version = "torchvision"
     auxiliary: bool = False
     dropout: float = 0.2
     auxiliary_dropout: float = 0.7
@@ -83,19 +87,18 @@ class GoogLeNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
             ValueError: H or W is below 15 (published: 31, and 79 where the auxiliary heads run, in
-                `init` and while training with `stages`), or x has other axes; there is no such
-                version; or `num_classes` is None.
+                `init` and while training with `stages`), or x is not [B, H, W, C]; `version` is
+                unknown; or `num_classes` is None.
         """
-        if self.version not in ("torchvision", "2014"):
-            raise ValueError(f"GoogLeNet.version is torchvision or 2014, not {self.version}")
+        check_choice("GoogLeNet.version", self.version, Version)
         published = self.version == "2014"
-        headed = self.auxiliary and self.num_classes != 0
-        speaking = headed and (self.is_initializing() or (train and stages))
-        check_images(self, x, (79 if speaking else 31) if published else 15)
+        has_heads = self.auxiliary and self.num_classes != 0
+        run_heads = has_heads and (self.is_initializing() or (train and stages))
+        check_images(self, x, (79 if run_heads else 31) if published else 15)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         if published:
@@ -107,37 +110,40 @@ class GoogLeNet(nn.Module):
                 ConvNormAct, conv=conv, norm=functools.partial(norm, epsilon=1e-3)
             )
         pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
-        contrast = local_response_norm if published else lambda x: x
-        seen = {}
-        seen["conv1"] = x = unit(64, (7, 7), strides=2, padding=3, name="conv1")(x)
-        seen["pool1"] = x = pool(x)
-        seen["conv2"] = x = unit(64, name="conv2")(contrast(x))
-        seen["conv3"] = x = unit(192, (3, 3), name="conv3")(x)
-        seen["pool2"] = x = pool(contrast(x))
+
+        def normalise(x: jax.Array) -> jax.Array:
+            return local_response_norm(x) if published else x
+
+        outputs = {}
+        outputs["conv1"] = x = unit(64, (7, 7), strides=2, padding=3, name="conv1")(x)
+        outputs["pool1"] = x = pool(x)
+        outputs["conv2"] = x = unit(64, name="conv2")(normalise(x))
+        outputs["conv3"] = x = unit(192, (3, 3), name="conv3")(x)
+        outputs["pool2"] = x = pool(normalise(x))
         for name, features in INCEPTIONS.items():
             if name == "inception4a":
-                seen["pool3"] = x = pool(x)
+                outputs["pool3"] = x = pool(x)
             if name == "inception5a":
-                seen["pool4"] = x = pool(x, window=3 if published else 2)
+                outputs["pool4"] = x = pool(x, window=3 if published else 2)
             third = (5, 5) if published else (3, 3)
-            seen[name] = x = Inception(features, unit, third, name=name)(x)
-            if speaking and name in AUXILIARY:
+            outputs[name] = x = Inception(features, unit, third, name=name)(x)
+            if run_heads and name in AUXILIARY:
                 y = average_pool(x, 5, 3) if published else adaptive_average(x, 4)
                 head = AuxiliaryHead(
                     self.num_classes, self.auxiliary_dropout, unit, **dtypes, name=AUXILIARY[name]
                 )
-                seen[AUXILIARY[name]] = head(y, train=train)
+                outputs[AUXILIARY[name]] = head(y, train=train)
         x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(self.num_classes, **dtypes, name="fc")(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x
 
     @property
     def flattened(self) -> dict[str, tuple[int, int]]:
-        """The linear layers that read flattened maps, by name, and [H, W] of these.
+        """The linear layers that read flattened maps, by name, and the [H, W] of these maps.
 
-        The published ones are so at 224 px alone.
+        In the published version these sizes hold at 224 px only.
         """
         return {f"{name}/fc1": (4, 4) for name in AUXILIARY.values()}
 
@@ -147,11 +153,11 @@ GoogLeNet2014 = functools.partial(GoogLeNet, version="2014", dropout=0.4)
 
 
 class Inception(nn.Module):
-    """Four branches side by side: 1x1, 3x3 and 5x5 behind 1x1, pooling before 1x1 (figure 2b).
+    """Four parallel branches: 1x1; 1x1, 3x3; 1x1, 5x5; pooling, 1x1 (figure 2b).
 
     Attributes:
-        features: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool proj.
-        unit: what makes a convolution, as `ConvNormAct`.
+        features: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection.
+        unit: makes a `ConvNormAct`.
         third: window of the third branch, the paper's (5, 5), torchvision's (3, 3).
     """
 
@@ -175,14 +181,14 @@ class Inception(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """A small classifier above the middle of the net: 1x1 convolution to 128, 1,024 units, logits.
+    """An auxiliary classifier: 1x1 convolution to 128 channels, 1,024 units, logits.
 
     Attributes:
         num_classes: number of outputs.
         dropout: probability of dropping one of the 1,024 units while training.
-        unit: what makes a convolution, as `ConvNormAct`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        unit: makes a `ConvNormAct`.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int
@@ -193,7 +199,7 @@ class AuxiliaryHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Maps x [B, H, W, C], averaged to 4x4 places, to logits, float32 at least."""
+        """Maps x [B, 4, 4, C] to logits [B, num_classes], float32 at least."""
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = self.unit(128, name="conv")(x)
         x = nn.relu(nn.Dense(1024, **dtypes, name="fc1")(x.reshape(x.shape[0], -1)))

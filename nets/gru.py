@@ -26,7 +26,7 @@ Reset = Literal["after", "before"]
 
 
 class GRUCarry(NamedTuple):
-    """What a gated recurrent unit remembers: its output h [B, H]."""
+    """Carry of `GRU` and `MGU`: the output h [B, H]."""
 
     h: jax.Array
 
@@ -39,28 +39,28 @@ class GRU(Cell):
         h_t = z * h_{t-1} + (1 - z) * n
 
     W is `kernel` [D, 3H], R `recurrent_kernel` [H, 3H], b `bias` [3H], a `recurrent_bias` [H];
-    their columns are the gates in the order r z n. The gates of W start as Glorot and Bengio 2010,
-    those of R orthogonal, b and a at zero (but see `chrono`).
+    their columns are the gates in the order r z n. Each gate of W is initialised as in Glorot and
+    Bengio 2010, each of R orthogonal, b and a to zero (but see `chrono`).
 
-    With `reset="before"` r acts on h_{t-1}, as Cho et al. 2014 published it:
+    With `reset="before"` r acts on h_{t-1}, as in Cho et al. 2014:
 
         n = tanh(x_t W_n + b_n + (r * h_{t-1}) R_n)
 
-    There is no a then, and a step is two matmuls.
+    In this form there is no a, and a step is two matmuls.
 
-    `layer_norm` is that of Ba et al. 2016, appendix: x_t W_rz, x_t W_n, h_{t-1} R_rz and what R_n
-    gives are normalised, each over its whole row and with a scale and a bias of its own
+    With `layer_norm` (Ba et al. 2016, appendix) x_t W_rz, x_t W_n, h_{t-1} R_rz and the product
+    with R_n are normalised, each over its whole row and with its own scale and bias
     (`norm_x_gates`, `norm_x_candidate`, `norm_h_gates`, `norm_h_candidate`). There is no b or a.
 
     Attributes:
         features: number of units H.
-        update_gate: what z = 1 does: "keep" is as above (Cho et al. 2014), "replace" swaps z and
-            1 - z (Chung et al. 2014).
-        reset: whether r acts after the matmul or before it.
-        layer_norm: whether what enters the gates is normalised.
-        chrono: greatest time lag T_max in steps, by which b_z starts so that units keep what they
-            have: b_z = log u, with u uniform in [1, T_max - 1], and its negative where z = 1
-            replaces (Tallec and Ollivier 2018); none is zero.
+        update_gate: meaning of z = 1: keep is as above (Cho et al. 2014), replace swaps z and 1 - z
+            (Chung et al. 2014).
+        reset: whether r acts after or before the matmul.
+        layer_norm: whether the inputs of the gates are normalised.
+        chrono: maximum time lag T_max in steps for chrono initialisation (Tallec and Ollivier
+            2018): b_z = log u, u uniform in [1, T_max - 1], or its negative with
+            update_gate="replace". None means b_z = 0.
     """
 
     update_gate: UpdateGate = "keep"
@@ -70,16 +70,16 @@ class GRU(Cell):
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        """The weights.
+        """Declares the weights.
 
         Raises:
-            ValueError: there is no such `update_gate` or `reset`, `chrono` is below 2, or there is
-                none of the biases that it is for.
+            ValueError: `update_gate` or `reset` is unknown, `chrono` is below 2, or `chrono` is
+                used with `layer_norm`, which has no biases.
         """
-        check_choice("update_gate", self.update_gate, UpdateGate)
-        check_choice("reset", self.reset, Reset)
+        check_choice("GRU.update_gate", self.update_gate, UpdateGate)
+        check_choice("GRU.reset", self.reset, Reset)
         if self.layer_norm and self.chrono is not None:
-            raise ValueError(f"chrono={self.chrono}: with layer_norm there are no biases")
+            raise ValueError(f"GRU.chrono must be None with layer_norm, got {self.chrono}")
         h, zeros = self.features, nn.initializers.zeros
         weights = {
             "kernel": self.param("kernel", glorot_gates(3), (shape[-1], 3 * h), dtype),
@@ -113,7 +113,7 @@ class GRU(Cell):
             candidate = layer_norm(weights, "norm_h_candidate", z_n)
         else:
             candidate = add_bias(z_n, weights["recurrent_bias"])
-        return self._mixed(carry, u, tanh(x_n + r * candidate))
+        return self._interpolate(carry, u, tanh(x_n + r * candidate))
 
     @nn.nowrap
     def update(self, weights: dict, carry: GRUCarry, x: jax.Array) -> GRUCarry:
@@ -123,7 +123,7 @@ class GRU(Cell):
         kernel_rz, kernel_n = self._split(weights["recurrent_kernel"])
         r, u = gates(x_rz + layer_norm(weights, "norm_h_gates", h @ kernel_rz), "ss")
         candidate = layer_norm(weights, "norm_h_candidate", (r * h) @ kernel_n)
-        return self._mixed(carry, u, tanh(x_n + candidate))
+        return self._interpolate(carry, u, tanh(x_n + candidate))
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...]) -> GRUCarry:
@@ -139,29 +139,29 @@ class GRU(Cell):
         bias, h = jnp.zeros(shape, dtype), self.features
         if self.chrono is None:
             return bias
-        kept = chrono_bias(key, (h,), dtype, self.chrono)
-        return bias.at[h : 2 * h].set(kept if self.update_gate == "keep" else -kept)
+        lags = chrono_bias(key, (h,), dtype, self.chrono)
+        return bias.at[h : 2 * h].set(lags if self.update_gate == "keep" else -lags)
 
     @nn.nowrap
-    def _split(self, a):
+    def _split(self, a: jax.Array) -> list[jax.Array]:
         return jnp.split(a, [2 * self.features], axis=-1)  # slices have a slower gradient
 
     @nn.nowrap
-    def _mixed(self, carry, u, n):
+    def _interpolate(self, carry: GRUCarry, u: jax.Array, n: jax.Array) -> GRUCarry:
         old, new = (carry.h, n) if self.update_gate == "keep" else (n, carry.h)
         return GRUCarry(new + u * (old - new))
 
 
 class MGU(Cell):
-    """Minimal gated unit: a GRU whose one gate forgets and resets (Zhou et al. 2016).
+    """Minimal gated unit: a GRU with one gate for forget and reset (Zhou et al. 2016).
 
         f = sigmoid(x_t W_f + h_{t-1} R_f + b_f)
         n = tanh(x_t W_n + (f * h_{t-1}) R_n + b_n)
         h_t = (1 - f) * h_{t-1} + f * n
 
     W is `kernel` [D, 2H], R `recurrent_kernel` [H, 2H], b `bias` [2H]; their columns are in the
-    order f n. The gates of W start as Glorot and Bengio 2010, those of R orthogonal, b at zero. A
-    step is two matmuls.
+    order f n. Each gate of W is initialised as in Glorot and Bengio 2010, each of R orthogonal, b
+    to zero. A step is two matmuls.
 
     Attributes:
         features: number of units H.

@@ -1,4 +1,4 @@
-"""Inception-v3: GoogLeNet with large windows taken apart into small ones.
+"""Inception-v3: GoogLeNet with large windows factorised into small ones.
 
 Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, Rethinking the Inception Architecture for Computer
 Vision, CVPR 2016.
@@ -20,7 +20,7 @@ from nets.layers.pooling import average_pool, global_average, max_pool
 
 
 class Unit(NamedTuple):
-    """A convolution, normalised and rectified; padded where its stride is 1."""
+    """A convolution with batch normalisation and ReLU; padded if its stride is 1."""
 
     name: str
     features: int
@@ -29,14 +29,14 @@ class Unit(NamedTuple):
 
 
 Step = Unit | Literal["average", "max"] | tuple[Unit, ...]
-"""A convolution; 3x3 pooling, of averages at every place or of maxima at every other; a fork."""
+"""A convolution; 3x3 average (stride 1) or max (stride 2) pooling; parallel convolutions."""
 
 Branches = tuple[tuple[Step, ...], ...]
-"""What a block puts side by side, each branch a chain of steps."""
+"""The parallel branches of a block, each a chain of steps."""
 
 
 def mixed_a(pool: int) -> Branches:
-    """Figure 5, but for a 5x5 where that has a single 3x3, as in the authors' release."""
+    """Figure 5, with a 5x5 convolution instead of the single 3x3, as in the authors' release."""
     return (
         (Unit("branch1x1", 64),),
         (Unit("branch5x5_1", 48), Unit("branch5x5_2", 64, (5, 5))),
@@ -50,7 +50,7 @@ def mixed_a(pool: int) -> Branches:
 
 
 def mixed_b() -> Branches:
-    """Figure 10: halves the image, convolution beside pooling."""
+    """Figure 10: halves height and width, by convolution and pooling in parallel."""
     return (
         (Unit("branch3x3", 384, (3, 3), 2),),
         (
@@ -63,7 +63,7 @@ def mixed_b() -> Branches:
 
 
 def mixed_c(inner: int) -> Branches:
-    """Figure 6: 7x7 as 1x7 and 7x1, of `inner` channels between."""
+    """Figure 6: 7x7 factorised into 1x7 and 7x1, with `inner` channels between them."""
     return (
         (Unit("branch1x1", 192),),
         (
@@ -83,7 +83,7 @@ def mixed_c(inner: int) -> Branches:
 
 
 def mixed_d() -> Branches:
-    """Halves the image, as `mixed_b`."""
+    """Halves height and width, as `mixed_b` does."""
     return (
         (Unit("branch3x3_1", 192), Unit("branch3x3_2", 320, (3, 3), 2)),
         (
@@ -97,7 +97,7 @@ def mixed_d() -> Branches:
 
 
 def mixed_e() -> Branches:
-    """Figure 7: 1x3 and 3x1 side by side."""
+    """Figure 7: 1x3 and 3x1 in parallel."""
     return (
         (Unit("branch1x1", 320),),
         (
@@ -130,7 +130,7 @@ MIXED = {
 
 
 class InceptionV3(nn.Module):
-    """Inception-v3, as torchvision has it and names it.
+    """Inception-v3, with torchvision's names.
 
     For three channels and 1,000 classes 23,834,568 parameters, 27,161,264 with its auxiliary head;
     5.713 G multiply-adds at 299 px, without it. Stages at 299 px, after the activation:
@@ -140,20 +140,21 @@ class InceptionV3(nn.Module):
     [B, 35, 35, 288], Mixed_6a to Mixed_6e [B, 17, 17, 768], Mixed_7a [B, 8, 8, 1280], Mixed_7b and
     Mixed_7c [B, 8, 8, 2048].
 
-    While training, and only if stages are asked for, a model with the auxiliary head also has the
-    stage aux1 (above Mixed_6e): logits [B, num_classes], float32 at least, for a task to add their
-    loss. The head's parameters, `AuxLogits`, are there from the start.
+    While training, and only with `stages=True`, a model with the auxiliary head also has the stage
+    aux1 (above Mixed_6e): logits [B, num_classes], float32 at least, for a task to add their loss.
+    `init` always creates the head's parameters, `AuxLogits`.
 
-    Kernels of convolutions start as He et al. 2015 (normal, by fan out), dense ones as LeCun's
-    normal; the paper gives none, torchvision's are normal with a deviation of 0.1.
+    Kernels of convolutions are initialised as in He et al. 2015 (normal, by fan-out), those of
+    dense layers LeCun normal; the paper gives no initialisation, torchvision's is normal with
+    standard deviation 0.1.
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
-            outputs nor an auxiliary head, the result is the averages of Mixed_7c, [B, 2048].
+        num_classes: number of classes. None means that the data fills it in; 0 means no output
+            layer and no auxiliary head, and the averages of Mixed_7c, [B, 2048], as the result.
         auxiliary: whether there is the auxiliary head.
         dropout: probability of dropping an input of the last layer while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -168,46 +169,47 @@ class InceptionV3(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
             ValueError: H or W is below 75, or below 299 where the auxiliary head runs (in `init`,
-                and while training with `stages`), or x has other axes; or `num_classes` is None.
+                and while training with `stages`), or x is not [B, H, W, C]; or `num_classes` is
+                None.
         """
-        headed = self.auxiliary and self.num_classes != 0
-        speaking = headed and (self.is_initializing() or (train and stages))
-        check_images(self, x, 299 if speaking else 75)
+        has_head = self.auxiliary and self.num_classes != 0
+        run_head = has_head and (self.is_initializing() or (train and stages))
+        check_images(self, x, 299 if run_head else 75)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         norm = functools.partial(norm, epsilon=1e-3)
         unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
         valid = functools.partial(unit, padding="VALID")
-        seen = {}
-        seen["Conv2d_1a_3x3"] = x = valid(32, (3, 3), strides=2, name="Conv2d_1a_3x3")(x)
-        seen["Conv2d_2a_3x3"] = x = valid(32, (3, 3), name="Conv2d_2a_3x3")(x)
-        seen["Conv2d_2b_3x3"] = x = unit(64, (3, 3), name="Conv2d_2b_3x3")(x)
-        seen["maxpool1"] = x = max_pool(x, 3, 2)
-        seen["Conv2d_3b_1x1"] = x = unit(80, name="Conv2d_3b_1x1")(x)
-        seen["Conv2d_4a_3x3"] = x = valid(192, (3, 3), name="Conv2d_4a_3x3")(x)
-        seen["maxpool2"] = x = max_pool(x, 3, 2)
+        outputs = {}
+        outputs["Conv2d_1a_3x3"] = x = valid(32, (3, 3), strides=2, name="Conv2d_1a_3x3")(x)
+        outputs["Conv2d_2a_3x3"] = x = valid(32, (3, 3), name="Conv2d_2a_3x3")(x)
+        outputs["Conv2d_2b_3x3"] = x = unit(64, (3, 3), name="Conv2d_2b_3x3")(x)
+        outputs["maxpool1"] = x = max_pool(x, 3, 2)
+        outputs["Conv2d_3b_1x1"] = x = unit(80, name="Conv2d_3b_1x1")(x)
+        outputs["Conv2d_4a_3x3"] = x = valid(192, (3, 3), name="Conv2d_4a_3x3")(x)
+        outputs["maxpool2"] = x = max_pool(x, 3, 2)
         for name, branches in MIXED.items():
-            seen[name] = x = Mixed(branches, unit, name=name)(x)
-            if speaking and name == "Mixed_6e":
+            outputs[name] = x = Mixed(branches, unit, name=name)(x)
+            if run_head and name == "Mixed_6e":
                 head = AuxiliaryHead(self.num_classes, unit, **dtypes, name="AuxLogits")
-                seen["aux1"] = head(x)
+                outputs["aux1"] = head(x)
         x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(self.num_classes, **dtypes, name="fc")(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x
 
 
 class Mixed(nn.Module):
-    """Branches side by side.
+    """Parallel branches whose outputs are concatenated.
 
     Attributes:
-        branches: what they are.
-        unit: what makes a convolution, as `ConvNormAct`.
+        branches: the steps of each branch.
+        unit: makes a `ConvNormAct`.
     """
 
     branches: Branches
@@ -215,10 +217,10 @@ class Mixed(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C] to the branches' channels in a row, [B, H', W', F]."""
+        """Maps x [B, H, W, C] to the concatenated channels of the branches, [B, H', W', F]."""
         return jnp.concatenate([functools.reduce(self._step, b, x) for b in self.branches], -1)
 
-    def _step(self, x, step):
+    def _step(self, x: jax.Array, step: Step) -> jax.Array:
         if step == "average":
             return average_pool(x, 3, 1, padding=1, count_padding=True)
         if step == "max":
@@ -231,13 +233,13 @@ class Mixed(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """The classifier above Mixed_6e: averages, 1x1 to 128 channels, 5x5 to 768, logits.
+    """The auxiliary classifier on Mixed_6e: average pooling, 1x1 to 128, 5x5 to 768, logits.
 
     Attributes:
         num_classes: number of outputs.
-        unit: what makes a convolution, as `ConvNormAct`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        unit: makes a `ConvNormAct`.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int
@@ -247,7 +249,7 @@ class AuxiliaryHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps x [B, H, W, C], of at least 17x17 places, to logits, float32 at least."""
+        """Maps x [B, H, W, C], H and W at least 17, to logits, float32 at least."""
         x = self.unit(128, name="conv0")(average_pool(x, 5, 3))
         x = global_average(self.unit(768, (5, 5), padding="VALID", name="conv1")(x))
         return logits(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype, name="fc")(

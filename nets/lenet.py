@@ -1,4 +1,4 @@
-"""LeCun's digit readers: the zip code network (1989) and LeNet-5 (1998), and today's LeNet-5.
+"""LeCun's digit classifiers: LeNet-1989, and LeNet-5 (1998), original and modern.
 
 LeCun et al., Backpropagation Applied to Handwritten Zip Code Recognition, Neural Computation 1989.
 LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document Recognition, Proc.
@@ -15,11 +15,14 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
+from nets.layers.checks import check_choice
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.conv_table import Table, TableConv, fan_in_uniform
 from nets.layers.image_checks import channels_hint, check_head
 from nets.types import Activation
+
+Pooling = Literal["average", "max"]
 
 C3_TABLE: Table = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
@@ -33,7 +36,7 @@ H2_TABLE: Table = (
     *((4, 5, 6, 7, 8, 9, 10, 11),) * 4,
     *((0, 1, 2, 3, 8, 9, 10, 11),) * 4,
 )
-"""Which 8 of the 12 maps of H1 a map of H2 sees.
+"""The 8 of the 12 maps of H1 that each map of H2 sees.
 
 LeCun et al. 1989 choose them "according a scheme that will not be described here"; this is the
 one that Karpathy chose for his reproduction (2022, karpathy/lecun1989-repro).
@@ -61,9 +64,9 @@ CODES: np.ndarray = np.array(
     ],
     np.float32,
 )
-"""What F6 should say of each digit: [10, 84], bitmaps 7 wide and 12 high, ink 1, paper -1.
+"""Target of F6 for each digit, [10, 84]: bitmaps 7 wide and 12 high, ink 1, paper -1.
 
-Stylised after the paper's figure 3, but drawn for this file: the paper gives no list.
+Drawn for this file after the paper's figure 3; the paper gives no list.
 """
 
 
@@ -73,25 +76,25 @@ def squash(x: jax.Array) -> jax.Array:
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 as it is built today: every C3 map sees every S2 map, plain pooling, linear output.
+    """LeNet-5, the modern version: dense C3, plain pooling, linear output.
 
     61,706 parameters for one channel and ten classes. Stages, after the activation: C1
     [B, 28, 28, 6], S2 [B, 14, 14, 6], C3 [B, 10, 10, 16], S4 [B, 5, 5, 16], C5 [B, 120],
     F6 [B, 84].
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: no output layer, the
-            result is F6.
+        num_classes: number of classes. None means that the data fills it in; 0 means no output
+            layer, and F6 as the result.
         activation: nonlinearity after C1, C3, C5 and F6.
-        pooling: how S2 and S4 join 2x2 units, average or max.
+        pooling: average or max pooling of 2x2 units in S2 and S4.
         dropout: probability of dropping a unit of C5 and F6 while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = 10
     activation: Activation = nn.tanh
-    pooling: Literal["average", "max"] = "average"
+    pooling: Pooling = "average"
     dropout: float = 0.0
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -102,17 +105,16 @@ class LeNet5(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, 28, 28, C] (C1 pads it by 2 zeros) or [B, 32, 32, C] to logits.
 
-        Logits are [B, num_classes], float32 at least. Needs the key `dropout` while training, if
-        there is any.
+        Logits are [B, num_classes], float32 at least. Needs the key `dropout` while training if
+        `dropout` is above 0.
 
         Raises:
-            ValueError: for another size, an unknown pooling, or no probability; or `num_classes` is
-                None.
+            ValueError: x has another size, `pooling` is unknown, `dropout` is not in [0, 1) or
+                `num_classes` is None.
         """
         _check_size(self, x, 28, 32)
         check_head(self)
-        if self.pooling not in ("average", "max"):
-            raise ValueError(f"LeNet5.pooling is average or max, not {self.pooling}")
+        check_choice("LeNet5.pooling", self.pooling, Pooling)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(Conv, window=(5, 5), **dtypes)
         pool = jnp.mean if self.pooling == "average" else jnp.max
@@ -120,9 +122,9 @@ class LeNet5(nn.Module):
         outputs = {}
         pad = (32 - x.shape[1]) // 2
         outputs["C1"] = x = self.activation(conv(6, padding=pad, name="C1")(x))
-        outputs["S2"] = x = pool(_in_fours(x), axis=(2, 4))
+        outputs["S2"] = x = pool(_blocks_2x2(x), axis=(2, 4))
         outputs["C3"] = x = self.activation(conv(16, padding="VALID", name="C3")(x))
-        outputs["S4"] = x = pool(_in_fours(x), axis=(2, 4))
+        outputs["S4"] = x = pool(_blocks_2x2(x), axis=(2, 4))
         x = x.reshape(x.shape[0], -1)
         outputs["C5"] = x = self.activation(nn.Dense(120, **dtypes, name="C5")(x))
         outputs["F6"] = x = self.activation(nn.Dense(84, **dtypes, name="F6")(drop(x)))
@@ -132,19 +134,19 @@ class LeNet5(nn.Module):
 
 
 class LeNet5Original(nn.Module):
-    """LeNet-5 as published in 1998: sparse C3, trainable subsampling, radial basis outputs.
+    """LeNet-5 as published in 1998: sparse C3, trainable subsampling, RBF outputs.
 
-    Exactly 60,000 parameters: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164. The output
-    has none: its centres are `CODES`. C1, S2, C3, S4, C5 and F6 all end in `squash`. The initial
-    weights are the paper's: uniform within 2.4 / (number of a unit's inputs), here also for the
-    biases, which the paper counts among a unit's connections.
+    Exactly 60,000 parameters: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164. The output has
+    none: its centres are `CODES`. C1, S2, C3, S4, C5 and F6 all end in `squash`. Initialisation is
+    the paper's: uniform within 2.4 / (number of a unit's inputs), also for the biases, which the
+    paper counts among a unit's connections.
 
     Stages: as in `LeNet5`.
 
     Attributes:
-        num_classes: number of outputs; there are codes for the ten digits only.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes, 10: there are codes for the ten digits only.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = 10
@@ -155,23 +157,23 @@ class LeNet5Original(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, stages: bool = False
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
-        """Maps x [B, 28, 28, 1] or [B, 32, 32, 1] to distances: the smallest is the answer.
+        """Maps x [B, 28, 28, 1] or [B, 32, 32, 1] to distances; the smallest is the class.
 
-        y_i = sum_j (x_j - w_ij)^2, [B, 10], float32 at least (eq. 7): no logits. An image of 28x28
-        is framed by two pixels of its own minimum, which is its background.
+        y_i = sum_j (x_j - w_ij)^2, [B, 10], float32 at least (equation 7); these are not logits.
+        Images of 28x28 are padded by two pixels of their minimum, the background.
 
         Raises:
-            ValueError: for another size, more than one channel, or other than ten classes.
+            ValueError: x has another size or more than one channel, or `num_classes` is not 10.
         """
         _check_size(self, x, 28, 32, channels=1)
         if self.num_classes != len(CODES):
             raise ValueError(
-                f"LeNet5Original has codes for num_classes={len(CODES)}, not {self.num_classes}"
+                f"LeNet5Original.num_classes must be {len(CODES)}, got {self.num_classes}"
             )
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         outputs = {}
         background = x.min(axis=(1, 2, 3), keepdims=True)
-        x = _frame(x, (32 - x.shape[1]) // 2, background)
+        x = _pad_with(x, (32 - x.shape[1]) // 2, background)
         outputs["C1"] = x = squash(TableConv(6, **dtypes, name="C1")(x))
         outputs["S2"] = x = squash(Subsampling(**dtypes, name="S2")(x))
         outputs["C3"] = x = squash(TableConv(16, table=C3_TABLE, **dtypes, name="C3")(x))
@@ -185,24 +187,23 @@ class LeNet5Original(nn.Module):
 
 
 class ZipNet(nn.Module):
-    """The zip code network of LeCun et al. 1989: 16x16, 12 maps 8x8, 12 maps 4x4, 30, 10 units.
+    """LeNet-1989, the zip code network: 16x16 pixels, 12 maps 8x8, 12 maps 4x4, 30 and 10 units.
 
     Exactly 9,760 parameters: H1 1,068, H2 2,592, H3 5,790, output 310. H1 and H2 are 5x5
-    convolutions of stride 2 whose units share their weights but not their biases. A connection
-    that falls off the border reads a constant background. A map of H2 sees 8 of the 12 maps of
-    H1, as in `H2_TABLE`. All units, the output included, are a "scaled hyperbolic tangent", here
-    `squash`, whose constants LeCun gave in the same year (Generalization and Network Design
-    Strategies): targets are 1 and -1. The initial weights are the paper's: uniform within
-    2.4 / (number of a unit's inputs); here also the biases.
+    convolutions of stride 2 with a bias for each unit. Padding has the value `background`. A map of
+    H2 sees 8 of the 12 maps of H1 (`H2_TABLE`). All units, the output included, are a "scaled
+    hyperbolic tangent", here `squash`, whose constants LeCun gave in the same year (Generalization
+    and Network Design Strategies): targets are 1 and -1. Initialisation is the paper's: uniform
+    within 2.4 / (number of a unit's inputs), also for the biases.
 
     Stages: H1 [B, 8, 8, 12], H2 [B, 4, 4, 12], H3 [B, 30].
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: no output layer, the
-            result is H3.
-        background: what lies beyond the border of the image and of H1; the paper's is -1.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes. None means that the data fills it in; 0 means no output
+            layer, and H3 as the result.
+        background: value of the padding of the image and of H1; the paper's is -1.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = 10
@@ -217,15 +218,17 @@ class ZipNet(nn.Module):
         """Maps x [B, 16, 16, 1] to outputs [B, num_classes] in +-1.7159, float32 at least.
 
         Raises:
-            ValueError: for another size or more than one channel; or `num_classes` is None.
+            ValueError: x has another size or more than one channel, or `num_classes` is None.
         """
         _check_size(self, x, 16, channels=1)
         check_head(self)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(TableConv, 12, stride=2, unit_biases=True, **dtypes)
         outputs = {}
-        outputs["H1"] = x = squash(conv(name="H1")(_frame(x, 2, self.background)))
-        outputs["H2"] = x = squash(conv(table=H2_TABLE, name="H2")(_frame(x, 2, self.background)))
+        outputs["H1"] = x = squash(conv(name="H1")(_pad_with(x, 2, self.background)))
+        outputs["H2"] = x = squash(
+            conv(table=H2_TABLE, name="H2")(_pad_with(x, 2, self.background))
+        )
         x = x.reshape(x.shape[0], -1)
         outputs["H3"] = x = squash(_dense(30, 192, **dtypes, name="H3")(x))
         if self.num_classes:
@@ -235,11 +238,11 @@ class ZipNet(nn.Module):
 
 
 class Subsampling(nn.Module):
-    """Sums 2x2 units, times one trainable coefficient a map, plus one bias a map (1998).
+    """Sums of 2x2 units, times a trainable coefficient for each map, plus a bias (1998).
 
     Attributes:
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     dtype: DTypeLike = jnp.float32
@@ -252,7 +255,7 @@ class Subsampling(nn.Module):
         coefficient = self.param("coefficient", fan_in_uniform(4), maps, self.param_dtype)
         bias = self.param("bias", fan_in_uniform(4), maps, self.param_dtype)
         x, coefficient, bias = promote_dtype(x, coefficient, bias, dtype=self.dtype)
-        x = _in_fours(x).sum(axis=(2, 4))
+        x = _blocks_2x2(x).sum(axis=(2, 4))
         return x * jnp.broadcast_to(coefficient, x.shape) + jnp.broadcast_to(bias, x.shape)
 
 
@@ -261,13 +264,13 @@ def _dense(features: int, fan_in: int, **options) -> nn.Dense:
     return nn.Dense(features, kernel_init=init, bias_init=init, **options)
 
 
-def _in_fours(x: jax.Array) -> jax.Array:
-    """[B, 2H, 2W, C] -> [B, H, 2, W, 2, C]: on a CPU quicker to join than by `reduce_window`."""
+def _blocks_2x2(x: jax.Array) -> jax.Array:
+    """[B, 2H, 2W, C] -> [B, H, 2, W, 2, C]; pooling these axes is faster on a CPU than a window."""
     batch, height, width, channels = x.shape
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
 
 
-def _frame(x: jax.Array, width: int, value: ArrayLike) -> jax.Array:
+def _pad_with(x: jax.Array, width: int, value: ArrayLike) -> jax.Array:
     pads = ((0, 0), (width, width), (width, width), (0, 0))
     inside = np.pad(np.ones((1, *x.shape[1:3], 1), bool), pads)
     return jnp.where(inside, jnp.pad(x, pads), value)
@@ -282,6 +285,6 @@ def _check_size(model: nn.Module, x: jax.Array, *sizes: int, channels: int | str
     size_fits = x.ndim == 4 and x.shape[1] == x.shape[2] and x.shape[1] in sizes
     if not size_fits or channels not in ("C", x.shape[3]):
         raise ValueError(
-            f"{type(model).__name__} takes images {' or '.join(valid)}, not {list(x.shape)}"
+            f"{type(model).__name__} takes images {' or '.join(valid)}, got {list(x.shape)}"
             f"{channels_hint(x.shape)}"
         )

@@ -24,7 +24,7 @@ from nets.layers.recurrent_cell import (
 
 
 class LSTMCarry(NamedTuple):
-    """What an LSTM remembers: the cell state c [B, H] and the output h [B, H or P]."""
+    """Carry of `LSTM`: the cell state c [B, H] and the output h [B, H or P]."""
 
     c: jax.Array
     h: jax.Array
@@ -37,38 +37,38 @@ class LSTM(Cell):
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(c_t)
 
-    As it stands it is that of Zaremba et al. 2014. W is `kernel` [D, 4H], R `recurrent_kernel`
-    [H, 4H], b `bias` [4H], one only (cuDNN and torch add two); their columns are the gates in the
-    order i f g o. The gates of W start as Glorot and Bengio 2010, those of R orthogonal, b at zero
-    but for the forget gate. Its variants combine freely:
+    By default it is that of Zaremba et al. 2014. W is `kernel` [D, 4H], R `recurrent_kernel`
+    [H, 4H], b `bias` [4H], a single bias (cuDNN and torch add two); their columns are the gates in
+    the order i f g o. Each gate of W is initialised as in Glorot and Bengio 2010, each of R
+    orthogonal, b to zero except the forget gate's. Variants combine freely:
 
     `peepholes` adds V_i * c_{t-1} to i, V_f * c_{t-1} to f and V_o * c_t to o (Graves 2013,
-    equations 7 to 11); V is `peephole` [3, H], zero at first.
+    equations 7 to 11); V is `peephole` [3, H], initialised to zero.
 
-    `coupled` has 1 - sigmoid(f) for sigmoid(i) (Greff et al. 2017, CIFG): the columns are f g o, V
-    is [2, H].
+    `coupled` replaces sigmoid(i) by 1 - sigmoid(f) (Greff et al. 2017, CIFG): the columns are f g
+    o, V is [2, H].
 
-    `projection` has h_t = (sigmoid(o) * tanh(c_t)) P (Sak et al. 2014), so that R is [P, 4H]; P is
-    `projection` [H, P], Glorot uniform at first. A step is two matmuls then.
+    `projection` makes h_t = (sigmoid(o) * tanh(c_t)) P (Sak et al. 2014), and R [P, 4H]; P is
+    `projection` [H, P], initialised Glorot uniform. A step is then two matmuls.
 
     `layer_norm` is that of Ba et al. 2016, equations 20 to 22, each LN over the whole row and with
-    a scale and a bias of its own, `norm_x`, `norm_h` [4H] and `norm_c` [H]:
+    its own scale and bias, `norm_x`, `norm_h` [4H] and `norm_c` [H]:
 
         i, f, g, o = LN(x_t W) + LN(h_{t-1} R) + b
         h_t = sigmoid(o) * tanh(LN(c_t))
 
-    Peepholes see c as it is, and add to what is normalised.
+    Peepholes read c before normalisation, and are added after the LN of the gates.
 
     Attributes:
         features: number of units H.
-        forget_bias: initial bias of the forget gate (Jozefowicz et al. 2015); it is part of b,
-            nothing is added later.
-        peepholes: whether the gates see the cell state.
+        forget_bias: initial bias of the forget gate (Jozefowicz et al. 2015), as a part of b.
+        peepholes: whether the gates read the cell state.
         coupled: whether the input gate is one minus the forget gate.
-        projection: size P of the output; none is H, without a projection.
-        layer_norm: whether what enters the gates, and c_t, is normalised.
-        chrono: greatest time lag T_max in steps, by which b starts instead of `forget_bias`:
-            b_f = log u, b_i = -b_f, with u uniform in [1, T_max - 1] (Tallec and Ollivier 2018).
+        projection: size P of the output. None means H, without a projection.
+        layer_norm: whether the inputs of the gates and c_t are normalised.
+        chrono: maximum time lag T_max in steps for chrono initialisation (Tallec and Ollivier
+            2018), instead of `forget_bias`: b_f = log u, b_i = -b_f, u uniform in [1, T_max - 1].
+            None means `forget_bias`.
     """
 
     forget_bias: float = 1.0
@@ -80,7 +80,7 @@ class LSTM(Cell):
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
-        """The weights.
+        """Declares the weights.
 
         Raises:
             ValueError: `chrono` is below 2.
@@ -114,17 +114,17 @@ class LSTM(Cell):
 
     @nn.nowrap
     def combine(self, weights: dict, carry: LSTMCarry, z: jax.Array, x: jax.Array) -> LSTMCarry:
-        """The next carry, before any projection, from z = h_{t-1} R and the projected input."""
+        """The next carry, before the projection, from z = h_{t-1} R and the projected input."""
         h, sigmoids = self.features, "s" if self.coupled else "ss"
         a = x + layer_norm(weights, "norm_h", z)
         if not (self.peepholes or self.layer_norm):
             return LSTMCarry(*_plain(self.coupled, a, carry.c))
         if self.peepholes:
             *early, late = weights["peephole"]  # [H] each
-            seen = jnp.concatenate(
+            peep = jnp.concatenate(
                 [per_unit_scale(carry.c.astype(a.dtype), v) for v in early], axis=-1
             )
-            *i, f = gates(a[..., : -2 * h] + seen, sigmoids)
+            *i, f = gates(a[..., : -2 * h] + peep, sigmoids)
             g = tanh(a[..., -2 * h : -h])
         else:
             *i, f, g, o = gates(a, sigmoids + "ts")
@@ -175,10 +175,10 @@ def _state(i, f, g, c):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _plain(coupled, a, c):
-    """c_t and h_t from what enters the gates, [B, 4H] or [B, 3H], and c_{t-1}.
+    """c_t and h_t from the inputs of the gates, [B, 4H] or [B, 3H], and c_{t-1}.
 
-    What its derivative keeps is as little as can be: [B, 6H], where that of each operation by
-    itself would keep [B, 11H].
+    Its derivative saves [B, 6H] for the backward pass; those of the single operations would save
+    [B, 11H].
     """
     return _plain_jvp(coupled, (a, c), None)[0]
 
@@ -194,7 +194,7 @@ def _plain_jvp(coupled, primals, tangents):
     by_f, by_g = (c - g, 1 - f) if coupled else (c, i[0])
     slopes = [g * i[0] * (1 - i[0])] if i else []
     slopes += [by_f * f * (1 - f), by_g * (1 - g * g), t * o * (1 - o)]
-    moved = jnp.concatenate(slopes, axis=-1) * tangents[0]
-    first, *early, late = jnp.split(moved, len(slopes), axis=-1)
+    products = jnp.concatenate(slopes, axis=-1) * tangents[0]
+    first, *early, late = jnp.split(products, len(slopes), axis=-1)
     d_after = sum(early, first) + f * tangents[1]
     return (after, o * t), (d_after, late + o * (1 - t * t) * d_after)

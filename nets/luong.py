@@ -1,7 +1,7 @@
 """Sequence to sequence with attention after the decoder's step, global or local.
 
-Symbol 0 fills sources up to S, which are read up to their first 0, begins targets and ends them.
-What it writes is found by `nets.layers.decoding.decode`, for which it has `start` and `step`.
+Symbol 0 is padding: sources are read up to their first 0, and targets begin and end with it.
+`nets.layers.decoding.decode` generates targets by the methods `start` and `step`.
 """
 
 from typing import Literal, NamedTuple
@@ -27,12 +27,12 @@ Scope = Literal["global", "local-m", "local-p"]
 
 
 class LuongCarry(NamedTuple):
-    """What Luong's decoder remembers.
+    """Carry of the decoder.
 
     Attributes:
-        recurrent: that of its layers (`nets.layers.recurrent.Recurrent`).
-        attended: [N, H], h~ of the step before.
-        time: [N] int32, steps done.
+        recurrent: carry of its layers (`nets.layers.recurrent.Recurrent`).
+        attended: [N, H], h~ of the previous step.
+        time: [N] int32, number of steps so far.
     """
 
     recurrent: tuple
@@ -43,9 +43,9 @@ class LuongCarry(NamedTuple):
 class Luong(nn.Module):
     """Attention after the decoder's step (Luong, Pham and Manning 2015, section 3).
 
-        h'_1 .. h'_S = encoder(E x_1 .. x_S); its last carry is the decoder's first
+        h'_1 .. h'_S = encoder(E x_1 .. x_S); its last carry is the decoder's first carry
         h_t = decoder([E y_{t-1}, h~_{t-1}]), without h~ if not `input_feeding`
-        a_t = softmax of score(h_t, h'_s), all of it or (section 3.2) near a place in the source
+        a_t = softmax of score(h_t, h'_s) over all of the source or (section 3.2) a window of it
         c_t = sum_s a_ts h'_s
         h~_t = tanh(W_c [c_t, h_t])
         logits of y_t = W_s h~_t + b
@@ -54,19 +54,22 @@ class Luong(nn.Module):
     [B, U, S].
 
     Attributes:
-        num_classes: number of different symbols of the targets.
-        vocab_size: number of different symbols of the sources.
+        num_classes: number of different symbols of the targets. None means that the data fills it
+            in.
+        vocab_size: number of different symbols of the sources. None means that the data fills it
+            in.
         cell: the cell of encoder and decoder.
-        layers: number of recurrent layers of each.
-        embedding: features of both embeddings.
-        score: of `nets.layers.attention_scores`; additive is the paper's concat.
-        attention: global; local-m around step t; local-p around a position that is predicted.
-        window: keys to either side of that place.
-        input_feeding: whether a step reads h~ of the step before; without, the whole target is
-            decoded at once while training.
+        layers: number of recurrent layers of encoder and decoder.
+        embedding: size of both embeddings.
+        score: score function (`nets.layers.attention_scores`); additive is the paper's concat.
+        attention: global; local-m, a window around step t; local-p, a window around a predicted
+            position.
+        window: number of source positions on each side of that position.
+        input_feeding: whether a step reads h~ of the previous step. Without, training decodes all
+            steps in parallel.
         dropout: probability of dropping a unit while training.
-        dtype: what it computes in.
-        param_dtype: what it stores, the carry too.
+        dtype: computation dtype.
+        param_dtype: parameter dtype, and dtype of the carry.
     """
 
     num_classes: int | None = None
@@ -109,11 +112,11 @@ class Luong(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Logits [B, U, num_classes], float32 at least, of targets [B, U] after inputs [B, S].
 
-        Those of step t are given the targets before t (teacher forcing). Needs the key `dropout`
-        while training, if there is any.
+        The logits of step t see the targets before t (teacher forcing). Needs the key `dropout`
+        while training if `dropout` is above 0.
         """
         memory, carry = self.start(inputs, train=train)
-        y = self._read(shift_right(targets), train)
+        y = self._embed(shift_right(targets), train)
         if self.input_feeding:
             scan = nn.scan(
                 lambda model, carry, y: model._advance(memory, carry, y, train),
@@ -122,16 +125,16 @@ class Luong(nn.Module):
                 in_axes=1,
                 out_axes=1,
             )
-            _, (attended, looked) = scan(self, carry, y)
+            _, (attended, weights) = scan(self, carry, y)
         else:
             h, _ = self.decoder(y, carry.recurrent, train=train)
             times = jnp.broadcast_to(jnp.arange(y.shape[1]), y.shape[:2])
-            attended, looked = self._attended(memory, h, times)
+            attended, weights = self._attend(memory, h, times)
         logits = self.output(self.drop(attended, deterministic=not train))
-        return (logits, {"encoder": memory.values, "weights": looked}) if stages else logits
+        return (logits, {"encoder": memory.values, "weights": weights}) if stages else logits
 
     def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[Memory, LuongCarry]:
-        """What the decoder looks at, and the carry before its first step, for inputs [B, S]."""
+        """The encoded source and the decoder's carry before its first step, for inputs [B, S]."""
         mask = source_mask(inputs)
         x = self.drop(self.source(inputs), deterministic=not train)
         states, carry = self.encoder(x, lengths=mask.sum(1), train=train)
@@ -145,28 +148,34 @@ class Luong(nn.Module):
     ) -> tuple[LuongCarry, jax.Array, jax.Array]:
         """Carry, logits [N, num_classes] and weights [N, S] after symbols [N] (int32).
 
-        Row n of B in `memory` belongs to rows n N / B to (n + 1) N / B - 1 of all others.
+        Row n of B in `memory` belongs to rows n N / B to (n + 1) N / B - 1 of the others.
         """
-        carry, (attended, looked) = self._advance(memory, carry, self._read(symbols, False), False)
-        return carry, self.output(attended), looked
+        carry, (attended, weights) = self._advance(
+            memory, carry, self._embed(symbols, False), False
+        )
+        return carry, self.output(attended), weights
 
-    def _read(self, symbols, train):
+    def _embed(self, symbols: jax.Array, train: bool) -> jax.Array:
         return self.drop(self.target(symbols), deterministic=not train)
 
-    def _advance(self, memory, carry, y, train):
-        """One step on y [N, E]: the carry, h~ [N, H] and weights [N, S]."""
+    def _advance(
+        self, memory: Memory, carry: LuongCarry, y: jax.Array, train: bool
+    ) -> tuple[LuongCarry, tuple[jax.Array, jax.Array]]:
+        """One step on y [N, E]: the carry, h~ [N, H] and attention weights [N, S]."""
         if self.input_feeding:
             y = jnp.concatenate([y, carry.attended.astype(y.dtype)], -1)
         h, recurrent = self.decoder(y[:, None], carry.recurrent, train=train)
         rows = len(memory.mask)
         beams = (rows, len(y) // rows)
-        attended, looked = self._attended(memory, h.reshape(*beams, -1), carry.time.reshape(beams))
-        attended, looked = attended.reshape(len(y), -1), looked.reshape(len(y), -1)
+        attended, weights = self._attend(memory, h.reshape(*beams, -1), carry.time.reshape(beams))
+        attended, weights = attended.reshape(len(y), -1), weights.reshape(len(y), -1)
         after = LuongCarry(recurrent, attended.astype(self.param_dtype), carry.time + 1)
-        return after, (attended, looked)
+        return after, (attended, weights)
 
-    def _attended(self, memory, h, times):
-        """h~ [B, Q, H] and weights [B, Q, S] of h [B, Q, H] at these times [B, Q]."""
-        place = {"position": times.astype(jnp.float32)} if self.attention == "local-m" else {}
-        context, looked = self.attend(h, *memory, **place)
-        return nn.tanh(self.combine(jnp.concatenate([context, h], -1))), looked
+    def _attend(
+        self, memory: Memory, h: jax.Array, times: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """h~ [B, Q, H] and attention weights [B, Q, S] of h [B, Q, H] at these times [B, Q]."""
+        position = {"position": times.astype(jnp.float32)} if self.attention == "local-m" else {}
+        context, weights = self.attend(h, *memory, **position)
+        return nn.tanh(self.combine(jnp.concatenate([context, h], -1))), weights

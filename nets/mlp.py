@@ -17,12 +17,12 @@ class MLP(nn.Module):
 
     Attributes:
         widths: number of units of each hidden layer.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no output layer, the
-            result is the last of the hidden units.
+        num_classes: number of classes. None means that the data fills it in; 0 means no output
+            layer, and the last hidden layer as the result.
         activation: nonlinearity of the hidden units.
         dropout: probability of dropping a hidden unit while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     widths: tuple[int, ...] = (128,)
@@ -36,12 +36,12 @@ class MLP(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, stages: bool = False
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
-        """Maps x [B, ...] to logits [B, num_classes], float32 at least; with `stages` also those.
+        """Maps x [B, ...] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: `num_classes` is None, or `dropout` no probability.
+            ValueError: `num_classes` is None, or `dropout` is not in [0, 1).
         """
         check_head(self)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}

@@ -1,4 +1,4 @@
-"""MobileNet v1 and v2: depthwise windows, and 1x1 convolutions to mix what they see.
+"""MobileNet v1 and v2: depthwise convolutions, and 1x1 convolutions that mix the channels.
 
 Howard et al., MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications,
 arXiv:1704.04861, 2017. Sandler, Howard, Zhu, Zhmoginov and Chen, MobileNetV2: Inverted Residuals
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_positive
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
@@ -27,7 +28,7 @@ V1 = (
 )
 """Howard et al. 2017, table 1: channels and stride of each separable convolution.
 
-The last stride is 2 in the paper's table and 1 in its sizes and in its authors' release.
+The last stride is 2 in the paper's table, but 1 in its sizes and in the authors' release.
 """
 
 V2 = (
@@ -49,22 +50,22 @@ class MobileNetV1(nn.Module):
     """MobileNet v1: a 3x3 convolution, 13 depthwise separable ones, average, linear classifier.
 
     For three channels and 1,000 classes 4,231,976 parameters and 569 M multiply-adds at 224 px.
-    Every convolution, the depthwise ones too, is batch-normalised and rectified. Stages: stem
+    Batch normalisation and a ReLU follow every convolution, also the depthwise ones. Stages: stem
     [B, H/2, W/2, 32 width], block1, ... block13 [B, H/32, W/32, 1024 width], features
     [B, 1024 width].
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
+    as LeCun normal.
 
     Attributes:
-        width: factor of all channels (the paper's alpha), of which at least 8 are left.
-        activation: nonlinearity; the paper's is ReLU, that of its authors' release ReLU6.
-        momentum: share of the old in the running statistics; the release's is 0.9997.
+        width: factor of all numbers of channels (the paper's alpha), which are at least 8.
+        activation: nonlinearity; ReLU in the paper, ReLU6 in the authors' release.
+        momentum: weight of the old value in the running statistics; the release's is 0.9997.
         dropout: probability of dropping an input of the classifier while training.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     width: float = 1.0
@@ -81,13 +82,13 @@ class MobileNetV1(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: x has other axes; `width` is not positive; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C]; `width` is not positive; or `num_classes` is None.
         """
         check_images(self, x, 1)
-        check_width(self)
+        check_positive(f"{type(self).__name__}.width", self.width)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         unit = functools.partial(
             ConvNormAct,
@@ -97,16 +98,16 @@ class MobileNetV1(nn.Module):
             norm=functools.partial(norm, momentum=self.momentum, epsilon=1e-3),
         )
 
-        def thinned(channels: int) -> int:
+        def scaled(channels: int) -> int:
             return max(int(channels * self.width), 8)
 
-        seen = {}
-        seen["stem"] = x = unit(thinned(32), (3, 3), 2, name="features_0")(x)
+        outputs = {}
+        outputs["stem"] = x = unit(scaled(32), (3, 3), 2, name="features_0")(x)
         for i, (channels, strides) in enumerate(V1, 1):
             depthwise = {"window": (3, 3), "strides": strides, "groups": x.shape[-1]}
             x = unit(x.shape[-1], **depthwise, name=f"features_{i}_0")(x)
-            seen[f"block{i}"] = x = unit(thinned(channels), name=f"features_{i}_1")(x)
-        seen["features"] = x = global_average(x)
+            outputs[f"block{i}"] = x = unit(scaled(channels), name=f"features_{i}_1")(x)
+        outputs["features"] = x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(
@@ -115,7 +116,7 @@ class MobileNetV1(nn.Module):
                 param_dtype=self.param_dtype,
                 name="classifier_1",
             )(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x
 
 
 class MobileNetV2(nn.Module):
@@ -126,17 +127,17 @@ class MobileNetV2(nn.Module):
     Stages: stem [B, H/2, W/2, 32], block1, ... block17 [B, H/32, W/32, 320], last
     [B, H/32, W/32, 1280], features [B, 1280].
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
+    as LeCun normal.
 
     Attributes:
-        width: factor of all channels, which are rounded to multiples of 8; a factor below 1 leaves
-            the last 1,280.
+        width: factor of all numbers of channels, which are rounded to multiples of 8; the last
+            convolution has at least 1,280.
         dropout: probability of dropping an input of the classifier while training.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     width: float = 1.0
@@ -151,34 +152,34 @@ class MobileNetV2(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: x has other axes; `width` is not positive; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C]; `width` is not positive; or `num_classes` is None.
         """
         check_images(self, x, 1)
-        check_width(self)
+        check_positive(f"{type(self).__name__}.width", self.width)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         made = {"activation": nn.relu6, "conv": conv, "norm": norm}
-        seen = {}
+        outputs = {}
         thin = multiple_of_8(32 * self.width)
         unit = functools.partial(ConvNormAct, names=NAMES, **made)
-        seen["stem"] = x = unit(thin, (3, 3), 2, 1, name="features_0")(x)
-        place = 0
+        outputs["stem"] = x = unit(thin, (3, 3), 2, 1, name="features_0")(x)
+        position = 0
         for expansion, channels, blocks, first in V2:
             for block in range(blocks):
-                place += 1
-                seen[f"block{place}"] = x = InvertedResidual(
+                position += 1
+                outputs[f"block{position}"] = x = InvertedResidual(
                     features=multiple_of_8(channels * self.width),
                     expanded=x.shape[-1] * expansion,
                     strides=first if block == 0 else 1,
                     sequence="conv",
                     **made,
-                    name=f"features_{place}",
+                    name=f"features_{position}",
                 )(x)
         last = multiple_of_8(1280 * max(1.0, self.width))
-        seen["last"] = x = unit(last, name=f"features_{place + 1}")(x)
-        seen["features"] = x = global_average(x)
+        outputs["last"] = x = unit(last, name=f"features_{position + 1}")(x)
+        outputs["features"] = x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(
@@ -187,25 +188,26 @@ class MobileNetV2(nn.Module):
                 param_dtype=self.param_dtype,
                 name="classifier_1",
             )(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to more channels, a depthwise window, 1x1 to few without a nonlinearity; x is added.
+    """Inverted residual: 1x1 to more channels, depthwise, linear 1x1 to few channels, plus x.
 
-    The first is not there if there are as many channels already; x is added where the stride is 1
-    and the shapes are equal (Sandler et al. 2018, figure 4d).
+    There is no first convolution if x already has the expanded channels; x is added if the stride
+    is 1 and the shapes are equal (Sandler et al. 2018, figure 4d).
 
     Attributes:
         features: number of output channels F.
-        expanded: channels that the window sees.
-        strides: of the window.
+        expanded: number of channels of the depthwise convolution.
+        strides: strides of the depthwise convolution.
         activation: nonlinearity of the first two convolutions.
-        sequence: what torchvision calls the chain of parts: "conv", in which the last
-            convolution and its normalisation are two parts, or "block", in which they are one.
-        conv, norm: what make its parts, as in `ConvNormAct`.
-        window: size of the depthwise kernel along either axis.
-        excite: what makes the squeeze-and-excitation behind the window, if there is any.
+        sequence: torchvision's name of the chain of parts: "conv", where the last convolution and
+            its normalisation are two parts, or "block", where they are one.
+        conv, norm: as in `ConvNormAct`.
+        window: height and width of the depthwise kernel.
+        excite: makes a squeeze-and-excitation layer after the depthwise convolution. None means
+            there is none.
     """
 
     features: int
@@ -233,22 +235,15 @@ class InvertedResidual(nn.Module):
         else:
             chain += [functools.partial(self.conv, self.features, (1, 1)), self.norm]
         y = x
-        for place, part in enumerate(chain):
-            y = part(name=f"{self.sequence}_{place}")(y)
+        for position, part in enumerate(chain):
+            y = part(name=f"{self.sequence}_{position}")(y)
         return x + y if self.strides == 1 and x.shape == y.shape else y
 
 
 def multiple_of_8(channels: float) -> int:
-    """The nearest multiple of 8 from 8 up, the next one where that is below 0.9 of `channels`.
+    """The nearest multiple of 8, at least 8; the next one if that is below 0.9 of `channels`.
 
-    The rule of the authors' releases of v2 and v3, and torchvision's.
+    The rule of torchvision and of the authors' releases of v2 and v3.
     """
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * channels else nearest
-
-
-def check_width(model: nn.Module) -> None:
-    """Raises ValueError for a factor of channels that is not positive."""
-    if not model.width > 0:
-        name = type(model).__name__
-        raise ValueError(f"{name}.width={model.width}: valid are factors above 0")

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_choice, check_positive
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_average
 from nets.layers.squeeze_excite import SqueezeExcite
-from nets.mobilenet import NAMES, InvertedResidual, check_width, multiple_of_8
+from nets.mobilenet import NAMES, InvertedResidual, multiple_of_8
 
 
 class Bottleneck(NamedTuple):
-    """A row of tables 1 and 2: what an `InvertedResidual` is made of."""
+    """A row of tables 1 and 2: the configuration of an `InvertedResidual`."""
 
     window: int
     expanded: int
@@ -60,7 +61,7 @@ SMALL = (
 """Table 2."""
 
 VARIANTS = {"large": (LARGE, 1280), "small": (SMALL, 1024)}
-"""The bottlenecks, and the units of the classifier's first layer."""
+"""The bottlenecks, and the number of units of the classifier's first layer."""
 
 
 class MobileNetV3(nn.Module):
@@ -68,24 +69,24 @@ class MobileNetV3(nn.Module):
 
     For three channels and 1,000 classes 5,483,032 parameters and 217 M multiply-adds at 224 px,
     `MobileNetV3Small` 2,542,856 and 56.5 M. A 3x3 convolution, the bottlenecks, a 1x1 convolution
-    to 6 times their channels, average, a hidden layer, linear classifier. Stages of the large one:
-    stem [B, H/2, W/2, 16], block1, ... block15 [B, H/32, W/32, 160], last [B, H/32, W/32, 960],
-    features [B, 960], hidden [B, 1280].
+    to 6 times their channels, average, a hidden layer, linear classifier. Stages of the large
+    variant: stem [B, H/2, W/2, 16], block1, ... block15 [B, H/32, W/32, 160], last
+    [B, H/32, W/32, 960], features [B, 960], hidden [B, 1280].
 
-    Squeeze-and-excitation has a quarter of the channels that it scales, rounded as all channels,
-    ReLU and a hard sigmoid. The running statistics keep 0.99 of the old, epsilon is 1e-3.
+    Squeeze-and-excitation reduces its channels to a quarter, rounded to multiples of 8, and uses
+    ReLU and a hard sigmoid. Batch normalisation has momentum 0.99 and epsilon 1e-3.
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the dense layers LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the dense
+    layers as LeCun normal.
 
     Attributes:
-        variant: "large" or "small".
-        width: factor of all channels, which are rounded to multiples of 8.
+        variant: large (table 1) or small (table 2).
+        width: factor of all numbers of channels, which are rounded to multiples of 8.
         dropout: probability of dropping an input of the last layer while training.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no dense layers,
-            the result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes. None means that the data fills it in; 0 means no dense
+            layers, and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     variant: Literal["large", "small"] = "large"
@@ -101,30 +102,29 @@ class MobileNetV3(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: x has other axes; there is no such variant; `width` is not positive; or
+            ValueError: x is not [B, H, W, C]; `variant` is unknown; `width` is not positive; or
                 `num_classes` is None.
         """
         check_images(self, x, 1)
-        check_width(self)
-        if self.variant not in VARIANTS:
-            raise ValueError(f"MobileNetV3.variant is large or small, not {self.variant}")
+        check_positive("MobileNetV3.width", self.width)
+        check_choice("MobileNetV3.variant", self.variant, tuple(VARIANTS))
         bottlenecks, hidden = VARIANTS[self.variant]
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         made = {"conv": conv, "norm": functools.partial(norm, momentum=0.99, epsilon=1e-3)}
         active = functools.partial(ConvNormAct, names=NAMES, activation=nn.hard_swish, **made)
-        seen = {}
+        outputs = {}
         thin = multiple_of_8(16 * self.width)
-        seen["stem"] = x = active(thin, (3, 3), 2, 1, name="features_0")(x)
+        outputs["stem"] = x = active(thin, (3, 3), 2, 1, name="features_0")(x)
         for i, row in enumerate(bottlenecks, 1):
             expanded = multiple_of_8(row.expanded * self.width)
             excite = functools.partial(
                 SqueezeExcite, multiple_of_8(expanded // 4), gate=nn.hard_sigmoid, **dtypes
             )
-            seen[f"block{i}"] = x = InvertedResidual(
+            outputs[f"block{i}"] = x = InvertedResidual(
                 features=multiple_of_8(row.features * self.width),
                 expanded=expanded,
                 strides=row.strides,
@@ -136,18 +136,18 @@ class MobileNetV3(nn.Module):
                 name=f"features_{i}",
             )(x)
         last = active(6 * x.shape[-1], name=f"features_{len(bottlenecks) + 1}")
-        seen["last"] = x = last(x)
-        seen["features"] = x = global_average(x)
+        outputs["last"] = x = last(x)
+        outputs["features"] = x = global_average(x)
         if self.num_classes:
             dense = nn.Dense(multiple_of_8(hidden * self.width), **dtypes, name="classifier_0")
-            seen["hidden"] = x = nn.hard_swish(dense(x))
+            outputs["hidden"] = x = nn.hard_swish(dense(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(self.num_classes, **dtypes, name="classifier_3")(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x
 
 
 MobileNetV3Large = MobileNetV3
-"""Large, of table 1, as it stands."""
+"""The large variant, of table 1; the default."""
 
 MobileNetV3Small = functools.partial(MobileNetV3, variant="small")
-"""Small, of table 2."""
+"""The small variant, of table 2."""

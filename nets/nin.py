@@ -1,4 +1,4 @@
-"""Network in Network: small perceptrons slid over the image, and global average pooling.
+"""Network in Network: a small perceptron at each position, then global average pooling.
 
 Lin, Chen and Yan, Network In Network, ICLR 2014.
 """
@@ -19,25 +19,25 @@ class NiN(nn.Module):
     """Network in Network for CIFAR: three perceptrons of three layers each, no dense layer.
 
     966,986 parameters for three channels and ten classes; 222,486,528 multiply-adds at 32 px. Sizes
-    and names are those of the authors' network for Caffe: a window (conv1, conv2, conv3), then two
-    layers of 1x1 (cccp1 to cccp6, cascaded cross channel parametric pooling). The logits are the
-    averages of the maps of the last of these, which are rectified like all others (equation 2), so
-    that no logit is below zero.
+    and names are those of the authors' network for Caffe: each perceptron is a convolution (conv1,
+    conv2, conv3) and two 1x1 convolutions (cccp1 to cccp6, cascaded cross channel parametric
+    pooling). The logits are the averages of the maps of cccp6, which has a ReLU like all other
+    layers (equation 2), so that no logit is negative.
 
     Stages at 32 px, after the activation: conv1 [B, 32, 32, 192], cccp1 [B, 32, 32, 160], cccp2
     [B, 32, 32, 96], pool1 [B, 16, 16, 96], conv2, cccp3 and cccp4 [B, 16, 16, 192], pool2
-    [B, 8, 8, 192], conv3 and cccp5 [B, 8, 8, 192], cccp6 [B, 8, 8, num_classes]. The first pooling
-    takes maxima, the second averages, of 3x3 units at every other place, also where the last window
-    reaches beyond the border.
+    [B, 8, 8, 192], conv3 and cccp5 [B, 8, 8, 192], cccp6 [B, 8, 8, num_classes]. pool1 is max
+    pooling and pool2 average pooling, both 3x3 with stride 2, with sizes rounded up.
 
-    Kernels start as He et al. 2015 (normal, by fan out), biases at zero; the paper gives none.
+    Kernels are initialised as in He et al. 2015 (normal, by fan-out), biases to zero; the paper
+    gives no initialisation.
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: there is no cccp6,
-            the result is the averages of cccp5, [B, 192].
+        num_classes: number of classes. None means that the data fills it in; 0 means no cccp6, and
+            the averages of cccp5, [B, 192], as the result.
         dropout: probability of dropping a unit of pool1 and pool2 while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -51,10 +51,10 @@ class NiN(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: H or W is below 4, or x has other axes; or `num_classes` is None.
+            ValueError: H or W is below 4, or x is not [B, H, W, C]; or `num_classes` is None.
         """
         check_images(self, x, 4)
         conv = functools.partial(
@@ -63,20 +63,20 @@ class NiN(nn.Module):
         point = functools.partial(conv, window=(1, 1))
         pool = {"window": 3, "strides": 2, "ceil": True}
         drop = nn.Dropout(self.dropout, deterministic=not train)
-        seen = {}
-        seen["conv1"] = x = nn.relu(conv(192, (5, 5), name="conv1")(x))
-        seen["cccp1"] = x = nn.relu(point(160, name="cccp1")(x))
-        seen["cccp2"] = x = nn.relu(point(96, name="cccp2")(x))
-        seen["pool1"] = x = max_pool(x, **pool)
-        seen["conv2"] = x = nn.relu(conv(192, (5, 5), name="conv2")(drop(x)))
-        seen["cccp3"] = x = nn.relu(point(192, name="cccp3")(x))
-        seen["cccp4"] = x = nn.relu(point(192, name="cccp4")(x))
-        seen["pool2"] = x = average_pool(x, **pool)
-        seen["conv3"] = x = nn.relu(conv(192, (3, 3), name="conv3")(drop(x)))
-        seen["cccp5"] = x = nn.relu(point(192, name="cccp5")(x))
+        outputs = {}
+        outputs["conv1"] = x = nn.relu(conv(192, (5, 5), name="conv1")(x))
+        outputs["cccp1"] = x = nn.relu(point(160, name="cccp1")(x))
+        outputs["cccp2"] = x = nn.relu(point(96, name="cccp2")(x))
+        outputs["pool1"] = x = max_pool(x, **pool)
+        outputs["conv2"] = x = nn.relu(conv(192, (5, 5), name="conv2")(drop(x)))
+        outputs["cccp3"] = x = nn.relu(point(192, name="cccp3")(x))
+        outputs["cccp4"] = x = nn.relu(point(192, name="cccp4")(x))
+        outputs["pool2"] = x = average_pool(x, **pool)
+        outputs["conv3"] = x = nn.relu(conv(192, (3, 3), name="conv3")(drop(x)))
+        outputs["cccp5"] = x = nn.relu(point(192, name="cccp5")(x))
         if self.num_classes:
             wide = jnp.promote_types(self.dtype, jnp.float32)
             x = nn.relu(point(self.num_classes, dtype=wide, name="cccp6")(x))
-            seen["cccp6"] = x
+            outputs["cccp6"] = x
         x = global_average(x)
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x

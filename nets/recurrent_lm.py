@@ -1,4 +1,6 @@
-"""Language model over characters or words."""
+"""Recurrent language model over characters or words."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,35 +22,36 @@ Carry = tuple
 class RecurrentLM(nn.Module):
     """Stacked recurrent layers that predict the next character (Graves 2013, Karpathy et al. 2015).
 
-    Characters are any symbols that have ids from 0 to V - 1; words, too. Embeddings start from
-    N(0, 1). With `tie` they are also the columns of the output layer (Press and Wolf 2017, section
-    2), beside which it has a bias alone, and start from N(0, 1 / embed).
+    Characters are any symbols with ids from 0 to V - 1, such as words. Embeddings are initialised
+    from N(0, 1). With `tie` they are also the kernel of the output layer (Press and Wolf 2017,
+    section 2), which then has only a bias of its own, and are initialised from N(0, 1 / embed).
 
-    Dropout acts on what enters each layer and the output, never on the way from one step to the
-    next (Zaremba et al. 2014); with `variational` it has one mask for all steps (Gal and Ghahramani
-    2016). These, `embed_dropout`, `recurrent_dropout` and `tie` are the AWD-LSTM (Merity et al.
-    2018, section 4), which has a probability for each place where there is one `dropout` here.
+    Dropout acts on the inputs of each layer and of the output layer, not on recurrent connections
+    (Zaremba et al. 2014); with `variational` one mask serves all steps (Gal and Ghahramani 2016).
+    Together with `embed_dropout`, `recurrent_dropout` and `tie` this is the AWD-LSTM (Merity et al.
+    2018, section 4), except that it has several probabilities instead of one `dropout`.
 
     Stages: layer_0, layer_1, ... [B, T, cell.output_features], before dropout.
 
     Attributes:
         vocab_size: number of different characters V.
         cell: the recurrent cell.
-        embed: size of a character's embedding.
+        embed: size of the embeddings.
         layers: number of recurrent layers.
         tie: whether the output layer's kernel is the embedding.
         dropout: probability of dropping a unit while training.
         variational: whether one mask of `dropout` serves all steps.
-        embed_dropout: probability of dropping a character's embedding, all of it, at every place
-            where it stands.
-        recurrent_dropout: probability of dropping a recurrent weight, one mask a call.
-        zoneout: for each entry of the cell's carry, the probability that a unit keeps it (Krueger
-            et al. 2017).
+        embed_dropout: probability of dropping the whole embedding of a character, at all its
+            positions.
+        recurrent_dropout: probability of dropping a recurrent weight, with one mask per call.
+        zoneout: for each array of the cell's carry, the probability that a unit keeps its old value
+            (Krueger et al. 2017).
         residual: whether each recurrent layer from the second on adds its input to its output.
-        chunk: steps whose inner values are computed again in the backward pass; none keeps all.
-        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
-        dtype: what it computes in.
-        param_dtype: what it stores, the carry too.
+        chunk: number of steps whose inner values are recomputed in the backward pass. None means
+            that all are saved.
+        backend: implementation of the recurrent layers (`nets.layers.recurrent.Recurrent`).
+        dtype: computation dtype.
+        param_dtype: parameter dtype, and dtype of the carry.
     """
 
     vocab_size: int | None
@@ -79,15 +82,15 @@ class RecurrentLM(nn.Module):
     ) -> tuple[jax.Array, Carry] | tuple[jax.Array, Carry, dict[str, jax.Array]]:
         """Reads inputs [B, T] (int): logits [B, T, V] of the next characters, and the carry.
 
-        `carry` is that before the first character, zeros if none; rows start from zeros where
-        `reset` holds, [B, T] or, for the first step alone, [B] (bool). Logits are float32 at
-        least. Needs the key `dropout` while training, if anything is drawn.
+        `carry` is the carry before the first character; None means zeros. Rows restart from zeros
+        where `reset` is true, [B, T] or, for the first step only, [B] (bool). Logits are float32 at
+        least. Needs the key `dropout` while training if any dropout or zoneout is above 0.
 
         Raises:
-            ValueError: `tie`, and `embed` is not the size of an output of the cell; a dropout is
-                not in [0, 1).
+            ValueError: with `tie`, `embed` is not the output size of the cell; a dropout is not in
+                [0, 1).
         """
-        check_probability("embed_dropout", self.embed_dropout)
+        check_probability("RecurrentLM.embed_dropout", self.embed_dropout)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         wide = jnp.promote_types(self.dtype, jnp.float32)
         shared = (1,) if self.variational else ()
@@ -98,8 +101,8 @@ class RecurrentLM(nn.Module):
         )
         x = embedding(inputs)
         if train and self.embed_dropout:
-            kept = jnp.ones((self.vocab_size, 1), x.dtype)
-            x = x * nn.Dropout(self.embed_dropout, deterministic=False)(kept)[inputs]
+            ones = jnp.ones((self.vocab_size, 1), x.dtype)
+            x = x * nn.Dropout(self.embed_dropout, deterministic=False)(ones)[inputs]
         x, carry, outputs = self._recurrent(name="recurrent")(
             drop(x), carry, reset=reset, train=train, stages=True
         )
@@ -115,8 +118,8 @@ class RecurrentLM(nn.Module):
     def _tied(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
         if self.embed != self.cell.output_features:
             raise ValueError(
-                f"tie needs embed={self.embed} to be the size of the last layer's output, "
-                f"{self.cell.output_features}"
+                "RecurrentLM.embed must be the cell's output size with tie=True, "
+                f"{self.cell.output_features}, got {self.embed}"
             )
         zeros = nn.initializers.zeros
         bias = self.param("output_bias", zeros, (self.vocab_size,), self.param_dtype)
@@ -128,7 +131,7 @@ class RecurrentLM(nn.Module):
         return self._recurrent(parent=None).initial_carry((*shape, self.embed))
 
     @nn.nowrap
-    def _recurrent(self, **where) -> Recurrent:
+    def _recurrent(self, **options: Any) -> Recurrent:
         return Recurrent(
             self.cell,
             self.layers,
@@ -141,7 +144,7 @@ class RecurrentLM(nn.Module):
             backend=self.backend,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
-            **where,
+            **options,
         )
 
 
@@ -154,19 +157,19 @@ def generate(
     temperature: ArrayLike,
     top_k: int | None = None,
 ) -> jax.Array:
-    """Continues prompt [1, P] (int, P > 0) by `length` characters drawn one by one: ids [length].
+    """Continues prompt [1, P] (int, P > 0) by `length` sampled characters: ids [length].
 
-    Characters are drawn from softmax(logits / temperature); temperature 0 takes the likeliest.
-    With `top_k` they are drawn from the k likeliest alone (Fan et al. 2018).
+    Characters are sampled from softmax(logits / temperature); temperature 0 takes the most
+    probable. With `top_k` only the k most probable are sampled (Fan et al. 2018).
     """
 
-    def draw(key, logits):  # [1, V]
+    def draw(key: jax.Array, logits: jax.Array) -> jax.Array:  # [1, V] -> [1]
         if top_k is not None:
             logits, ids = lax.top_k(logits, top_k)
         scaled = logits / jnp.where(temperature == 0, 1, temperature)
-        drawn = jax.random.categorical(key, scaled)
-        drawn = jnp.where(temperature == 0, jnp.argmax(logits, -1), drawn).astype(jnp.int32)
-        return drawn if top_k is None else ids[:, drawn[0]]
+        sample = jax.random.categorical(key, scaled)
+        sample = jnp.where(temperature == 0, jnp.argmax(logits, -1), sample).astype(jnp.int32)
+        return sample if top_k is None else ids[:, sample[0]]
 
     def step(state, key):
         carry, logits = state

@@ -1,4 +1,4 @@
-"""ResNet and its kin: pre-activation, ResNeXt, wide, squeeze-and-excite.
+"""ResNet and its variants: pre-activation, ResNeXt, Wide ResNet, squeeze-and-excite.
 
 He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016, and Identity
 Mappings in Deep Residual Networks, ECCV 2016. Xie et al., Aggregated Residual Transformations for
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.checks import check_probability
+from nets.layers.checks import check_choice, check_probability
 from nets.layers.classification_head import classification_head, conv_and_norm
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.drop_path import linear_rates
@@ -22,50 +22,54 @@ from nets.layers.pooling import max_pool
 from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite
 
+Block = Literal["basic", "bottleneck"]
+Version = Literal["v1", "v1.5", "v2"]
+
 
 class ResNet(nn.Module):
-    """ResNet, as it stands for images of about 224 x 224.
+    """ResNet, by default ResNet-50 for images of about 224 x 224.
 
-    7x7 convolution of stride 2, 3x3 max pooling of stride 2, stages of residual blocks, the first
-    block of every stage but the first of stride 2, average over all places, linear classifier. For
-    small images the stem can be another, `stem_window=3, stem_strides=1`.
-    Names are torchvision's. Stages: stem [B, H/4, W/4, width], layer1 of as many places, layer2
-    with half as many along each axis, and so on, features [B, C], C being width 2^(stages - 1),
-    times 4 with bottlenecks.
+    7x7 convolution of stride 2, 3x3 max pooling of stride 2, stages of residual blocks, global
+    average pooling, linear classifier. The first block of every stage but the first has stride 2.
+    Small images can have a smaller stem, `stem_window=3, stem_strides=1`. Names are torchvision's.
+    Stages: stem [B, H/4, W/4, width], layer1 [B, H/4, W/4, C'], layer2 with half the height and
+    width, and so on; features [B, C], where C is width * 2^(stages - 1), times 4 with bottlenecks.
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
+    as LeCun normal.
 
-    `scan_blocks` is for nets of very many blocks: compiled faster, they run somewhat slower on a
-    CPU (`tests/benchmarks/depth.py`). `nets.layers.scan_blocks` converts the variables.
+    `scan_blocks` is for networks of very many blocks: it shortens compilation, and steps are
+    somewhat slower on a CPU (`tests/benchmarks/depth.py`). `nets.layers.scan_blocks` converts the
+    variables.
 
     Attributes:
         layers: number of blocks in each stage.
-        block: two 3x3 convolutions, or 1x1, 3x3 and 1x1.
-        version: "v1": the stride of a bottleneck is in its first convolution (He et al. 2015);
-            "v1.5": in the 3x3 one (torchvision); "v2": pre-activation (He et al. 2016), as v1.5,
-            with a last normalisation "norm". Of "v1" and "v1.5" basic blocks are the same.
-        stem_window: side of the stem's window.
+        block: basic is two 3x3 convolutions, bottleneck is 1x1, 3x3 and 1x1.
+        version: in v1 the first convolution of a bottleneck has its stride (He et al. 2015), in
+            v1.5 the 3x3 one (torchvision); v2 is v1.5 with pre-activation (He et al. 2016) and a
+            last normalisation "norm". Basic blocks are the same in v1 and v1.5.
+        stem_window: height and width of the stem's convolution.
         stem_strides: stride of the stem's convolution.
         width: channels of the stem and, before the expansion by 4, of the first stage.
         groups: groups of the bottlenecks' 3x3 convolution (ResNeXt).
-        width_per_group: width of one group of it in the first stage, of 64 in a plain ResNet; it
-            grows with the stage (ResNeXt, Wide ResNet).
-        squeeze_excite: how many times fewer units than channels a squeeze-and-excite layer at the
-            end of each branch has; None is without.
-        drop_path: probability of dropping the last branch while training, for each row of the
-            batch; that of the others grows linearly from 0 (stochastic depth, Huang et al. 2016).
-        zero_init: whether every branch starts as zero.
-        scan_blocks: whether the blocks of a stage, all but the first, run as one scan.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        width_per_group: channels of each group in the first stage, 64 in a plain ResNet; doubled in
+            each later stage (ResNeXt, Wide ResNet).
+        squeeze_excite: reduction ratio of a squeeze-and-excite layer at the end of each branch.
+            None means no such layer.
+        drop_path: probability of dropping the last branch while training, independently for each
+            row; those of earlier branches grow linearly from 0 (stochastic depth, Huang et al.
+            2016).
+        zero_init: whether every branch is initialised to be zero.
+        scan_blocks: whether all blocks of a stage but the first run as one scan.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     layers: tuple[int, ...] = (3, 4, 6, 3)
-    block: Literal["basic", "bottleneck"] = "bottleneck"
-    version: Literal["v1", "v1.5", "v2"] = "v1.5"
+    block: Block = "bottleneck"
+    version: Version = "v1.5"
     stem_window: int = 7
     stem_strides: int = 2
     width: int = 64
@@ -85,16 +89,16 @@ class ResNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is `drop_path`.
+        Needs the key `dropout` while training, if `drop_path` is above 0.
 
         Raises:
-            ValueError: x has other axes; block or version is unknown; basic blocks have groups or
-                a width of them; `drop_path` is not in [0, 1); or `num_classes` is None.
+            ValueError: x is not [B, H, W, C]; `block` or `version` is unknown; basic blocks have
+                groups or a width per group; `drop_path` is not in [0, 1); or `num_classes` is None.
         """
         check_images(self, x, 1)
         self._check()
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
-        outputs, before = {}, self.version == "v2"
+        outputs, preactivated = {}, self.version == "v2"
         window, padding = (self.stem_window,) * 2, self.stem_window // 2
         made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
         x = conv_norm_act(x, self.width, window, self.stem_strides, padding, **made)
@@ -107,22 +111,22 @@ class ResNet(nn.Module):
                 **self._branch(stage),
                 conv=conv,
                 norm=norm,
-                preactivated=before,
+                preactivated=preactivated,
                 zero_init=self.zero_init,
             )
             first = functools.partial(
-                block, strides=1 if stage == 0 else 2, activated=before and stage == 0
+                block, strides=1 if stage == 0 else 2, activated=preactivated and stage == 0
             )
-            given = None if gates is None else gates[done : done + blocks]
+            stage_gates = None if gates is None else gates[done : done + blocks]
             name = f"layer{stage + 1}"
-            x = residual_stage(x, name, blocks, first, block, given, scan=self.scan_blocks)
+            x = residual_stage(x, name, blocks, first, block, stage_gates, scan=self.scan_blocks)
             outputs[name], done = x, done + blocks
-        if before:
+        if preactivated:
             x = nn.relu(norm(name="norm")(x))
         return classification_head(self, x, outputs, stages)
 
     def _branch(self, stage: int) -> dict:
-        """What the branches of a stage are made of."""
+        """The fields of `ResidualBlock` that describe the branches of a stage."""
         width = self.width * 2**stage
         if self.block == "basic":
             layers, strided = (ConvSpec(width, 3), ConvSpec(width, 3)), 0
@@ -139,22 +143,18 @@ class ResNet(nn.Module):
         return {"layers": layers, "strided": strided, "excite": excite}
 
     def _gates(self, rows: int) -> jax.Array:
-        """What the branches are multiplied by, [blocks, B, 1, 1, 1]: 0 or 1 / (1 - rate)."""
+        """Factors of the branches, [blocks, B, 1, 1, 1]: 0 or 1 / (1 - rate)."""
         rates = jnp.array(linear_rates(self.drop_path, sum(self.layers)))
-        kept = 1 - jnp.broadcast_to(rates[:, None, None, None, None], (len(rates), rows, 1, 1, 1))
-        return jax.random.bernoulli(self.make_rng("dropout"), kept) / kept
+        keep = 1 - jnp.broadcast_to(rates[:, None, None, None, None], (len(rates), rows, 1, 1, 1))
+        return jax.random.bernoulli(self.make_rng("dropout"), keep) / keep
 
     def _check(self) -> None:
-        valid = {"block": ("basic", "bottleneck"), "version": ("v1", "v1.5", "v2")}
-        for field, values in valid.items():
-            if getattr(self, field) not in values:
-                raise ValueError(
-                    f"ResNet.{field}={getattr(self, field)!r}: valid are {', '.join(values)}"
-                )
+        check_choice("ResNet.block", self.block, Block)
+        check_choice("ResNet.version", self.version, Version)
         if self.block == "basic" and (self.groups, self.width_per_group) != (1, 64):
             raise ValueError(
-                f"groups={self.groups}, width_per_group={self.width_per_group}: basic blocks have "
-                "groups=1, width_per_group=64"
+                "ResNet.groups and width_per_group must be 1 and 64 with basic blocks, "
+                f"got {self.groups} and {self.width_per_group}"
             )
         check_probability("ResNet.drop_path", self.drop_path)
 

@@ -1,4 +1,4 @@
-"""Residual networks for images of 32 x 32: the thin ones of He et al., Wide ResNets, a quick one.
+"""Residual networks for images of 32 x 32: those of He et al., Wide ResNets, and a fast one.
 
 He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
 Zagoruyko and Komodakis, Wide Residual Networks, BMVC 2016.
@@ -6,6 +6,7 @@ Page, How to Train Your ResNet, 2018; Jordan, 94% on CIFAR-10 in 3.29 Seconds on
 """
 
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.checks import check_choice
 from nets.layers.classification_head import classification_head, conv_and_norm, logits
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.filters import cosine_patches
@@ -20,39 +22,40 @@ from nets.layers.image_checks import check_images
 from nets.layers.pooling import global_max, max_pool
 from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 
+Shortcut = Literal["A", "B"]
+
 
 class CifarResNet(nn.Module):
     """ResNet of 6n + 2 layers: three stages of n blocks of two 3x3 convolutions.
 
-    For ten classes and three channels, by depth: 20: 269,722 parameters; 32: 464,154;
-    44: 658,586; 56: 853,018; 110: 1,727,962; 1202: 19,421,274. Multiply-adds at 32 px of the first
-    are 40,551,040, of the last 2.829 G. Names are torchvision's. Stages: stem and layer1
-    [B, H, W, width], layer2 [B, H/2, W/2, 2 width], layer3 [B, H/4, W/4, 4 width], features
-    [B, 4 width].
+    For ten classes and three channels, by depth: 20: 269,722 parameters; 32: 464,154; 44: 658,586;
+    56: 853,018; 110: 1,727,962; 1202: 19,421,274. Multiply-adds at 32 px: 40,551,040 for depth 20,
+    2.829 G for depth 1202. Names are torchvision's. Stages: stem and layer1 [B, H, W, width],
+    layer2 [B, H/2, W/2, 2 width], layer3 [B, H/4, W/4, 4 width], features [B, 4 width].
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
+    as LeCun normal.
 
-    `scan_blocks` is for the deepest, whose compile time it keeps flat: forward and gradient of
-    depth 1202 at batch 128 are traced in 0.4 s and compiled in 2.1 s, of depth 110 unrolled in 2.8
-    and 6.6 s; a step at depth 110 takes 1.27 times as long in the scan. (`python
-    tests/benchmarks/depth.py`, two cores of an AMD EPYC, AVX-512.) `nets.layers.scan_blocks`
-    converts the variables.
+    `scan_blocks` is for the deepest, because compile time no longer grows with depth: forward and
+    gradient of depth 1202 at batch 128 are traced in 0.4 s and compiled in 2.1 s, those of depth
+    110 without scan in 2.8 and 6.6 s; a step at depth 110 takes 1.27 times as long in the scan.
+    (`python tests/benchmarks/depth.py`, two cores of an AMD EPYC, AVX-512.)
+    `nets.layers.scan_blocks` converts the variables.
 
     Attributes:
         depth: number of layers with weights; the paper's are 20, 32, 44, 56, 110 and 1202.
-        shortcut: what stands for x where a stage begins: "A": x itself, strided, and padded by
-            zero channels behind its own; "B": a 1x1 convolution and batch normalisation.
+        shortcut: the shortcut of the first block of a stage; A is x, strided and padded with zero
+            channels, B is a 1x1 convolution with batch normalisation.
         width: channels of the first stage.
-        scan_blocks: whether the blocks of a stage, all but the first, run as one scan.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        scan_blocks: whether all blocks of a stage but the first run as one scan.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     depth: int = 20
-    shortcut: Literal["A", "B"] = "A"
+    shortcut: Shortcut = "A"
     width: int = 16
     scan_blocks: bool = False
     num_classes: int | None = None
@@ -66,43 +69,41 @@ class CifarResNet(nn.Module):
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
         Raises:
-            ValueError: x has other axes; the depth is not 6n + 2; the shortcut is unknown; or
+            ValueError: x is not [B, H, W, C]; `depth` is not 6n + 2; `shortcut` is unknown; or
                 `num_classes` is None.
         """
         check_images(self, x, 1)
         _check_depth(self, 2)
-        if self.shortcut not in ("A", "B"):
-            raise ValueError(f"CifarResNet.shortcut is A or B, not {self.shortcut}")
+        check_choice("CifarResNet.shortcut", self.shortcut, Shortcut)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         block = functools.partial(ResidualBlock, conv=conv, norm=norm, padded=self.shortcut == "A")
         outputs = {}
         made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
         outputs["stem"] = x = conv_norm_act(x, self.width, (3, 3), **made)
-        x, seen = _three_stages(x, self.depth // 6, self.width, block, self.scan_blocks)
-        return classification_head(self, x, outputs | seen, stages)
+        x, stage_outputs = _three_stages(x, self.depth // 6, self.width, block, self.scan_blocks)
+        return classification_head(self, x, outputs | stage_outputs, stages)
 
 
 class WideResNet(nn.Module):
-    """WRN: three stages of pre-activated blocks, `width` times as wide as those of He et al.
+    """Wide ResNet: three stages of pre-activated blocks, `width` times as wide as in He et al.
 
-    For ten classes and three channels WRN-28-10 has 36,479,194 parameters and 5.243 G
-    multiply-adds at 32 px, WRN-40-4 8,949,210 and 1.299 G. A last normalisation and ReLU are
-    called "norm". Stages: stem [B, H, W, 16], layer1 [B, H, W, 16 width], layer2, layer3 and
-    features as in `CifarResNet`.
+    For ten classes and three channels WRN-28-10 has 36,479,194 parameters and 5.243 G multiply-adds
+    at 32 px, WRN-40-4 8,949,210 and 1.299 G. The last normalisation is named "norm". Stages: stem
+    [B, H, W, 16], layer1 [B, H, W, 16 width], layer2, layer3 and features as in `CifarResNet`.
 
-    Convolutions start as He et al. 2015 (normal, by fan-out, truncated), the classifier LeCun
-    normal.
+    Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
+    as LeCun normal.
 
     Attributes:
-        depth: number of layers with weights, 6n + 4; the projections count as three of them.
-        width: factor k.
-        dropout: probability of dropping, while training, an input of each block's last
-            convolution; the paper's is 0.3 for CIFAR.
+        depth: number of layers with weights, 6n + 4, including the three projections.
+        width: widening factor k.
+        dropout: probability of dropping an input of each block's last convolution while training;
+            the paper's is 0.3 for CIFAR.
         scan_blocks: as in `CifarResNet`.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     depth: int = 28
@@ -119,10 +120,10 @@ class WideResNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: x has other axes; the depth is not 6n + 4; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C]; `depth` is not 6n + 4; or `num_classes` is None.
         """
         check_images(self, x, 1)
         _check_depth(self, 4)
@@ -136,36 +137,38 @@ class WideResNet(nn.Module):
         )
         outputs = {}
         outputs["stem"] = x = conv(16, window=(3, 3), padding=1, name="conv1")(x)
-        x, seen = _three_stages(x, self.depth // 6, 16 * self.width, block, self.scan_blocks)
+        x, stage_outputs = _three_stages(
+            x, self.depth // 6, 16 * self.width, block, self.scan_blocks
+        )
         x = nn.relu(norm(name="norm")(x))
-        return classification_head(self, x, outputs | seen, stages)
+        return classification_head(self, x, outputs | stage_outputs, stages)
 
 
 class QuickResNet(nn.Module):
-    """A residual network that learns much in few passes, after Page 2018 and Jordan 2024.
+    """A residual network for fast training, in the manner of airbench (Page 2018, Jordan 2024).
 
-    The stem takes patches of the image, which overlap by half: a convolution that starts as their
-    cosine transform in opponent colours (`nets.layers.filters.cosine_patches`), as many channels as
-    a patch has values, then normalisation and GELU. As the transform's outputs hardly correlate in
-    pictures, the normalisation whitens them, as Jordan's principal components do. Each stage is a
-    3x3 convolution, where it pools 2x2 max pooling, normalisation and GELU, and a residual block of
-    one more convolution, normalisation and GELU. Behind the last stand the greatest value of each
-    channel and a linear layer, whose result is divided by eight.
+    The stem is a convolution over patches that overlap by half, initialised to their cosine
+    transform in opponent colours (`nets.layers.filters.cosine_patches`) with as many channels as a
+    patch has values, then normalisation and GELU. The transform's outputs are nearly uncorrelated
+    in natural images, so the normalisation whitens them, as Jordan's principal components do. Each
+    stage is a 3x3 convolution, 2x2 max pooling if it pools, normalisation and GELU, then a residual
+    block of one convolution, normalisation and GELU. The head is global max pooling and a linear
+    layer whose output is divided by eight.
 
-    Stages: stem [B, 2H/p, 2W/p, p^2 C], p being the patch; layer1 [B, 2H/p, 2W/p, widths[0]],
-    halved where it pools, layer2, ...; features [B, widths[-1]].
+    Stages: stem [B, 2H/p, 2W/p, p^2 C], where p is `patch`; layer1 [B, 2H/p, 2W/p, widths[0]], half
+    as high and wide if it pools, layer2, ...; features [B, widths[-1]].
 
-    Convolutions behind the stem start as He et al. 2015 (normal, by fan-out, truncated), the
-    classifier LeCun normal.
+    Convolutions after the stem are initialised as in He et al. 2015 (truncated normal, by fan-out),
+    the classifier as LeCun normal.
 
     Attributes:
         widths: channels of each stage.
         pools: whether each stage pools.
-        patch: side of a patch in pixels, even.
-        num_classes: number of outputs. None: to be filled in from the data. 0: no classifier, the
-            result is `features`.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        patch: height and width of a patch in pixels, even.
+        num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
+            and `features` as the result.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     widths: tuple[int, ...] = (64, 128, 256)
@@ -182,15 +185,16 @@ class QuickResNet(nn.Module):
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
         Raises:
-            ValueError: x has other axes or is too small to be pooled so often; there are not as
-                many `pools` as widths; the patch is not even; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C] or is too small for the poolings; the numbers of
+                `pools` and `widths` differ; `patch` is not even; or `num_classes` is None.
         """
         if len(self.pools) != len(self.widths):
             raise ValueError(
-                f"QuickResNet.pools={self.pools}: one for each of widths={self.widths} is valid"
+                f"QuickResNet.pools must have one entry for each of widths={self.widths}, "
+                f"got {self.pools}"
             )
         if self.patch < 2 or self.patch % 2:
-            raise ValueError(f"QuickResNet.patch={self.patch}: even numbers from 2 up are valid")
+            raise ValueError(f"QuickResNet.patch must be even and at least 2, got {self.patch}")
         check_images(self, x, self.patch // 2 * (2 ** sum(self.pools) - 1) + 1)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         block = functools.partial(conv_norm_act, norm=norm, activation=nn.gelu)
@@ -219,12 +223,14 @@ def _check_depth(model: nn.Module, rest: int) -> None:
     if model.depth < 6 or model.depth % 6 != rest:
         valid = ", ".join(str(6 * n + rest) for n in (1, 2, 3))
         raise ValueError(
-            f"{type(model).__name__}.depth is 6n + {rest}, such as {valid}, not {model.depth}"
+            f"{type(model).__name__}.depth must be 6n + {rest}, such as {valid}, got {model.depth}"
         )
 
 
-def _three_stages(x, blocks, width, block, scan):
-    """x behind three stages, each twice as wide as the one before, and all three by name."""
+def _three_stages(
+    x: jax.Array, blocks: int, width: int, block: Callable[..., nn.Module], scan: bool
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Three stages, each twice as wide as the previous one: the output, and all three by name."""
     outputs = {}
     for stage in range(3):
         features, name = width * 2**stage, f"layer{stage + 1}"

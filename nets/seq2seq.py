@@ -1,7 +1,7 @@
 """Sequence to sequence with attention before the decoder's step: RNNsearch.
 
-Symbol 0 fills sources up to S, which are read up to their first 0, begins targets and ends them.
-What it writes is found by `nets.layers.decoding.decode`, for which it has `start` and `step`.
+Symbol 0 is padding: sources are read up to their first 0, and targets begin and end with it.
+`nets.layers.decoding.decode` generates targets by the methods `start` and `step`.
 """
 
 from typing import NamedTuple
@@ -22,12 +22,12 @@ from nets.lstm import LSTM
 
 
 class Memory(NamedTuple):
-    """What a decoder looks at in every step.
+    """The encoded source, which the decoder attends to in every step.
 
     Attributes:
-        keys: [B, S, A], what the score makes of the source's states, once.
-        values: [B, S, D], the states, zeros where there is no source.
-        mask: [B, S] (bool), where there is.
+        keys: [B, S, A], the states as projected by the score.
+        values: [B, S, D], the states, zeros at padding.
+        mask: [B, S] (bool), false at padding.
     """
 
     keys: jax.Array
@@ -45,23 +45,24 @@ class Bahdanau(nn.Module):
         t_i = U_o s_i + V_o E y_{i-1} + C_o c_i + b_o
         logits of y_i = W_o max(t_i,2k, t_i,2k+1) + b
 
-    The paper's own readout reads s_{i-1}, which has not seen c_i. Without attention every step has
-    the same context, c = [the last state of each direction] (cf. Cho et al. 2014, which has one
-    direction). Dropout acts on both embeddings and on what W_o reads. Stages: encoder [B, S, 2H]
-    and weights [B, U, S], a.
+    The paper's readout reads s_{i-1} instead of s_i. Without attention every step has the same
+    context, the last states of both directions (Cho et al. 2014 has one direction). Dropout acts on
+    both embeddings and on the input of W_o. Stages: encoder [B, S, 2H] and weights [B, U, S], a.
 
     Attributes:
-        num_classes: number of different symbols of the targets.
-        vocab_size: number of different symbols of the sources.
-        cell: the cell of both directions and of the decoder, without layer normalisation; the
-            paper's is GRU(reset="before", update_gate="replace").
+        num_classes: number of different symbols of the targets. None means that the data fills it
+            in.
+        vocab_size: number of different symbols of the sources. None means that the data fills it
+            in.
+        cell: the cell of encoder and decoder, without layer normalisation; the paper's is
+            GRU(reset="before", update_gate="replace").
         embedding: features of both embeddings.
         hidden: size A of the additive score.
-        readout: number of maxout units, of two pieces each.
-        attention: whether it has any.
+        readout: number of maxout units, each the maximum of two.
+        attention: whether the decoder has attention.
         dropout: probability of dropping a unit while training.
-        dtype: what it computes in.
-        param_dtype: what it stores, the carry too.
+        dtype: computation dtype.
+        param_dtype: parameter dtype, and dtype of the carry.
     """
 
     num_classes: int | None = None
@@ -77,8 +78,8 @@ class Bahdanau(nn.Module):
 
     def setup(self):
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        if getattr(self.cell, "layer_norm", False):
-            raise ValueError("Bahdanau.cell has layer_norm=True: cells without it are valid")
+        if isinstance(self.cell, GRU | LSTM) and self.cell.layer_norm:
+            raise ValueError("Bahdanau.cell.layer_norm must be False, got True")
         self.source = nn.Embed(self.vocab_size, self.embedding, **dtypes)
         self.target = nn.Embed(self.num_classes, self.embedding, **dtypes)
         self.encoder = Recurrent(self.cell, bidirectional=True, **dtypes)
@@ -97,26 +98,26 @@ class Bahdanau(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Logits [B, U, num_classes], float32 at least, of targets [B, U] after inputs [B, S].
 
-        Those of step i are given the targets before i (teacher forcing). Needs the key `dropout`
-        while training, if there is any.
+        The logits of step i see the targets before i (teacher forcing). Needs the key `dropout`
+        while training if `dropout` is above 0.
         """
         memory, carry = self.start(inputs, train=train)
-        y = self._read(shift_right(targets), train)
+        y = self._embed(shift_right(targets), train)
         weights, kernel = self._weights(memory, y)
         z = self.cell.project(weights, y)  # [B, U, G], outside the scan
 
         def step(model, carry, z):
-            carry, context, looked = model._advance(weights, kernel, memory, carry, z)
-            return carry, (carry.h, context, looked)
+            carry, context, attention = model._advance(weights, kernel, memory, carry, z)
+            return carry, (carry.h, context, attention)
 
         scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False},
                        in_axes=1, out_axes=1)  # fmt: skip
-        _, (h, context, looked) = scan(self, carry, z)
+        _, (h, context, attention) = scan(self, carry, z)
         logits = self._logits(h, y, context, train)
-        return (logits, {"encoder": memory.values, "weights": looked}) if stages else logits
+        return (logits, {"encoder": memory.values, "weights": attention}) if stages else logits
 
     def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[Memory, Carry]:
-        """What the decoder looks at, and the carry before its first step, for inputs [B, S]."""
+        """The encoded source and the decoder's carry before its first step, for inputs [B, S]."""
         mask = source_mask(inputs)
         x = self.drop(self.source(inputs), deterministic=not train)
         states, ((forward, backward),) = self.encoder(x, lengths=mask.sum(1), train=train)
@@ -133,39 +134,41 @@ class Bahdanau(nn.Module):
     ) -> tuple[Carry, jax.Array, jax.Array]:
         """Carry, logits [N, num_classes] and weights [N, S] after symbols [N] (int32).
 
-        Row n of B in `memory` belongs to rows n N / B to (n + 1) N / B - 1 of all others.
+        Row n of B in `memory` belongs to rows n N / B to (n + 1) N / B - 1 of the others.
         """
-        y = self._read(symbols, False)
+        y = self._embed(symbols, False)
         weights, kernel = self._weights(memory, y)
         z = self.cell.project(weights, y)
-        carry, context, looked = self._advance(weights, kernel, memory, carry, z)
-        return carry, self._logits(carry.h, y, context, False), looked
+        carry, context, attention = self._advance(weights, kernel, memory, carry, z)
+        return carry, self._logits(carry.h, y, context, False), attention
 
-    def _read(self, symbols, train):
+    def _embed(self, symbols: jax.Array, train: bool) -> jax.Array:
         return self.drop(self.target(symbols), deterministic=not train)
 
-    def _weights(self, memory, y):
-        """The cell's, with the kernel of the symbols alone, and the kernel of the context."""
+    def _weights(self, memory: Memory, y: jax.Array) -> tuple[dict, jax.Array]:
+        """The cell's weights with the kernel's rows for symbols, and its rows for the context."""
         shape = (len(y), y.shape[-1] + memory.values.shape[-1])
         weights = self.decoder.weights(shape, self.param_dtype)
         weights = {k: a.astype(self.dtype) for k, a in weights.items()}
         of_symbols, of_context = jnp.split(weights["kernel"], [y.shape[-1]])
         return weights | {"kernel": of_symbols}, of_context
 
-    def _advance(self, weights, kernel, memory, carry, z):
-        """The cell's step on z [N, G]: carry, context [N, D] and weights [N, S]."""
+    def _advance(
+        self, weights: dict, kernel: jax.Array, memory: Memory, carry: Carry, z: jax.Array
+    ) -> tuple[Carry, jax.Array, jax.Array]:
+        """The cell's step on z [N, G]: carry, context [N, D] and attention weights [N, S]."""
         n, rows = len(z), len(memory.mask)
         if self.attention:
             query = carry.h.astype(self.dtype).reshape(rows, n // rows, -1)
-            context, looked = self.attend(query, *memory)
-            context, looked = context.reshape(n, -1), looked.reshape(n, -1)
+            context, attention = self.attend(query, *memory)
+            context, attention = context.reshape(n, -1), attention.reshape(n, -1)
         else:
             context = jnp.repeat(memory.values[:, 0], n // rows, 0)
-            looked = jnp.zeros((n, 0))
+            attention = jnp.zeros((n, 0))
         new = self.cell.update(weights, carry, z + matmul(context, kernel))
-        return jax.tree.map(lambda a: a.astype(self.param_dtype), new), context, looked
+        return jax.tree.map(lambda a: a.astype(self.param_dtype), new), context, attention
 
-    def _logits(self, h, y, context, train):
+    def _logits(self, h: jax.Array, y: jax.Array, context: jax.Array, train: bool) -> jax.Array:
         t = self.state_out(h.astype(self.dtype)) + self.symbol_out(y) + self.context_out(context)
         t = t.reshape(*t.shape[:-1], self.readout, 2).max(-1)
         return self.output(self.drop(t, deterministic=not train))

@@ -1,8 +1,10 @@
-"""Recurrent networks by the shape of what goes in and what comes out: one or many.
+"""Recurrent networks by the shape of inputs and outputs: one or many, to one or many.
 
-Inputs are numbers [..., D], or symbols (int), which are read as one-hot vectors [..., vocab_size].
+Inputs are numbers [..., D], or symbols (int) [...], which are encoded as one-hot vectors
+[..., vocab_size].
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,23 +22,24 @@ Carry = tuple
 
 
 class ManyToOne(nn.Module):
-    """Reads a sequence and answers at its end.
+    """Reads a sequence, with one output after its last step.
 
         h_1 .. h_T = recurrent(x_1 .. x_T)
         y = h_T V + c
 
     Dropout acts between layers and on h_T. Stages: layer_0, layer_1, ... [B, T, features], and
-    "answers" [B, T, num_classes], what it would answer after each step.
+    "answers" [B, T, num_classes], the outputs if the sequence ended at each step.
 
     Attributes:
-        num_classes: number of outputs.
+        num_classes: number of outputs. None means that the data fills it in.
         cell: the recurrent cell.
-        vocab_size: number of different symbols, where the inputs are symbols.
+        vocab_size: number of different symbols. None means that the data fills it in, or that the
+            inputs are numbers.
         layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
-        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        backend: implementation of the recurrent layers (`nets.layers.recurrent.Recurrent`).
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -59,8 +62,8 @@ class ManyToOne(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps inputs [B, T, D] or [B, T] (int) to [B, num_classes], float32 at least.
 
-        `lengths` [B] (int) are the steps that each row really has, 0 to T; a row of none is
-        answered with c alone. Needs the key `dropout` while training, if there is any.
+        `lengths` [B] (int) are the numbers of valid steps of each row, 0 to T; the output of a row
+        of length 0 is c. Needs the key `dropout` while training if `dropout` is above 0.
         """
         x = one_hot(inputs, self.vocab_size, self.dtype)
         _, _, hidden = _recurrent(self, name="recurrent")(
@@ -78,7 +81,7 @@ class ManyToOne(nn.Module):
 
 
 class ManyToMany(nn.Module):
-    """Reads a sequence and answers at every step.
+    """Reads a sequence, with an output after every step.
 
         h_1 .. h_T = recurrent(x_1 .. x_T)
         y_t = h_t V + c
@@ -86,14 +89,15 @@ class ManyToMany(nn.Module):
     Dropout acts between layers and on h_t. Stages: layer_0, layer_1, ... [B, T, features].
 
     Attributes:
-        num_classes: number of outputs.
+        num_classes: number of outputs. None means that the data fills it in.
         cell: the recurrent cell.
-        vocab_size: number of different symbols, where the inputs are symbols.
+        vocab_size: number of different symbols. None means that the data fills it in, or that the
+            inputs are numbers.
         layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
-        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
-        dtype: what it computes in.
-        param_dtype: what it stores, the carry too.
+        backend: implementation of the recurrent layers (`nets.layers.recurrent.Recurrent`).
+        dtype: computation dtype.
+        param_dtype: parameter dtype, and dtype of the carry.
     """
 
     num_classes: int | None = None
@@ -116,8 +120,8 @@ class ManyToMany(nn.Module):
     ) -> tuple[jax.Array, Carry] | tuple[jax.Array, Carry, dict[str, jax.Array]]:
         """Maps inputs [B, T, D] or [B, T] (int) to [B, T, num_classes], and the last carry.
 
-        `carry` is that before the first step, zeros if none. Outputs are float32 at least. Needs
-        the key `dropout` while training, if there is any.
+        `carry` is the carry before the first step; None means zeros. Outputs are float32 at least.
+        Needs the key `dropout` while training if `dropout` is above 0.
         """
         x = one_hot(inputs, self.vocab_size, self.dtype)
         h, carry, hidden = _recurrent(self, name="recurrent")(x, carry, train=train, stages=True)
@@ -138,7 +142,7 @@ class ManyToMany(nn.Module):
 
 
 class OneToMany(nn.Module):
-    """Unfolds one vector or symbol x into a sequence, and is fed its own outputs.
+    """Generates a sequence from one vector or symbol x; each step reads the previous output.
 
         h_t = recurrent([x, y_{t-1}])    y_0 = 0
         y_t = h_t V + c
@@ -146,15 +150,16 @@ class OneToMany(nn.Module):
     Dropout acts between layers and on h_t.
 
     Attributes:
-        length: steps T of the sequence.
-        outputs: numbers in each step of it.
+        length: number of steps T of the sequence.
+        outputs: size of the output of each step.
         cell: the recurrent cell.
-        vocab_size: number of different symbols, where the input is a symbol.
+        vocab_size: number of different symbols. None means that the data fills it in, or that the
+            input is numbers.
         layers: number of recurrent layers.
         dropout: probability of dropping a unit while training.
-        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        backend: implementation of the recurrent layers (`nets.layers.recurrent.Recurrent`).
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     length: int
@@ -175,20 +180,20 @@ class OneToMany(nn.Module):
     def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
         """Maps inputs [B, D] or [B] (int) to [B, length, outputs], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
         """
         x = one_hot(inputs, self.vocab_size, self.dtype)
 
         def step(model, state, _):
             carry, y = state
-            given = jnp.concatenate([x, y.astype(x.dtype)], axis=-1)[:, None]
-            h, carry = model.recurrent(given, carry, train=train)
+            inputs = jnp.concatenate([x, y.astype(x.dtype)], axis=-1)[:, None]
+            h, carry = model.recurrent(inputs, carry, train=train)
             y = model.output(model.drop(h[:, 0], deterministic=not train))
             return (carry, y), y
 
         carry = _recurrent(self, parent=None).initial_carry((len(x), x.shape[-1] + self.outputs))
         y = jnp.zeros((len(x), self.outputs), jnp.promote_types(self.dtype, jnp.float32))
-        return _unrolled(step, self.length)(self, (carry, y), None)[1]
+        return _scan(step, self.length)(self, (carry, y), None)[1]
 
 
 class Seq2Seq(nn.Module):
@@ -198,18 +203,19 @@ class Seq2Seq(nn.Module):
         h_t = decoder(y_{t-1}) from c    y_0 = 0
         logits of y_t = h_t V + b
 
-    Symbol 0 is none: it fills inputs up to S, which are read up to their first 0, and it ends
-    targets. Dropout acts between layers and on h_t.
+    Symbol 0 is padding: inputs are read up to their first 0, and targets end with it. Dropout acts
+    between layers and on h_t.
 
     Attributes:
-        num_classes: number of different symbols of the targets.
-        vocab_size: number of different symbols of the inputs.
-        cell: the recurrent cell of both.
-        layers: number of recurrent layers of each.
+        num_classes: number of different symbols of the targets. None means that the data fills it
+            in.
+        vocab_size: number of different symbols of the inputs. None means that the data fills it in.
+        cell: the recurrent cell of encoder and decoder.
+        layers: number of recurrent layers of encoder and decoder.
         dropout: probability of dropping a unit while training.
-        backend: what runs the recurrent layers (`nets.layers.recurrent.Recurrent`).
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        backend: implementation of the recurrent layers (`nets.layers.recurrent.Recurrent`).
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -230,8 +236,8 @@ class Seq2Seq(nn.Module):
     def __call__(self, inputs: jax.Array, targets: jax.Array, *, train: bool) -> jax.Array:
         """Logits [B, U, num_classes], float32 at least, of targets [B, U] after inputs [B, S].
 
-        Those of step t are given the targets before t (teacher forcing). Needs the key `dropout`
-        while training, if there is any.
+        The logits of step t see the targets before t (teacher forcing). Needs the key `dropout`
+        while training if `dropout` is above 0.
         """
         x = one_hot(shift_right(targets), self.num_classes, self.dtype)
         _, carry = self.start(inputs, train=train)
@@ -239,25 +245,25 @@ class Seq2Seq(nn.Module):
         return self.output(self.drop(h, deterministic=not train))
 
     def start(self, inputs: jax.Array, *, train: bool = False) -> tuple[tuple[()], Carry]:
-        """No memory, and the encoder's carry after inputs [B, S], for `nets.layers.decoding`."""
+        """An empty memory, and the encoder's carry after inputs [B, S]."""
         x = one_hot(inputs, self.vocab_size, self.dtype)
         return (), self.encoder(x, lengths=source_mask(inputs).sum(1), train=train)[1]
 
     def step(
         self, memory: tuple[()], carry: Carry, symbols: jax.Array
     ) -> tuple[Carry, jax.Array, jax.Array]:
-        """Carry, logits [N, num_classes] and no weights [N, 0] after symbols [N] (int32)."""
+        """Carry, logits [N, num_classes] and empty weights [N, 0] after symbols [N] (int32)."""
         carry, h = self.decoder.step(carry, one_hot(symbols, self.num_classes, self.dtype))
         return carry, self.output(h), jnp.zeros((len(symbols), 0))
 
 
-def _recurrent(model: Any, **where) -> Recurrent:
+def _recurrent(model: Any, **options: Any) -> Recurrent:
     """The recurrent layers that a model's fields describe."""
     fields = ("cell", "layers", "dropout", "backend", "dtype", "param_dtype")
-    return Recurrent(**{name: getattr(model, name) for name in fields}, **where)
+    return Recurrent(**{name: getattr(model, name) for name in fields}, **options)
 
 
-def _unrolled(step, length: int):
+def _scan(step: Callable, length: int) -> Callable:
     """A scan of step(model, state, _) whose weights are the same at every step."""
     return nn.scan(
         step,

@@ -1,4 +1,4 @@
-"""ZFNet: AlexNet with smaller windows and steps at the bottom, and one tower.
+"""ZFNet: AlexNet with one tower and a smaller window and stride in the first layer.
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 """
@@ -18,27 +18,27 @@ from nets.layers.pooling import max_pool
 
 
 class ZFNet(nn.Module):
-    """ZFNet, the eight layers of figure 3.
+    """ZFNet, with the eight layers of figure 3.
 
-    62,357,608 parameters for three channels and 1,000 classes; 1.168 G multiply-adds at 224 px.
-    The figure's sizes follow with one pixel of padding before conv1, none before conv2, one before
-    the rest, and pooling that keeps a last window that reaches beyond the border. Stages at 224 px,
-    those of layers after the activation, pooling before normalisation: conv1 [B, 110, 110, 96],
-    pool1 [B, 55, 55, 96], conv2 [B, 26, 26, 256], pool2 [B, 13, 13, 256], conv3 and conv4
-    [B, 13, 13, 384], conv5 [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. At
-    another size pool5, and so the kernel of fc6, has another one.
+    62,357,608 parameters for three channels and 1,000 classes; 1.168 G multiply-adds at 224 px. To
+    give the figure's sizes, conv1 pads by one pixel, conv2 by none, the rest by one, and pooling
+    rounds sizes up. Stages at 224 px, those of layers after the activation, pooling before
+    normalisation: conv1 [B, 110, 110, 96], pool1 [B, 55, 55, 96], conv2 [B, 26, 26, 256], pool2
+    [B, 13, 13, 256], conv3 and conv4 [B, 13, 13, 384], conv5 [B, 13, 13, 256], pool5
+    [B, 6, 6, 256], fc6 and fc7 [B, hidden]. The sizes of pool5 and of the kernel of fc6 depend on
+    the size of the images.
 
-    "Contrast normalized across feature maps" is here AlexNet's local response normalisation, for
-    which the figure gives no constants. "All weights are initialized to 10^-2": they are
-    here normal with that deviation; biases zero.
+    "Contrast normalized across feature maps" is implemented as AlexNet's local response
+    normalisation, because the figure gives no constants. "All weights are initialized to 10^-2" is
+    implemented as normal with that standard deviation; biases are zero.
 
     Attributes:
-        num_classes: number of outputs. None: to be filled in from the data. 0: there are neither
-            fc6, fc7 nor outputs, the result is pool5 in a row, [B, 9216] at 224 px.
+        num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7
+            and output layer, and the flattened pool5, [B, 9216] at 224 px, as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
@@ -53,10 +53,10 @@ class ZFNet(nn.Module):
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
-        Needs the key `dropout` while training, if there is any.
+        Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: H or W is below 47, or x has other axes; or `num_classes` is None.
+            ValueError: H or W is below 47, or x is not [B, H, W, C]; or `num_classes` is None.
         """
         check_images(self, x, 47)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -64,19 +64,19 @@ class ZFNet(nn.Module):
         conv, dense = functools.partial(Conv, **start), functools.partial(nn.Dense, **start)
         pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
         drop = nn.Dropout(self.dropout, deterministic=not train)
-        seen = {}
-        seen["conv1"] = x = nn.relu(conv(96, (7, 7), strides=2, padding=1, name="conv1")(x))
-        seen["pool1"] = x = pool(x)
+        outputs = {}
+        outputs["conv1"] = x = nn.relu(conv(96, (7, 7), strides=2, padding=1, name="conv1")(x))
+        outputs["pool1"] = x = pool(x)
         x = conv(256, (5, 5), strides=2, padding="VALID", name="conv2")(local_response_norm(x))
-        seen["conv2"] = x = nn.relu(x)
-        seen["pool2"] = x = pool(x)
-        seen["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(local_response_norm(x)))
-        seen["conv4"] = x = nn.relu(conv(384, (3, 3), name="conv4")(x))
-        seen["conv5"] = x = nn.relu(conv(256, (3, 3), name="conv5")(x))
-        seen["pool5"] = x = pool(x)
+        outputs["conv2"] = x = nn.relu(x)
+        outputs["pool2"] = x = pool(x)
+        outputs["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(local_response_norm(x)))
+        outputs["conv4"] = x = nn.relu(conv(384, (3, 3), name="conv4")(x))
+        outputs["conv5"] = x = nn.relu(conv(256, (3, 3), name="conv5")(x))
+        outputs["pool5"] = x = pool(x)
         x = x.reshape(x.shape[0], -1)
         if self.num_classes:
-            seen["fc6"] = x = nn.relu(dense(self.hidden, name="fc6")(x))
-            seen["fc7"] = x = nn.relu(dense(self.hidden, name="fc7")(drop(x)))
+            outputs["fc6"] = x = nn.relu(dense(self.hidden, name="fc6")(x))
+            outputs["fc7"] = x = nn.relu(dense(self.hidden, name="fc7")(drop(x)))
             x = logits(self.num_classes, **start, name="fc8")(drop(x))
-        return (x, seen) if stages else x
+        return (x, outputs) if stages else x

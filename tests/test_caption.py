@@ -207,16 +207,16 @@ def test_weights_from_torchvision_go_into_the_backbone():
 @pytest.mark.parametrize(
     ("model", "images", "message"),
     [
-        (ATTEND.clone(backbone=CONVNET, stage="conv9"), IMAGES, r"stage='conv9': the stages "
-         r"\[B, H, W, D\] of ConvNet are conv1, pool1, conv2, pool2"),
-        (ATTEND.clone(stage="features"), IMAGES, r"\[B, H, W, D\] of Eyes are maps"),
-        (TELL.clone(stage="maps"), IMAGES, r"stages \[B, D\] of Eyes are features"),
+        (ATTEND.clone(backbone=CONVNET, stage="conv9"), IMAGES,
+         r"stage must be one of conv1, pool1, conv2, pool2, the stages \[B, H, W, D\] of ConvNet, got 'conv9'"),
+        (ATTEND.clone(stage="features"), IMAGES, r"one of maps, the stages \[B, H, W, D\] of Eyes"),
+        (TELL.clone(stage="maps"), IMAGES, r"one of features, the stages \[B, D\] of Eyes"),
         (ATTEND.clone(backbone=CONVNET, stage="conv2"), IMAGES[:, :3],
          "ConvNet takes images .* of at least 4 x 4 pixels"),
-        (ATTEND.clone(vocab_size=None), IMAGES, "ShowAttendTell.vocab_size is None"),
-        (TELL.clone(vocab_size=1), IMAGES, "ShowAndTell.vocab_size is 1: 2 is the least"),
+        (ATTEND.clone(vocab_size=None), IMAGES, "Tell.vocab_size must be at least 2, got None"),
+        (TELL.clone(vocab_size=1), IMAGES, "ShowAndTell.vocab_size must be at least 2, got 1"),
         (TELL.clone(dropout=1.0), IMAGES, r"ShowAndTell.dropout must be in \[0, 1\), got 1.0"),
-        (ATTEND, IMAGES[:1], r"captions \(2, 2, 4\) do not fit images \(1, 8, 8, 3\)"),
+        (ATTEND, IMAGES[:1], r"captions must be \[1, U\] or \[1, C, U\] .* got \[2, 2, 4\]"),
     ],
 )  # fmt: skip
 def test_refusals(model, images, message):

@@ -42,7 +42,7 @@ def test_all_have_the_same_units(connection):
     model = MODELS[connection]
     run = lambda v, x: model.apply(v, x, train=False, stages=True)  # noqa: E731
     logits, seen = jax.eval_shape(run, init(model), IMAGES)
-    shapes = {"maps1": (2, 10, 10, 8), "maps2": (2, 10, 10, 16), "greatest": (2, 16)}
+    shapes = {"maps1": (2, 10, 10, 8), "maps2": (2, 10, 10, 16), "maximum": (2, 16)}
     assert {k: v.shape for k, v in seen.items()} == shapes and logits.shape == (2, 10)
 
 
@@ -80,7 +80,7 @@ def test_side_by_side_each_answers_as_alone():
 
 
 def test_unknown_connections_and_axes_are_refused():
-    with pytest.raises(ValueError, match="valid are full, local, shared"):
+    with pytest.raises(ValueError, match="must be one of full, local, shared, got 'sparse'"):
         init(Connected("sparse", num_classes=10))
     with pytest.raises(ValueError, match=r"images \[B, H, W, C\] .*, not \[2, 400\]"):
         init(MODELS["full"], jax.ShapeDtypeStruct((2, 400), jnp.float32))

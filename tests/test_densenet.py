@@ -109,9 +109,9 @@ def test_dropout_acts_while_training_but_not_in_the_stem():
     [
         ({}, 28, r"DenseNet takes images .*at least 29 x 29 pixels, not \[1, 28, 28, 3\]"),
         ({"stem": "cifar"}, 7, "at least 8 x 8"),
-        ({"stem": "none"}, 32, "stem is imagenet or cifar, not none"),
-        ({"compression": 0.0}, 32, r"compression=0.0: valid is above 0, up to 1"),
-        ({"compression": 1.5}, 32, "compression=1.5"),
+        ({"stem": "none"}, 32, "stem must be one of imagenet, cifar, got 'none'"),
+        ({"compression": 0.0}, 32, r"compression must be in \(0, 1\], got 0.0"),
+        ({"compression": 1.5}, 32, "compression must .* got 1.5"),
         ({"num_classes": None}, 32, "num_classes must be .* got None"),
     ],
 )

@@ -215,12 +215,12 @@ def test_dropout_is_that_of_its_block():
     "fields, side, message",
     [
         ({}, 31, r"FractalNet takes images .*at least 32 x 32 pixels, not \[1, 31, 31, 3\]"),
-        ({"column": 4}, 32, "column=4: valid are None and 1 to 3"),
-        ({"column": 0}, 32, "column=0"),
-        ({"columns": 0}, 32, "columns=0: valid are numbers from 1 up"),
-        ({"dropout": (0.1,)}, 32, r"dropout=\(0.1,\): one is needed for each of the 5 blocks"),
-        ({"drop_path": 1.5}, 32, "drop_path=1.5: valid is 0 to 1"),
-        ({"global_share": -0.5}, 32, "global_share=-0.5"),
+        ({"column": 4}, 32, "FractalNet.column must be None or from 1 to 3, got 4"),
+        ({"column": 0}, 32, "column must .* got 0"),
+        ({"columns": 0}, 32, "FractalNet.columns must be at least 1, got 0"),
+        ({"dropout": (0.1,)}, 32, r"one probability for each of the 5 blocks, got \(0.1,\)"),
+        ({"drop_path": 1.5}, 32, r"FractalNet.drop_path must be in \[0, 1\], got 1.5"),
+        ({"global_share": -0.5}, 32, "FractalNet.global_share must .* got -0.5"),
         ({"num_classes": None}, 32, "num_classes must be .* got None"),
     ],
 )
@@ -244,5 +244,5 @@ def test_the_one_for_large_images_has_a_resnets_stem():
     assert sum(p.size for p in jax.tree.leaves(variables["params"])) == count + 1025 * 1000
     with pytest.raises(ValueError, match="at least 61 x 61"):
         jax.eval_shape(call, jax.random.key(0), jax.ShapeDtypeStruct((2, 60, 60, 3), jnp.float32))
-    with pytest.raises(ValueError, match="FractalNet.stem is imagenet or cifar, not none"):
+    with pytest.raises(ValueError, match="FractalNet.stem must be one of imagenet, cifar, got"):
         FractalNet34(num_classes=10, stem="none").init(jax.random.key(0), x, train=False)

@@ -269,14 +269,14 @@ def test_types(model, side):
         (
             LeNet5(),
             (1, 8, 8, 1),
-            r"LeNet5 takes .*28, 28, C\] or .*32, 32, C\], not \[1, 8, 8, 1\]",
+            r"LeNet5 takes .*28, 28, C\] or .*32, 32, C\], got \[1, 8, 8, 1\]",
         ),
-        (LeNet5(), (1, 28, 32, 1), r"not \[1, 28, 32, 1\]"),
-        (LeNet5(), (1, 28, 28), r"not \[1, 28, 28\]"),
-        (LeNet5(pooling="mean"), (1, 28, 28, 1), "average or max, not mean"),
-        (LeNet5Original(), (1, 32, 32, 3), r"28, 28, 1\] or .*, not \[1, 32, 32, 3\]"),
-        (LeNet5Original(num_classes=26), (1, 28, 28, 1), "num_classes=10, not 26"),
-        (ZipNet(), (1, 28, 28, 1), r"ZipNet takes images \[B, 16, 16, 1\], not \[1, 28"),
+        (LeNet5(), (1, 28, 32, 1), r"got \[1, 28, 32, 1\]"),
+        (LeNet5(), (1, 28, 28), r"got \[1, 28, 28\]"),
+        (LeNet5(pooling="mean"), (1, 28, 28, 1), "must be one of average, max, got 'mean'"),
+        (LeNet5Original(), (1, 32, 32, 3), r"28, 28, 1\] or .*, got \[1, 32, 32, 3\]"),
+        (LeNet5Original(num_classes=26), (1, 28, 28, 1), "num_classes must be 10, got 26"),
+        (ZipNet(), (1, 28, 28, 1), r"ZipNet takes images \[B, 16, 16, 1\], got \[1, 28"),
     ],
 )
 def test_refusals(model, shape, message):

@@ -207,10 +207,14 @@ def test_dropout_asks_for_its_key_while_training_alone(model):
         (MobileNetV1(), (1, 32, 32), r"MobileNetV1 takes images \[B, H, W, C\]"),
         (MobileNetV2(), (1, 0, 32, 3), "at least 1 x 1 pixels"),
         (MobileNetV2(num_classes=None), (1, 32, 32, 3), "num_classes must be .* got None"),
-        (MobileNetV1(width=0.0), (1, 32, 32, 3), "MobileNetV1.width=0.0: valid are factors above"),
-        (MobileNetV2(width=-1.0), (1, 32, 32, 3), "MobileNetV2.width=-1.0"),
-        (MobileNetV3(width=0.0), (1, 32, 32, 3), "MobileNetV3.width=0.0"),
-        (MobileNetV3(variant="tiny"), (1, 32, 32, 3), "variant is large or small, not tiny"),
+        (MobileNetV1(width=0.0), (1, 32, 32, 3), "MobileNetV1.width must be positive, got 0.0"),
+        (MobileNetV2(width=-1.0), (1, 32, 32, 3), "MobileNetV2.width must be positive, got -1.0"),
+        (MobileNetV3(width=0.0), (1, 32, 32, 3), "MobileNetV3.width must be positive"),
+        (
+            MobileNetV3(variant="tiny"),
+            (1, 32, 32, 3),
+            "variant must be one of large, small, got 'tiny'",
+        ),
     ],
 )
 def test_refusals(model, shape, message):

@@ -105,9 +105,9 @@ def test_it_is_what_it_says():
     ("fields", "side", "message"),
     [
         ({}, 6, "QuickResNet takes images .* of at least 7 x 7 pixels, not"),
-        ({"pools": (True, True)}, 32, r"pools=\(True, True\): one for each of widths="),
-        ({"patch": 3}, 32, "patch=3: even numbers from 2 up"),
-        ({"patch": 0}, 32, "patch=0: even numbers from 2 up"),
+        ({"pools": (True, True)}, 32, r"one entry for each of widths=.* got \(True, True\)"),
+        ({"patch": 3}, 32, "patch must be even and at least 2, got 3"),
+        ({"patch": 0}, 32, "even and at least 2, got 0"),
         ({"num_classes": None}, 32, "num_classes must be .* got None"),
     ],
 )

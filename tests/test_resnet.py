@@ -240,10 +240,14 @@ def test_scanned_blocks_are_the_same_net(model):
     [
         ({}, (1, 32, 32), r"ResNet takes images \[B, H, W, C\].*not \[1, 32, 32\]"),
         ({"num_classes": None}, (1, 32, 32, 3), "num_classes must be .* got None"),
-        ({"block": "plain"}, (1, 32, 32, 3), "block='plain': valid are basic, bottleneck"),
-        ({"version": "v3"}, (1, 32, 32, 3), "version='v3': valid are v1, v1.5, v2"),
-        ({"block": "basic", "groups": 2}, (1, 32, 32, 3), "groups=2, .*have groups=1"),
-        ({"block": "basic", "width_per_group": 4}, (1, 32, 32, 3), "group=4: basic"),
+        ({"block": "plain"}, (1, 32, 32, 3), "block must be one of basic, bottleneck, got 'plain'"),
+        ({"version": "v3"}, (1, 32, 32, 3), "version must be one of v1, v1.5, v2, got 'v3'"),
+        ({"block": "basic", "groups": 2}, (1, 32, 32, 3), "must be 1 and 64 .* got 2 and 64"),
+        (
+            {"block": "basic", "width_per_group": 4},
+            (1, 32, 32, 3),
+            "must be 1 and 64 .* got 1 and 4",
+        ),
         ({"drop_path": 1.0}, (1, 32, 32, 3), r"drop_path must be in \[0, 1\), got 1.0"),
     ],
 )

@@ -125,10 +125,10 @@ def test_dropout_acts_between_the_convolutions_while_training():
 @pytest.mark.parametrize(
     "model, message",
     [
-        (CifarResNet(21), r"CifarResNet.depth is 6n \+ 2, such as 8, 14, 20, not 21"),
-        (CifarResNet(2), r"6n \+ 2, .* not 2"),
-        (CifarResNet(20, "C"), "shortcut is A or B, not C"),
-        (WideResNet(26), r"WideResNet.depth is 6n \+ 4, such as 10, 16, 22, not 26"),
+        (CifarResNet(21), r"CifarResNet.depth must be 6n \+ 2, such as 8, 14, 20, got 21"),
+        (CifarResNet(2), r"6n \+ 2, .* got 2"),
+        (CifarResNet(20, "C"), "shortcut must be one of A, B, got 'C'"),
+        (WideResNet(26), r"WideResNet.depth must be 6n \+ 4, such as 10, 16, 22, got 26"),
         (WideResNet(num_classes=None), "WideResNet.num_classes must be .* got None"),
         (CifarResNet(num_classes=None), "CifarResNet.num_classes must be .* got None"),
     ],

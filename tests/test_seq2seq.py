@@ -258,7 +258,10 @@ def test_it_computes_in_bfloat16_and_scores_in_float32(name):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Bahdanau(**SIZES, cell=GRU(4, layer_norm=True)), "Bahdanau.cell has layer_norm=True"),
+        (
+            Bahdanau(**SIZES, cell=GRU(4, layer_norm=True)),
+            "Bahdanau.cell.layer_norm must be False, got True",
+        ),
         (
             Luong(**SIZES, score="cosine"),
             "Luong.score must be one of additive, dot, general, scaled_dot, got 'cosine'",

@@ -95,8 +95,12 @@ def test_auxiliary_heads_need_a_size_only_where_they_run(model, pixels, least):
 @over(
     "model, shape, message",
     [
-        (VGG(15, 7), (1, 32, 32, 3), r"VGG.depth is one of \[11, 13, 16, 19\], not 15"),
-        (GoogLeNet(7, version="2015"), (1, 32, 32, 3), "torchvision or 2014, not 2015"),
+        (VGG(15, 7), (1, 32, 32, 3), "VGG.depth must be one of 11, 13, 16, 19, got 15"),
+        (
+            GoogLeNet(7, version="2015"),
+            (1, 32, 32, 3),
+            "GoogLeNet.version must be one of torchvision, 2014, got '2015'",
+        ),
         (NiN(), (1, 32, 32, 3), r"NiN\.num_classes must be at least 0 .*, got None"),
         (NiN(-1), (1, 32, 32, 3), r"NiN\.num_classes must be at least 0 .*, got -1"),
         (NiN(7), (32, 32, 3), r"NiN takes images \[B, H, W, C\] .* not \[32, 32, 3\]"),

@@ -101,7 +101,7 @@ def test_what_is_no_number_of_classes(net, side, classes):
         (LeNet5(0), 28, "F6", "output"),
         (ZipNet(0), 16, "H3", "output"),
         (MLP(num_classes=0), 8, "hidden_0", "output"),
-        (Connected("local", num_classes=0), 8, "greatest", "output"),
+        (Connected("local", num_classes=0), 8, "maximum", "output"),
     ],
 )
 def test_without_classes_the_result_is_the_last_stage(model, side, last, head):
