@@ -109,6 +109,10 @@ def windowed_softmax(
 ) -> jax.Array:
     """Softmax of scores [B, ..., K] over the keys k of the mask for which |k - p| <= window.
 
+        >>> mask = jnp.ones((1, 4), bool)
+        >>> windowed_softmax(jnp.zeros((1, 4)), jnp.array([3.0]), window=1, mask=mask).tolist()
+        [[0.0, 0.0, 0.5, 0.5]]
+
     Args:
         scores: [B, ..., K].
         position: p, [B, ...], may be fractional; no gradient passes to it.

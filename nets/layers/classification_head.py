@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ def conv_and_norm(
     return conv, functools.partial(BatchNorm, use_running_average=not train, **dtypes)
 
 
-def logits(num_classes: int, *, dtype: DTypeLike, **options) -> nn.Dense:
+def logits(num_classes: int, *, dtype: DTypeLike, **options: Any) -> nn.Dense:
     """The dense layer of the logits; computation dtype float32 at least.
 
     >>> logits(10, dtype=jnp.bfloat16).dtype

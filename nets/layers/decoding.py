@@ -41,6 +41,12 @@ def decode(
 ) -> Decoded:
     """Decodes at most `length` symbols for each row of inputs [B, ...].
 
+        >>> from nets.sequence import Seq2Seq
+        >>> model, x = Seq2Seq(num_classes=7, vocab_size=5), jnp.ones((2, 3), int)
+        >>> params = jax.eval_shape(lambda: model.init(jax.random.key(0), x, x, train=False))
+        >>> jax.eval_shape(lambda params: decode(model, params, x, length=4), params).symbols.shape
+        (2, 4)
+
     Args:
         model: has methods `start(inputs) -> memory, carry` and `step(memory, carry, symbols) ->
             carry, logits, weights`; rows of the carry are rows of the inputs, with a beam the slots

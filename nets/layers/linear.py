@@ -1,12 +1,14 @@
 """Linear layers over sequences."""
 
+from typing import Any
+
 import jax
 from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 
 
-def dense(features: int, dtype: DTypeLike, param_dtype: DTypeLike, **options) -> nn.Dense:
+def dense(features: int, dtype: DTypeLike, param_dtype: DTypeLike, **options: Any) -> nn.Dense:
     """`flax.linen.Dense` that computes [B, T, D] as B T rows.
 
     On a CPU XLA's gradient by the kernel would copy the larger factor if there were two axes.
