@@ -5,8 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 
 from nets.elman import Elman
 from nets.gru import GRU, MGU
@@ -115,6 +114,19 @@ class RecurrentLM(nn.Module):
             return logits, carry
         return logits, carry, {f"layer_{i}": x for i, x in enumerate(outputs)}
 
+    def start(self, inputs: jax.Array) -> tuple[tuple[()], Carry]:
+        """No memory, and the carry after inputs [B, T] (int), for `nets.layers.decoding`."""
+        if inputs.shape[1] == 0:
+            return (), self.initial_carry(inputs.shape[:1])
+        return (), self(inputs, train=False)[1]
+
+    def step(
+        self, memory: tuple[()], carry: Carry, symbols: jax.Array
+    ) -> tuple[Carry, jax.Array, jax.Array]:
+        """Carry, logits [N, V] and no weights [N, 0] after symbols [N] (int)."""
+        logits, carry = self(symbols[:, None], carry, train=False)
+        return carry, logits[:, 0], jnp.zeros((len(symbols), 0))
+
     def _tied(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
         if self.embed != self.cell.output_features:
             raise ValueError(
@@ -146,37 +158,3 @@ class RecurrentLM(nn.Module):
             param_dtype=self.param_dtype,
             **options,
         )
-
-
-def generate(
-    model: RecurrentLM,
-    params: dict,
-    key: jax.Array,
-    prompt: jax.Array,
-    length: int,
-    temperature: ArrayLike,
-    top_k: int | None = None,
-) -> jax.Array:
-    """Continues prompt [1, P] (int, P > 0) by `length` sampled characters: ids [length].
-
-    Characters are sampled from softmax(logits / temperature); temperature 0 takes the most
-    probable. With `top_k` only the k most probable are sampled (Fan et al. 2018).
-    """
-
-    def draw(key: jax.Array, logits: jax.Array) -> jax.Array:  # [1, V] -> [1]
-        if top_k is not None:
-            logits, ids = lax.top_k(logits, top_k)
-        scaled = logits / jnp.where(temperature == 0, 1, temperature)
-        sample = jax.random.categorical(key, scaled)
-        sample = jnp.where(temperature == 0, jnp.argmax(logits, -1), sample).astype(jnp.int32)
-        return sample if top_k is None else ids[:, sample[0]]
-
-    def step(state, key):
-        carry, logits = state
-        character = draw(key, logits)
-        logits, carry = model.apply({"params": params}, character[:, None], carry, train=False)
-        return (carry, logits[:, -1]), character[0]
-
-    logits, carry = model.apply({"params": params}, prompt, train=False)
-    _, ids = lax.scan(step, (carry, logits[:, -1]), jax.random.split(key, length))
-    return ids

@@ -57,7 +57,6 @@ from tests.support.launching import launch, main
         (["--experiment=mlp_digits", "--optimizer.learning_rate=nan"], "'nan' is not a finite"),
         (["--experiment=mlp_digits", "--debug_nans=maybe"], "'maybe' is not true or false"),
         (["--experiment=mlp_digits", "--model.widths=0"], "launch.py: the model"),
-        (["--experiment=hog_digits", "--task.inputs=x"], "batches: KeyError: 'x'"),
         (["--experiment=mlp_digits", "--model.widths=-3"], "the model does not take these"),
         (
             ["--experiment=lenet5_digits", "--model.activation=sum"],

@@ -8,8 +8,9 @@ import pytest
 
 from nets.elman import Elman
 from nets.gru import GRU, MGU
+from nets.layers.decoding import generate
 from nets.lstm import LSTM, LSTMCarry
-from nets.recurrent_lm import RecurrentLM, generate
+from nets.recurrent_lm import RecurrentLM
 
 VOCABULARY, EMBED, UNITS = 5, 3, 4
 MODEL = RecurrentLM(VOCABULARY, LSTM(UNITS), embed=EMBED, layers=2)
@@ -239,7 +240,8 @@ def test_zoneout_is_of_each_entry_of_the_carry():
 def test_generate_takes_the_likeliest(cell):
     model = MODEL.clone(cell=cell)
     params, prompt = random_params(model), some_text(1, 4)
-    got = jax.jit(generate, static_argnums=(0, 4))(model, params, jax.random.key(0), prompt, 6, 0)
+    draw = jax.jit(generate, static_argnums=(0, 4))
+    (got,) = draw(model, {"params": params}, jax.random.key(0), prompt, 6, 0)
     assert got.shape == (6,) and got.dtype == jnp.int32
     text = np.concatenate([prompt[0], got])
     logits, _ = apply(params, text[None], model=model)  # at once: no character is fed back
@@ -262,12 +264,17 @@ def test_generate_draws_from_the_model(temperature, top_k):
         functools.partial(generate, MODEL, length=2, top_k=top_k)
     )  # temperature is traced
     keys = jax.random.split(jax.random.key(0), draws)
-    pairs = jax.vmap(lambda key: draw(params, key, prompt, temperature=temperature))(keys)
+    variables = {"params": params}
+    pairs = jax.vmap(lambda key: draw(variables, key, prompt, temperature=temperature)[0])(keys)
     counts = np.zeros_like(expected)
     np.add.at(counts, tuple(np.asarray(pairs).T), 1)
     error = np.abs(counts / draws - expected)
     assert np.all(error < 5 * np.sqrt(expected / draws) + 1e-4)
-    np.testing.assert_array_equal(draw(params, keys[0], prompt, temperature=temperature), pairs[0])
+    again = draw(variables, keys[0], prompt, temperature=temperature)
+    np.testing.assert_array_equal(again, pairs[:1])
+    several = draw(variables, keys[0], np.repeat(prompt, 2000, 0), temperature=temperature)
+    first = np.bincount(several[:, 0], minlength=VOCABULARY) / 2000
+    assert np.abs(first - expected.sum(1)).max() < 0.06  # every row draws for itself
 
 
 def test_hello():
@@ -291,6 +298,6 @@ def test_hello():
 
         params = model.init(key, ids, train=False)["params"]
         params, _ = jax.lax.fori_loop(0, 100, step, (params, optimizer.init(params)))
-        return generate(model, params, key, ids[:, :1], 4, 0.5)
+        return generate(model, {"params": params}, key, ids[:, :1], 4, 0.5)[0]
 
     assert "".join(vocabulary[i] for i in written(jax.random.key(0))) == "ello"

@@ -1,12 +1,12 @@
-"""Decoding one symbol at a time, greedy or by beam search: one loop inside jit.
+"""Decoding one symbol at a time, greedy, by beam search or by sampling: one loop inside jit.
 
 A decoder is a pure function
 
     carry, logits, weights = step(carry, symbols)
 
-of the previous symbols [N] (int32), 0 in the first step. All arrays of the carry have N rows,
-logits are [N, V], and weights [N, K] are the attention of the step; K is 0 without attention.
-Symbol 0 is also the end of a sequence.
+of the previous symbols [N] (int32). All arrays of the carry have N rows, logits are [N, V], and
+weights [N, K] are the attention of the step; K is 0 without attention. A search begins after symbol
+0, which is also the end of a sequence; sampling begins after the last symbol of a prompt.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
+from jax.typing import ArrayLike
 
 from nets.layers.checks import check_at_least
 
@@ -48,9 +49,7 @@ def decode(
         (2, 4)
 
     Args:
-        model: has methods `start(inputs) -> memory, carry` and `step(memory, carry, symbols) ->
-            carry, logits, weights`; rows of the carry are rows of the inputs, with a beam the slots
-            of row 0, then those of row 1, and so on.
+        model: see `decoder`.
         variables: the model's variables.
         inputs: [B, ...].
         length: T.
@@ -59,12 +58,70 @@ def decode(
     Raises:
         ValueError: as `beam_search`.
     """
+    step, carry = decoder(model, variables, inputs)
+    return beam_search(step, carry, length, **search)
+
+
+def generate(
+    model: nn.Module,
+    variables: Any,
+    key: jax.Array,
+    prompt: jax.Array,
+    length: int,
+    temperature: ArrayLike = 1.0,
+    top_k: int | None = None,
+) -> jax.Array:
+    """Continues prompts [B, P] (int, P > 0) by `length` sampled symbols: [B, length] (int32).
+
+    They are sampled from softmax(logits / temperature); temperature 0 takes the most probable. With
+    `top_k` only the k most probable are sampled (Fan et al. 2018).
+
+        >>> from nets.recurrent_lm import RecurrentLM
+        >>> model, x = RecurrentLM(vocab_size=5), jnp.ones((2, 3), int)
+        >>> variables = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+        >>> key = jax.random.key(0)
+        >>> jax.eval_shape(lambda v: generate(model, v, key, x, length=4), variables).shape
+        (2, 4)
+    """
+    step, carry = decoder(model, variables, prompt[:, :-1])
+
+    def draw(key: jax.Array, logits: jax.Array) -> jax.Array:  # [B, V] -> [B]
+        if top_k is not None:
+            logits, ids = lax.top_k(logits, top_k)
+        scaled = logits / jnp.where(temperature == 0, 1, temperature)
+        symbols = jax.random.categorical(key, scaled)
+        symbols = jnp.where(temperature == 0, jnp.argmax(logits, -1), symbols)
+        if top_k is not None:
+            symbols = jnp.take_along_axis(ids, symbols[:, None], -1)[:, 0]
+        return symbols.astype(jnp.int32)
+
+    def extend(state, key):
+        carry, symbols = state
+        carry, logits, _ = step(carry, symbols)
+        symbols = draw(key, logits)
+        return (carry, symbols), symbols
+
+    first = prompt[:, -1].astype(jnp.int32)
+    _, symbols = lax.scan(extend, (carry, first), jax.random.split(key, length))
+    return symbols.T
+
+
+def decoder(model: nn.Module, variables: Any, inputs: jax.Array) -> tuple[Step, Any]:
+    """The step function of a model that has read inputs [B, ...], and its first carry.
+
+    Args:
+        model: has methods `start(inputs) -> memory, carry` and `step(memory, carry, symbols) ->
+            carry, logits, weights`; rows of the carry are rows of the inputs, with a beam the slots
+            of row 0, then those of row 1, and so on.
+        variables: the model's variables.
+        inputs: [B, ...].
+    """
     memory, carry = model.apply(variables, inputs, method="start")
 
-    def step(carry, symbols):
+    def step(carry: Any, symbols: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
         return model.apply(variables, memory, carry, symbols, method="step")
 
-    return beam_search(step, carry, length, **search)
+    return step, carry
 
 
 class _Best(NamedTuple):

@@ -133,7 +133,7 @@ class Caption(Task):
 
     def test(self, model, params, model_state, batch, key, final):
         model_state, metrics = super().test(model, params, model_state, batch, key, final)
-        images, length = self.pixels(batch["image"]), batch["captions"].shape[-1]
+        images, length = self.pixels(batch["inputs"]), batch["targets"].shape[-1]
         decoded = decode(model, _variables(params, model_state), images, length)
         return model_state, metrics | caption_metrics(decoded, batch)
 

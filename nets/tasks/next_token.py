@@ -13,8 +13,8 @@ import numpy as np
 import optax
 
 from nets.errors import UserError
+from nets.layers.decoding import generate
 from nets.layers.recurrent_bptt import StreamState, truncated_segment
-from nets.recurrent_lm import generate
 from nets.report.figures import Figure, HighlightedText, Text
 from nets.tasks.metrics import compute
 from nets.tasks.task import Generative, Trained
@@ -106,11 +106,9 @@ class NextToken(Generative):
         if top_k is not None and not 1 <= top_k <= size:
             raise UserError(f"top_k must be from 1 to {size}, the vocabulary's size, got {top_k}.")
         ids = jnp.array([prompt])
-        written = _write(
-            trained.model, trained.params, trained.key, ids, length, temperature, top_k
-        )
-        decode = trained.tokenizer.decode
-        return decode([*prompt, *np.asarray(written)]).removeprefix(decode(prompt))
+        variables, decode = {"params": trained.params}, trained.tokenizer.decode
+        symbols = _generate(trained.model, variables, trained.key, ids, length, temperature, top_k)
+        return decode([*prompt, *np.asarray(symbols)[0]]).removeprefix(decode(prompt))
 
     def figures(self, trained, batches, metrics, final):
         tokenizer = trained.tokenizer
@@ -127,7 +125,7 @@ class NextToken(Generative):
         return found
 
 
-_write = jax.jit(generate, static_argnames=("model", "length", "top_k"))
+_generate = jax.jit(generate, static_argnames=("model", "length", "top_k"))
 
 
 def text_features(text: str) -> dict[str, np.ndarray]:

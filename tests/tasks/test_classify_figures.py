@@ -154,7 +154,7 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
     outline = jax.eval_shape(lambda key: task.init(model, key, batch), jax.random.key(0))
     params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"class_names": list("0123456789")}
-    trained = Trained(model, params, state, metadata, jax.random.key(0))
+    trained = Trained(model, params, state, metadata, None, None, jax.random.key(0))
     _, metrics = task.test(model, params, state, batch, jax.random.key(0), True)
     found = task.figures(trained, [batch], evaluate.add({}, metrics), final=True)
     assert found[f"maps_{stage}"].images.shape == (1 + maps, side, side, 1)
