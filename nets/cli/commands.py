@@ -76,7 +76,7 @@ def _place(error: OSError, command: Command) -> str:
 
 
 def quiet() -> None:
-    """Silences orbax's and grain's logging: what fails is said by the verb."""
+    """Silences orbax's logging: what fails is said by the verb."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 

@@ -8,14 +8,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
-from nets.data.dataset import Dataset, Spec
+from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet
-from nets.data.images import ENDLESS, shuffled
 from nets.data.synthetic import at_least, together
 from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
 from nets.errors import UserError
@@ -92,7 +90,7 @@ class Captions(Dataset):
         for fields in _FILES.values():
             together(self, fields, "which belongs to it")
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i.
 
         Raises:
@@ -107,25 +105,21 @@ class Captions(Dataset):
             )
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            positions = int(i) * self.batch_size + np.arange(self.batch_size)
-            rng = np.random.default_rng((seed, int(i), _CHOICE))
-            return _batch(corpus, "train", shuffled(seed, n, positions), self.per_image, rng)
+            rng = np.random.default_rng((seed, i, _CHOICE))
+            chosen = shuffled(seed, n, self.batch_size, i)
+            return _batch(corpus, "train", chosen, self.per_image, rng)
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """All images of a split in their stored order; the last batch is padded."""
-        self._check(split)
+        self.check_split(split)
         corpus = self._corpus()
-        n = len(corpus.rows[split].places)
 
-        def batch(i: int) -> dict[str, np.ndarray]:
-            positions = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
-            real = positions < n
-            found = _batch(corpus, split, np.where(real, positions, 0), self.per_image, None)
-            return found | {"mask": real.astype(np.float32)}
+        def batch(rows: np.ndarray) -> dict[str, np.ndarray]:
+            return _batch(corpus, split, rows, self.per_image, None)
 
-        return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
+        return padded(len(corpus.rows[split].places), self.eval_batch_size, batch)
 
     def splits(self) -> tuple[str, ...]:
         paths = self._files()
@@ -167,13 +161,6 @@ class Captions(Dataset):
     def read_threads(self) -> int:
         """Threads that making batches keeps busy."""
         return 1 if self._corpus().images.stamp is None else min(16, os.cpu_count() or 1)
-
-    def _check(self, split: str) -> None:
-        if split not in self.splits():
-            raise UserError(
-                f"the captions have no split {split}; they have "
-                f"{', '.join(self.splits()) or 'train only'}."
-            )
 
     def _files(self) -> dict[str, Files]:
         found = {}

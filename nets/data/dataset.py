@@ -2,12 +2,14 @@
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nets.data.tokenizers import Tokenizer
+from nets.errors import UserError
 
 Batch = dict[str, np.ndarray]
 
@@ -25,6 +27,31 @@ class Spec(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Batches(Sequence):
+    """A sequence of batches, each made when it is asked for.
+
+    Attributes:
+        make: makes batch i; thread-safe.
+        length: number of batches; without end for those of training.
+    """
+
+    make: Callable[[int], Batch]
+    length: int = 1 << 40
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, i: int) -> Batch:
+        if not 0 <= i < self.length:
+            raise IndexError(f"batch {i} of {self.length}")
+        return self.make(int(i))
+
+    def map(self, change: Callable[[Batch], Batch]) -> "Batches":
+        """The batches, each changed."""
+        return Batches(lambda i: change(self.make(i)), self.length)
+
+
+@dataclasses.dataclass(frozen=True)
 class Dataset(abc.ABC):
     """Batches as dicts of numpy arrays, a pure function of (seed, step).
 
@@ -37,7 +64,11 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(self, split: str) -> Sequence[Batch]:
-        """All batches of a split; the last is padded and "mask" says so."""
+        """All batches of a split; the last is padded and "mask" says so.
+
+        Raises:
+            UserError: there is no such split.
+        """
 
     @abc.abstractmethod
     def splits(self) -> tuple[str, ...]:
@@ -67,3 +98,52 @@ class Dataset(abc.ABC):
     def read_threads(self) -> int:
         """Threads in which batches are made, ahead of the step."""
         return 1
+
+    def check_split(self, split: str) -> None:
+        """Refuses, by UserError, a split that is not one of an evaluation."""
+        if split not in self.splits():
+            valid = ", ".join(self.splits()) or "train only"
+            raise UserError(f"{type(self).__name__} has no split {split}; it has {valid}.")
+
+
+def padded(n: int, size: int, make: Callable[[np.ndarray], Batch]) -> Batches:
+    """The batches of an evaluation: n rows in their order, the last batch filled up with row 0.
+
+    Args:
+        n: number of rows.
+        size: rows in a batch.
+        make: the batch of rows [size]; where it has a "mask", that is kept for rows that count.
+
+    Returns:
+        batches whose "mask", [size] or as `make` has it, is 0 where a row only fills up.
+    """
+
+    def batch(i: int) -> Batch:
+        rows, real = padded_rows(n, size, i)
+        found = make(rows)
+        mask = found.get("mask", np.ones(size, np.float32))
+        return found | {"mask": mask * real.reshape(-1, *[1] * (mask.ndim - 1))}
+
+    return Batches(batch, -(-n // size))
+
+
+def padded_rows(n: int, size: int, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows [size] of batch i of n rows in their order, 0 after the last; and which count."""
+    rows = i * size + np.arange(size)
+    real = rows < n
+    return np.where(real, rows, 0), real
+
+
+def shuffled(seed: int, n: int, size: int, i: int) -> np.ndarray:
+    """The rows [size] of training batch i: n rows, once an epoch, in an order drawn for each."""
+    epochs, within = np.divmod(i * size + np.arange(size), n)
+    rows = np.empty_like(within)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        rows[here] = _permutation(seed, int(epoch), n)[within[here]]
+    return rows
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(n)

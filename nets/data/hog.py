@@ -5,12 +5,11 @@ import functools
 import importlib.metadata
 from typing import Any
 
-import grain
 import numpy as np
 
 from nets.data import cache, image_loading
-from nets.data.dataset import Dataset, Spec
-from nets.data.images import ENDLESS, Images, alike, shuffled
+from nets.data.dataset import Batches, Dataset, Spec, padded_rows, shuffled
+from nets.data.images import Images, alike
 from nets.errors import UserError, missing
 
 
@@ -59,7 +58,7 @@ class HOG(Dataset):
                 )
         self._images()  # which checks the rest
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i.
 
         Raises:
@@ -71,26 +70,23 @@ class HOG(Dataset):
         features = self._features()[stored][rows]
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            positions = int(i) * self.batch_size + np.arange(self.batch_size)
-            chosen = shuffled(seed, len(rows), positions)
+            chosen = shuffled(seed, len(rows), self.batch_size, i)
             return {"inputs": features[chosen], "targets": labels[chosen]}
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """All images of a split in their stored order; the last batch is padded."""
         images = self._images().evaluate(split)
         stored, rows = image_loading.partition(self._where(), self.validation)[split]
         features = self._features()[stored][rows]
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
-            real = places < len(rows)
-            batch = images[int(i)]
-            chosen = features[np.where(real, places, 0)]
-            return batch | {"image": batch["inputs"], "inputs": chosen}
+            chosen, _ = padded_rows(len(rows), self.eval_batch_size, i)
+            found = images[i]
+            return found | {"image": found["inputs"], "inputs": features[chosen]}
 
-        return grain.MapDataset.range(len(images)).map(batch)
+        return Batches(batch, len(images))
 
     def splits(self) -> tuple[str, ...]:
         return self._images().splits()

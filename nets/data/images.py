@@ -6,15 +6,13 @@ import math
 import os
 from typing import Any, Literal
 
-import grain
 import numpy as np
 
 from nets.data import augment, crops, image_loading
-from nets.data.dataset import Dataset, Spec
+from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
 
-ENDLESS = 1 << 40
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun": (-0.1, 1.175)}
 _AUGMENT = 1  # tells the generator of a step's augmentation from that of an epoch's order
 _CROP = 2  # from that of its crops
@@ -132,7 +130,7 @@ class Images(Dataset):
                 f"--data.image_size={self.image_size} or more."
             )
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i.
 
         Raises:
@@ -153,37 +151,25 @@ class Images(Dataset):
         factor, offset = self._normalisation()
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            positions = int(i) * self.batch_size + np.arange(self.batch_size)
-            chosen = rows[shuffled(seed, len(rows), positions)]
-            fit = self._fit(np.random.default_rng((seed, int(i), _CROP)))
+            chosen = rows[shuffled(seed, len(rows), self.batch_size, i)]
+            fit = self._fit(np.random.default_rng((seed, i, _CROP)))
             images, labels = source.read(split, chosen, fit)
-            images = self._augment(images, np.random.default_rng((seed, int(i), _AUGMENT)))
+            images = self._augment(images, np.random.default_rng((seed, i, _AUGMENT)))
             return {"inputs": _normalise(images, factor, offset), "targets": labels}
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """All images of "validation" or "test" in their stored order; the last batch is padded."""
-        if split not in self.splits():
-            raise UserError(
-                f"{self._source().name} has no split {split}; it has "
-                f"{', '.join(self.splits()) or 'none to evaluate on'}."
-            )
+        self.check_split(split)
         source, (stored, rows) = self._source(), self._rows(split)
         factor, offset = self._normalisation()
 
-        def batch(i: int) -> dict[str, np.ndarray]:
-            positions = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
-            real = positions < len(rows)
-            chosen = rows[np.where(real, positions, 0)]
-            images, labels = source.read(stored, chosen, self._fit(None))
-            return {
-                "inputs": _normalise(images, factor, offset),
-                "targets": labels,
-                "mask": real.astype(np.float32),
-            }
+        def batch(chosen: np.ndarray) -> dict[str, np.ndarray]:
+            images, labels = source.read(stored, rows[chosen], self._fit(None))
+            return {"inputs": _normalise(images, factor, offset), "targets": labels}
 
-        return grain.MapDataset.range(-(-len(rows) // self.eval_batch_size)).map(batch)
+        return padded(len(rows), self.eval_batch_size, batch)
 
     def splits(self) -> tuple[str, ...]:
         sizes = self._source().sizes
@@ -314,21 +300,6 @@ def alike(data: Any, **fixed: Any) -> Images:
     shared = {field.name for field in dataclasses.fields(Images)}
     own = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name in shared}
     return Images(**own | fixed)
-
-
-def shuffled(seed: int, n: int, positions: np.ndarray) -> np.ndarray:
-    """What stands at `positions` of the endless sequence of permutations of range(n)."""
-    epochs, within = np.divmod(positions, n)
-    found = np.empty_like(positions)
-    for epoch in np.unique(epochs):
-        here = epochs == epoch
-        found[here] = _permutation(seed, int(epoch), n)[within[here]]
-    return found
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(n)
 
 
 def _normalise(images: np.ndarray, factor: np.ndarray, offset: np.ndarray) -> np.ndarray:

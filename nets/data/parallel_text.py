@@ -4,15 +4,14 @@ import base64
 import dataclasses
 import functools
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
 
 from nets.data import corpora, tokenizers
-from nets.data.dataset import Dataset, Spec
-from nets.data.images import ENDLESS, shuffled
+from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.synthetic import at_least, together, vocabularies
 from nets.data.tokenizers import Subwords, pad, target_mask
 from nets.errors import UserError
@@ -85,7 +84,7 @@ class Parallel(Dataset):
         for fields in _FILES.values():
             together(self, fields, "its translation")
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i.
 
         Raises:
@@ -105,11 +104,11 @@ class Parallel(Dataset):
         def ordered(i: int) -> np.ndarray:
             """Which pairs the batch of step i holds."""
             if not self.widths:
-                return shuffled(seed, n, i * self.batch_size + np.arange(self.batch_size))
+                return shuffled(seed, n, self.batch_size, i)
             return _pool(seed, i // _SORTED, self.batch_size, longest)[i % _SORTED]
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            chosen = ordered(int(i))
+            chosen = ordered(i)
             width = min(w for w in widths if w >= longest[chosen].max())
             targets = rows["targets"][chosen, : width + 1]
             return {
@@ -119,21 +118,18 @@ class Parallel(Dataset):
                 "mask": target_mask(targets),
             }
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """All pairs of a split in their stored order; the last batch is padded."""
-        self._check(split)
-        rows = self._corpus().rows[split]
-        n = len(rows["inputs"])
+        self.check_split(split)
+        arrays = self._corpus().rows[split]
 
-        def batch(i: int) -> dict[str, np.ndarray]:
-            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
-            real = places < n
-            found = {name: a[np.where(real, places, 0)] for name, a in rows.items()}
-            return found | {"mask": target_mask(found["targets"]) * real[:, None]}
+        def batch(rows: np.ndarray) -> dict[str, np.ndarray]:
+            found = {name: array[rows] for name, array in arrays.items()}
+            return found | {"mask": target_mask(found["targets"])}
 
-        return grain.MapDataset.range(-(-n // self.eval_batch_size)).map(batch)
+        return padded(len(arrays["inputs"]), self.eval_batch_size, batch)
 
     def tokenizer(self, metadata: dict[str, Any]) -> Subwords:
         """The subwords of both languages."""
@@ -183,13 +179,6 @@ class Parallel(Dataset):
             for split, names in found.items()
         }
 
-    def _check(self, split: str) -> None:
-        if split not in self.splits():
-            raise UserError(
-                f"the parallel text has no split {split}; it has "
-                f"{', '.join(self.splits()) or 'train only'}."
-            )
-
     def _corpus(self) -> "Corpus":
         paths = self._paths()
         if paths["train"] is None:
@@ -226,9 +215,14 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
     lines = [line for side in texts["train"] for line in side]
     subwords = tokenizers.train_bpe(lines, vocab_size)
     digest = hashlib.blake2b(subwords.model, digest_size=16)
+    encoded = {
+        split: [[subwords.encode_lossy(line) for line in side] for side in text]
+        for split, text in texts.items()
+    }
+    references = (targets for split, (_, targets) in encoded.items() if split != "train")
+    longest = max(map(len, itertools.chain(*references)), default=0)
     rows, counts = {}, {"long": {}, "unknown": {}, "filled": {}}
-    for split, text in texts.items():
-        sides = ([subwords.encode_lossy(line) for line in side] for side in text)
+    for split, sides in encoded.items():
         pairs = list(zip(*sides, strict=True))
         fitting = [pair for pair in pairs if max(map(len, pair)) <= max_length]
         kept = fitting if split == "train" else pairs
@@ -237,7 +231,6 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
         lengths = (inputs > 0).sum(1, dtype=np.int32)
         rows[split] = {"inputs": inputs, "lengths": lengths, "targets": targets}
         if split != "train":
-            longest = max(len(target) for _, target in kept)
             rows[split]["references"] = pad([target for _, target in kept], longest)
         places = np.concatenate([inputs, targets], axis=1)
         counts["long"][split] = len(pairs) - len(fitting)
@@ -249,8 +242,7 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
 
 def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:
     """Pairs [_SORTED, batch_size] of `longest` subwords, those of a batch of like length."""
-    places = pool * _SORTED * batch_size + np.arange(_SORTED * batch_size)
-    chosen = shuffled(seed, len(longest), places)
+    chosen = shuffled(seed, len(longest), _SORTED * batch_size, pool)
     batches = chosen[np.argsort(longest[chosen], kind="stable")].reshape(_SORTED, batch_size)
     return np.random.default_rng((seed, pool, _BATCHES)).permutation(batches)
 

@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Any, Literal
 
-import grain
 import numpy as np
 
-from nets.data.dataset import Dataset, Spec
+from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.images import Images, alike
 from nets.errors import UserError
 
@@ -65,11 +64,11 @@ class Pixels(Dataset):
             )
         self._images()  # which checks the rest
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i."""
         return self._images().train(seed).map(self._steps)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """All images of a split in their stored order; the last batch is padded."""
         return self._images().evaluate(split).map(self._steps)
 

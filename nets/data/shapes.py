@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import grain
 import numpy as np
 
 from nets.data import scenes
-from nets.data.images import ENDLESS
+from nets.data.dataset import Batches
 from nets.data.synthetic import Batch, Generated
 from nets.data.tokenizers import Words
 
@@ -54,15 +53,15 @@ class Shapes(Generated):
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         return examples(rng.spawn(rows), split)
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i."""
 
         def batch(i: int) -> Batch:
-            first = int(i) * self.batch_size
+            first = i * self.batch_size
             keys = range(first, first + self.batch_size)
             return examples([generator(seed, key) for key in keys], "train")
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
     def target_tokenizer(self, metadata: dict[str, Any]) -> Words:
         return Words(tuple(metadata["vocabulary"]))

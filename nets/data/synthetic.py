@@ -5,11 +5,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import grain
 import numpy as np
 
-from nets.data.dataset import Dataset, Spec
-from nets.data.images import ENDLESS
+from nets.data.dataset import Batches, Dataset, Spec, padded
 from nets.data.tokenizers import Characters, Tokenizer
 from nets.errors import UserError
 
@@ -51,30 +49,24 @@ class Generated(Dataset):
         """What this problem adds to the metadata."""
         return {}
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i."""
 
         def batch(i: int) -> Batch:
-            rng = np.random.default_rng((_STREAMS["train"], seed, int(i)))
-            return self.curriculum(int(i)).draw(rng, self.batch_size, "train")
+            rng = np.random.default_rng((_STREAMS["train"], seed, i))
+            return self.curriculum(i).draw(rng, self.batch_size, "train")
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """The set "validation" or "test"; the last batch is padded."""
-        if split not in self.splits():
-            raise UserError(f"there is no split {split}; there are validation, test.")
-        rows = self._whole(split)
+        self.check_split(split)
+        arrays = self._whole(split)
 
-        def batch(i: int) -> Batch:
-            places = int(i) * self.eval_batch_size + np.arange(self.eval_batch_size)
-            real = places < self.eval_size
-            found = {k: a[np.where(real, places, 0)] for k, a in rows.items()}
-            mask = found.get("mask", np.ones(len(real), np.float32))
-            found["mask"] = mask * real.reshape(-1, *[1] * (mask.ndim - 1))
-            return found
+        def batch(rows: np.ndarray) -> Batch:
+            return {name: array[rows] for name, array in arrays.items()}
 
-        return grain.MapDataset.range(-(-self.eval_size // self.eval_batch_size)).map(batch)
+        return padded(self.eval_size, self.eval_batch_size, batch)
 
     def splits(self) -> tuple[str, ...]:
         return ("validation", "test")

@@ -8,15 +8,12 @@ import functools
 import hashlib
 from typing import Any, Literal, NamedTuple
 
-import grain
 import numpy as np
 
 from nets.data import corpora, tokenizers
-from nets.data.dataset import Dataset, Spec
+from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.tokenizers import Characters, Tokenizer, Words
 from nets.errors import UserError
-
-ENDLESS = 1 << 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Text(Dataset):
         if self.max_words < 3:
             raise UserError(f"--data.max_words={self.max_words} is not possible; 3 is the least.")
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is segment i modulo the segments of an epoch.
 
         The order is the text's own, whatever the seed. The last symbols, fewer than a segment
@@ -105,7 +102,7 @@ class Text(Dataset):
         starts = stream * np.arange(b)[:, None] + np.arange(t + 1)  # [B, T + 1]
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            segment = int(i) % segments
+            segment = i % segments
             window = ids[starts + segment * t].astype(np.int32)
             return {
                 "inputs": window[:, :-1],
@@ -113,14 +110,11 @@ class Text(Dataset):
                 "reset": np.full(b, segment == 0),
             }
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """The text of a split, every symbol but its first once a target."""
-        if split not in self.splits():
-            raise UserError(
-                f"the text has no split {split}; it has {', '.join(self.splits()) or 'train only'}."
-            )
+        self.check_split(split)
         ids, b, t = self._corpus().ids[split], self.eval_batch_size, self.length
         targets = len(ids) - 1
         if targets < 1:
@@ -128,18 +122,18 @@ class Text(Dataset):
         stream = -(-targets // b)
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            within = int(i) * t + np.arange(t)
+            within = i * t + np.arange(t)
             place = stream * np.arange(b)[:, None] + within  # [B, T]
             real = (within < stream) & (place < targets)
             place = np.where(real, place, 0)
             return {
                 "inputs": ids[place].astype(np.int32),
                 "targets": ids[place + 1].astype(np.int32),
-                "reset": np.full(b, int(i) == 0),
+                "reset": np.full(b, i == 0),
                 "mask": real.astype(np.float32),
             }
 
-        return grain.MapDataset.range(-(-stream // t)).map(batch)
+        return Batches(batch, -(-stream // t))
 
     def splits(self) -> tuple[str, ...]:
         if self.path is None and self.name == "tiny_shakespeare":

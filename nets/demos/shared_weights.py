@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import flax.linen as nn
-import grain
 import jax
 import numpy as np
 
 from nets.connectivity import CONNECTIONS
 from nets.data.augment import pad_crop
-from nets.data.dataset import Dataset, Spec
-from nets.data.images import ENDLESS, Images, alike
+from nets.data.dataset import Batches, Dataset, Spec
+from nets.data.images import Images, alike
 from nets.errors import UserError
 from nets.report.figures import Figure, ImageGrid, LinePlot, Panels, Text, stored_pixels
 from nets.tasks.classify import cross_entropy
@@ -140,19 +139,22 @@ class Shifted(Dataset):
             )
         self._images()  # which checks the rest
 
-    def train(self, seed: int) -> grain.MapDataset:
+    def train(self, seed: int) -> Batches:
         """The training batches; element i is the batch of step i."""
         images = self._images().train(seed)
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            found, rng = images[int(i)], np.random.default_rng((seed, int(i), _SHIFT))
+            found, rng = images[i], np.random.default_rng((seed, i, _SHIFT))
             return found | {"inputs": pad_crop(self._framed(found["inputs"]), rng, self.shift)}
 
-        return grain.MapDataset.range(ENDLESS).map(batch)
+        return Batches(batch)
 
-    def evaluate(self, split: str) -> grain.MapDataset:
+    def evaluate(self, split: str) -> Batches:
         """All images of a split in their stored order; the last batch is padded."""
-        framed = lambda batch: batch | {"inputs": self._framed(batch["inputs"])}  # noqa: E731
+
+        def framed(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return batch | {"inputs": self._framed(batch["inputs"])}
+
         return self._images().evaluate(split).map(framed)
 
     def splits(self) -> tuple[str, ...]:

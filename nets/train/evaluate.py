@@ -3,16 +3,15 @@
 import collections
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nets.data.dataset import Dataset
+from nets.data.dataset import Batch, Dataset
 from nets.tasks.metrics import Metrics, Rows
 from nets.train import sharding as meshes
 from nets.train.experiment import Experiment
@@ -20,7 +19,7 @@ from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
 
 
-def read(batches: grain.MapDataset, data: Dataset, start: int = 0) -> Iterator[dict[str, Any]]:
+def read(batches: Sequence[Batch], data: Dataset, start: int = 0) -> Iterator[Batch]:
     """The batches from `start` on, made in threads ahead of their use."""
     threads = data.read_threads
     pool = ThreadPoolExecutor(threads)

@@ -19,7 +19,7 @@ from nets.train.experiment import CHANGEABLE
 from nets.train.schedules import Cosine
 
 COSINE = config.to_json(Cosine())["class"]
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def environment() -> dict[str, Any]:

@@ -110,5 +110,5 @@ def test_sets_of_another_kind_are_refused(tmp_path):
         UserError, match="'tinted/1.0.0' has no captioned images; it holds image, l"
     ):
         Captions(name="tinted", data_dir=str(tmp_path)).metadata()
-    with pytest.raises(UserError, match="have no split test; they have validation"):
+    with pytest.raises(UserError, match="has no split test; it has validation"):
         Captions(**write_tfds(tmp_path) | SMALL).evaluate("test")

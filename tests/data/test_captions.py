@@ -2,10 +2,8 @@
 
 import collections
 import functools
-import itertools
 import os
 
-import grain
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,6 +23,7 @@ from tests.support.caption_files import (
     write_files,
     write_tfds,
 )  # fmt: skip
+from tests.support.image_sets import in_threads
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +61,7 @@ def test_batches_hold_what_the_files_do(files, tmp_path, form, in_memory_mb):
     assert metadata["unknown"] == {"train": 7, "validation": 7}
     by_colour = {picture(name)[0, 8].tobytes(): texts for name, texts in SAID.items()}
     met = collections.defaultdict(set)
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
-    ahead = itertools.islice(iter(data.train(0).to_iter_dataset(options)), 12)
-    for i, batch in enumerate(ahead):
+    for i, batch in enumerate(in_threads(data.train(0), 0, 12)):
         again = data.train(0)[i]
         assert all(np.array_equal(a, again[k]) for k, a in batch.items())
         assert {k: (a.shape, a.dtype) for k, a in batch.items()} == data.spec().arrays

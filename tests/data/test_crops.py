@@ -1,9 +1,7 @@
 """Crops against PIL, hand-worked boxes and the published ranges; then batches that are cut so."""
 
-import itertools
 import os
 
-import grain
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -11,7 +9,7 @@ from PIL import Image, ImageOps
 from nets.data import crops
 from nets.data.images import Images
 from nets.errors import UserError
-from tests.support.image_sets import arrays, everything, pixels, write_tfds
+from tests.support.image_sets import arrays, everything, in_threads, pixels, write_tfds
 
 
 @pytest.mark.parametrize("shape", [(40, 60, 3), (61, 33, 1), (500, 375, 3), (7, 7, 3)])
@@ -104,8 +102,7 @@ def test_a_folder_of_unequal_images_is_read_the_same_in_any_order(tmp_path, crop
     batches = data.train(3)
     assert {k: (v.shape, v.dtype) for k, v in batches[0].items()} == data.spec().arrays
     assert data.read_threads == min(16, os.cpu_count())  # decoded ahead, not held in memory
-    options = grain.ReadOptions(num_threads=3, prefetch_buffer_size=4)
-    for i, batch in enumerate(itertools.islice(batches.to_iter_dataset(options), 5)):
+    for i, batch in enumerate(in_threads(batches, 0, 5)):
         again = data.train(3)[i]
         assert all(np.array_equal(batch[k], again[k]) for k in batch)
     assert data.evaluate("test")[0]["inputs"].shape == (256, 32, 32, 3)

@@ -1,17 +1,15 @@
 """An .npz file and a folder of images: round trips and refusals."""
 
-import itertools
 import os
 from pathlib import Path
 
-import grain
 import numpy as np
 import pytest
 from PIL import Image
 
 from nets.data.images import Images
 from nets.errors import UserError
-from tests.support.image_sets import arrays, everything, forget, pixels, write_folder
+from tests.support.image_sets import arrays, everything, forget, in_threads, pixels, write_folder
 
 
 def test_npz_takes_floats_grey_images_and_a_validation_split(saved):
@@ -126,8 +124,7 @@ def test_held_in_memory_or_not_the_batches_are_the_same(tmp_path):
         for mb in (100, 0)
     )
     a = [held.train(1)[i] for i in range(6)]
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
-    b = list(itertools.islice(iter(streamed.train(1).to_iter_dataset(options)), 6))
+    b = in_threads(streamed.train(1), 0, 6)
     for first, second in zip(a, b, strict=True):
         assert all(np.array_equal(first[k], second[k]) for k in first)
     assert streamed.metadata()["mean"] == held.metadata()["mean"]
@@ -151,9 +148,8 @@ def test_images_of_unequal_size_need_image_size(tmp_path):
     x, _ = everything(data, "test")
     assert x.shape == (21, 4, 4, 3) and (x[-1] == [9, 8, 7]).all()
     streamed = Images(path=path, in_memory_mb=0, batch_size=5)
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
     with pytest.raises(UserError, match="big.png"):
-        list(streamed.evaluate("test").to_iter_dataset(options))
+        in_threads(streamed.evaluate("test"), 0, len(streamed.evaluate("test")))
 
 
 def test_folder_refusals(tmp_path):

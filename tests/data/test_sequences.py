@@ -52,7 +52,7 @@ def test_evaluation_sets_are_fixed_and_padded(data):
     assert not np.array_equal(kept["inputs"], whole(data, "test")["inputs"])
     assert not np.array_equal(kept["inputs"][:5], data.train(1)[0]["inputs"])
     assert data.metadata()["digest"] == other.metadata()["digest"]
-    with pytest.raises(UserError, match="no split train; there are validation, test"):
+    with pytest.raises(UserError, match="no split train; it has validation, test"):
         data.evaluate("train")
 
 

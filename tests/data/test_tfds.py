@@ -1,10 +1,8 @@
 """TFDS sets: one written here with array_record, and MNIST and CIFAR-10 where they are at hand."""
 
-import itertools
 import os
 from pathlib import Path
 
-import grain
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from nets.data import tfds
 from nets.data.images import Images
 from nets.data.pixels import Pixels
 from nets.errors import UserError
-from tests.support.image_sets import everything, forget, pixels, write_tfds
+from tests.support.image_sets import everything, forget, in_threads, pixels, write_tfds
 
 TFDS = os.environ.get("NETS_TFDS_DIR")
 needs_tfds = pytest.mark.skipif(not TFDS, reason="NETS_TFDS_DIR names no folder of TFDS sets")
@@ -31,9 +29,8 @@ def test_tfds_round_trip(tmp_path, in_memory_mb, shape, caplog):
     assert data.splits() == ("test",)
     x, y = everything(data, "test")
     assert np.array_equal(x, made["test"][0]) and np.array_equal(y, made["test"][1])
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
     wanted = sorted(a.tobytes() for a in made["train"][0])
-    for batch in itertools.islice(iter(data.train(0).to_iter_dataset(options)), 5):
+    for batch in in_threads(data.train(0), 0, 5):
         assert sorted(a.tobytes() for a in pixels(batch)) == wanted
     assert not caplog.records
 

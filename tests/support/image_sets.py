@@ -2,12 +2,13 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from nets.data import image_loading, images
+from nets.data import dataset, image_loading
 from nets.data.images import Images
 
 FEATURES = "tensorflow_datasets.core.features"
@@ -22,7 +23,7 @@ def forget():
         image_loading.statistics,
     ):
         function.cache_clear()
-    images._permutation.cache_clear()
+    dataset._permutation.cache_clear()
 
 
 def arrays(n: int = 50, test: int = 23, shape=(6, 5, 3), classes: int = 4, seed: int = 0):
@@ -33,6 +34,12 @@ def arrays(n: int = 50, test: int = 23, shape=(6, 5, 3), classes: int = 4, seed:
         made[f"x_{split}"] = rng.integers(0, 256, (size, *shape), dtype=np.uint8)
         made[f"y_{split}"] = np.arange(size) % classes
     return made
+
+
+def in_threads(batches, start: int, stop: int) -> list:
+    """Those batches, made by several threads at the same time."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(batches.__getitem__, range(start, stop)))
 
 
 def pixels(batch) -> np.ndarray:

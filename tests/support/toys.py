@@ -3,13 +3,12 @@
 import dataclasses
 
 import flax.linen as nn
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from nets.data.dataset import Dataset, Spec
+from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.tokenizers import Characters
 from nets.lstm import LSTM
 from nets.recurrent_lm import RecurrentLM
@@ -57,7 +56,7 @@ class Blobs(Dataset):
         return {"inputs": image.astype(np.float32), "targets": label}
 
     def train(self, seed):
-        return grain.MapDataset.range(1 << 40).map(lambda i: self._batch(seed, i, self.batch_size))
+        return Batches(lambda i: self._batch(seed, i, self.batch_size))
 
     def evaluate(self, split):
         def batch(i):
@@ -65,7 +64,7 @@ class Blobs(Dataset):
             found = self._batch(77 if split == "test" else 78, i, self.eval_batch_size)
             return found | {"mask": real.astype(np.float32)}
 
-        return grain.MapDataset.range(-(-self.examples // self.eval_batch_size)).map(batch)
+        return Batches(batch, -(-self.examples // self.eval_batch_size))
 
     def splits(self):
         return ("validation", "test")
@@ -98,11 +97,11 @@ class Cycle(Dataset):
         return {"inputs": part[:, :-1], "targets": part[:, 1:], "reset": reset}
 
     def train(self, seed):
-        return grain.MapDataset.range(1 << 40).map(lambda i: self._batch(seed, i))
+        return Batches(lambda i: self._batch(seed, i))
 
     def evaluate(self, split):
         ones = np.ones((self.batch_size, self.length), np.float32)
-        return grain.MapDataset.range(3).map(lambda i: self._batch(99, i) | {"mask": ones})
+        return Batches(lambda i: self._batch(99, i) | {"mask": ones}, 3)
 
     def splits(self):
         return ("validation",)

@@ -190,7 +190,7 @@ def test_the_unit_that_follows_a_property_is_found():
             return None, carry, {"lstm_0": h}
 
     ids = np.random.default_rng(0).integers(0, 6, (1, 50)).astype(np.int32)
-    batches = toys.grain.MapDataset.range(40).map(lambda i: {"inputs": np.roll(ids, int(i), 1)})
+    batches = [{"inputs": np.roll(ids, i, 1)} for i in range(40)]
     view = next_token.cells_view(Planted(), {}, "ABcd(e", batches, length=120, shown=1)
     assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation 1.00",)
     assert view.signals.min() >= 0  # the unit itself is negative on capitals
