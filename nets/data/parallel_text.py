@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nets.data import corpora, tokenizers
+from nets.data import corpora
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
+from nets.data.subwords import Subwords, train_bpe
 from nets.data.synthetic import at_least, together, vocabularies
-from nets.data.tokenizers import Subwords, pad, target_mask
+from nets.data.tokenizers import pad, target_mask
 from nets.errors import UserError
 
 
@@ -213,7 +214,7 @@ class Corpus(NamedTuple):
 def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
     texts = {split: _pair(_FILES[split], files) for split, files in paths if files is not None}
     lines = [line for side in texts["train"] for line in side]
-    subwords = tokenizers.train_bpe(lines, vocab_size)
+    subwords = train_bpe(lines, vocab_size)
     digest = hashlib.blake2b(subwords.model, digest_size=16)
     encoded = {
         split: [[subwords.encode_lossy(line) for line in side] for side in text]

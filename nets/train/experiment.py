@@ -19,7 +19,8 @@ from nets.types import Epochs, Steps
 class Experiment:
     """What is trained, on what, how, and for how long.
 
-    A `None` in the model's `num_classes` or `vocab_size` stands for what the data has.
+    A `None` in a field of the model whose name is in the data's metadata (`num_classes`,
+    `vocab_size`) stands for what the data has.
 
     Attributes:
         steps: updates in all; on a resume a greater number extends the run. None where `epochs` is
@@ -97,26 +98,26 @@ CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its 
 
 
 def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
-    """The experiment with what its model leaves to the data filled in, and epochs as steps.
+    """The experiment with the model's None fields filled by the data, and epochs as steps.
 
     Raises:
-        UserError: the model says a number that differs from the data's, or epochs are given and the
-            data has no training set of known size ("train_examples" of its metadata).
+        UserError: a field of the model differs from the data's fact of its name, or epochs are
+            given and the data has no training set of known size ("train_examples" of its metadata).
     """
-    model = experiment.model
-    fields = {field.name for field in dataclasses.fields(model)}
-    for name in ("num_classes", "vocab_size"):
-        if name not in metadata or name not in fields:
-            continue
-        given = getattr(model, name)
+    model, filled = experiment.model, {}
+    fields = {field.name for field in dataclasses.fields(model)} - {"name", "parent"}  # Linen's
+    for name in fields & metadata.keys():
+        fact, given = metadata[name], getattr(model, name)
+        fact = tuple(fact) if isinstance(fact, list) else fact  # which JSON has not
         if given is None:
-            model = model.clone(**{name: metadata[name]})
-        elif given != metadata[name]:
+            filled[name] = fact
+        elif given != fact:
             raise UserError(
-                f"must be the data's, {metadata[name]}, or none to take that, got {given}.",
+                f"must be the data's, {fact}, or none to take that, got {given}.",
                 f"model.{name}",
             )
-    return _in_steps(dataclasses.replace(experiment, model=model), metadata.get("train_examples"))
+    experiment = dataclasses.replace(experiment, model=model.clone(**filled))
+    return _in_steps(experiment, metadata.get("train_examples"))
 
 
 def _in_steps(experiment: Experiment, size: int | None) -> Experiment:

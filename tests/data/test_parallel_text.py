@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from nets.data import parallel_text, tokenizers
+from nets.data import parallel_text, subwords
 from nets.data.parallel_text import Parallel
 from nets.errors import UserError
 
@@ -254,4 +254,4 @@ def test_no_text_and_no_library_are_refused(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(UserError, match=r"sentencepiece: run `pip install -e '\.\[translate\]'`"):
-        tokenizers.train_bpe(["a"], 10)
+        subwords.train_bpe(["a"], 10)

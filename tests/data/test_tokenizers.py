@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 from nets.data import corpora
+from nets.data.subwords import Subwords, train_bpe
 from nets.data.text import Text
 from nets.data.tokenizers import (
     PATTERNS,
     Characters,
-    Subwords,
     Words,
     by_frequency,
     pad,
     target_mask,
-    train_bpe,
 )
 from nets.errors import UserError
 

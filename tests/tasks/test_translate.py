@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.data.tokenizers import Subwords
+from nets.data.subwords import Subwords
 from nets.elman import Elman
 from nets.errors import UserError
 from nets.layers.decoding import Decoded

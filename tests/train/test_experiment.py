@@ -1,0 +1,32 @@
+"""What a model leaves to the data, on a toy."""
+
+import flax.linen as nn
+import pytest
+
+from nets.errors import UserError
+from nets.train.experiment import resolve
+from tests.support import toys
+
+
+class Sized(nn.Module):
+    """A model whose sizes are facts of the data, and one field that None turns off."""
+
+    nodes: int | None = None
+    sides: tuple[int, ...] | None = None
+    dropout: float | None = None
+
+
+def test_any_field_of_a_facts_name_is_filled_and_no_other():
+    experiment = toys.classifier(model=Sized())
+    facts = {"nodes": 7, "sides": [2, 3], "classes": 4, "name": "cora"}
+    model = resolve(experiment, facts).model
+    assert model == Sized(nodes=7, sides=(2, 3)) and model.name is None
+    hash(model)  # what is compiled for it is found by it
+    assert resolve(experiment, {}).model == Sized()
+
+
+def test_a_field_that_differs_from_the_fact_is_refused():
+    experiment = toys.classifier(model=Sized(nodes=7, sides=(2, 3), dropout=0.5))
+    assert resolve(experiment, {"nodes": 7, "sides": [2, 3]}) == experiment
+    with pytest.raises(UserError, match=r"--model.sides=\(2, 3\), but the data has \(2, 4\)"):
+        resolve(experiment, {"nodes": 7, "sides": [2, 4]})
