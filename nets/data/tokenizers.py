@@ -3,6 +3,7 @@
 import abc
 import collections
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Soft attention and its scores against plain loops, and what masks and types do to them."""
+"""Soft attention and its scores against plain loops; masks and dtypes."""
 
 import functools
 
@@ -34,14 +34,20 @@ def case(name):
     if name == "additive":
         params = {"query": plain.dense(rng, 3, 6), "key": plain.dense(rng, 4, 6)}
         params["v"] = rng.normal(size=(6, 1))
-        return Additive(6, dtype=None), params, plain.given(rng, 3, 4), additive
+        return Additive(6, dtype=None), params, plain.random_inputs(rng, 3, 4), additive
     if name == "general":
         params = {"key": plain.dense(rng, 4, 3)}
-        by_pair = lambda p, q, m: q @ p["key"]["kernel"].T @ m  # noqa: E731
-        return General(3, dtype=None), params, plain.given(rng, 3, 4), by_pair
+
+        def by_pair(p, q, m):
+            return q @ p["key"]["kernel"].T @ m
+
+        return General(3, dtype=None), params, plain.random_inputs(rng, 3, 4), by_pair
     scale = {"dot": 1, "scaled": 0.5}[name]
-    by_pair = lambda p, q, m: scale * sum(a * b for a, b in zip(q, m, strict=True))  # noqa: E731
-    return Dot(name == "scaled", dtype=None), {}, plain.given(rng, 4, 4), by_pair
+
+    def by_pair(p, q, m):
+        return scale * sum(a * b for a, b in zip(q, m, strict=True))
+
+    return Dot(name == "scaled", dtype=None), {}, plain.random_inputs(rng, 4, 4), by_pair
 
 
 @pytest.mark.parametrize("name", ["additive", "general", "dot", "scaled"])
@@ -85,7 +91,10 @@ def test_the_memory_is_projected_outside_the_scan(name):
     def decode(params, query, memory, values):
         variables = {"params": {"score": params}}
         keys = model.apply(variables, memory, method="project")
-        step = lambda _, q: (None, model.apply(variables, q, keys, values, MASK))  # noqa: E731
+
+        def step(_, q):
+            return (None, model.apply(variables, q, keys, values, MASK))
+
         return jax.lax.scan(step, None, query.swapaxes(0, 1))[1]
 
     inputs = jax.tree.map(np.float32, (params, *arrays))
@@ -115,9 +124,9 @@ def test_weights_sum_to_one_and_contexts_lie_between_the_values():
 def test_rows_of_no_key_are_zeros_and_so_are_gradients_of_masked_keys():
     rng = np.random.default_rng(0)
     # in row 1 a query that sees nothing, and a key that nothing sees
-    seen = [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 1], [0, 1, 0, 0, 1]]
-    mask = np.array([np.zeros((QUERIES, KEYS)), seen], bool)
-    query, memory, _ = (a[:2] for a in plain.given(rng, 4, 4))
+    allowed = [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 1], [0, 1, 0, 0, 1]]
+    mask = np.array([np.zeros((QUERIES, KEYS)), allowed], bool)
+    query, memory, _ = (a[:2] for a in plain.random_inputs(rng, 4, 4))
     towards = rng.normal(size=(2, QUERIES, 3))
 
     def run(query, scored, values):
@@ -157,7 +166,10 @@ def test_each_masked_key_by_itself_has_no_gradient():
     model = Attention(score.clone(dtype=jnp.float32))
 
     def context(memory):
-        run = lambda model: model(query, model.project(memory), memory, MASK)[0]  # noqa: E731
+
+        def run(model):
+            return model(query, model.project(memory), memory, MASK)[0]
+
         return model.apply({"params": {"score": params}}, method=run)
 
     slopes = jit(jax.grad(lambda m: (context(m) * rng.normal(size=(BATCH, QUERIES, 4))).sum()))(

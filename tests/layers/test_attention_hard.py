@@ -1,4 +1,4 @@
-"""Hard attention: what is drawn, and that the estimator is right on a case worked by hand."""
+"""Hard attention: frequencies of samples, and the gradient estimator on a case by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -35,9 +35,9 @@ def loss(baseline, entropy_weight=0.0, reward_weight=1.0):
     return of
 
 
-def assert_mean(found, want):
-    error = found.std(0) / np.sqrt(DRAWS)
-    assert (np.abs(found.mean(0) - want) < 4 * error + 1e-6).all()
+def assert_mean(estimates, want):
+    error = estimates.std(0) / np.sqrt(DRAWS)
+    assert (np.abs(estimates.mean(0) - want) < 4 * error + 1e-6).all()
 
 
 def test_draws_are_as_often_as_their_weights_and_told_of():
@@ -83,8 +83,8 @@ def test_a_reward_that_depends_on_the_weights_counts_as_well():
         return reinforce_loss(sample.weights @ theta, *sample[1:], jnp.zeros(()), **weights)[0]
 
     keys = jax.random.split(jax.random.key(0), DRAWS)
-    found = np.asarray(jit(jax.vmap(lambda key: jax.grad(of)(REWARDS, key)))(keys), float)
-    assert_mean(found, -np.exp(SCORES[0]))
+    estimates = np.asarray(jit(jax.vmap(lambda key: jax.grad(of)(REWARDS, key)))(keys), float)
+    assert_mean(estimates, -np.exp(SCORES[0]))
 
 
 def test_the_weights_of_the_terms():
@@ -112,7 +112,10 @@ def test_baselines():
     np.testing.assert_allclose(by_guess, [0, -4, -2])
     assert not by_reward.any()
     weights = {"reward_weight": 1.0, "entropy_weight": 1.0}
-    of = lambda b: reinforce_loss(reward, reward, reward, b, **weights).sum()  # noqa: E731
+
+    def of(b):
+        return reinforce_loss(reward, reward, reward, b, **weights).sum()
+
     assert not jax.grad(of)(guess).any()
 
 

@@ -22,25 +22,25 @@ def case(features):
 
 def positions(params, query):
     """The paper's p of each query, [B, Q]."""
-    found = np.zeros(query.shape[:2])
-    for b, q in np.ndindex(*found.shape):
+    expected = np.zeros(query.shape[:2])
+    for b, q in np.ndindex(*expected.shape):
         logit = np.tanh(query[b, q] @ params["hidden"]["kernel"]) @ params["v"]["kernel"][:, 0]
-        found[b, q] = LENGTHS[b] * plain.sigmoid(logit)
-    return found
+        expected[b, q] = LENGTHS[b] * plain.sigmoid(logit)
+    return expected
 
 
 def weights_of(params, query, memory, position, window, predicted):
     kernel = params["score"]["key"]["kernel"]
     scores = plain.scores_of(lambda q, m: q @ kernel.T @ m, query, memory)
-    found = np.zeros_like(scores)
-    for b, q in np.ndindex(*found.shape[:2]):
+    expected = np.zeros_like(scores)
+    for b, q in np.ndindex(*expected.shape[:2]):
         p = position[b, q]
         keys = [k for k in range(LENGTHS[b]) if p - window <= k <= p + window]
-        found[b, q] = plain.softmax(scores[b, q], keys)
+        expected[b, q] = plain.softmax(scores[b, q], keys)
         if predicted:
             for k in keys:
-                found[b, q, k] *= np.exp(-((k - p) ** 2) / (2 * (window / 2) ** 2))
-    return found
+                expected[b, q, k] *= np.exp(-((k - p) ** 2) / (2 * (window / 2) ** 2))
+    return expected
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
@@ -49,7 +49,7 @@ def test_it_equals_loops(window, features):
     """Steps past a row's end, where the window is empty, among them."""
     model, params, rng = case(features)
     model = model.clone(window=window)
-    query, memory, values = plain.given(rng, 3, 4)
+    query, memory, values = plain.random_inputs(rng, 3, 4)
     if features:
         position, told = positions(params, query), None
     else:
@@ -68,7 +68,7 @@ def test_it_equals_loops(window, features):
 def test_the_predicted_position_learns():
     """The gradient, through the Gaussian alone, against a difference of the loops' values."""
     model, params, rng = case(6)
-    query, memory, values = plain.given(rng, 3, 4)
+    query, memory, values = plain.random_inputs(rng, 3, 4)
     model, towards = model.clone(window=2), rng.normal(size=(3, 4, 2))
 
     def value(params):
@@ -76,7 +76,10 @@ def test_the_predicted_position_learns():
         return (plain.contexts_of(want, values) * towards).sum()
 
     def loss(params):
-        run = lambda m: m(query, m.project(memory), values, MASK)[0]  # noqa: E731
+
+        def run(m):
+            return m(query, m.project(memory), values, MASK)[0]
+
         return (model.apply({"params": params}, method=run) * towards).sum()
 
     with jax.enable_x64(True):
@@ -89,11 +92,14 @@ def test_the_predicted_position_learns():
 def test_rows_of_no_key_are_zeros(features):
     model, params, rng = case(features)
     model = model.clone(score=General(3), dtype=jnp.float32)
-    query, memory, values = (np.float32(a) for a in plain.given(rng, 3, 4))
+    query, memory, values = (np.float32(a) for a in plain.random_inputs(rng, 3, 4))
     position = None if features else jnp.zeros((3, 4))
 
     def loss(params, memory):
-        run = lambda m: m(query, m.project(memory), values, jnp.zeros((3, 5), bool), position)  # noqa: E731
+
+        def run(m):
+            return m(query, m.project(memory), values, jnp.zeros((3, 5), bool), position)
+
         context, weights = model.apply({"params": params}, method=run)
         return context.sum() + jnp.square(weights).sum()
 

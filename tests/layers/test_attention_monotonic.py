@@ -25,12 +25,12 @@ def step_by_loops(chosen, previous):
 
 
 def all_by_loops(chosen, previous):
-    found = np.zeros(chosen.shape)
+    expected = np.zeros(chosen.shape)
     for b in range(len(chosen)):
         before = previous[b]
         for q in range(chosen.shape[1]):
-            before = found[b, q] = step_by_loops(chosen[b, q], before)
-    return found
+            before = expected[b, q] = step_by_loops(chosen[b, q], before)
+    return expected
 
 
 def case():
@@ -42,12 +42,18 @@ def case():
 def test_it_equals_loops_and_so_does_its_gradient():
     chosen, previous, towards = case()
     with jax.enable_x64(True):
-        loss = lambda c, p: (monotonic(c, p) * towards).sum()  # noqa: E731
+
+        def loss(c, p):
+            return (monotonic(c, p) * towards).sum()
+
         slopes = jax.tree.map(np.asarray, jit(jax.grad(loss, (0, 1)))(chosen, previous))
         assert_close(monotonic(chosen, previous), all_by_loops(chosen, previous))
         first = monotonic_step(jnp.asarray(chosen[:, 0]), previous)
         assert_close(first, all_by_loops(chosen, previous)[:, 0])
-    value = lambda c, p: (all_by_loops(c, p) * towards).sum()  # noqa: E731
+
+    def value(c, p):
+        return (all_by_loops(c, p) * towards).sum()
+
     assert_gradient(slopes, value, (chosen, previous))
 
 
@@ -95,7 +101,7 @@ def test_it_is_the_mean_of_the_hard_process():
 @pytest.mark.parametrize("hard", [False, True])
 def test_the_layer_equals_loops(hard):
     rng = np.random.default_rng(2)
-    query, memory, values = plain.given(rng, 4, 4)
+    query, memory, values = plain.random_inputs(rng, 4, 4)
     scores = plain.scores_of(np.dot, query, memory) + 0.3
     chosen = np.where(MASK[:, None], scores > 0 if hard else plain.sigmoid(scores), 0.0)
     first = np.eye(KEYS)[[0] * BATCH]

@@ -9,7 +9,7 @@ from nets.layers.attention_multi_head import MultiHeadAttention
 from tests.support.checks import assert_close, jit
 
 
-def given(model, rng, *widths):
+def random_parameters(model, rng, *widths):
     """Random parameters for x and memory [2, 5, width]."""
     arrays = [jax.ShapeDtypeStruct((2, 5, width), jnp.float32) for width in widths]
     shapes = jax.eval_shape(model.init, jax.random.key(0), *arrays)
@@ -20,7 +20,7 @@ def given(model, rng, *widths):
 def test_a_causal_output_depends_on_what_is_before_it_alone(causal):
     rng = np.random.default_rng(0)
     model = MultiHeadAttention(4, 2, causal=causal)
-    params, x = given(model, rng, 3), np.float32(rng.normal(size=(2, 5, 3)))
+    params, x = random_parameters(model, rng, 3), np.float32(rng.normal(size=(2, 5, 3)))
     slopes = jit(jax.jacobian(lambda x: model.apply(params, x)[0]))(x)
     depends = np.asarray(slopes != 0).any((2, 5))  # [B, t, B, s]
     b, t, a, s = np.ogrid[:2, :5, :2, :5]
@@ -33,7 +33,7 @@ def test_masked_keys_count_for_nothing(causal, each):
     """A mask of keys is one of all queries; what no query sees has no gradient."""
     rng = np.random.default_rng(0)
     model = MultiHeadAttention(4, 2, causal=causal)
-    params = given(model, rng, 3, 6)
+    params = random_parameters(model, rng, 3, 6)
     x, memory = np.float32(rng.normal(size=(2, 5, 3))), np.float32(rng.normal(size=(2, 5, 6)))
     mask = np.array([[True, False, True, True, False], [False] * 5])
     given_mask = jnp.asarray(np.repeat(mask[:, None], 5, 1) if each else mask)
@@ -45,8 +45,8 @@ def test_masked_keys_count_for_nothing(causal, each):
     slopes, (y, weights) = jit(jax.grad(run, has_aux=True))(memory)
     np.testing.assert_array_equal(np.abs(slopes).sum(-1) > 0, mask)
     assert weights.shape == (2, 2, 5, 5) and weights.dtype == jnp.float32
-    seen = np.tri(5, dtype=bool) | (not causal)
-    np.testing.assert_array_equal(weights[0] > 0, [mask[0] & seen] * 2)
+    allowed = np.tri(5, dtype=bool) | (not causal)
+    np.testing.assert_array_equal(weights[0] > 0, [mask[0] & allowed] * 2)
     np.testing.assert_allclose(weights[0].sum(-1), np.ones((2, 5)), rtol=1e-6)
     bias = params["params"]["out"]["bias"]
     np.testing.assert_allclose(y[1], np.tile(bias, (5, 1)), rtol=1e-6)  # no key: nothing is added
@@ -55,7 +55,7 @@ def test_masked_keys_count_for_nothing(causal, each):
 def test_keys_and_values_can_be_projected_once():
     rng = np.random.default_rng(0)
     model = MultiHeadAttention(4, 2)
-    params = given(model, rng, 3, 6)
+    params = random_parameters(model, rng, 3, 6)
     x, memory = np.float32(rng.normal(size=(2, 5, 3))), np.float32(rng.normal(size=(2, 7, 6)))
     keys, values = model.apply(params, memory, method="project")
     assert keys.shape == values.shape == (2, 7, 2, 2)

@@ -9,7 +9,7 @@ from nets.layers.attention import attend
 from nets.layers.attention_multi_head import MultiHeadAttention
 from nets.layers.attention_scores import dot
 from tests.support.checks import assert_close, jit
-from tests.support.plain_attention import BATCH, KEYS, MASK, QUERIES, given
+from tests.support.plain_attention import BATCH, KEYS, MASK, QUERIES, random_inputs
 
 torch = pytest.importorskip("torch")
 
@@ -21,7 +21,7 @@ def tensors(*arrays):
 @pytest.mark.parametrize("mask", ["none", "keys", "each", "causal"])
 def test_scaled_dot_equals_torch(mask):
     rng = np.random.default_rng(0)
-    arrays, towards = given(rng, 4, 4), rng.normal(size=(BATCH, QUERIES, 2))
+    arrays, towards = random_inputs(rng, 4, 4), rng.normal(size=(BATCH, QUERIES, 2))
     each = rng.random((BATCH, QUERIES, KEYS)) < 0.6
     each[..., 0] = True  # torch gives NaN, or other numbers, for a row of no key
     ours = {"none": None, "keys": MASK, "each": each}.get(mask, np.tri(QUERIES, KEYS) > 0)
@@ -30,7 +30,10 @@ def test_scaled_dot_equals_torch(mask):
     theirs = torch.tensor(np.repeat(MASK[:, None], QUERIES, 1) if mask == "keys" else each)
 
     def with_slopes(*arrays):
-        run = lambda q, k, v: attend(dot(q, k, scaled=True), v, ours)[0]  # noqa: E731
+
+        def run(q, k, v):
+            return attend(dot(q, k, scaled=True), v, ours)[0]
+
         y, pullback = jax.vjp(run, *arrays)
         return y, pullback(towards)
 
@@ -62,7 +65,10 @@ def test_multi_head_equals_torch(kind, bias):
     arrays = (x,) if memory is None else (x, memory)
 
     def with_slopes(params, *arrays):
-        run = lambda p, x, m=None: model.apply({"params": p}, x, m, MASK)  # noqa: E731
+
+        def run(p, x, m=None):
+            return model.apply({"params": p}, x, m, MASK)
+
         y, pullback, weights = jax.vjp(run, params, *arrays, has_aux=True)
         return y, weights, pullback(towards)
 

@@ -12,7 +12,7 @@ from tests.support.plain_convolution import CASES, case, plain, with_gradients
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_equals_a_loop_over_places_and_taps(name):
+def test_it_equals_a_loop_over_positions_and_taps(name):
     model, params, x, weights, pads, options, _ = case(name)
 
     def value(params, x):
@@ -54,8 +54,8 @@ def test_flip_is_the_convolution_of_mathematics():
 def test_output_size_counts_the_positions():
     axes = itertools.product(range(1, 8), range(1, 4), range(1, 4), (0, 1, 3), (0, 2), range(1, 4))
     for size, window, stride, low, high, dilation in axes:
-        places = range(-low, size + high)
-        fits = [s for s in places[::stride] if s + dilation * (window - 1) in places]
+        positions = range(-low, size + high)
+        fits = [s for s in positions[::stride] if s + dilation * (window - 1) in positions]
         axis = size, window, stride, (low, high), dilation
         if fits:
             assert output_size(*axis) == len(fits), axis

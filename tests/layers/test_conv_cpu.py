@@ -18,11 +18,11 @@ from tests.support.plain_convolution import CASES, case, with_gradients
 def test_a_cpu_algorithm_equals_the_convolution_of_xla(name):
     model, params, x, weights, *_ = case(name)
     with jax.enable_x64(True):
-        own = with_gradients(model)(params, x, weights)
+        result = with_gradients(model)(params, x, weights)
         with unittest.mock.patch.object(conv, "cpu_algorithm", return_value=None) as chosen:
             general = with_gradients(model)(params, x, weights)
     assert chosen.called
-    assert_close(own, general)
+    assert_close(result, general)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -83,7 +83,7 @@ def test_each_platform_has_its_algorithm(name):
 
 
 def test_all_convolutions_are_of_channels_last():
-    """XLA on CPU takes others as they are where they stand in a loop, and very slowly."""
+    """XLA on a CPU does not transpose other layouts inside a loop, where they are very slow."""
     for shape, kernel, options, left in PUBLISHED.values():
         if left == 3:
             text = lowered("cpu", shape, kernel, **options)
@@ -121,19 +121,19 @@ def test_forward_mode_and_second_derivatives_are_those_of_xla():
         return jax.jvp(convolve, (x, kernel), towards), jax.jvp(gradient, (x, kernel), towards)
 
     with jax.enable_x64(True):
-        own = jit(derivatives)(x, kernel, towards)
+        result = jit(derivatives)(x, kernel, towards)
         with unittest.mock.patch.object(conv, "cpu_algorithm", return_value=None):
-            general = jit(lambda *given: derivatives(*given))(x, kernel, towards)
-    assert_close(own, general)
+            general = jit(lambda *arguments: derivatives(*arguments))(x, kernel, towards)
+    assert_close(result, general)
 
 
-def test_what_the_taps_see_is_not_kept_for_the_gradient():
-    def kept(shape, kernel, **options):
+def test_patches_are_not_saved_for_the_backward_pass():
+    def saved_bytes(shape, kernel, **options):
         shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in (shape, kernel)]
         run = functools.partial(convolve, **options)
         leaves = jax.tree.leaves(jax.eval_shape(lambda *a: jax.vjp(run, *a)[1], *shapes))
         return sum(a.size for a in leaves)
 
     size = 8 * 14 * 14 * 128
-    assert kept((8, 14, 14, 128), (3, 3, 128, 128)) < 3 * size
-    assert kept((8, 14, 14, 128), (3, 3, 1, 128), groups=128) < 3 * size
+    assert saved_bytes((8, 14, 14, 128), (3, 3, 128, 128)) < 3 * size
+    assert saved_bytes((8, 14, 14, 128), (3, 3, 1, 128), groups=128) < 3 * size

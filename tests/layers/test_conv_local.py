@@ -8,7 +8,7 @@ from nets.layers.conv_local import LocallyConnected
 from tests.support.checks import assert_close, assert_gradient, jit
 from tests.support.plain_convolution import with_gradients
 
-# shape of x, window, options, strides, the padding worked out by hand, places
+# shape of x, window, options, strides, the padding worked out by hand, positions
 CASES = {
     "one axis": ((2, 7, 3), (3,), {"strides": 2, "padding": ((0, 2),)}, (2,), ((0, 2),), (4,)),
     "same": (
@@ -26,24 +26,24 @@ CASES = {
 
 def plain(x, kernel, window, strides, pads, mode):
     x = np.pad(x, ((0, 0), *pads, (0, 0)), mode=mode)
-    places, (_, features) = kernel.shape[:-2], kernel.shape[-2:]
-    y = np.zeros((len(x), *places, features))
-    for place in np.ndindex(*places):
+    positions, (_, features) = kernel.shape[:-2], kernel.shape[-2:]
+    y = np.zeros((len(x), *positions, features))
+    for position in np.ndindex(*positions):
         for b, f in np.ndindex(len(x), features):
-            first = np.multiply(place, strides)
+            first = np.multiply(position, strides)
             patch = x[b, *map(slice, first, first + window)]
-            y[b, *place, f] = (patch.ravel() * kernel[place][:, f]).sum()
+            y[b, *position, f] = (patch.ravel() * kernel[position][:, f]).sum()
     return y
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_place_has_a_kernel_of_its_own(name):
-    shape, window, options, strides, pads, places = CASES[name]
+def test_each_position_has_its_own_kernel(name):
+    shape, window, options, strides, pads, positions = CASES[name]
     model = LocallyConnected(4, window, dtype=None, **options)
     rng = np.random.default_rng(0)
-    kernel = rng.normal(size=(*places, np.prod(window) * shape[-1], 4))
-    params = {"kernel": kernel, "bias": rng.normal(size=(*places, 4))}
-    x, weights = rng.normal(size=shape), rng.normal(size=(shape[0], *places, 4))
+    kernel = rng.normal(size=(*positions, np.prod(window) * shape[-1], 4))
+    params = {"kernel": kernel, "bias": rng.normal(size=(*positions, 4))}
+    x, weights = rng.normal(size=shape), rng.normal(size=(shape[0], *positions, 4))
     mode = "wrap" if name == "circular" else "constant"
 
     def forward(params, x):
@@ -52,7 +52,9 @@ def test_each_place_has_a_kernel_of_its_own(name):
     with jax.enable_x64(True):
         y, gradients = with_gradients(model)(params, x, weights)
         assert_close(y, forward(params, x))
-        assert_gradient(gradients, lambda *given: (weights * forward(*given)).sum(), (params, x))
+        assert_gradient(
+            gradients, lambda *arguments: (weights * forward(*arguments)).sum(), (params, x)
+        )
 
 
 def test_equal_kernels_make_a_convolution():
@@ -61,14 +63,14 @@ def test_equal_kernels_make_a_convolution():
     options = {"strides": (2, 1), "padding": 1, "use_bias": False, "dtype": None}
     everywhere = np.broadcast_to(kernel.reshape(18, 4), (3, 7, 18, 4))
     with jax.enable_x64(True):
-        shared, own = (
+        shared, separate = (
             jit(layer(4, (3, 2), **options).apply)({"params": {"kernel": k}}, x)
             for layer, k in ((Conv, kernel), (LocallyConnected, everywhere))
         )
-    assert_close(own, shared)
+    assert_close(separate, shared)
 
 
-def test_kernels_are_drawn_place_by_place_by_their_fan_in():
+def test_kernels_are_drawn_position_by_position_by_their_fan_in():
     model = LocallyConnected(64, (3,), padding="VALID", param_dtype=jnp.bfloat16)
     variables = jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 16)))
     kernel, bias = (np.float32(variables["params"][name]) for name in ("kernel", "bias"))

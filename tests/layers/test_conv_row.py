@@ -47,7 +47,7 @@ def test_a_stream_is_the_whole_and_late_by_the_context(context):
     params = {"params": {"kernel": rng.normal(size=(context + 1, 3))}}
     step = jit(functools.partial(model.apply, params, method="step"))
     carry, outputs = model.initial_carry((2, 3)), []
-    for given in (*x.swapaxes(0, 1), *np.zeros((context, 2, 3), np.float32)):
-        carry, y = step(carry, given)
+    for step_input in (*x.swapaxes(0, 1), *np.zeros((context, 2, 3), np.float32)):
+        carry, y = step(carry, step_input)
         outputs.append(y)
     assert_close(np.stack(outputs[context:], 1), model.apply(params, x), 1e-6)

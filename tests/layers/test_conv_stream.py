@@ -47,15 +47,15 @@ def test_a_stack_streams_as_a_whole():
         return h + y if h.shape == y.shape else y
 
     def whole(variables, x):
-        for layer, own in zip(layers, variables, strict=True):
-            x = joined(x, layer.apply(own, x))
+        for layer, layer_variables in zip(layers, variables, strict=True):
+            x = joined(x, layer.apply(layer_variables, x))
         return x
 
     def stream(variables, x):
         def step(carries, x):
             after = []
-            for layer, own, carry in zip(layers, variables, carries, strict=True):
-                carry, y = layer.apply(own, carry, x, method="step")
+            for layer, layer_variables, carry in zip(layers, variables, carries, strict=True):
+                carry, y = layer.apply(layer_variables, carry, x, method="step")
                 after.append(carry)
                 x = joined(x, y)
             return after, x

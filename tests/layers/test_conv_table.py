@@ -12,8 +12,8 @@ def test_table_conv_connects_what_the_table_says():
     shapes = jax.tree.map(jnp.shape, variables["params"])
     assert shapes == {"kernel": (5, 5, 7), "bias": (3, 2, 3)}
     jacobian = jax.jit(jax.jacobian(lambda x: model.apply(variables, x)))(x)[0, :, :, :, 0]
-    seen = np.any(np.asarray(jacobian) != 0, axis=(0, 1, 3, 4))  # [maps, input maps]
-    np.testing.assert_array_equal(seen, [[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 1, 1]])
+    connected = np.any(np.asarray(jacobian) != 0, axis=(0, 1, 3, 4))  # [maps, input maps]
+    np.testing.assert_array_equal(connected, [[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 1, 1]])
 
 
 def test_fan_in_uniform_fills_its_range():

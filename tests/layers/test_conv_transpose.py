@@ -58,18 +58,20 @@ def each(value, rank):
 
 
 def painted(x, kernel, cuts, strides=1, dilation=1, **_):
-    """Each place of x adds its window to a canvas, stride apart; the cuts are taken off it."""
+    """Each position of x adds its window to a canvas, which is cut at each end."""
     window, sizes = kernel.shape[:-2], x.shape[1:-1]
     strides, dilation = each(strides, x.ndim - 2), each(dilation, x.ndim - 2)
     axes = list(zip(sizes, window, strides, dilation, strict=True))
     full = [(n - 1) * s + (w - 1) * d + 1 for n, w, s, d in axes]
     canvas = np.zeros((len(x), *(n + 9 for n in full), kernel.shape[-1]))
-    for place in np.ndindex(*sizes):
+    for position in np.ndindex(*sizes):
         for tap in np.ndindex(*window):
-            at = [p * s + t * d for p, t, s, d in zip(place, tap, strides, dilation, strict=True)]
-            canvas[:, *at] += x[:, *place] @ kernel[tap]
-    kept = (slice(low, n - high) for n, (low, high) in zip(full, cuts[: len(full)], strict=True))
-    return canvas[:, *kept]
+            at = [
+                p * s + t * d for p, t, s, d in zip(position, tap, strides, dilation, strict=True)
+            ]
+            canvas[:, *at] += x[:, *position] @ kernel[tap]
+    inside = (slice(low, n - high) for n, (low, high) in zip(full, cuts[: len(full)], strict=True))
+    return canvas[:, *inside]
 
 
 def case(name):
@@ -84,7 +86,7 @@ def case(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_paints_windows(name):
+def test_it_adds_windows_to_a_canvas(name):
     model, params, x, weights, cuts, options = case(name)
 
     def value(params, x):

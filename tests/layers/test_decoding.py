@@ -1,4 +1,4 @@
-"""Greedy writing and beam search against plain loops over lists, and by hand."""
+"""Greedy decoding and beam search against plain loops over lists, and by hand."""
 
 import functools
 
@@ -38,19 +38,19 @@ def slow(row, length, beam, alpha, beta):
     logits, weights = tables()
     alive, ended = [(0.0, (), ())], []
 
-    def score(log_probability, symbols, seen):
+    def score(log_probability, symbols, attention):
         value = log_probability / ((5 + len(symbols)) / 6) ** alpha
-        total = np.sum(seen, 0, dtype=np.float64)
+        total = np.sum(attention, 0, dtype=np.float64)
         return value + beta * np.log(np.minimum(total[total > 0], 1)).sum()
 
     for _ in range(length):
         grown = []
-        for log_probability, symbols, seen in alive:
+        for log_probability, symbols, attention in alive:
             before, last = (0, 0, *symbols)[-2:]
             z = logits[row, before, last].astype(np.float64)
             each = log_probability + z - np.log(np.exp(z).sum())
             here = weights[row, before, last]
-            grown += [(each[s], (*symbols, s), (*seen, here)) for s in range(VOCABULARY)]
+            grown += [(each[s], (*symbols, s), (*attention, here)) for s in range(VOCABULARY)]
         grown.sort(key=lambda g: -g[0])
         ended += [(score(*g), *g[1:]) for g in grown[:beam] if g[1][-1] == 0]
         alive = [g for g in grown if g[1][-1] != 0][:beam]
@@ -72,16 +72,16 @@ def slow(row, length, beam, alpha, beta):
     ],
 )
 def test_a_search_finds_what_plain_lists_find(length, beam, alpha, beta):
-    found = searched(length, beam=beam, length_penalty=alpha, coverage_penalty=beta)
+    decoded = searched(length, beam=beam, length_penalty=alpha, coverage_penalty=beta)
     ends = set()
     for row in range(ROWS):
-        score, symbols, seen = slow(row, length, beam, alpha, beta)
+        score, symbols, attention = slow(row, length, beam, alpha, beta)
         ends.add(len(symbols))
-        np.testing.assert_allclose(found.score[row], score, rtol=1e-5)
+        np.testing.assert_allclose(decoded.score[row], score, rtol=1e-5)
         rest = length - len(symbols)
-        assert found.symbols[row].tolist() == [*symbols, *[0] * rest]
-        wanted = np.concatenate([seen, np.zeros((rest, KEYS))])
-        np.testing.assert_allclose(found.weights[row], wanted, rtol=1e-6)
+        assert decoded.symbols[row].tolist() == [*symbols, *[0] * rest]
+        wanted = np.concatenate([attention, np.zeros((rest, KEYS))])
+        np.testing.assert_allclose(decoded.weights[row], wanted, rtol=1e-6)
     assert length == 1 or len(ends) > 1  # rows end at different times
 
 
@@ -112,7 +112,7 @@ def test_a_beam_finds_by_hand_what_the_likeliest_symbol_misses():
     assert greedy.weights.shape == (1, 3, 0)
 
 
-def test_longer_answers_are_preferred_by_the_length_penalty():
+def test_longer_sequences_are_preferred_by_the_length_penalty():
     lengths = [
         int((searched(12, beam=3, length_penalty=alpha).symbols > 0).sum())
         for alpha in (0.0, 1.0, 4.0)

@@ -21,13 +21,13 @@ def test_rows_are_kept_whole_or_dropped():
         return y, *pullback(jnp.ones_like(y)), apply(0.2, x, 2)
 
     y, dx, other = jit(with_gradient)(x)
-    kept = np.asarray(y[:, 0, 0] != 0)
-    np.testing.assert_allclose(y[kept], x[kept] / 0.8, rtol=1e-6)
-    np.testing.assert_allclose(dx[kept], 1.25, rtol=1e-6)
-    assert not np.any(y[~kept]) and not np.any(dx[~kept])
-    assert abs(kept.mean() - 0.8) < 4 * np.sqrt(0.16 / 4000)
+    mask = np.asarray(y[:, 0, 0] != 0)
+    np.testing.assert_allclose(y[mask], x[mask] / 0.8, rtol=1e-6)
+    np.testing.assert_allclose(dx[mask], 1.25, rtol=1e-6)
+    assert not np.any(y[~mask]) and not np.any(dx[~mask])
+    assert abs(mask.mean() - 0.8) < 4 * np.sqrt(0.16 / 4000)
     np.testing.assert_allclose(y.mean(), x.mean(), rtol=0.05)
-    both = (kept & np.asarray(other[:, 0, 0] != 0)).mean()
+    both = (mask & np.asarray(other[:, 0, 0] != 0)).mean()
     assert abs(both - 0.64) < 0.04  # the keys' draws do not depend on each other
 
 
@@ -38,10 +38,10 @@ def test_a_rate_may_be_computed():
     for rate in (0.0, 0.25, 0.75):
         y = drop(jnp.float32(rate))
         assert y.dtype == jnp.bfloat16
-        kept = np.asarray(y, np.float32) != 0
-        np.testing.assert_array_equal(kept[:, 0], kept[:, 1])
-        np.testing.assert_allclose(np.float32(y)[kept], 1 / (1 - rate), rtol=2**-8)
-        assert abs(kept.mean() - (1 - rate)) <= 4 * np.sqrt(rate * (1 - rate) / rows)
+        mask = np.asarray(y, np.float32) != 0
+        np.testing.assert_array_equal(mask[:, 0], mask[:, 1])
+        np.testing.assert_allclose(np.float32(y)[mask], 1 / (1 - rate), rtol=2**-8)
+        assert abs(mask.mean() - (1 - rate)) <= 4 * np.sqrt(rate * (1 - rate) / rows)
 
 
 def test_outside_training_it_is_the_identity():

@@ -1,4 +1,4 @@
-"""What every classifier of images refuses of its head and of what it drops."""
+"""Error messages of image classifiers for invalid images, classes and dropout probabilities."""
 
 import functools
 
@@ -74,7 +74,7 @@ def test_flat_images_of_many_channels():
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
 @pytest.mark.parametrize("net", DROPPING)
-def test_what_is_no_probability_of_dropping(net, dropout):
+def test_invalid_dropout(net, dropout):
     model, side = net(num_classes=2, dropout=dropout), 32 if net is LeNet5 else 299
     refused(model, side, rf"^{type(model).__name__}.dropout must be in \[0, 1\), got {dropout}")
 
@@ -91,7 +91,7 @@ def test_each_of_several_probabilities_and_those_of_auxiliary_heads():
     ("net", "side"),
     [(LeNet5, 28), (ZipNet, 16), (MLP, 8), (functools.partial(Connected, "full"), 8)],
 )
-def test_what_is_no_number_of_classes(net, side, classes):
+def test_invalid_number_of_classes(net, side, classes):
     refused(net(num_classes=classes), side, f"num_classes must be at least 0 .*, got {classes}")
 
 

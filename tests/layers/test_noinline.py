@@ -11,7 +11,7 @@ X = jax.ShapeDtypeStruct((4, 6), "float32")
 
 
 @pytest.mark.parametrize("keep", [noinline, lambda function: function])
-def test_the_call_is_there_when_all_is_compiled(keep):
+def test_the_call_remains_in_the_compiled_program(keep):
     inner = keep(jnp.tanh)
     text = jax.jit(lambda x: jnp.multiply(*jnp.split(inner(x), 2))).lower(X).compile().as_text()
     assert (" call(" in text) == (keep is noinline)
@@ -23,8 +23,8 @@ def test_static_arguments():
 
 
 @pytest.mark.parametrize("platform", ["cpu", "cuda"])
-def test_gates_are_apart_on_a_cpu_alone(platform):
-    """Only its compiler is known to take such calls."""
+def test_gates_are_not_inlined_on_a_cpu_only(platform):
+    """Only XLA's CPU compiler is known to support such calls."""
     traced = jax.jit(lambda z: gates(z, "sst")).trace(X)
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert ('inlineable = "false"' in text) == (platform == "cpu")

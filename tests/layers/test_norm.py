@@ -38,9 +38,9 @@ def test_batch_norm_follows_its_statistics():
 def response_loop(x, size, k, alpha, beta):
     y, channels = np.zeros_like(x), x.shape[-1]
     for index in np.ndindex(x.shape):
-        *place, i = index
+        *position, i = index
         low, high = max(0, i - size // 2), min(channels - 1, i + (size - 1) // 2)
-        energy = sum(x[(*place, j)] ** 2 for j in range(low, high + 1))
+        energy = sum(x[(*position, j)] ** 2 for j in range(low, high + 1))
         y[index] = x[index] / (k + alpha * energy) ** beta
     return y
 

@@ -15,7 +15,7 @@ def data(seed, *shape):
 
 
 def theirs(module, x):
-    """What torch makes of x [B, *spatial, C]."""
+    """Torch's result for x [B, *spatial, C]."""
     y = module(torch.tensor(np.moveaxis(x, -1, 1)))
     return np.moveaxis(y.detach().numpy(), 1, -1)
 

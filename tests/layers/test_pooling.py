@@ -12,7 +12,7 @@ from tests.support.checks import jit
 CASES = {
     "halves": ((7,), 2, None, "VALID", ((0, 0),), False),
     "overlapping": ((9,), 3, 2, 1, ((1, 1),), True),
-    "apart": ((10,), 2, 4, "VALID", ((0, 0),), True),
+    "gaps": ((10,), 2, 4, "VALID", ((0, 0),), True),
     "subsampling": ((8,), 1, 3, "VALID", ((0, 0),), False),
     "more than it holds": ((2,), 3, 2, "VALID", ((0, 0),), True),
     "causal": ((6,), 3, 1, "CAUSAL", ((2, 0),), False),
@@ -27,8 +27,8 @@ CASES = {
 }
 
 
-def places(size, window, stride, low, high, ceil):
-    """Where windows start, found by walking; the input is at 0 ... size - 1."""
+def window_starts(size, window, stride, low, high, ceil):
+    """The first position of each window, one stride after another; the input is 0 ... size - 1."""
     starts = [-low]
     while True:
         start = starts[-1] + stride
@@ -39,30 +39,30 @@ def places(size, window, stride, low, high, ceil):
 
 
 def by_loop(x, dy, join, window, strides, pads, ceil):
-    """Each window's value, and the sum of its slopes times dy; x [B, *spatial, C].
+    """The value of each window, and the gradient of sum(y * dy) by x [B, *spatial, C].
 
-    `join` maps the values a window sees, in row-major order, and how many places of it the padded
-    input has, to a value and its slopes.
+    `join` maps the values of a window, in row-major order, and the number of its positions inside
+    the padded input, to its value and the derivatives by the values.
     """
     sizes = x.shape[1:-1]
     each = [(v,) * len(sizes) if isinstance(v, int) else v for v in (window, strides or window)]
     geometry = list(zip(sizes, *each, pads, strict=True))
-    starts = [places(n, w, s, *pad, ceil) for n, w, s, pad in geometry]
+    starts = [window_starts(n, w, s, *pad, ceil) for n, w, s, pad in geometry]
     y, dx = np.zeros((len(x), *map(len, starts), x.shape[-1])), np.zeros(x.shape)
     for index in itertools.product(*(range(len(s)) for s in starts)):
         first = [s[i] for s, i in zip(starts, index, strict=True)]
-        seen = tuple(
+        positions = tuple(
             slice(max(f, 0), min(f + w, n)) for f, (n, w, *_) in zip(first, geometry, strict=True)
         )
         padded = [
             min(f + w, n + pad[1]) - f for f, (n, w, _, pad) in zip(first, geometry, strict=True)
         ]
         for b, c in np.ndindex(len(x), x.shape[-1]):
-            values = x[(b, *seen, c)]
+            values = x[(b, *positions, c)]
             value, slopes = join(values.reshape(-1), np.prod(padded))
             y[(b, *index, c)] = value
             if dy is not None:
-                dx[(b, *seen, c)] += np.reshape(slopes, values.shape) * dy[(b, *index, c)]
+                dx[(b, *positions, c)] += np.reshape(slopes, values.shape) * dy[(b, *index, c)]
     return y, dx
 
 
@@ -87,7 +87,7 @@ JOINS = {
         lambda *a: pooling.average_pool(*a, count_padding=True),
         lambda v, count: (v.sum() / count, np.full(len(v), 1 / count)),
     ),
-    "greatest magnitude": (
+    "maximum magnitude": (
         lambda x, *a: pooling.norm_pool(x, np.inf, *a),
         lambda v, _: (np.abs(v).max(), np.sign(v) * one_hot(np.abs(v))),
     ),
@@ -121,9 +121,9 @@ def test_pools_equal_loops(case):
 def test_a_circle_has_no_padding():
     x = jnp.array([[5.0, 1.0, 2.0, 3.0, 4.0]]).reshape(1, 5, 1)
     circle = {"window": 3, "strides": 1, "padding": "CIRCULAR"}
-    greatest = jit(lambda x: pooling.max_pool(x, **circle))(x)
+    maximum = jit(lambda x: pooling.max_pool(x, **circle))(x)
     average = jit(lambda x: pooling.average_pool(x, **circle))(x)
-    np.testing.assert_array_equal(greatest[0, :, 0], [5, 5, 3, 4, 5])
+    np.testing.assert_array_equal(maximum[0, :, 0], [5, 5, 3, 4, 5])
     np.testing.assert_allclose(average[0, :, 0], np.array([10, 8, 6, 9, 12]) / 3, rtol=1e-6)
 
 
@@ -196,13 +196,13 @@ def test_global(sizes):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 3, size=(2, *sizes, 3)).astype(np.float32)
     slope = jax.grad(lambda x: pooling.global_max(x).sum())
-    average, greatest, slopes = jit(
+    average, maximum, slopes = jit(
         lambda x: (pooling.global_average(x), pooling.global_max(x), slope(x))
     )(x)
     for b, c in np.ndindex(2, 3):
         values = x[b, ..., c].ravel()
         np.testing.assert_allclose(average[b, c], values.mean(), rtol=1e-6)
-        assert greatest[b, c] == values.max()
+        assert maximum[b, c] == values.max()
         np.testing.assert_array_equal(np.ravel(slopes[b, ..., c]), one_hot(values))
 
 
@@ -224,10 +224,10 @@ def test_half_precision_is_rounded_once():
         np.testing.assert_array_equal(a, b.astype(jnp.bfloat16))
 
 
-def test_padding_is_never_the_greatest():
+def test_padding_is_never_the_maximum():
     x = -jnp.ones((1, 4, 4, 1))
-    greatest = jit(lambda x: (pooling.max_pool(x, 3, 2, 1), pooling.max_pool(x, 40, 1, 39)))(x)
-    assert all((a == -1).all() for a in greatest)
+    maximum = jit(lambda x: (pooling.max_pool(x, 3, 2, 1), pooling.max_pool(x, 40, 1, 39)))(x)
+    assert all((a == -1).all() for a in maximum)
 
 
 IMAGE = (1, 6, 6, 2)

@@ -12,12 +12,12 @@ from nets.layers.pooling_adaptive import adaptive_average
 def loop(x, sizes):
     """x [B, H, W, C], bin by bin."""
     y = np.zeros((x.shape[0], *sizes, x.shape[3]))
-    for place in np.ndindex(*sizes):
+    for position in np.ndindex(*sizes):
         spans = [
             slice(math.floor(i * n / m), math.ceil((i + 1) * n / m))
-            for i, n, m in zip(place, x.shape[1:3], sizes, strict=True)
+            for i, n, m in zip(position, x.shape[1:3], sizes, strict=True)
         ]
-        y[:, *place] = x[:, *spans].mean(axis=(1, 2))
+        y[:, *position] = x[:, *spans].mean(axis=(1, 2))
     return y
 
 

@@ -24,7 +24,7 @@ EVERY = [(cell, backend) for cell in CELLS for backend in ("scan", "fused")]
 SOME = [("lstm", "fused"), ("gru", "scan"), ("elman", "fused")]
 
 
-def given(model):
+def random_arguments(model):
     """Random (params, x, carry) for a model."""
     rng = np.random.default_rng(0)
     params = plain.random_params(rng, model, INPUTS)
@@ -38,7 +38,7 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
 
     `padding` is put into the padded steps of what the model reads, and not of what NumPy reads.
     """
-    rng, arguments = np.random.default_rng(1), given(model)
+    rng, arguments = np.random.default_rng(1), random_arguments(model)
     expected = plain.run(model, *arguments, lengths, reset)
     weights = jax.tree.map(lambda a: rng.normal(size=a.shape), expected)
 
@@ -58,11 +58,13 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
     if padding is not None:
         x = np.where(np.arange(TIME)[:, None] < lengths[:, None, None], x, padding)
     with jax.enable_x64(True):
-        found = gradients(params, x, carry)
-    gradient, result = jax.tree.map(np.asarray, found)
+        gradient_and_result = gradients(params, x, carry)
+    gradient, result = jax.tree.map(np.asarray, gradient_and_result)
     assert_close(result, expected)
 
-    numpy_value = lambda *moved: value(plain.run(model, *moved, lengths, reset))  # noqa: E731
+    def numpy_value(*moved):
+        return value(plain.run(model, *moved, lengths, reset))
+
     assert_gradient(gradient, numpy_value, arguments)
 
 
@@ -108,7 +110,7 @@ def test_stacks(options):
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"reverse": True}], ids=str)
 def test_reset_of_the_first_step(options):
     model = Recurrent(LSTM(UNITS), **options)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
     whole = np.zeros((BATCH, TIME), bool)
     whole[:, 0] = first = np.array([True, False, False, True, True])
     given_at = {"lengths": LENGTHS, "reset": first}
@@ -120,7 +122,7 @@ def test_reset_of_the_first_step(options):
 def test_padding_leaves_the_carry_and_gives_zeros(cell, backend):
     """Exactly, and with lengths known only to the compiled program."""
     model = Recurrent(CELLS[cell], bidirectional=True, backend=backend)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
 
     @jit
     def apply(x, lengths):
@@ -152,7 +154,7 @@ def test_padding_gives_zeros_whatever_the_cell():
 def test_what_an_output_depends_on(backend, options):
     """The first half on the steps from its reset on, the second on those up to the next reset."""
     model = Recurrent(LSTM(UNITS), bidirectional=True, backend=backend, **options)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
 
     @jit
     @functools.partial(jax.jacobian, argnums=(0, 1))
@@ -175,7 +177,7 @@ def test_what_an_output_depends_on(backend, options):
 @pytest.mark.parametrize("lookahead", [TIME - 1, 2 * TIME])
 def test_looking_ahead_past_the_end_is_looking_at_all(lookahead):
     model = Recurrent(Elman(UNITS), bidirectional=True)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
     carry = jax.tree.map(np.zeros_like, carry)
     limited = model.clone(lookahead=lookahead)
     start = tuple((forward,) for forward, _ in carry)
@@ -188,7 +190,7 @@ def test_looking_ahead_past_the_end_is_looking_at_all(lookahead):
 def test_halves_and_steps_equal_the_whole(cell, backend):
     options = {"residual": True, "zoneout": MEAN[cell], "dropout": 0.5, "recurrent_dropout": 0.5}
     model = Recurrent(CELLS[cell], 2, backend=backend, **options)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
     expected = plain.run(model, params, x, carry)
     apply, step = (
         jit(functools.partial(model.apply, {"params": params}, method=method))
@@ -206,7 +208,7 @@ def test_halves_and_steps_equal_the_whole(cell, backend):
 
 def test_stages_are_the_layers_outputs():
     model = Recurrent(Elman(UNITS), 3, residual=True)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
     outputs, last, stages = model.apply({"params": params}, x, carry, stages=True)
     assert len(stages) == 3
     for i, stage in enumerate(stages):
@@ -249,6 +251,6 @@ def test_a_chunk_keeps_little():
 def test_backends(backend):
     """The fused one is a scan whose backward pass is not made by automatic differentiation."""
     model = Recurrent(Elman(UNITS), backend=backend)
-    params, x, carry = given(model)
+    params, x, carry = random_arguments(model)
     jaxpr = str(jax.make_jaxpr(lambda x: model.apply({"params": params}, x, carry))(x))
     assert ("custom_vjp" in jaxpr) == (backend != "scan")

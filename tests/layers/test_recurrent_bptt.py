@@ -55,9 +55,14 @@ def arguments():
         State((BATCH, UNITS), (BATCH, UNITS)),
         {"a": (STEPS, BATCH, UNITS), "b": (STEPS, BATCH, 1)},
     )
-    is_shape = lambda s: type(s) is tuple and all(isinstance(n, int) for n in s)  # noqa: E731
-    given = tuple(jax.tree.map(lambda s: rng.normal(size=s), s, is_leaf=is_shape) for s in shapes)
-    return given, rng.random((STEPS, BATCH)) < 0.7
+
+    def is_shape(s):
+        return type(s) is tuple and all(isinstance(n, int) for n in s)
+
+    differentiable = tuple(
+        jax.tree.map(lambda s: rng.normal(size=s), s, is_leaf=is_shape) for s in shapes
+    )
+    return differentiable, rng.random((STEPS, BATCH)) < 0.7
 
 
 def loss(result):
@@ -67,52 +72,64 @@ def loss(result):
 
 
 def test_fused_scan_equals_autodiff_and_finite_differences():
-    given, masks = arguments()
+    differentiable, masks = arguments()
 
     def with_gradient(run):
-        def value(*given):
-            result = run(*given, masks)
+        def value(*differentiable):
+            result = run(*differentiable, masks)
             return loss(result), result
 
-        found = jit(jax.grad(value, (0, 1, 2, 3), has_aux=True))(*given)
-        return jax.tree.map(np.asarray, found)
+        gradient_and_result = jit(jax.grad(value, (0, 1, 2, 3), has_aux=True))(*differentiable)
+        return jax.tree.map(np.asarray, gradient_and_result)
 
     with jax.enable_x64(True):
         gradient, result = with_gradient(functools.partial(recurrent_bptt.fused_scan, combine))
         assert_close((gradient, result), with_gradient(by_autodiff))
         plain = functools.partial(recurrent_bptt.plain_scan, combine)
         assert_close((gradient, result), with_gradient(plain))
-    assert_close(result, in_numpy(*given, masks))
+    assert_close(result, in_numpy(*differentiable, masks))
 
-    assert_gradient(gradient, lambda *moved: loss(in_numpy(*moved, masks)), given)
+    assert_gradient(gradient, lambda *moved: loss(in_numpy(*moved, masks)), differentiable)
 
 
 def test_fused_scan_has_second_derivatives():
     """Reverse over reverse, and forward over reverse; forward alone is not offered."""
-    given, masks = arguments()
+    differentiable, masks = arguments()
     with jax.enable_x64(True):
 
         def twice(run):
-            value = lambda *given: loss(run(*given, masks))  # noqa: E731
+
+            def value(*differentiable):
+                return loss(run(*differentiable, masks))
+
             gradient = jax.grad(value, (0, 1, 2, 3))
             return jit(
-                lambda *given: (
-                    jax.grad(lambda *given: loss(gradient(*given)), (0, 1, 2, 3))(*given),
-                    jax.jvp(gradient, given, given)[1],
+                lambda *differentiable: (
+                    jax.grad(lambda *differentiable: loss(gradient(*differentiable)), (0, 1, 2, 3))(
+                        *differentiable
+                    ),
+                    jax.jvp(gradient, differentiable, differentiable)[1],
                 )
-            )(*given)
+            )(*differentiable)
 
         fused = functools.partial(recurrent_bptt.fused_scan, combine)
         assert_close(twice(fused), twice(by_autodiff), 1e-10)
         with pytest.raises(TypeError, match="forward-mode"):
-            jax.jvp(lambda *given: fused(*given, masks), given, given)
+            jax.jvp(
+                lambda *differentiable: fused(*differentiable, masks),
+                differentiable,
+                differentiable,
+            )
 
 
 def test_fused_scan_keeps_types():
-    """A float32 carry, computed with in bfloat16: every gradient has the type of its own."""
-    given, masks = arguments()
+    """A float32 carry in a bfloat16 computation: each gradient has the dtype of its array."""
+    differentiable, masks = arguments()
     low, high = functools.partial(np.asarray, dtype=jnp.bfloat16), np.float32
-    kinds = jax.tree.map(low, given)[:2] + (jax.tree.map(high, given[2]), given[3])
+    kinds = jax.tree.map(low, differentiable)[:2] + (
+        jax.tree.map(high, differentiable[2]),
+        differentiable[3],
+    )
     recurrent, local, carry, xs = kinds
 
     def narrow(*inputs):
@@ -121,8 +138,8 @@ def test_fused_scan_keeps_types():
 
     xs = jax.tree.map(low, xs)
 
-    def value(*given):
-        return loss(recurrent_bptt.fused_scan(narrow, *given, masks)).astype(jnp.float32)
+    def value(*differentiable):
+        return loss(recurrent_bptt.fused_scan(narrow, *differentiable, masks)).astype(jnp.float32)
 
     got = jax.eval_shape(jax.grad(value, (0, 1, 2, 3)), recurrent, local, carry, xs)
     expected = jax.tree.map(lambda a: (a.shape, a.dtype), (recurrent, local, carry, xs))
@@ -131,12 +148,14 @@ def test_fused_scan_keeps_types():
 
 def test_fused_scan_multiplies_once_a_step():
     """A matmul forwards and one backwards; that of dR is outside."""
-    given, masks = arguments()
+    differentiable, masks = arguments()
 
-    def value(*given):
-        return loss(recurrent_bptt.fused_scan(combine, *given, masks))
+    def value(*differentiable):
+        return loss(recurrent_bptt.fused_scan(combine, *differentiable, masks))
 
-    jaxpr = jax.make_jaxpr(jax.grad(value, (0, 1, 2, 3)))(*jax.tree.map(np.float32, given)).jaxpr
+    jaxpr = jax.make_jaxpr(jax.grad(value, (0, 1, 2, 3)))(
+        *jax.tree.map(np.float32, differentiable)
+    ).jaxpr
     scans = [e for e in jaxpr.eqns if e.primitive.name == "scan"]
     inside = [str(e.params["jaxpr"]).count("dot_general") for e in scans]
     assert inside == [1, 1] and str(jaxpr).count("dot_general") == 3
@@ -164,7 +183,7 @@ def test_chunked(length, chunk):
 
 
 def test_chunked_keeps_little():
-    """At 64 times the length, in chunks of its root, the gradient takes about 8 times the room."""
+    """64 times the length, in chunks of its square root, takes about 8 times the memory."""
 
     def room(length, chunk):
         def value(start, xs):

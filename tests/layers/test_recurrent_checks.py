@@ -1,4 +1,4 @@
-"""What a recurrent layer refuses, in one line that says what is valid."""
+"""Error messages of recurrent layers for invalid fields and arguments."""
 
 import functools
 import re
@@ -84,7 +84,7 @@ def test_fields(model, message):
 
 
 @pytest.mark.parametrize(
-    ("cell", "given"),
+    ("cell", "description"),
     [
         (64, r"64; write LSTM\(64\)"),
         (LSTM, r"the class LSTM; write LSTM\(64\)"),
@@ -93,8 +93,8 @@ def test_fields(model, message):
         (functools.partial(LSTM, 64), "an object of type partial"),
     ],
 )
-def test_what_is_no_cell(cell, given):
-    message = rf"(?m)^cell must be a recurrent cell such as LSTM\(64\), got {given}$"
+def test_objects_that_are_not_cells(cell, description):
+    message = rf"(?m)^cell must be a recurrent cell such as LSTM\(64\), got {description}$"
     with pytest.raises(TypeError, match=message):
         Recurrent(cell)
     ids = jnp.zeros((2, 3), int)
@@ -117,9 +117,9 @@ def test_what_is_no_cell(cell, given):
     ],
 )
 def test_inputs_of_other_axes(cell, shape, axes):
-    given = ", ".join(map(str, shape))
+    axis_sizes = ", ".join(map(str, shape))
     with pytest.raises(
-        ValueError, match=rf"(?m)^x must be \[{axes}\], got float32 of .* \[{given}\]$"
+        ValueError, match=rf"(?m)^x must be \[{axes}\], got float32 of .* \[{axis_sizes}\]$"
     ):
         init(Recurrent(cell), "__call__", jnp.zeros(shape))
 
@@ -167,14 +167,14 @@ def test_lengths_of_another_shape(shape):
 
 @pytest.mark.parametrize("shape", [(1,), (TIME,), (1, TIME), (BATCH, TIME, 1)])
 def test_reset_of_another_shape(shape):
-    given = re.escape(str(list(shape)))
-    message = rf"(?m)^reset must be \[B\] = \[5\] or \[B, T\] = \[5, 6\], got shape {given}$"
+    sizes = re.escape(str(list(shape)))
+    message = rf"(?m)^reset must be \[B\] = \[5\] or \[B, T\] = \[5, 6\], got shape {sizes}$"
     with pytest.raises(ValueError, match=message):
         init(Recurrent(GRU(UNITS)), "__call__", X, reset=jnp.ones(shape, bool))
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         ({"layers": 1}, "carry must have 2 layers of 1 directions, got 1 layers of 1 directions"),
         (
@@ -187,8 +187,8 @@ def test_reset_of_another_shape(shape):
         ),
     ],
 )
-def test_a_carry_of_another_depth(given, message):
-    carry = Recurrent(Elman(UNITS), **given).initial_carry((BATCH, INPUTS))
+def test_a_carry_of_another_depth(options, message):
+    carry = Recurrent(Elman(UNITS), **options).initial_carry((BATCH, INPUTS))
     with pytest.raises(ValueError, match=message):
         init(Recurrent(Elman(UNITS), layers=2), "__call__", X, carry)
 

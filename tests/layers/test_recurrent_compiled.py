@@ -57,9 +57,9 @@ def test_layers_of_one_size_share_a_program():
         model = Recurrent(GRU(UNITS, update_gate="replace"), layers)
         variables, carry = model.init(KEY, x[:, None]), model.initial_carry(x.shape)
         jax.clear_caches()
-        with compilations() as seen:
+        with compilations() as events:
             model.apply(variables, carry, x, method="step")
-        programs.append(len(seen))
+        programs.append(len(events))
     assert programs[0] == programs[1] > 0
 
 
@@ -75,14 +75,14 @@ OPTIONS = {
 def test_a_sequence(options):
     model = Recurrent(GRU(UNITS), **OPTIONS[options])
     variables = model.init(KEY, drawn("GRU", 0))
-    given = {"train": True, "rngs": {"dropout": KEY}}
+    training = {"train": True, "rngs": {"dropout": KEY}}
 
     def run(seed):
         rng = np.random.default_rng(seed)
         lengths = jnp.asarray(rng.integers(TIME + 1, size=BATCH))
         reset = jnp.asarray(rng.random((BATCH, TIME)) < 0.2)
         x = drawn("GRU", seed)
-        return model.apply(variables, x, lengths=lengths, reset=reset, **given)[0]
+        return model.apply(variables, x, lengths=lengths, reset=reset, **training)[0]
 
     with compilations() as first:
         run(1)

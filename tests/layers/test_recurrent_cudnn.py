@@ -1,6 +1,6 @@
 """cuDNN's LSTM is called with the right weights, carries and lengths.
 
-Without a GPU its place is taken by jax's own reference for it, which unpacks cuDNN's weights.
+Without a GPU it is replaced by jax's own reference for it, which unpacks cuDNN's weights.
 """
 
 import jax
@@ -45,8 +45,8 @@ def test_equals_the_scan(monkeypatch, lengths, bidirectional):
     )
 
     def loss(params, carry, x, model):
-        found = model.apply(params, x, carry, lengths=lengths)
-        return sum(jnp.sum(jnp.sin(a)) for a in jax.tree.leaves(found)), found
+        result = model.apply(params, x, carry, lengths=lengths)
+        return sum(jnp.sum(jnp.sin(a)) for a in jax.tree.leaves(result)), result
 
     both = [
         jax.grad(loss, (0, 1, 2), has_aux=True)(params, carry, x, model)

@@ -22,18 +22,18 @@ def in_training(model, params, x, carry=None, seed=0, **options):
     return jit(apply)({"params": params}, x, carry)
 
 
-def assert_frequency(found, probability):
+def assert_frequency(mask, probability):
     """Within five standard deviations of a mean of Bernoulli draws."""
-    deviation = (probability * (1 - probability) / found.size) ** 0.5
-    assert abs(found.mean() - probability) < 5 * deviation
+    deviation = (probability * (1 - probability) / mask.size) ** 0.5
+    assert abs(mask.mean() - probability) < 5 * deviation
 
 
 @pytest.mark.parametrize("variational, residual", [(False, True), (True, False)])
 def test_dropout_is_between_layers(variational, residual):
-    """Accumulators: the steps between totals are what came in."""
-    batch, time, width, kept = 8, 12, 16, 0.75
+    """Accumulators: the differences of totals are the inputs."""
+    batch, time, width, keep = 8, 12, 16, 0.75
     model = Recurrent(
-        Accumulator(width), 3, residual=residual, dropout=1 - kept, variational=variational
+        Accumulator(width), 3, residual=residual, dropout=1 - keep, variational=variational
     )
     x = jnp.ones((batch, time, width))
     outputs, _, stages = in_training(model, {}, x, stages=True)
@@ -43,10 +43,10 @@ def test_dropout_is_between_layers(variational, residual):
     for below, above in zip(stages[:-1], stages[1:], strict=True):
         steps = np.diff(above - residual * below, axis=1, prepend=0)
         masks.append(np.abs(steps) > 0.01)
-        expected = np.where(masks[-1], below / kept, 0)
+        expected = np.where(masks[-1], below / keep, 0)
         np.testing.assert_allclose(steps, expected, rtol=1e-3, atol=1e-3)
     first, second = masks
-    assert_frequency(first[:, 0] if variational else first, kept)
+    assert_frequency(first[:, 0] if variational else first, keep)
     same_at_all_steps = np.all(first == first[:, :1], axis=(1, 2))
     assert np.all(same_at_all_steps == variational)
     assert np.any(first[0] != first[1]) and np.any(first != second)
@@ -80,15 +80,15 @@ def test_recurrent_dropout(backend):
     x[:, 0] = np.eye(units)
     outputs = np.asarray(in_training(model, params, x)[0])
     used = outputs[:, 1]
-    kept = used != 0
-    assert_frequency(kept, 1 - drop)
-    np.testing.assert_allclose(used, np.where(kept, recurrent / (1 - drop), 0), rtol=1e-5)
+    mask = used != 0
+    assert_frequency(mask, 1 - drop)
+    np.testing.assert_allclose(used, np.where(mask, recurrent / (1 - drop), 0), rtol=1e-5)
     for t in (0, 2, 3):
         np.testing.assert_allclose(
             outputs[:, t], np.linalg.matrix_power(used, t), rtol=1e-5, atol=1e-7
         )
     other = in_training(model, params, x, seed=1)[0]
-    assert np.any((other[:, 1] != 0) != kept)
+    assert np.any((other[:, 1] != 0) != mask)
     np.testing.assert_allclose(model.apply({"params": params}, x)[0][:, 1], recurrent, rtol=1e-6)
 
 
@@ -103,13 +103,13 @@ def test_zoneout_keeps_what_it_keeps(backend):
     carry = jax.tree.unflatten(jax.tree.structure(model.initial_carry((10, 3))), [h])
     outputs, last = in_training(model, params, x, carry)
     before = np.concatenate([h[:, None], outputs[:, :-1]], axis=1)
-    kept = outputs == before
+    mask = outputs == before
     step = [plain.gru(params["layer_0"], x[i], (before[i],))[0] for i in np.ndindex(10, 8)]
     fresh = np.reshape(step, before.shape)
-    np.testing.assert_allclose(outputs, np.where(kept, before, fresh), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs, np.where(mask, before, fresh), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(jax.tree.leaves(last)[0], outputs[:, -1])
-    assert_frequency(kept, keep)
-    assert np.any(kept[:, 0] != kept[:, 1]) and np.any(kept[0] != kept[1])
+    assert_frequency(mask, keep)
+    assert np.any(mask[:, 0] != mask[:, 1]) and np.any(mask[0] != mask[1])
 
 
 @BACKENDS
@@ -128,19 +128,19 @@ def test_zoneout_of_each_entry_of_the_carry(backend, lookahead):
     outputs, last = in_training(model, params, x, carry)
     masks = []
     for d, state in enumerate(carry[0]):
-        weights = params["layer_0" + "_reverse" * d]
+        weights = params["layer_0_reverse" if d else "layer_0"]
         rows = ([a[b] for a in state] for b in range(batch))
         fresh = [plain.lstm(weights, x[b, 0], row) for b, row in enumerate(rows)]
         for entry, p in enumerate(keep):
             got = last[0][d][entry]
-            kept = got == state[entry]
-            expected = np.where(kept, state[entry], [new[entry] for new in fresh])
+            mask = got == state[entry]
+            expected = np.where(mask, state[entry], [new[entry] for new in fresh])
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
-            assert_frequency(kept, p)
-            masks.append(kept)
+            assert_frequency(mask, p)
+            masks.append(mask)
     if lookahead is not None:  # whose carry is no result: h begins at zero
-        kept = outputs[:, 0, units:] == 0
-        assert_frequency(kept, keep[1])
-        masks.append(kept)
+        mask = outputs[:, 0, units:] == 0
+        assert_frequency(mask, keep[1])
+        masks.append(mask)
     assert np.any(masks[0] & ~masks[1]) and np.any(masks[1] & ~masks[0])
     assert np.any(masks[1] != masks[-1])

@@ -36,7 +36,7 @@ def test_by_hand(k1, k2):
         h.append(w * h[-1] + value)
     of_w, of_x, of_h0 = 0.0, np.zeros_like(x), 0.0
     for t in range(1, len(x) + 1):
-        n = -(-t // k1) * k1  # where the window of t ends
+        n = -(-t // k1) * k1  # where the segment of t ends
         for distance in range(t):  # from step t back to step s
             s = t - distance
             if s > n - k2:
@@ -50,8 +50,8 @@ def test_by_hand(k1, k2):
         return ys.sum(), (last, ys)
 
     with jax.enable_x64(True):
-        gradient, found = jit(jax.grad(value, argnums=(0, 1, 2), has_aux=True))(w, h0, x)
-        jax.tree.map(np.testing.assert_array_equal, found, (h[-1], np.array(h[1:])))
+        gradient, outputs = jit(jax.grad(value, argnums=(0, 1, 2), has_aux=True))(w, h0, x)
+        jax.tree.map(np.testing.assert_array_equal, outputs, (h[-1], np.array(h[1:])))
         jax.tree.map(np.testing.assert_array_equal, gradient, (of_w, of_h0, of_x))
 
 
@@ -82,7 +82,7 @@ def weighted(ys, weights):
 
 
 def brute_force(run, params, carry, xs, k1, k2):
-    """The sum of every window's own gradient: up to n - k2, stop, on to n."""
+    """The sum of the gradients of all segments, each stopped at n - k2."""
     times = np.arange(len(xs))
     weights = np.cos(times)
 
@@ -99,22 +99,22 @@ def brute_force(run, params, carry, xs, k1, k2):
         _, ys = lax.scan(step, carry, (xs, times))
         return weighted(ys, jnp.where((times >= n - k1) & (times < n), weights, 0))
 
-    windows = [gradient(params, carry, xs, n) for n in range(k1, len(xs) + 1, k1)]
-    return jax.tree.map(lambda *a: sum(a), *windows)
+    segments = [gradient(params, carry, xs, n) for n in range(k1, len(xs) + 1, k1)]
+    return jax.tree.map(lambda *a: sum(a), *segments)
 
 
 @pytest.mark.parametrize("k1, k2", [(2, 7), (4, 12)])
-def test_equals_every_window_by_itself(k1, k2):
-    run, _, *given = lstm()
+def test_equals_the_sum_over_segments(k1, k2):
+    run, _, *differentiable = lstm()
 
     def value(params, carry, xs):
         last, ys = truncated_scan(functools.partial(run, params), carry, xs, k1, k2)
         return weighted(ys, np.cos(np.arange(len(xs)))), (last, ys)
 
     with jax.enable_x64(True):
-        gradient, found = jit(jax.grad(value, (0, 1, 2), has_aux=True))(*given)
-        assert_close(found, jit(run)(*given))
-        assert_close(gradient, brute_force(run, *given, k1, k2))
+        gradient, outputs = jit(jax.grad(value, (0, 1, 2), has_aux=True))(*differentiable)
+        assert_close(outputs, jit(run)(*differentiable))
+        assert_close(gradient, brute_force(run, *differentiable, k1, k2))
 
 
 @pytest.mark.parametrize("k2, passes", [(4, False), (11, False), (12, True), (13, True)])
@@ -127,8 +127,8 @@ def test_gradient_of_the_last_carry(k2, passes):
 
 
 @pytest.mark.parametrize("k1, k2", [(3, 3), (3, 4), (2, 6), (4, 15)])
-def test_windows_of_a_stream(k1, k2):
-    """The gradients of the updates, each of its own window's loss, sum to the brute force."""
+def test_segments_of_a_stream(k1, k2):
+    """The gradients of the updates, each of one segment's loss, add up to the brute force."""
     run, model, params, carry, xs = lstm()
 
     def flagged(params, carry, steps):
@@ -137,19 +137,19 @@ def test_windows_of_a_stream(k1, k2):
         ys, carry = model.apply({"params": params}, xs.swapaxes(0, 1), carry, reset=reset)
         return carry, results(ys)
 
-    def value(params, window, steps, weights):
-        window, ys = truncated_segment(functools.partial(flagged, params), window, steps)
-        return weighted(ys, weights), (window, ys)
+    def value(params, state, steps, weights):
+        state, ys = truncated_segment(functools.partial(flagged, params), state, steps)
+        return weighted(ys, weights), (state, ys)
 
     begins, back = np.arange(len(xs)) == 0, k2 - k1
     past = (np.ones((back, *xs.shape[1:])), np.zeros(back, bool)) if back else ()
-    window, gradients, results_of_all = StreamState(carry, past), [], []
+    state, gradients, results_of_all = StreamState(carry, past), [], []
     with jax.enable_x64(True):
         update = jit(jax.grad(value, has_aux=True))
         for n in range(0, len(xs), k1):
-            own = slice(n, n + k1)
-            steps, weights = (xs[own], begins[own]), np.cos(np.arange(n, n + k1))
-            gradient, (window, ys) = update(params, window, steps, weights)
+            segment = slice(n, n + k1)
+            steps, weights = (xs[segment], begins[segment]), np.cos(np.arange(n, n + k1))
+            gradient, (state, ys) = update(params, state, steps, weights)
             gradients.append(gradient)
             results_of_all.append(ys)
         zeros = jax.tree.map(np.zeros_like, carry)
@@ -159,18 +159,18 @@ def test_windows_of_a_stream(k1, k2):
         assert_close(total, brute_force(run, params, zeros, xs, k1, k2)[0])
 
 
-def test_no_gradient_passes_further_in_one_function_of_two_windows():
+def test_no_gradient_passes_further_in_one_function_of_two_segments():
     def second(x):
-        window = StreamState(jnp.float32(1), jnp.zeros(2))
-        window, _ = truncated_segment(functools.partial(scalar_run, 0.5), window, x[:4])
-        return truncated_segment(functools.partial(scalar_run, 0.5), window, x[4:])[1].sum()
+        state = StreamState(jnp.float32(1), jnp.zeros(2))
+        state, _ = truncated_segment(functools.partial(scalar_run, 0.5), state, x[:4])
+        return truncated_segment(functools.partial(scalar_run, 0.5), state, x[4:])[1].sum()
 
     of_x = jax.jit(jax.grad(second))(jnp.ones(8))
     expected = [sum(0.5 ** (t - s) for t in range(max(s, 4), 8)) for s in range(8)]
     np.testing.assert_array_equal(of_x, [0, 0, *expected[2:]])
 
 
-def test_keeps_one_window():
+def test_saves_one_segment():
     def room(length):
         def value(w, h0, x):
             return truncated_scan(functools.partial(scalar_run, w), h0, x, 32, 48)[1].sum()

@@ -45,8 +45,8 @@ def test_equals_the_blocks_one_by_one():
     variables = init(plain)
     x = jnp.array([1.0, 2, 3])
     expected, updated = plain.apply(variables, x, GIVEN, mutable=["batch_stats"])
-    found, its_updated = scanned.apply(stack_blocks(variables), x, GIVEN, mutable=["batch_stats"])
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    result, its_updated = scanned.apply(stack_blocks(variables), x, GIVEN, mutable=["batch_stats"])
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
     assert list(updated["batch_stats"]) == [f"stage_{i}" for i in range(4)]
     for i, block in enumerate(unstack_blocks(its_updated)["batch_stats"].values()):
         np.testing.assert_array_equal(block["calls"], GIVEN[i])

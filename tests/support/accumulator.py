@@ -1,4 +1,4 @@
-"""A cell that shows what a layer does to what goes through it."""
+"""A cell without parameters, whose outputs show the inputs and the carry that it received."""
 
 from typing import NamedTuple
 

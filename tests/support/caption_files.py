@@ -1,4 +1,4 @@
-"""Small captioned images that tests write: as a folder and a file, and as TFDS prepares them."""
+"""Small captioned images that tests write: as a folder with a file, and as TFDS files."""
 
 import collections
 import gzip
@@ -29,44 +29,44 @@ def picture(name):
     return pixels
 
 
-def coco(said, shift=7):
+def coco(by_image, shift=7):
     """COCO's JSON: annotations of the images one after the other, out of their order."""
-    names = list(said)
+    names = list(by_image)
     annotations = [
         {"image_id": shift + k, "id": 1, "caption": text}
         for k in reversed(range(len(names)))
-        for text in said[names[k]]
+        for text in by_image[names[k]]
     ]
     images = [{"id": shift + k, "file_name": name} for k, name in enumerate([*names, "none.png"])]
     return json.dumps({"info": {}, "images": images, "annotations": annotations})
 
 
-def lines(said):
+def lines(by_image):
     return "".join(
-        f"{n}#{k}\t{text}\n" for n, texts in said.items() for k, text in enumerate(texts)
+        f"{n}#{k}\t{text}\n" for n, texts in by_image.items() for k, text in enumerate(texts)
     )
 
 
 def write_files(root, form=coco, train=SAID, **more):
     """The sets above as folders of images and packed files of captions, opened."""
     captions._corpus.cache_clear()
-    given = {}
-    for prefix, said in (("", train), ("validation_", VALIDATION)):
+    options = {}
+    for prefix, by_image in (("", train), ("validation_", VALIDATION)):
         folder = root / f"{prefix}images"
         folder.mkdir(exist_ok=True)
-        for name in said:
+        for name in by_image:
             Image.fromarray(picture(name)).save(folder / name)
         path = root / f"{prefix}captions.gz"
-        path.write_bytes(gzip.compress(form(said).encode()))
-        given |= {f"{prefix}images": str(folder), f"{prefix}captions": str(path)}
-    return Captions(**given | SMALL | more)
+        path.write_bytes(gzip.compress(form(by_image).encode()))
+        options |= {f"{prefix}images": str(folder), f"{prefix}captions": str(path)}
+    return Captions(**options | SMALL | more)
 
 
 def existing(root, **more):
     """The training set that `write_files` has written."""
     captions._corpus.cache_clear()
-    given = {"images": str(root / "images"), "captions": str(root / "captions.gz")}
-    return Captions(**given | SMALL | more)
+    options = {"images": str(root / "images"), "captions": str(root / "captions.gz")}
+    return Captions(**options | SMALL | more)
 
 
 def write_tfds(root, name="captioned", splits=SPLITS, pack=png):
@@ -74,8 +74,8 @@ def write_tfds(root, name="captioned", splits=SPLITS, pack=png):
     from tensorflow_datasets.proto import tf_example_pb2
 
     records = collections.defaultdict(list)
-    for split, said in splits.items():
-        for file, texts in said.items():
+    for split, by_image in splits.items():
+        for file, texts in by_image.items():
             feature = (example := tf_example_pb2.Example()).features.feature
             feature["image"].bytes_list.value.append(pack(picture(file)))
             feature["captions/id"].int64_list.value.extend(range(len(texts)))

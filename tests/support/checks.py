@@ -1,4 +1,4 @@
-"""What tests of scans over time share."""
+"""Helpers for tests of gradients, compilation and memory."""
 
 import contextlib
 import functools
@@ -19,29 +19,29 @@ jit = functools.partial(  # for programs that are compiled far longer than they 
 
 
 def temporary_bytes(function: Callable, *shapes: jax.ShapeDtypeStruct) -> int:
-    """What the compiled function needs beside its arguments and results."""
+    """Temporary memory of the compiled function, without arguments and results."""
     compiled = jax.jit(function).lower(*shapes).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 
 @contextlib.contextmanager
 def compilations() -> Iterator[list[str]]:
-    """The events, one for each program that XLA compiles meanwhile."""
-    seen: list[str] = []
+    """A list that gets one event for each program that XLA compiles inside the `with`."""
+    events: list[str] = []
 
     def listen(event: str, *_, **__) -> None:
         if "backend_compile" in event:
-            seen.append(event)
+            events.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        yield seen
+        yield events
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def equations(jaxpr: Any, within: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """(equation, names of the equations that it lies in), all of them."""
+    """Each (equation, names of the enclosing equations) of a jaxpr."""
     for equation in jaxpr.eqns:
         yield equation, within
         for inner in jaxprs_in_params(equation.params):
@@ -54,9 +54,9 @@ def assert_close(got: Any, want: Any, tolerance: float = 1e-12) -> None:
 
 
 def assert_gradient(gradient: Any, value: Callable[..., float], arguments: tuple) -> None:
-    """The gradient of value(*arguments), array by array along a random direction.
+    """Compares a gradient with central differences of value(*arguments), in NumPy and float64.
 
-    `value` is NumPy's, in float64; what it is held against is its central difference.
+    The derivative by each array is taken along one random direction.
     """
     rng, (leaves, structure) = np.random.default_rng(9), jax.tree.flatten(arguments)
     slopes, differences = [], []

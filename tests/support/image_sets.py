@@ -1,4 +1,4 @@
-"""Small sets of images that tests write, and what they read back."""
+"""Small image sets that tests write and read."""
 
 import io
 import json
@@ -15,7 +15,7 @@ FEATURES = "tensorflow_datasets.core.features"
 
 
 def forget():
-    """Drops what is remembered of sets that were opened."""
+    """Clears the cache of opened sets."""
     for function in (
         image_loading.open_set,
         image_loading.outline,
@@ -27,7 +27,7 @@ def forget():
 
 
 def arrays(n: int = 50, test: int = 23, shape=(6, 5, 3), classes: int = 4, seed: int = 0):
-    """What an .npz of random images holds."""
+    """The arrays of an .npz file of random images."""
     rng = np.random.default_rng(seed)
     made = {}
     for split, size in (("train", n), ("test", test)):
@@ -49,10 +49,10 @@ def pixels(batch) -> np.ndarray:
 
 def everything(data: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of an evaluation, without the padding."""
-    found = list(data.evaluate(split))
-    real = np.concatenate([b["mask"] for b in found]) > 0
-    return np.concatenate([pixels(b) for b in found])[real], np.concatenate(
-        [b["targets"] for b in found]
+    batches = list(data.evaluate(split))
+    real = np.concatenate([b["mask"] for b in batches]) > 0
+    return np.concatenate([pixels(b) for b in batches])[real], np.concatenate(
+        [b["targets"] for b in batches]
     )[real]
 
 
@@ -131,10 +131,10 @@ def write_prepared(root: Path, name: str, fields: dict, records: dict[str, list]
     name, _, config = name.partition("/")
     folder = root / name / config / "1.0.0"
     folder.mkdir(parents=True)
-    for split, found in records.items():
+    for split, examples in records.items():
         path = folder / f"{name}-{split}.array_record-00000-of-00001"
         writer = ArrayRecordWriter(str(path), "group_size:1")
-        for record in found:
+        for record in examples:
             writer.write(record)
         writer.close()
     features = {
@@ -145,9 +145,9 @@ def write_prepared(root: Path, name: str, fields: dict, records: dict[str, list]
     info = {
         "name": name, "version": "1.0.0", "fileFormat": "array_record", **more,
         "splits": [
-            {"name": split, "numBytes": "1", "shardLengths": [str(len(found))],
+            {"name": split, "numBytes": "1", "shardLengths": [str(len(examples))],
              "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"}
-            for split, found in records.items()
+            for split, examples in records.items()
         ],
     }  # fmt: skip
     (folder / "features.json").write_text(json.dumps(features))

@@ -1,4 +1,4 @@
-"""launch.py in a process of its own or in this one, and arguments of small runs."""
+"""launch.py in a new process or in this one, and arguments of small runs."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def launch(*arguments, cwd, code=0, **environment):
 
 
 def main(*arguments):
-    """The same in this process: for mistakes, which are found before anything runs."""
+    """launch.py in this process: for mistakes that are reported before anything runs."""
     return run_launch(["launch.py", *arguments])
 
 

@@ -1,4 +1,4 @@
-"""Attention again in plain NumPy: row by row, query by query and key by key, float64."""
+"""Attention in plain NumPy, one row, query and key at a time, in float64."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ def dense(rng, inputs, features):
     return {"kernel": rng.normal(size=(inputs, features))}
 
 
-def given(rng, query, key, value=2):
+def random_inputs(rng, query, key, value=2):
     """query [B, Q, query], memory [B, K, key], values [B, K, value]."""
     return (
         rng.normal(size=(BATCH, QUERIES, query)),
@@ -27,10 +27,10 @@ def sigmoid(x):
 
 def scores_of(score, query, memory):
     """score(query [Dq], key [Dk]) for each, [B, Q, K]."""
-    found = np.zeros((BATCH, query.shape[1], KEYS))
-    for b, q, k in np.ndindex(*found.shape):
-        found[b, q, k] = score(query[b, q], memory[b, k])
-    return found
+    result = np.zeros((BATCH, query.shape[1], KEYS))
+    for b, q, k in np.ndindex(*result.shape):
+        result[b, q, k] = score(query[b, q], memory[b, k])
+    return result
 
 
 def softmax(scores, keys):
@@ -42,17 +42,17 @@ def softmax(scores, keys):
 
 
 def weights_of(scores, mask=MASK):
-    found = np.zeros_like(scores)
+    result = np.zeros_like(scores)
     for b, q in np.ndindex(*scores.shape[:2]):
-        found[b, q] = softmax(scores[b, q], np.flatnonzero(mask[b]))
-    return found
+        result[b, q] = softmax(scores[b, q], np.flatnonzero(mask[b]))
+    return result
 
 
 def contexts_of(weights, values):
-    found = np.zeros((*weights.shape[:2], values.shape[-1]))
+    result = np.zeros((*weights.shape[:2], values.shape[-1]))
     for b, q, k in np.ndindex(*weights.shape):
-        found[b, q] += weights[b, q, k] * values[b, k]
-    return found
+        result[b, q] += weights[b, q, k] * values[b, k]
+    return result
 
 
 def whole(model, params, query, memory, values, *arguments, **keywords):

@@ -1,4 +1,4 @@
-"""Convolution as NumPy loops, and cases to hold against it."""
+"""Convolution as NumPy loops, and test cases."""
 
 import itertools
 
@@ -77,12 +77,11 @@ CASES = {
         *(((0, 0),), None),
     ),
 }
-"""Shape of x, window, features, options of Conv, the padding they mean, worked out by hand, and the
-form that a CPU computes it in."""
+"""Shape of x, window, features, options of Conv, their padding by hand, and the CPU algorithm."""
 
 
 def plain(x, kernel, pads, strides=1, dilation=1, groups=1, padding=None, flip=False):
-    """Place by place, tap by tap; the padding is that of `pads`."""
+    """Place by position, tap by tap; the padding is that of `pads`."""
     x = np.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap" if padding == "CIRCULAR" else "constant")
     *window, inner, features = kernel.shape
     rank = len(window)
@@ -92,26 +91,26 @@ def plain(x, kernel, pads, strides=1, dilation=1, groups=1, padding=None, flip=F
         for size, taps, stride, step in zip(x.shape[1:-1], window, strides, dilation, strict=True)
     ]
     y = np.zeros((len(x), *map(len, starts), features))
-    for place in np.ndindex(*y.shape[1:-1]):
+    for position in np.ndindex(*y.shape[1:-1]):
         for tap, f in itertools.product(np.ndindex(*window), range(features)):
-            at = [s[p] + t * d for s, p, t, d in zip(starts, place, tap, dilation, strict=True)]
+            at = [s[p] + t * d for s, p, t, d in zip(starts, position, tap, dilation, strict=True)]
             weights = kernel[tuple(w - 1 - t for w, t in zip(window, tap, strict=True))]
             weights = (weights if flip else kernel[tap])[:, f]
             first = f // (features // groups) * inner
-            y[:, *place, f] += x[:, *at, first : first + inner] @ weights
+            y[:, *position, f] += x[:, *at, first : first + inner] @ weights
     return y
 
 
 def case(name):
-    """A model, parameters, x, weights of the outputs, the padding, the options and the form."""
-    shape, window, features, options, pads, form = CASES[name]
+    """A model, parameters, x, weights of the outputs, padding, options and CPU algorithm."""
+    shape, window, features, options, pads, algorithm = CASES[name]
     rng = np.random.default_rng(0)
     model = Conv(features, window, dtype=None, **options)
     kernel = (*window, shape[-1] // options.get("groups", 1), features)
     params = {"kernel": rng.normal(size=kernel), "bias": rng.normal(size=features)}
     x = rng.normal(size=shape)
     weights = rng.normal(size=plain(x, params["kernel"], pads, **options).shape)
-    return model, params, x, weights, pads, options, form
+    return model, params, x, weights, pads, options, algorithm
 
 
 def with_gradients(model):

@@ -1,4 +1,4 @@
-"""`Recurrent` again in plain NumPy: row by row and step by step, float64."""
+"""`Recurrent` in plain NumPy, one row and step at a time, in float64."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def random_params(rng, model, inputs):
 
 
 def forward(step, x, carry, resets):
-    """Outputs, and the last carry, of one row x [T, D]."""
+    """Outputs and last carry of one row x [T, D]."""
     outputs, zeros = [], tuple(np.zeros_like(a) for a in carry)
     carry = zeros if resets[0] else carry  # even if the row has no step
     for t in range(len(x)):
@@ -59,10 +59,10 @@ def forward(step, x, carry, resets):
 
 
 def backward(step, x, carry, resets):
-    """The same, from the last step to the first."""
+    """`forward`, from the last step to the first."""
     outputs = []
     for t in reversed(range(len(x))):
-        if t + 1 < len(x) and resets[t + 1]:  # step t ends its piece: nothing comes from behind
+        if t + 1 < len(x) and resets[t + 1]:  # the next piece starts at t + 1
             carry = tuple(np.zeros_like(a) for a in carry)
         carry = step(x[t], carry)
         outputs.insert(0, carry[-1])
@@ -70,7 +70,7 @@ def backward(step, x, carry, resets):
 
 
 def ahead(step, x, carry, resets, k):
-    """For each step by itself, from the last one that it sees back to it."""
+    """For each step t, from step t + k (or the end, or the next reset) back to t."""
     outputs = []
     for t in range(len(x)):
         end = t
@@ -92,13 +92,13 @@ def run(model, params, x, carry, lengths=None, reset=None):
     for i in range(model.layers):
         directions, ends = [], []
         for d in range(1 + model.bidirectional):
-            step = _step(model, params[f"layer_{i}" + "_reverse" * d])
+            step = _step(model, params[f"layer_{i}_reverse" if d else f"layer_{i}"])
             ys = np.zeros((batch, time, model.cell.features))
-            seen_only = d == 1 and model.lookahead is not None
-            end = [np.array(a) for a in carry[i][0 if seen_only else d]]
+            no_carry = d == 1 and model.lookahead is not None
+            end = [np.array(a) for a in carry[i][0 if no_carry else d]]
             for b, n in enumerate(lengths):
                 row = x[b, :n], tuple(a[b] for a in end), reset[b]
-                if seen_only:
+                if no_carry:
                     ys[b, :n] = np.reshape(ahead(step, *row, model.lookahead), ys[b, :n].shape)
                     continue
                 outputs, state = (backward if d or model.reverse else forward)(step, *row)
@@ -106,7 +106,7 @@ def run(model, params, x, carry, lengths=None, reset=None):
                 for a, value in zip(end, state, strict=True):
                     a[b] = value
             directions.append(ys)
-            ends += [] if seen_only else [tuple(end)]
+            ends += [] if no_carry else [tuple(end)]
         last.append(tuple(ends))
         y = _merged(model, directions)
         x = y + x if model.residual and i > 0 else y
@@ -114,7 +114,7 @@ def run(model, params, x, carry, lengths=None, reset=None):
 
 
 def _step(model, weights):
-    """The cell's step, each entry of the carry moved by zoneout's mean."""
+    """The cell's step, with the mean of zoneout."""
     plain, keep = STEPS[type(model.cell).__name__], model.zoneout
 
     def step(x, carry):

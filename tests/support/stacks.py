@@ -1,4 +1,4 @@
-"""Small nets that are counted, and shapes to count them by."""
+"""Small nets for tests of costs and receptive fields."""
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,7 @@ def struct(*shape, dtype=jnp.float32):
 
 
 def of_module(module, *shape):
-    """The jaxpr of a module's application to zeros-free shapes, and the index of its input."""
+    """The jaxpr of a module's call on an input of this shape, and the index of that input."""
     x = struct(*shape)
     variables = jax.eval_shape(module.init, jax.random.key(0), x)
     return jax.make_jaxpr(module.apply)(variables, x), len(jax.tree.leaves(variables))

@@ -1,4 +1,4 @@
-"""Flax variables under torch's names, and what compares a model with its twin in torch."""
+"""Flax variables under torch's names, and the comparison of a model with its torch version."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ from nets.interop.torch_vision import vision_to_torch
 
 
 class Flattened(linen.Module):
-    """What the converter asks of a network."""
+    """A model with the only field that `vision_to_torch` reads."""
 
     flattened: Mapping[str, tuple[int, int]]
 
@@ -23,20 +23,20 @@ class Flattened(linen.Module):
 def to_torch(
     variables: Mapping, names: Iterable[str], flattened: Mapping[str, tuple[int, int]] = {}
 ) -> dict[str, torch.Tensor]:
-    """The variables as `vision_to_torch` gives them, which have to have these names.
+    """The result of `vision_to_torch`, which must have these names.
 
     Args:
         variables: params and batch_stats, of Flax.
-        names: of the state dict; torch's counters of batches are passed over.
-        flattened: for a dense layer behind flattened maps, by its name here, their (H, W).
+        names: of the state dict; torch's counters of batches are ignored.
+        flattened: (H, W) of the maps before each dense layer that flattens them, by its name here.
     """
-    found = vision_to_torch(variables, Flattened(flattened=flattened))
-    assert found.keys() == {name for name in names if not name.endswith("num_batches_tracked")}
-    return {name: torch.tensor(a) for name, a in found.items()}
+    arrays = vision_to_torch(variables, Flattened(flattened=flattened))
+    assert arrays.keys() == {name for name in names if not name.endswith("num_batches_tracked")}
+    return {name: torch.tensor(a) for name, a in arrays.items()}
 
 
 def random_like(shapes: Mapping, seed: int = 0) -> dict:
-    """Variables that hide nothing: no zero biases, no unit variances, activations of size one."""
+    """Random variables that reveal every error: no zero biases, no unit variances."""
     rng = np.random.default_rng(seed)
 
     def draw(path, a):
@@ -76,7 +76,7 @@ def answers(model, variables, x, **options):
 
 
 def assert_equal(model, theirs, x, flattened=None, **options):
-    """`model`, called with `options`, answers as `theirs` of the same random weights."""
+    """`model`, called with `options`, equals `theirs` with the same random weights."""
     variables = drawn(model, x, **options)
     flattened = flattened or getattr(model, "flattened", {})
     theirs.load_state_dict(to_torch(variables, theirs.state_dict(), flattened))

@@ -61,8 +61,8 @@ class Blobs(Dataset):
     def evaluate(self, split):
         def batch(i):
             real = np.arange(self.eval_batch_size) + i * self.eval_batch_size < self.examples
-            found = self._batch(77 if split == "test" else 78, i, self.eval_batch_size)
-            return found | {"mask": real.astype(np.float32)}
+            batch = self._batch(77 if split == "test" else 78, i, self.eval_batch_size)
+            return batch | {"mask": real.astype(np.float32)}
 
         return Batches(batch, -(-self.examples // self.eval_batch_size))
 
