@@ -130,7 +130,7 @@ def test_a_seed_that_diverges_is_explained_and_its_batch_kept_in_its_own_folder(
     (kept,) = tmp_path.rglob("not-finite-*.npz")
     assert kept.parent == tmp_path / "both" / "seed=3"
     assert re.search(
-        rf"error: \w+ is \w+ at step \d+; first in .* kept in both/seed=3/{kept.name}", err
+        rf"error: \w+ is \w+ at step \d+; first in .* saved in both/seed=3/{kept.name}", err
     )
 
 

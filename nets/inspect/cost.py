@@ -1,4 +1,4 @@
-"""What a computation costs, read off its jaxpr: nothing is run, no array is allocated."""
+"""The cost of a computation, from its jaxpr: nothing runs, no array is allocated."""
 
 import math
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 
 def as_tuple(param: Any) -> tuple:
-    """A parameter that may be one value or a tuple of them, as a tuple."""
+    """A tuple as it is, another value as a tuple of one."""
     return param if isinstance(param, tuple) else (param,)
 
 
 def subjaxprs(eqn: JaxprEqn) -> list[Jaxpr]:
-    """The jaxprs that an equation runs; of `lax.platform_dependent` the default one alone."""
+    """The jaxprs that an equation runs; for `lax.platform_dependent` only the default one."""
     values = [v for param in eqn.params.values() for v in as_tuple(param)]
     platforms = eqn.params.get("branches_platforms", ())
     if None in platforms:
@@ -26,11 +26,12 @@ def multiply_adds(jaxpr: ClosedJaxpr | Jaxpr) -> int | None:
     """Multiply-adds of the matrix products and convolutions that the outputs depend on.
 
     A convolution counts its full window at the borders, as published figures do; a transposed one
-    its window once for each input position. A scan counts its body times its length, a conditional
-    its costliest branch, a `shard_map` all its devices. Element-wise work counts nothing.
+    counts its window once for each input position. A scan counts its body times its length, a
+    conditional its most expensive branch, a `shard_map` all its devices. Element-wise operations
+    count as zero.
 
     Returns:
-        The number, or None where a loop of unknown length (`while_loop`) holds any of them.
+        The number. None means that some of them are in a loop of unknown length (`while_loop`).
     """
     jaxpr, total = getattr(jaxpr, "jaxpr", jaxpr), 0
     needed = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
@@ -68,22 +69,22 @@ def _equation(eqn: JaxprEqn) -> int | None:
 
 
 def residual_bytes(loss: Callable[..., jax.Array], params: Any, *rest: Any) -> int:
-    """Bytes that `loss(params, *rest)` makes in its forward pass and keeps for its backward pass.
+    """Bytes that the forward pass of `loss(params, *rest)` saves for the backward pass.
 
-    They are the residuals of `jax.vjp`, each once, of a conditional those of all its branches;
-    arguments (parameters, batch) and constants are not counted. XLA may keep fewer, by fusing or
-    recomputing. Arguments may be ShapeDtypeStructs.
+    These are the residuals of `jax.vjp`, each counted once; a conditional counts those of all its
+    branches. Arguments (parameters, batch) and constants are not counted. XLA may save fewer by
+    fusion or recomputation. Arguments may be ShapeDtypeStructs.
     """
 
     def residuals(params, *rest):
         return jax.tree.leaves(jax.vjp(lambda p: loss(p, *rest), params)[1])
 
     jaxpr = jax.make_jaxpr(residuals)(params, *rest).jaxpr
-    made = {
+    computed = {
         v
         for e in jaxpr.eqns
         for v in e.outvars
         if not all(isinstance(i, Literal) for i in e.invars)
     }
-    kept = {v for v in jaxpr.outvars if not isinstance(v, Literal)} & made
-    return sum(v.aval.size * v.aval.dtype.itemsize for v in kept)
+    saved = {v for v in jaxpr.outvars if not isinstance(v, Literal)} & computed
+    return sum(v.aval.size * v.aval.dtype.itemsize for v in saved)

@@ -1,5 +1,6 @@
 """Locates the first NaN or infinity of a step."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,33 @@ from nets.tasks.task import Task
 def explain(
     task: Task, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array, folder: Path
 ) -> str:
-    """Says where update number `state.step` + 1 first was not finite; keeps its batch in `folder`.
+    """Describes the first NaN or infinity of update `state.step` + 1, and saves its batch.
 
     Args:
-        task: that of the run.
-        model: that of the run.
-        state: the `nets.train.train_state.State` before the update, on the host, as the batch.
-        batch: that of the update.
-        key: the random key of the update.
+        task: task of the run.
+        model: model of the run.
+        state: the `nets.train.train_state.State` before the update, on the host.
+        batch: batch of the update, on the host.
+        key: random key of the update.
         folder: the work directory.
     """
     path = folder / f"not-finite-{int(state.step) + 1}.npz"
     np.savez(path, **batch)
-    where = first(task, model, state, batch, key) or "the backward pass, all before it is finite"
-    return f"first in {where}; its batch is kept in {path}"
+    where = first(task, model, state, batch, key) or "the backward pass; the forward pass is finite"
+    return f"first in {where}; its batch is saved in {path}"
 
 
 def first(
     task: Task, model: nn.Module, state: Any, batch: dict[str, Any], key: jax.Array
 ) -> str | None:
-    """The first array of a step that is not finite: of the batch, the state, a layer or the loss.
+    """The first non-finite array of a step: in the batch, the state, a layer's output or the loss.
 
-    The forward pass is done again without compilation, so that each layer's output is seen. Only
-    where a scan calls the layers that drop units are these others than in the step.
+    The forward pass runs again without compilation, so that each layer's output can be read.
+    Inside a scan, dropout may drop other units than in the step.
     """
     for name, x in batch.items():
         if _bad(x):
-            return f"the batch's {name}, {_place(np.asarray(x))}"
+            return f"the batch's {name}, {_location(np.asarray(x))}"
     for kind, tree in (("parameter", state.params), ("state", state.model_state)):
         for path, x in jax.tree_util.tree_leaves_with_path(tree):
             if _bad(x):
@@ -56,26 +57,26 @@ def first(
             key,
             train=True,
         )
-    if watch.found is None and _bad(loss):
-        return "the loss, all layers before it are finite"
-    return watch.found
+    if watch.location is None and _bad(loss):
+        return "the loss; all layers are finite"
+    return watch.location
 
 
 class _Watch:
-    """Notes the first output of a layer that is not finite; an interceptor of module calls.
+    """An interceptor of module calls that records the first non-finite output of a layer.
 
     Args:
-        rows: sequences in the batch.
-        before: time steps that are run before the batch's own.
+        rows: number of sequences in the batch.
+        before: number of time steps that run before the batch's own.
     """
 
-    def __init__(self, rows: int, before: int):
-        self.found: str | None = None
+    def __init__(self, rows: int, before: int) -> None:
+        self.location: str | None = None
         self._rows, self._before = rows, before
-        self._steps: dict[tuple, int] = {}  # that each layer has been through
+        self._steps: dict[tuple, int] = {}  # steps so far of each layer
         self._scanned: set[tuple] = set()
 
-    def __call__(self, call, args, kwargs, context):
+    def __call__(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
         result, path = call(*args, **kwargs), context.module.path
         if context.method_name == "__call__":
             arrays = jax.tree.leaves(result)
@@ -84,32 +85,32 @@ class _Watch:
         else:
             return result
         if any(isinstance(x, jax.core.Tracer) for x in arrays):
-            self._scanned.add(path)  # a scan finds out its types first
-        elif self.found is None:
-            self._look(path, [self._in_time(path, np.asarray(x)) for x in arrays])
+            self._scanned.add(path)  # a scan first traces its body
+        elif self.location is None:
+            self._check(path, [self._in_time(path, np.asarray(x)) for x in arrays])
         return result
 
-    def _look(self, path: tuple, arrays: list[np.ndarray]) -> None:
+    def _check(self, path: tuple, arrays: list[np.ndarray]) -> None:
         start = self._steps.get(path, 0)
         bad = next((x for x in arrays if _bad(x)), None)
         if bad is not None:
-            place = _place(bad, start - self._before)
-            self.found = f"the output of {'/'.join(path) or 'the model'}, {place}"
+            location = _location(bad, start - self._before)
+            self.location = f"the output of {'/'.join(path) or 'the model'}, {location}"
         if arrays and arrays[0].ndim == 3:
             self._steps[path] = start + arrays[0].shape[1]
 
     def _in_time(self, path: tuple, x: np.ndarray) -> np.ndarray:
-        """[B, D] of one step, or [B T, D], as [B, T, D]; others as they are."""
+        """[B, D] of one step, or [B T, D], as [B, T, D]; other arrays unchanged."""
         several = x.ndim == 2 and len(x) > self._rows and len(x) % self._rows == 0
         one = x.ndim == 2 and len(x) == self._rows and path in self._scanned
         return x.reshape(self._rows, -1, x.shape[1]) if several or one else x
 
 
 def _steps_before(model_state: dict[str, Any]) -> int:
-    """The steps of a stream that are run again before those of a batch."""
+    """The number of earlier steps of a stream that run again before those of the batch."""
     carry = model_state.get("carry")
-    held = jax.tree.leaves(carry.xs) if isinstance(carry, StreamState) else []
-    return held[0].shape[1] if held else 0
+    earlier = jax.tree.leaves(carry.xs) if isinstance(carry, StreamState) else []
+    return earlier[0].shape[1] if earlier else 0
 
 
 def _bad(x: Any) -> bool:
@@ -117,8 +118,8 @@ def _bad(x: Any) -> bool:
     return np.issubdtype(x.dtype, np.inexact) and not np.isfinite(x).all()
 
 
-def _place(x: np.ndarray, start: int = 0) -> str:
-    """The first row, or for [B, T, D] the first time step and its first row, not finite.
+def _location(x: np.ndarray, start: int = 0) -> str:
+    """The position of the first non-finite value: its row, and for [B, T, D] its time step.
 
     Args:
         start: number of the first time step.

@@ -1,4 +1,4 @@
-"""What an experiment is made of: layers, parameters, arithmetic, memory; no array is allocated."""
+"""Summary of an experiment: layers, parameters, arithmetic, memory; no array is allocated."""
 
 import collections
 from typing import Any
@@ -22,14 +22,14 @@ def describe(
     batch: Batch,
     config: dict[str, Any],
 ) -> dict[str, Any]:
-    """The metadata of an experiment, as JSON takes them.
+    """The summary of an experiment, as values for JSON.
 
-    `batch` holds the ShapeDtypeStructs of a training batch. `multiply_adds` is of the evaluation
-    loss of one row (an image, a sequence of `sequence_length`), or "unbounded"; a layer's
-    `parameters` are those that it alone holds, so they add up to the total; `activation_bytes` are
-    kept from the forward pass over the batch for the backward pass, before XLA saves any;
-    `state_bytes` is what goes from step to step without being optimised. A recurrent layer has its
-    `backend` beside it, and as `refused` why a faster one cannot run it.
+    `batch` holds the ShapeDtypeStructs of a training batch. `multiply_adds` is that of the
+    evaluation loss of one row (an image, a sequence of `sequence_length`), or "unbounded"; a
+    layer's `parameters` exclude those of its sublayers, so they add up to the total;
+    `activation_bytes` is what the forward pass over the batch saves for the backward pass, before
+    XLA's optimisations; `state_bytes` is the size of the model state. A recurrent layer also has
+    its `backend`, and as `refused` the reasons why faster ones cannot run it.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
     layers, (params, state) = _layers(model, task, key, batch)
@@ -42,7 +42,7 @@ def describe(
     inputs = (params, row_state, row, key)
     jaxpr = jax.make_jaxpr(lambda *inputs: loss(*inputs, train=False))(*inputs)
     count = multiply_adds(jaxpr)
-    first = len(jax.tree.leaves((params, row_state)))  # of the batch, whose leaves go by name
+    first = len(jax.tree.leaves((params, row_state)))  # index of the batch's first leaf
     images = [first + i for i, k in enumerate(sorted(row)) if row[k].ndim == 4]
     field = receptive_field(jaxpr, images[0]) if images else None
     sequences = [batch[name] for name in ("inputs", "targets") if name in batch]
@@ -69,7 +69,7 @@ def _bytes(tree: Any) -> int:
 
 
 def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[dict], tuple]:
-    """A row for each module that is called, in the order of the calls; params and model state."""
+    """A row for each module, in the order of the calls; and parameters and model state."""
     rows: dict[tuple[str, ...], dict] = {}
 
     def row(path, module):
@@ -79,13 +79,13 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
     def note(call, args, kwargs, context):
         if context.method_name != "__call__":
             return call(*args, **kwargs)
-        found = row(context.module.path, context.module)
+        entry = row(context.module.path, context.module)
         if isinstance(module := context.module, Recurrent):
-            found["backend"] = recurrent_checks.select_backend(module, resets=False)
+            entry["backend"] = recurrent_checks.select_backend(module, resets=False)
             reasons = module.refusals() if module.backend == "auto" else {}
-            found["refused"] = {name: reason for name, reason in reasons.items() if reason}
+            entry["refused"] = {name: reason for name, reason in reasons.items() if reason}
         output = call(*args, **kwargs)
-        found["output"] = [list(x.shape) for x in jax.tree.leaves(output) if hasattr(x, "shape")]
+        entry["output"] = [list(x.shape) for x in jax.tree.leaves(output) if hasattr(x, "shape")]
         return output
 
     def init(key, batch):
@@ -102,7 +102,7 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
 
 
 def render(description: dict[str, Any]) -> str:
-    """The description as text for people, as wide as it needs."""
+    """The description as text in columns."""
     d = description
     rows = [("layer", "type", "output", "parameters")]
     for layer in d["layers"]:
@@ -123,7 +123,7 @@ def render(description: dict[str, Any]) -> str:
     for layer in d["layers"]:
         if "backend" in layer:
             refused = "; ".join(f"not {name}: {why}" for name, why in layer["refused"].items())
-            backend = layer["backend"] + f" ({refused})" * bool(refused)
+            backend = f"{layer['backend']} ({refused})" if refused else layer["backend"]
             totals.append((f"backend of {layer['path']}", backend))
     if field := d["receptive_field"]:
         size, stride = (" x ".join(map(str, field[k])) for k in ("size", "stride"))
@@ -137,14 +137,14 @@ def _mebibytes(n: int) -> str:
 
 
 def _value(value: Any) -> str:
-    """As its flag takes it."""
+    """A value as its flag is written."""
     if isinstance(value, list):
         return ",".join(map(_value, value))
     return "none" if value is None else str(value)
 
 
 def _columns(rows: list[tuple[str, ...]]) -> str:
-    """Rows under one another; the last of four columns holds numbers."""
+    """Rows as aligned text; the last of four columns is right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""A backbone's variables, such as converted weights, put into a model that is built on it."""
+"""Puts a backbone's variables, such as converted weights, into the model that contains it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,16 @@ from nets.interop import tables
 
 
 def with_backbone(variables: Mapping[str, Any], backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of a model whose module `backbone` has these others.
+    """The variables of a model with those of its module `backbone` replaced.
 
     Args:
-        variables: of the model, as from its `init` (`nets.caption`).
-        backbone: of its backbone alone, as from `nets.interop.torch.vision_from_torch`.
+        variables: those of the model, as returned by its `init` (`nets.caption`).
+        backbone: those of the backbone, as returned by `nets.interop.torch.vision_from_torch`.
 
     Raises:
-        TypeError: an argument is of another kind, such as one in another's place.
-        ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
+        TypeError: an argument has the wrong type, for example because arguments are swapped.
+        ValueError: names are missing or unexpected, or shapes are wrong; the message is a table of
+            all of them.
     """
     call = "with_backbone(variables, backbone)"
     tables.check_variables(call, variables)
@@ -23,8 +24,9 @@ def with_backbone(variables: Mapping[str, Any], backbone: Mapping[str, Any]) -> 
         names = ", ".join(list(variables["params"])[:3])
         raise TypeError(f"{call}: variables must have a module 'backbone', got {names}")
     tables.check_variables(call, backbone, "backbone")
-    held = {kind: tree["backbone"] for kind, tree in variables.items() if "backbone" in tree}
-    expected = {name: leaf.shape for name, leaf in tables.flat(held).items()}
+    replaced = {kind: tree["backbone"] for kind, tree in variables.items() if "backbone" in tree}
+    expected = {name: leaf.shape for name, leaf in tables.flat(replaced).items()}
     tables.check("these are not the variables of the backbone:", expected, tables.flat(backbone))
-    given = {kind: {**variables[kind], "backbone": tree} for kind, tree in backbone.items()}
-    return dict(variables) | given
+    return dict(variables) | {
+        kind: {**variables[kind], "backbone": tree} for kind, tree in backbone.items()
+    }

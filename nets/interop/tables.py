@@ -1,4 +1,4 @@
-"""Weights by name: as arrays, as trees, and what is wrong with them as a table."""
+"""Weights by name: as arrays, as trees, and a table of the names and shapes that differ."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,20 +10,20 @@ Shapes = dict[str, tuple[int | None, ...]]  # None: any size
 
 
 def check_mapping(call: str, name: str, value: Any) -> None:
-    """Refuses, for this call, an argument that is no mapping, such as one in another's place.
+    """Refuses an argument of this call that is not a mapping.
 
     Raises:
-        TypeError: it is another object.
+        TypeError: it is not a mapping.
     """
     if not isinstance(value, Mapping):
         raise TypeError(f"{call}: {name} must be a mapping, got {kind(value)}")
 
 
 def check_state_dict(call: str, state_dict: Any) -> None:
-    """Refuses, for this call, what does not map names to tensors or arrays.
+    """Refuses an argument of this call that does not map names to tensors or arrays.
 
     Raises:
-        TypeError: it is another object, or maps names to mappings, as the variables of Flax do.
+        TypeError: it is not a mapping, or maps names to mappings, as Flax's variables do.
     """
     check_mapping(call, "state_dict", state_dict)
     for name, value in state_dict.items():
@@ -34,31 +34,31 @@ def check_state_dict(call: str, state_dict: Any) -> None:
 
 
 def check_variables(call: str, variables: Any, name: str = "variables") -> None:
-    """Refuses, for this call, what are not variables of a Flax module.
+    """Refuses an argument of this call that is not the variables of a Flax module.
 
     Raises:
-        TypeError: they are another object, or have no collection "params".
+        TypeError: it is not a mapping, or has no collection "params".
     """
     check_mapping(call, name, variables)
     if "params" not in variables:
-        given = ", ".join(map(str, list(variables)[:3])) or "nothing"
+        names = ", ".join(map(str, list(variables)[:3])) or "nothing"
         raise TypeError(
-            f'{call}: {name} must have a collection "params", as those of init, got {given}'
+            f'{call}: {name} must have a collection "params", as returned by init, got {names}'
         )
 
 
 def kind(value: Any) -> str:
-    """What an argument of another kind is, for a message."""
+    """The type of an argument, for a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return f"an object of type {type(value).__name__}"
 
 
-def check(heading: str, expected: Shapes, found: Arrays) -> None:
+def check(heading: str, expected: Shapes, arrays: Arrays) -> None:
     """Raises ValueError with a table of the names whose shapes are not as expected."""
     table = [("name", "expected", "found")]
-    for name in {**expected, **found}:
-        want, got = expected.get(name), found[name].shape if name in found else None
+    for name in {**expected, **arrays}:
+        want, got = expected.get(name), arrays[name].shape if name in arrays else None
         if want is None or got is None or not _fits(want, got):
             table.append((name, _text(want), _text(got)))
     if len(table) > 1:
@@ -78,7 +78,7 @@ def _text(shape: tuple[int | None, ...] | None) -> str:
 
 
 def flat(tree: Any, name: str = "") -> dict[str, Any]:
-    """A tree's leaves by names like "layer_0/kernel"."""
+    """The leaves of a tree by path, such as "layer_0/kernel"."""
     if not isinstance(tree, Mapping):
         return {name: tree}
     leaves = {}
@@ -88,7 +88,7 @@ def flat(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """`flat` back."""
+    """The inverse of `flat`."""
     tree: dict[str, Any] = {}
     for name, leaf in leaves.items():
         *path, last = name.split("/")
@@ -100,11 +100,11 @@ def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def array(a: Any) -> np.ndarray:
-    """A tensor or an array as a NumPy array of the same type."""
+    """A tensor or an array as a NumPy array of the same dtype."""
     if not hasattr(a, "detach"):
         return np.asarray(a)
     a = a.detach().cpu()
     try:
         return a.numpy()
-    except TypeError:  # a type that only ml_dtypes gives NumPy, such as bfloat16
+    except TypeError:  # NumPy has dtypes such as bfloat16 from ml_dtypes only
         return a.float().numpy().astype(str(a.dtype).removeprefix("torch."))

@@ -1,4 +1,4 @@
-"""Weights from torch and to it: recurrent modules, attention, image networks, by one import."""
+"""Conversion of weights from and to torch: recurrent modules, attention, image networks."""
 
 from nets.interop.torch_attention import attention_from_torch, attention_to_torch
 from nets.interop.torch_recurrent import recurrent_from_torch, recurrent_to_torch

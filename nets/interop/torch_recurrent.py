@@ -1,4 +1,4 @@
-"""Weights of torch's recurrent modules as parameters of `Recurrent`, and back."""
+"""Conversion between weights of torch's recurrent modules and parameters of `Recurrent`."""
 
 import dataclasses
 import re
@@ -19,116 +19,115 @@ _GATES = {Elman: 1, LSTM: 4, GRU: 3}
 _FREE = {
     "activation", "identity", "kernel_std", "forget_bias", "chrono", "projection", "update_gate",
 }  # fmt: skip
-"""Fields that may have any value; those that are not here or `Cell`'s need their default."""
+"""Fields that may have any value; all others, except `Cell`'s, must have their default."""
 
 
 def recurrent_from_torch(
     state_dict: Mapping[str, Any], cell: Cell, *, prefix: str = ""
 ) -> dict[str, Arrays]:
-    """Parameters with which `Recurrent(cell, layers, bidirectional)` computes what torch does.
+    """Parameters with which `Recurrent(cell, layers, bidirectional)` equals torch's module.
 
-    `Elman` is torch.nn.RNN (whose nonlinearity is not in a state dict), `LSTM` torch.nn.LSTM
-    (`projection` its proj_size), `GRU` torch.nn.GRU (whose z keeps: with update_gate="replace" the
-    signs of its weights are turned). Gates are in torch's order, i f g o and r z n. Where torch
-    adds two biases there is one,
+    `Elman` is torch.nn.RNN (the state dict does not hold its nonlinearity), `LSTM` torch.nn.LSTM
+    (`projection` is its proj_size), `GRU` torch.nn.GRU (with update_gate="replace" the weights of z
+    change sign). Gates are in torch's order, i f g o and r z n. Torch's two biases are one here,
 
         bias = bias_ih + bias_hh
 
-    but for the gate n of a GRU, where bias = bias_ih and recurrent_bias = bias_hh. Of a module
-    with bias=False they are zeros.
+    except for gate n of a GRU, where bias = bias_ih and recurrent_bias = bias_hh. They are zeros
+    for a module with bias=False.
 
-    There are as many layers and directions as in the state dict; a `Recurrent` that has fewer
-    takes no notice of the rest, because Flax does not complain of parameters that are not used.
+    The result has all layers and directions of the state dict; a `Recurrent` with fewer ignores the
+    rest, because Flax ignores unused parameters.
 
     Args:
-        state_dict: tensors or arrays by name. What is returned are copies, of the same types.
+        state_dict: tensors or arrays by name; they are copied, with the same dtypes.
         cell: the cell of each layer and direction.
-        prefix: what the recurrent module's names begin with, as in "encoder.rnn."; all other
-            names are passed over.
+        prefix: prefix of the recurrent module's names, such as "encoder.rnn."; other names are
+            ignored.
 
     Returns:
         The cell's weights by layer: "layer_0", "layer_0_reverse", "layer_1" and so on.
 
     Raises:
-        TypeError: an argument is of another kind, such as one in another's place.
-        ValueError: torch has no such cell; or names are missing or unexpected, or shapes wrong: a
-            table of all of them.
+        TypeError: an argument has the wrong type, for example because arguments are swapped.
+        ValueError: torch has no such cell; or names are missing or unexpected, or shapes are wrong
+            (the message is a table of all of them).
     """
     tables.check_state_dict("recurrent_from_torch(state_dict, cell)", state_dict)
     _refuse_unknown(cell)
-    found = {
+    weights = {
         name.removeprefix(prefix): tables.array(tensor)
         for name, tensor in state_dict.items()
         if name.startswith(prefix)
     }
-    bias = any(name.startswith("bias_") for name in found)
-    widths = _widths(cell, r"\w+_l(\d+)(_reverse)?", found, found.get("weight_ih_l0"), axis=1)
+    bias = any(name.startswith("bias_") for name in weights)
+    widths = _widths(cell, r"\w+_l(\d+)(_reverse)?", weights, weights.get("weight_ih_l0"), axis=1)
     expected = {
-        f"{part}_l{place}": shape
-        for place, width in widths.items()
+        f"{part}_l{level}": shape
+        for level, width in widths.items()
         for part, shape in _torch_shapes(cell, width, bias).items()
     }
     _check(
         cell,
         {prefix + k: s for k, s in expected.items()},
-        {prefix + k: a for k, a in found.items()},
+        {prefix + k: a for k, a in weights.items()},
     )
     return {
-        f"layer_{place}": _layer_from_torch(
-            cell, {part: found[f"{part}_l{place}"] for part in _torch_shapes(cell, None, bias)}
+        f"layer_{level}": _layer_from_torch(
+            cell, {part: weights[f"{part}_l{level}"] for part in _torch_shapes(cell, None, bias)}
         )
-        for place in widths
+        for level in widths
     }
 
 
 def recurrent_to_torch(
     params: Mapping[str, Any], cell: Cell, *, prefix: str = "", bias: bool = True
 ) -> Arrays:
-    """The state dict with which torch computes what `Recurrent` does: `recurrent_from_torch` back.
+    """The state dict for torch's module; the inverse of `recurrent_from_torch`.
 
-    bias_ih is `bias`; bias_hh is zero, but in the gate n of a GRU, where it is `recurrent_bias`.
-    Torch joins its directions as merge="concat" does, and has nothing like `residual` and
-    `lookahead`, of which parameters show nothing.
+    bias_ih is `bias`; bias_hh is zero, except in gate n of a GRU, where it is `recurrent_bias`.
+    Torch merges directions as merge="concat" does, and has no `residual` and no `lookahead`; the
+    parameters do not show these fields.
 
     Args:
         params: the parameters of `Recurrent`.
         cell: its cell.
-        prefix: what the names are to begin with.
-        bias: whether the module has biases; if not, they have to be zeros here.
+        prefix: prefix of the names in the state dict.
+        bias: whether torch's module has biases. If not, the biases in `params` must be zero.
 
     Returns:
-        Copies, of the same types, by torch's names.
+        Copies of the same dtypes, by torch's names.
 
     Raises:
-        TypeError: an argument is of another kind, such as one in another's place.
-        ValueError: torch has no such cell; or names are missing or unexpected, or shapes wrong: a
-            table of all of them; or with bias=False there are biases.
+        TypeError: an argument has the wrong type, for example because arguments are swapped.
+        ValueError: torch has no such cell; or names are missing or unexpected, or shapes are wrong
+            (the message is a table of all of them); or a bias is not zero with bias=False.
     """
     tables.check_mapping("recurrent_to_torch(params, cell)", "params", params)
     _refuse_unknown(cell)
-    found = {name: tables.array(a) for name, a in tables.flat(params).items()}
-    first = found.get("layer_0/kernel")
-    widths = _widths(cell, r"layer_(\d+)(_reverse)?/.*", found, first, axis=0)
+    weights = {name: tables.array(a) for name, a in tables.flat(params).items()}
+    first = weights.get("layer_0/kernel")
+    widths = _widths(cell, r"layer_(\d+)(_reverse)?/.*", weights, first, axis=0)
     expected = {
-        f"layer_{place}/{part}": shape
-        for place, width in widths.items()
+        f"layer_{level}/{part}": shape
+        for level, width in widths.items()
         for part, shape in _shapes(cell, width).items()
     }
-    _check(cell, expected, found)
-    biases = [name for name in found if name.endswith("bias") and found[name].any()]
+    _check(cell, expected, weights)
+    biases = [name for name in weights if name.endswith("bias") and weights[name].any()]
     if biases and not bias:
-        raise ValueError(f"bias=False, but there are biases: {', '.join(biases)}")
+        raise ValueError(f"biases must be zero with bias=False, got {', '.join(biases)}")
     parts = _torch_shapes(cell, None, bias)
     state_dict = {}
-    for place in widths:
-        layer = {part: found[f"layer_{place}/{part}"] for part in _shapes(cell, None)}
+    for level in widths:
+        layer = {part: weights[f"layer_{level}/{part}"] for part in _shapes(cell, None)}
         theirs = _layer_to_torch(cell, layer)
-        state_dict |= {f"{prefix}{part}_l{place}": theirs[part] for part in parts}
+        state_dict |= {f"{prefix}{part}_l{level}": theirs[part] for part in parts}
     return state_dict
 
 
 def _torch_shapes(cell: Cell, width: int | None, bias: bool) -> Shapes:
-    """What torch has for one layer and direction with inputs of this width, in its order."""
+    """Torch's shapes for one layer and direction with inputs of this width, in torch's order."""
     rows, size = _GATES[type(cell)] * cell.features, cell.output_features
     shapes = {"weight_ih": (rows, width), "weight_hh": (rows, size)}
     if bias:
@@ -139,7 +138,7 @@ def _torch_shapes(cell: Cell, width: int | None, bias: bool) -> Shapes:
 
 
 def _shapes(cell: Cell, width: int | None) -> Shapes:
-    """What the cell has for the same."""
+    """The cell's shapes for one layer and direction with inputs of this width."""
     columns, size = _GATES[type(cell)] * cell.features, cell.output_features
     shapes = {"kernel": (width, columns), "recurrent_kernel": (size, columns), "bias": (columns,)}
     if isinstance(cell, GRU):
@@ -182,9 +181,9 @@ def _layer_to_torch(cell: Cell, layer: Arrays) -> Arrays:
 
 
 def _update_gate(cell: Cell, layer: Arrays) -> Arrays:
-    """The layer's arrays with z in the cell's convention, or in torch's, changed in place.
+    """Converts z between the cell's convention and torch's, in level.
 
-    One's z is the other's 1 - z where update_gate="replace", and sigmoid(-a) = 1 - sigmoid(a).
+    With update_gate="replace" one's z is the other's 1 - z, and sigmoid(-a) = 1 - sigmoid(a).
     """
     if isinstance(cell, GRU) and cell.update_gate == "replace":
         for part in "kernel", "recurrent_kernel", "bias":
@@ -197,30 +196,32 @@ def _projected(cell: Cell) -> bool:
 
 
 def _refuse_unknown(cell: Cell) -> None:
-    """Raises TypeError for what is no cell, ValueError for one that torch has no module of."""
+    """Raises TypeError if it is not a cell, ValueError if torch has no such module."""
     check_cell(cell)
     kind = type(cell).__name__
     if type(cell) not in _GATES:
-        raise ValueError(f"torch has no {kind}: Elman, LSTM and GRU are valid")
+        raise ValueError(f"cell must be one of Elman, LSTM, GRU, got {kind}")
     free = _FREE | {field.name for field in dataclasses.fields(Cell)}
     for field in dataclasses.fields(cell):
         value = getattr(cell, field.name)
         if field.name not in free and value != field.default:
             raise ValueError(
-                f"torch has no {kind} with {field.name}={value!r}: {field.default!r} is valid"
+                f"{kind}.{field.name} must be {field.default!r} as in torch, got {value!r}"
             )
 
 
 def _widths(
     cell: Cell, pattern: str, names: Iterable[str], first: np.ndarray | None, axis: int
 ) -> dict[str, int | None]:
-    """Width of the inputs by place ("0", "0_reverse", "1"), from the `names` that fit `pattern`.
+    """Width of the inputs by layer and direction ("0", "0_reverse").
 
-    `first` is the first layer's kernel, whose `axis` goes over the inputs.
+    `names` that fit `pattern` show which there are.
+
+    `first` is the first layer's kernel, whose axis `axis` is that of the inputs.
     """
-    places = [match.groups() for match in (re.fullmatch(pattern, name) for name in names) if match]
-    layers = 1 + max((int(layer) for layer, _ in places), default=0)
-    ends = ("", "_reverse") if any(reverse for _, reverse in places) else ("",)
+    levels = [match.groups() for match in (re.fullmatch(pattern, name) for name in names) if match]
+    layers = 1 + max((int(layer) for layer, _ in levels), default=0)
+    ends = ("", "_reverse") if any(reverse for _, reverse in levels) else ("",)
     width = first.shape[axis] if first is not None and first.ndim == 2 else None
     widths = {}
     for layer in range(layers):
@@ -229,7 +230,7 @@ def _widths(
     return widths
 
 
-def _check(cell: Cell, expected: Shapes, found: Arrays, prefix: str = "") -> None:
+def _check(cell: Cell, expected: Shapes, arrays: Arrays, prefix: str = "") -> None:
     heading = f"these are not the weights of {type(cell).__name__}({cell.features}):"
-    named = ({prefix + name: a for name, a in of.items()} for of in (expected, found))
+    named = ({prefix + name: a for name, a in of.items()} for of in (expected, arrays))
     tables.check(heading, *named)

@@ -1,4 +1,4 @@
-"""Weights of torchvision's image networks as variables of the families here, and back.
+"""Conversion between weights of torchvision's image networks and variables of the families here.
 
 Names correspond by one rule: torch's `layer1.0.conv1.weight` is `layer1_0/conv1/kernel`.
 """
@@ -33,30 +33,32 @@ def vision_from_torch(
     *,
     ignore: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Variables with which `model` computes what torchvision's module does in evaluation.
+    """Variables with which `model` equals torchvision's module in evaluation.
 
         variables = jax.eval_shape(functools.partial(model.init, train=False), key, images)
         variables = vision_from_torch(load_weights("resnet50.pth"), model, variables)
 
-    The images have to be those that the weights were trained on: RGB in 0..1, less the mean 0.485,
-    0.456, 0.406, over the standard deviation 0.229, 0.224, 0.225. But torchvision's GoogLeNet and
-    Inception-v3, with their own weights, turn these inside (`transform_input`) into -1..1, which
-    is what the weights want here: (x - 0.5) / 0.5, `normalise="signed"` of `nets.data.images`.
+    Images must be normalised as in the training of the weights: RGB in 0..1, minus the mean 0.485,
+    0.456, 0.406, divided by the standard deviation 0.229, 0.224, 0.225. The exception are the
+    weights of GoogLeNet and Inception-v3, which need (x - 0.5) / 0.5 here (`normalise="signed"` of
+    `nets.data.images`): torchvision converts images inside the module (`transform_input`).
 
-    torchvision's ResNets are `version="v1.5"`; "v1" has the same names and shapes, takes the same
-    weights, and is another function.
+    torchvision's ResNets are `version="v1.5"`; "v1" accepts the same weights, because names and
+    shapes are equal, but computes another function.
 
     Args:
-        state_dict: tensors or arrays by name. What is returned are copies, of the same types.
-        model: what the weights are for. Its `flattened`, if it has that, says which linear layers
-            read flattened maps, and of what size [H, W]: torch flattens [C, H, W].
-        variables: those of the model, or their shapes.
-        ignore: what the names of weights begin with that the model is not to have, such as "fc."
-            for one with num_classes=0, or "aux1.".
+        state_dict: tensors or arrays by name; they are copied, with the same dtypes.
+        model: the model that the weights are for. Its property `flattened`, if it has one, names
+            the linear layers that read flattened maps, and the [H, W] of these maps: torch flattens
+            [C, H, W].
+        variables: variables of the model, or their shapes.
+        ignore: prefixes of names that are skipped, such as "fc." for a model with num_classes=0, or
+            "aux1.".
 
     Raises:
-        TypeError: an argument is of another kind, such as one in another's place.
-        ValueError: names are missing or unexpected, or shapes wrong: a table of all of them.
+        TypeError: an argument has the wrong type, for example because arguments are swapped.
+        ValueError: names are missing or unexpected, or shapes are wrong; the message is a table of
+            all of them.
     """
     call = "vision_from_torch(state_dict, model, variables)"
     tables.check_state_dict(call, state_dict)
@@ -64,38 +66,38 @@ def vision_from_torch(
     tables.check_variables(call, variables)
     if isinstance(ignore, str):
         raise TypeError(f"{call}: ignore must be a sequence such as ({ignore!r},), got {ignore!r}")
-    found = {
-        _today(name): tables.array(tensor)
+    arrays = {
+        _module_name(name): tables.array(tensor)
         for name, tensor in state_dict.items()
         if not name.startswith(tuple(ignore)) and not name.endswith("num_batches_tracked")
     }
-    by_key = {_key(name): name for name in found}
+    by_key = {_key(name): name for name in arrays}
     leaves = tables.flat(variables)
     names = {path: _torch_name(path) for path in leaves}
     # "branch3x3_1" is torch's own name, "layer1_0" is not: both are the same key
     names = {path: by_key.get(_key(name), name) for path, name in names.items()}
     expected = {names[path]: _torch_shape(leaf.shape) for path, leaf in leaves.items()}
-    tables.check(f"these are not the weights of {type(model).__name__}:", expected, found)
+    tables.check(f"these are not the weights of {type(model).__name__}:", expected, arrays)
     flattened = getattr(model, "flattened", {})
     return tables.nested(
-        {path: _from_torch(path, found[name], flattened) for path, name in names.items()}
+        {path: _from_torch(path, arrays[name], flattened) for path, name in names.items()}
     )
 
 
 def vision_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
-    """The state dict with which torchvision's module computes the same: `vision_from_torch` back.
+    """The state dict for torchvision's module; the inverse of `vision_from_torch`.
 
-    Without num_batches_tracked, which torch's `load_state_dict` does not need for evaluation.
+    Has no num_batches_tracked, which evaluation does not need.
 
     Args:
         variables: parameters and batch statistics of the model.
         model: the model.
 
     Returns:
-        Copies, of the same types, by torch's names.
+        Copies of the same dtypes, by torch's names.
 
     Raises:
-        TypeError: an argument is of another kind, such as one in another's place.
+        TypeError: an argument has the wrong type, for example because arguments are swapped.
     """
     call = "vision_to_torch(variables, model)"
     tables.check_variables(call, variables)
@@ -108,17 +110,17 @@ def vision_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
 
 
 def load_weights(path: str | Path) -> Arrays:
-    """The arrays of a file of weights, .safetensors or torch's own (.pth, .pt), by name.
+    """The arrays of a file of weights, .safetensors, .pth or .pt, by name.
 
-    Of torch's nothing but tensors is unpickled. Needs the package safetensors or torch.
+    Only tensors are unpickled. Needs the package safetensors or torch.
 
     Raises:
-        UserError: the file ends in something else, cannot be read, or holds more than tensors by
-            name; or the package is not there.
+        UserError: the file has another ending, cannot be read, or holds anything but tensors by
+            name; or the package is not installed.
     """
     path = Path(path)
     if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise UserError(f"{path}: valid are files that end in .safetensors, .pth or .pt.")
+        raise UserError(f"weights must be a .safetensors, .pth or .pt file, got {path}.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
@@ -135,15 +137,15 @@ def load_weights(path: str | Path) -> Arrays:
         raise UserError(
             f"{path} cannot be read: valid is a state dict, tensors by name and nothing else."
         ) from error
-    except Exception as error:  # zip and safetensors have errors of their own
+    except Exception as error:  # zip and safetensors raise their own errors
         line, *_ = f"{type(error).__name__}: {error}".splitlines()
         raise UserError(f"{path} cannot be read ({line}).") from error
 
 
 def _check_model(call: str, model: Any) -> None:
     if not isinstance(model, nn.Module):
-        given = tables.kind(model)
-        raise TypeError(f"{call}: model must be a network such as ResNet(...), got {given}")
+        kind = tables.kind(model)
+        raise TypeError(f"{call}: model must be a network such as ResNet(...), got {kind}")
 
 
 def _torch_name(path: str) -> str:
@@ -157,8 +159,8 @@ def _key(name: str) -> str:
     return re.sub(r"[._]", "_", name)
 
 
-def _today(name: str) -> str:
-    """DenseNet's published files have "norm.1" where its module has "norm1"."""
+def _module_name(name: str) -> str:
+    """The module's name of a weight: DenseNet's published files have "norm.1" for "norm1"."""
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)", r"\1\2", name)
 
 
@@ -167,14 +169,14 @@ def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _maps(path: str, shape: tuple[int, ...], flattened: Mapping) -> tuple[int, ...] | None:
-    """[H, W, C] of the maps that a linear layer's kernel of this shape reads flattened."""
+    """[H, W, C] of the maps that a linear layer with a kernel of this shape reads flattened."""
     size = flattened.get("/".join(path.split("/")[1:-1]))
     if size is None or len(shape) != 2:
         return None
     return (*size, shape[0] // (size[0] * size[1]))
 
 
-def _from_torch(path, a, flattened):
+def _from_torch(path: str, a: np.ndarray, flattened: Mapping) -> np.ndarray:
     if a.ndim < 2:
         return a.copy()
     if maps := _maps(path, a.shape[::-1], flattened):
@@ -183,7 +185,7 @@ def _from_torch(path, a, flattened):
     return np.ascontiguousarray(a.transpose(*range(2, a.ndim), 1, 0))
 
 
-def _to_torch(path, a, flattened):
+def _to_torch(path: str, a: np.ndarray, flattened: Mapping) -> np.ndarray:
     if a.ndim < 2:
         return a.copy()
     maps = _maps(path, a.shape, flattened)

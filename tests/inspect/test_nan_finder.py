@@ -1,4 +1,4 @@
-"""A step that is not finite is told with its layer and time step, and its batch is kept."""
+"""A step that is not finite is told with its layer and time step, and its batch is saved."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -114,7 +114,7 @@ def test_the_loss_where_all_layers_are_finite():
     batch, state = toys.batch(experiment), states.make_init(experiment)()
     state.params["output"]["bias"] = jnp.array([3e38] + 5 * [-3e38])  # their distance overflows
     named = first_of(experiment, state, batch)
-    assert named == "the loss, all layers before it are finite"
+    assert named == "the loss; all layers are finite"
 
 
 def test_a_parameter_the_state_or_the_backward_pass(tmp_path):

@@ -53,7 +53,8 @@ MISTAKES = {
     "parameters for variables": (
         vision_from_torch,
         (STATE, MODEL, VARIABLES["params"]),
-        FROM + 'variables must have a collection "params", as those of init, got hidden_0, output',
+        FROM
+        + 'variables must have a collection "params", as returned by init, got hidden_0, output',
     ),
     "a list": (
         vision_from_torch,
@@ -68,7 +69,7 @@ MISTAKES = {
     "vision_to_torch with a cell's": (
         vision_to_torch,
         (PARAMS, MODEL),
-        TO + 'variables must have a collection "params", as those of init, got layer_0',
+        TO + 'variables must have a collection "params", as returned by init, got layer_0',
     ),
     "recurrent_from_torch": (
         recurrent_from_torch,
@@ -115,7 +116,7 @@ MISTAKES = {
         with_backbone,
         ({"params": {"backbone": VARIABLES["params"]}}, VARIABLES["params"]),
         BACKBONE
-        + 'backbone must have a collection "params", as those of init, got hidden_0, output',
+        + 'backbone must have a collection "params", as returned by init, got hidden_0, output',
     ),
 }
 

@@ -158,7 +158,9 @@ def test_what_is_to_be_ignored():
 
 
 def test_files_that_are_not_weights(tmp_path):
-    with pytest.raises(UserError, match=r"end in .safetensors, .pth or .pt\.$"):
+    with pytest.raises(
+        UserError, match=r"be a .safetensors, .pth or .pt file, got .*weights.npz\.$"
+    ):
         load_weights(tmp_path / "weights.npz")
 
 
