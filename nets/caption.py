@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.attention import attend, weighted_sum
@@ -44,8 +43,6 @@ class ShowAndTell(nn.Module):
         features: number of units of the LSTM.
         embedding: size of x.
         dropout: probability of dropping a unit while training.
-        frozen: whether the backbone is frozen: it gets no gradient, and its normalisations run in
-            evaluation mode. Weight decay still acts on it.
         vocab_size: number of symbols. None means that the data fills it in.
         dtype: computation dtype.
         param_dtype: parameter dtype.
@@ -56,7 +53,6 @@ class ShowAndTell(nn.Module):
     features: int = 512
     embedding: int = 512
     dropout: float = 0.0
-    frozen: bool = False
     vocab_size: int | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -153,8 +149,6 @@ class ShowAttendTell(nn.Module):
         coordinates: whether two channels with the row and column of each position, from -1 to 1,
             are added (Liu et al. 2018); useful for a backbone with small receptive fields.
         dropout: probability of dropping a unit while training.
-        frozen: whether the backbone is frozen: it gets no gradient, and its normalisations run in
-            evaluation mode. Weight decay still acts on it.
         vocab_size: number of symbols. None means that the data fills it in.
         dtype: computation dtype.
         param_dtype: parameter dtype, and dtype of the carry.
@@ -168,7 +162,6 @@ class ShowAttendTell(nn.Module):
     hard: bool = False
     coordinates: bool = False
     dropout: float = 0.0
-    frozen: bool = False
     vocab_size: int | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -300,7 +293,7 @@ def _check(model: nn.Module) -> None:
 
 def _stage(model: nn.Module, images: jax.Array, train: bool, rank: int) -> jax.Array:
     """The backbone's stage that the model reads, which must have this rank."""
-    _, stages = model.backbone(images, train=train and not model.frozen, stages=True)
+    _, stages = model.backbone(images, train=train, stages=True)
     valid = [name for name, a in stages.items() if a.ndim == rank]
     if model.stage not in valid:
         shape = "[B, D]" if rank == 2 else "[B, H, W, D]"
@@ -308,8 +301,7 @@ def _stage(model: nn.Module, images: jax.Array, train: bool, rank: int) -> jax.A
             f"{type(model).__name__}.stage must be one of {', '.join(valid) or 'none'}, the stages "
             f"{shape} of {type(model.backbone).__name__}, got {model.stage!r}"
         )
-    features = stages[model.stage]
-    return lax.stop_gradient(features) if model.frozen else features
+    return stages[model.stage]
 
 
 def _previous_words(images: jax.Array, captions: jax.Array) -> jax.Array:

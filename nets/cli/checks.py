@@ -12,8 +12,8 @@ from nets.tasks.metrics import Rows
 from nets.train import evaluate
 from nets.train import sharding as meshes
 from nets.train import train_state as states
-from nets.train.checkpoint import flatten
 from nets.train.experiment import Experiment, batch_struct
+from nets.train.paths import flatten
 
 
 def checked(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:

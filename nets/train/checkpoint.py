@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from nets.errors import UserError
+from nets.train.paths import flatten
 
 Arrays = dict[str, np.ndarray]
 
@@ -171,12 +172,6 @@ def describe(array: np.ndarray) -> list:
     """Type, shape and digest (CRC-32 of the bytes) of an array."""
     array = np.asarray(array)
     return [array.dtype.name, list(array.shape), zlib.crc32(np.ascontiguousarray(array).tobytes())]
-
-
-def flatten(tree: Any) -> dict[str, Any]:
-    """The leaves of a pytree by key path (`params/conv/kernel`)."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def unflatten(template: Any, arrays: Arrays, source: str) -> Any:

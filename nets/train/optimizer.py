@@ -1,13 +1,14 @@
 """The optimizer: a frozen dataclass that builds an optax chain."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from nets.errors import check_range
-from nets.train.masks import kernels
+from nets.train.paths import kernels, matching
 from nets.train.rules import Adam, Rule
 from nets.train.schedules import Constant, Schedule
 from nets.types import Steps
@@ -32,6 +33,8 @@ class Optimizer:
         l2: weight of sum w^2 / 2 over kernels.
         clip_norm: maximum global norm of the gradient.
         clip_value: maximum absolute value of each element of the gradient.
+        freeze: patterns of parameters that stay as they are, such as encoder/*; * stands for any
+            part of a path. A module that is wholly frozen runs as in an evaluation.
     """
 
     rule: Rule = Adam()
@@ -42,6 +45,7 @@ class Optimizer:
     l2: float = 0.0
     clip_norm: float | None = None
     clip_value: float | None = None
+    freeze: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_range(self, "learning_rate", "clip_norm", "clip_value", above=0)
@@ -70,7 +74,22 @@ class Optimizer:
         if self.clip_norm is not None:
             parts.append(optax.clip_by_global_norm(self.clip_norm))
         scale = _scale_by_learning_rate(self.learning_rates(steps))
-        return optax.chain(*parts, *self.rule.chain(scale))
+        trained = optax.chain(*parts, *self.rule.chain(scale))
+        if not self.freeze:
+            return trained
+
+        def labels(params):
+            return jax.tree.map(lambda f: "frozen" if f else "trained", self.frozen(params))
+
+        return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
+
+    def frozen(self, params: Any) -> Any:
+        """A tree of booleans: which parameters stay as they are.
+
+        Raises:
+            UserError: a pattern of `freeze` matches none.
+        """
+        return matching(params, self.freeze, "optimizer.freeze")
 
 
 def _add_sign(weight: float) -> optax.GradientTransformation:

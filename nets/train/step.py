@@ -10,6 +10,7 @@ import optax
 
 from nets.tasks.metrics import Metrics
 from nets.tasks.task import Batch
+from nets.train import freeze
 from nets.train.experiment import Experiment
 from nets.train.train_state import State
 
@@ -34,7 +35,12 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         return 1 - 1 / jnp.maximum(n - (experiment.average_from or since) + 1, 1)
 
     def loss(params, model_state, batch, key):
-        return task.loss(model, params, model_state, batch, key, train=True)
+        if not experiment.optimizer.freeze:
+            return task.loss(model, params, model_state, batch, key, train=True)
+        frozen = experiment.optimizer.frozen(params)
+        with freeze.as_evaluated(frozen):
+            params = freeze.stop_gradients(params, frozen)
+            return task.loss(model, params, model_state, batch, key, train=True)
 
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         batch = dict(batch)
@@ -51,6 +57,9 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
             grads, state.opt_state, state.params, lr_scale=state.lr_scale
         )
         params = optax.apply_updates(state.params, updates)
+        if experiment.optimizer.freeze:
+            frozen = experiment.optimizer.frozen(params)
+            params = freeze.restored(params, state.params, frozen)
         average = state.average
         if average is not None:
             share = share_kept(state.step + 1, state.average_start)

@@ -10,8 +10,8 @@ import pytest
 from nets.errors import UserError
 from nets.train import config
 from nets.train import train_state as states
-from nets.train.masks import kernels
 from nets.train.optimizer import Optimizer
+from nets.train.paths import kernels
 from nets.train.rules import SGD, Adam, AdamW, Lamb, Momentum, RMSpropTF, Rule
 from nets.train.schedules import Cosine, Exponential, Plateau, Step
 from nets.train.step import make_train_step
