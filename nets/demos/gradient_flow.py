@@ -14,7 +14,8 @@ from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
 from nets.layers.sequence import one_hot
 from nets.lstm import LSTM
-from nets.report.figures import Figure, LinePlot, Panels, Text
+from nets.report.figures import Figure, Panels, Text
+from nets.report.line_plot import LinePlot
 from nets.tasks.metrics import mean
 from nets.tasks.sequence import TagSequence
 

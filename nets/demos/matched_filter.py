@@ -17,7 +17,8 @@ from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError
 from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
-from nets.report.figures import Figure, LinePlot, Panels, Text
+from nets.report.figures import Figure, Panels, Text
+from nets.report.line_plot import LinePlot
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real

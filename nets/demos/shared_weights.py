@@ -17,7 +17,9 @@ from nets.data.augment import pad_crop
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.images import Images, alike
 from nets.errors import UserError
-from nets.report.figures import Figure, ImageGrid, LinePlot, Panels, Text, stored_pixels
+from nets.report.figures import Figure, Panels, Text, stored_pixels
+from nets.report.image_grid import ImageGrid
+from nets.report.line_plot import LinePlot
 from nets.tasks.classify import cross_entropy
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real

@@ -1,101 +1,138 @@
-"""Figures as plain data, which nets.report.draw draws.
+"""The protocol of a figure: data that draws itself, as files beside a report.
 
-A task returns `{name: figure}`; `name` becomes the picture's file name, `title` its heading.
+A task returns `{name: figure}`; `name` becomes the file's name, `title` its heading. A new kind is
+one class with `draw`, or `size` and `plot` where it fits into one axes.
 """
 
-from typing import Any, NamedTuple
+import abc
+import contextlib
+import dataclasses
+import math
+import textwrap
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+POINT = 9  # size of the smallest letters
+# Okabe and Ito 2008: told apart by colour-blind readers too
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":")
 
-class ImageGrid(NamedTuple):
-    """A grid of images [N, H, W, C] (C 1 or 3, any range), one caption under each.
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Figure(abc.ABC):
+    """A figure with its heading.
 
     Attributes:
-        columns: images in a line; None makes the grid about as wide as it is high.
-        limits: the values drawn black and white; None are the minimum and maximum of all.
-        unit: what the values are ("pixel"), which is written beside the limits; None writes
-            neither.
+        title: the heading.
     """
 
     title: str
-    images: np.ndarray
-    captions: tuple[str, ...]
-    columns: int | None = None
-    limits: tuple[float, float] | None = None
-    unit: str | None = None
+
+    @abc.abstractmethod
+    def write(self, folder: Path, name: str) -> Path:
+        """Writes the figure as files of this name; the path of the first."""
 
 
-class Heatmap(NamedTuple):
-    """A table of numbers [R, C] shown in colours, with its labels (a confusion matrix).
+@dataclasses.dataclass(frozen=True, eq=False)
+class Text(Figure):
+    """A text, such as the output of a model."""
+
+    text: str
+
+    def write(self, folder: Path, name: str) -> Path:
+        path = folder / f"{name}.txt"
+        path.write_text(self.text)
+        return path
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picture(Figure):
+    """A figure that is written as a PNG file."""
+
+    @abc.abstractmethod
+    def draw(self, canvas: Any) -> None:
+        """Draws on an empty `matplotlib.figure.Figure` and sets its size."""
+
+    def write(self, folder: Path, name: str) -> Path:
+        path = folder / f"{name}.png"
+        with saved(path) as canvas:
+            self.draw(canvas)
+        return path
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Panel(Picture):
+    """A picture that fits into one axes, alone or beside others."""
+
+    @abc.abstractmethod
+    def plot(self, axes: Any) -> None:
+        """Draws into axes, with the title."""
+
+    @abc.abstractmethod
+    def size(self) -> tuple[float, float]:
+        """Width and height in inches when it stands alone."""
+
+    def panel_size(self) -> tuple[float, float]:
+        """Width and height in inches beside others."""
+        return 5.6, 4.3
+
+    def draw(self, canvas: Any) -> None:
+        canvas.set_size_inches(*self.size())
+        self.plot(canvas.add_subplot())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Panels(Picture):
+    """Several panels in one picture.
 
     Attributes:
-        fixed_range: whether colours go evenly from 0 to 1, and no number is written.
-        unit: what the numbers are ("images"), which is written beside the colours.
-    """
-
-    title: str
-    values: np.ndarray
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    row_label: str
-    column_label: str
-    fixed_range: bool = False
-    unit: str | None = None
-
-
-class LinePlot(NamedTuple):
-    """Curves over one horizontal axis [N]; each curve [N] by its name in the legend.
-
-    `log` gives the vertical axis a logarithmic scale; `mark`, a name and a place, a vertical line.
-    """
-
-    title: str
-    x: np.ndarray
-    curves: dict[str, np.ndarray]
-    x_label: str
-    y_label: str
-    log: bool = False
-    mark: tuple[str, float] | None = None
-
-
-class Panels(NamedTuple):
-    """Several charts, tables or grids of images in one picture.
-
-    Attributes:
-        columns: panels in a row; None is one row of all.
+        columns: panels in a row; None means one row of all.
         same_scale: whether all have the vertical axis of the first, to compare heights.
     """
 
-    title: str
-    panels: tuple["LinePlot | ImageGrid | Heatmap", ...]
+    panels: tuple[Panel, ...]
     columns: int | None = None
     same_scale: bool = False
 
-
-class Text(NamedTuple):
-    """A text that a model wrote."""
-
-    title: str
-    text: str
-
-
-class HighlightedText(NamedTuple):
-    """One text [N characters] under K signals [K, N] in [-1, 1], one caption each."""
-
-    title: str
-    text: str
-    signals: np.ndarray
-    captions: tuple[str, ...]
+    def draw(self, canvas: Any) -> None:
+        columns = self.columns or len(self.panels)
+        rows = math.ceil(len(self.panels) / columns)
+        width, height = np.max([panel.panel_size() for panel in self.panels], 0)
+        canvas.set_size_inches(width * columns, height * rows + 0.3)
+        canvas.suptitle(self.title, fontsize=POINT + 5, fontweight="bold")
+        for i, panel in enumerate(self.panels):
+            first = canvas.axes[0] if i and self.same_scale else None
+            panel.plot(canvas.add_subplot(rows, columns, i + 1, sharey=first))
 
 
-Figure = ImageGrid | Heatmap | LinePlot | Panels | Text | HighlightedText
+@contextlib.contextmanager
+def saved(path: Path) -> Iterator[Any]:
+    """An empty `matplotlib.figure.Figure` that is saved at the end, with our settings."""
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    settings = {"font.size": POINT + 1, "text.parse_math": False, "text.hinting": "none"}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        canvas = Canvas(layout="constrained")
+        yield canvas
+        canvas.savefig(path, dpi=110, format="png", bbox_inches="tight")
+
+
+def set_title(axes: Any, text: str) -> None:
+    """The title of axes, wrapped to the width of the picture."""
+    width = int(axes.figure.get_size_inches()[0] * 9)
+    axes.set_title(textwrap.fill(text, width), fontsize=POINT + 3, pad=10)
 
 
 def stored_pixels(
     images: np.ndarray, metadata: dict[str, Any]
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Images [..., C] that a network reads, as the pixels 0 to 255 that they were normalised from.
+    """Images [..., C] as a network reads them, turned back into pixels of 0 to 255.
 
     Data that does not tell its normalisation (`pixel_scale`, `pixel_offset`) keeps its own values.
 

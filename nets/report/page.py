@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from nets.report import draw, metrics_log
+from nets.report import line_plot, metrics_log
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
@@ -83,7 +83,7 @@ def write_seeds(folder: Path, experiment: str, runs: list[dict[str, Any]]) -> No
     table = {"experiment": experiment, "runs": runs, "summary": summary}
     (folder / "seeds.json").write_text(json.dumps(table, indent=1) + "\n")
     histories = [metrics_log.read(Path(run["workdir"]) / "metrics.jsonl") for run in runs]
-    draw.curves(histories, folder / "seeds.png")
+    line_plot.learning_curves(histories, folder / "seeds.png")
     links = [os.path.relpath(Path(run["workdir"]) / "report.html", folder) for run in runs]
     title = html.escape(f"{experiment}: seeds {', '.join(str(run['seed']) for run in runs)}")
     sections = [_seeds(runs, summary, links), _image("Learning curves", folder / "seeds.png")]

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nets.report import draw, figures, metrics_log, page
+from nets.report import figures, line_plot, metrics_log, page
 
 
 class Reporter:
@@ -108,17 +108,14 @@ class Reporter:
 
     def figures(self, step: int, drawn: dict[str, figures.Figure]) -> None:
         """Draws what a task found worth looking at, as files and in TensorBoard."""
-        for name, view in drawn.items():
-            if isinstance(view, figures.Text):
-                self.say(f"--- {view.title}\n{view.text}\n---")
-                self._log.pictures.add_text(name, f"```\n{view.text}\n```", step)
-                (self.workdir / "pictures" / f"{name}.txt").write_text(view.text)
-                continue
-            path = self.workdir / "pictures" / f"{name}.png"
-            draw.draw(view, path)
-            self._picture(name, path, step)
-            if isinstance(view, figures.HighlightedText):
-                path.with_suffix(".html").write_text(draw.coloured_html(view))
+        for name, figure in drawn.items():
+            path = figure.write(self.workdir / "pictures", name)
+            if path.suffix == ".txt":
+                text = path.read_text()
+                self.say(f"--- {figure.title}\n{text}\n---")
+                self._log.pictures.add_text(name, f"```\n{text}\n```", step)
+            else:
+                self._picture(name, path, step)
 
     def conclude(self, result: dict[str, Any]) -> None:
         """result.json, learning curves, report.html and the closing table."""
@@ -129,7 +126,7 @@ class Reporter:
         self._log.sync()
         history = metrics_log.read(self.workdir / "metrics.jsonl")
         path = self.workdir / "pictures" / "curves.png"
-        draw.curves([history], path)
+        line_plot.learning_curves([history], path)
         self._picture("curves", path, result["step"])
         finished = time.strftime("%Y-%m-%d %H:%M:%S")
         page.write(self.workdir, self.record, result, history, finished)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from nets.report.figures import Figure, ImageGrid, Text
+from nets.report.figures import Figure, Text
+from nets.report.image_grid import ImageGrid
 
 _COLUMNS = 6  # panels in a line
 _SIDE = 192  # pixels of a panel's shorter side, about

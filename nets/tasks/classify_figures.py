@@ -7,7 +7,10 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from nets.report.figures import Figure, Heatmap, ImageGrid, LinePlot, stored_pixels
+from nets.report.figures import Figure, stored_pixels
+from nets.report.heatmap import Heatmap
+from nets.report.image_grid import ImageGrid
+from nets.report.line_plot import LinePlot
 from nets.tasks.metrics import Rows
 from nets.tasks.sequence_figures import real
 

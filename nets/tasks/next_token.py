@@ -15,7 +15,8 @@ import optax
 from nets.errors import UserError
 from nets.layers.decoding import generate
 from nets.layers.recurrent_bptt import StreamState, truncated_segment
-from nets.report.figures import Figure, HighlightedText, Text
+from nets.report.figures import Figure, Text
+from nets.report.highlighted_text import HighlightedText
 from nets.tasks.metrics import compute
 from nets.tasks.task import Generative, Trained
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nets.report.figures import Figure, Heatmap, ImageGrid, LinePlot, Text, stored_pixels
+from nets.report.figures import Figure, Text, stored_pixels
+from nets.report.heatmap import Heatmap
+from nets.report.image_grid import ImageGrid
+from nets.report.line_plot import LinePlot
 
 _COLUMNS = 40  # steps of a picture that shows them one by one
 _READ = 2000  # sequences, at most, that a picture of a whole split is made from

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from nets.layers.decoding import Decoded
-from nets.report.figures import Figure, Heatmap, Panels, Text
+from nets.report.figures import Figure, Panels, Text
+from nets.report.heatmap import Heatmap
 
 _WRITTEN = 12  # sequences whose translation is shown
 _ALIGNED = 3  # sequences whose alignment is drawn

@@ -4,19 +4,21 @@ import contextlib
 
 import pytest
 
-from nets.report import draw
+from nets.report import figures as base
+from nets.report import line_plot
 
 
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are drawn, laid out but not saved."""
-    made, saved = [], draw._saved
+    made, saved = [], base.saved
 
     @contextlib.contextmanager
     def kept(path):
-        with saved(path) as figure:
-            yield figure
-            made.append(figure)
+        with saved(path) as canvas:
+            yield canvas
+            made.append(canvas)
 
-    monkeypatch.setattr(draw, "_saved", kept)
+    for module in (base, line_plot):
+        monkeypatch.setattr(module, "saved", kept)
     return made

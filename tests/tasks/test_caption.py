@@ -14,7 +14,6 @@ from nets.caption import ShowAndTell, ShowAttendTell
 from nets.data.tokenizers import Words
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
-from nets.report import draw
 from nets.tasks import caption_figures
 from nets.tasks.caption import Caption, caption_metrics, cell_shares, grid
 from tests.support.checks import jit
@@ -229,7 +228,7 @@ def test_pictures_show_a_panel_a_word():
     view = found["attention"]
     assert view.columns == 6 and view.images.shape == (12, 192, 192, 3)
     ax = Figure().add_subplot()
-    draw._grid(ax, view)
+    view.plot(ax)
     left = [image.get_extent()[0] for image in ax.images]
     assert left[:6] == sorted({*left}) and left[6:] == left[:6]  # two lines of six
     assert view.captions == (

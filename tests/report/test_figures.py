@@ -1,3 +1,4 @@
+import dataclasses
 import html
 import itertools
 import re
@@ -10,8 +11,11 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from nets.report import draw
-from nets.report.figures import Heatmap, HighlightedText, ImageGrid, LinePlot, Panels
+from nets.report.figures import Panel, Panels, saved
+from nets.report.heatmap import Heatmap
+from nets.report.highlighted_text import HighlightedText
+from nets.report.image_grid import ImageGrid
+from nets.report.line_plot import LinePlot
 
 DIGITS = tuple("0123456789")
 WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -73,7 +77,7 @@ VIEWS = {
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
-    draw.draw(VIEWS[name], tmp_path / "view.png")
+    VIEWS[name].write(tmp_path, "view")
     assert pixels(tmp_path / "view.png").std() > 0
     (figure,) = figures
     found = letters(figure)
@@ -90,14 +94,14 @@ def test_charts_to_be_compared_have_one_scale(same, tmp_path, figures):
     low, high = (
         LinePlot("t", np.arange(2), {"a": y}, "x", "y", log=True) for y in ([1, 2], [1e-3, 50])
     )
-    draw.draw(Panels("two", (low, high), same_scale=same), tmp_path / "x.png")
+    Panels("two", (low, high), same_scale=same).write(tmp_path, "x")
     left, right = (axes.get_ylim() for axes in figures[0].axes)
     assert (left == right) == same and right[0] < 1e-3 and right[1] > 50
     assert (left[0] > 0.1) == (not same)
 
 
 def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
-    draw.draw(VIEWS["panels"], tmp_path / "x.png")
+    VIEWS["panels"].write(tmp_path, "x")
     chart, grid = figures[0].axes
     (title,) = figures[0].findobj(
         lambda t: isinstance(t, Text) and t.get_text() == "A chart and images"
@@ -109,7 +113,7 @@ def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
 
 def test_images_are_drawn_pixel_by_pixel(tmp_path):
     image = np.array([[0.0, 1.0], [0.5, 0.25]])[None, :, :, None] * 7 - 3  # -3 is black, 4 white
-    draw.draw(ImageGrid("", image, ("",)), tmp_path / "x.png")
+    ImageGrid("", image, ("",)).write(tmp_path, "x")
     seen = pixels(tmp_path / "x.png").reshape(-1, 3)
     for value in (0, 63, 127, 255):  # a quarter of the square each, none between them
         assert 0.1 < (np.abs(seen.astype(int) - value).max(1) <= 1).mean()
@@ -130,7 +134,7 @@ def test_limits_are_black_and_white_and_a_unit_is_written(
     """Of grey images and of images in colour, without a complaint of matplotlib's."""
     for channels in (1, 3):
         image = np.repeat(np.array([[-1.0, 3.0]])[None, :, :, None], channels, -1)
-        draw.draw(ImageGrid("", image, (), limits=limits, unit=unit), tmp_path / "x.png")
+        ImageGrid("", image, (), limits=limits, unit=unit).write(tmp_path, "x")
         seen = pixels(tmp_path / "x.png").reshape(-1, 3).astype(int)
         for value in shades:  # half of the image each
             assert 0.1 < (np.abs(seen - value).max(1) <= 1).mean()
@@ -139,7 +143,7 @@ def test_limits_are_black_and_white_and_a_unit_is_written(
 
 
 def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):
-    draw.draw(VIEWS["confusion"], tmp_path / "x.png")
+    VIEWS["confusion"].write(tmp_path, "x")
     axes = figures[0].axes[0]
     (image,) = axes.images
     colour = lambda value: np.array(image.cmap(image.norm(value))[:3])  # noqa: E731
@@ -154,7 +158,7 @@ def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):
 
 def test_numbers_stand_out_from_their_cells(tmp_path, figures):
     for name in ("confusion", "signed"):
-        draw.draw(VIEWS[name], tmp_path / "x.png")
+        VIEWS[name].write(tmp_path, "x")
         axes = figures[-1].axes[0]
         (image,) = axes.images
         for text in axes.texts:
@@ -175,7 +179,7 @@ def test_coloured_text_fills_its_cells(tmp_path, figures):
     signal = np.zeros(len(SOURCE))
     signal[0], signal[1], signal[2] = 1, -1, -7
     signal[SOURCE.index("return")] = 1
-    draw.draw(coloured(signal), tmp_path / "x.png")
+    coloured(signal).write(tmp_path, "x")
     seen = {tuple(c) for c in pixels(tmp_path / "x.png").reshape(-1, 3)}
     assert (0xE6, 0x9F, 0x00) in seen and (0x56, 0xB4, 0xE9) in seen
     (axes,) = figures[0].axes
@@ -194,9 +198,9 @@ def test_coloured_text_fills_its_cells(tmp_path, figures):
 
 
 def test_coloured_letters_stand_in_their_cells(tmp_path, figures):
-    draw.draw(coloured(np.ones(len(SOURCE))), tmp_path / "x.png")
+    coloured(np.ones(len(SOURCE))).write(tmp_path, "x")
     (axes,) = figures[0].axes
-    with draw._saved(tmp_path / "y.png"):
+    with saved(tmp_path / "y.png"):
         figures[0].set_dpi(110)
         cell = axes.get_window_extent().width / 80
         for text in axes.texts:
@@ -207,14 +211,14 @@ def test_coloured_letters_stand_in_their_cells(tmp_path, figures):
 
 def test_letters_that_the_font_lacks_are_no_warning(tmp_path):
     view = HighlightedText("漢字", "漢字\x00", np.zeros((1, 3)), ("漢",))
-    draw.draw(view, tmp_path / "x.png")
+    view.write(tmp_path, "x")
     assert matplotlib.rcParams["text.parse_math"]  # settings are put back
 
 
 def test_coloured_html_holds_the_text_and_its_colours():
     signal = np.linspace(0, 1, len(SOURCE))
     signal[:2] = 1, -1
-    page = draw.coloured_html(coloured(signal))
+    page = coloured(signal).to_html()
     assert "Cells &lt;1&gt;" in page and "unit 1 &amp; 2" in page and '<b>"' not in page
     body = re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[1]
     spans = re.findall(r'<span style="background:(#[0-9a-f]{6})">(.*?)</span>', body, re.DOTALL)
@@ -229,7 +233,7 @@ def test_coloured_html_holds_the_text_and_its_colours():
 def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
     curves = {"norm": np.array([0.15, most])}
     view = LinePlot("t", np.arange(2), curves, "lag", "norm", log=True)
-    draw.draw(view, tmp_path / "x.png")
+    view.write(tmp_path, "x")
     ax = figures[0].axes[0]
     low, high = ax.get_ylim()
     ticks = [*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()]
@@ -239,24 +243,24 @@ def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
 
 def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
     code = (
-        "import sys, numpy as np; from pathlib import Path; from nets.report import draw;"
-        "from nets.report.figures import LinePlot; assert 'matplotlib' not in sys.modules;"
-        "draw.draw(LinePlot('', np.arange(3), {'a': np.arange(3)}, '', ''), Path(sys.argv[1]));"
+        "import sys, numpy as np; from pathlib import Path;"
+        "from nets.report.line_plot import LinePlot; assert 'matplotlib' not in sys.modules;"
+        "LinePlot('', np.arange(3), {'a': np.arange(3)}, '', '').write(Path(sys.argv[1]), 'x');"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.png")], check=True)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 
 
 def test_a_wide_matrix_is_drawn_flat(tmp_path):
     names = tuple(map(str, range(40)))
-    draw.draw(Heatmap("", noise(4, 40), names[:4], names, "", ""), tmp_path / "wide.png")
+    Heatmap("", noise(4, 40), names[:4], names, "", "").write(tmp_path, "wide")
     with Image.open(tmp_path / "wide.png") as shown:
         assert shown.width > 3 * shown.height
 
 
 def test_shares_are_coloured_evenly_from_nothing_to_all(tmp_path, figures):
     shares = Heatmap("a", np.array([[0.5, 0.25]]), ("r",), ("c", "d"), "", "", fixed_range=True)
-    draw.draw(Panels("two", (shares, shares), columns=1), tmp_path / "a.png")
+    Panels("two", (shares, shares), columns=1).write(tmp_path, "a")
     (figure,) = figures
     tables = [ax for ax in figure.axes if ax.images]
     assert len(tables) == 2
@@ -265,3 +269,26 @@ def test_shares_are_coloured_evenly_from_nothing_to_all(tmp_path, figures):
     assert not tables[0].texts  # no numbers
     above, below = (ax.get_window_extent() for ax in tables)
     assert above.y0 > below.y1 and abs(above.x0 - below.x0) < 1  # one column
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Disc(Panel):
+    """A kind of figure that the report knows nothing of."""
+
+    radius: float
+
+    def size(self):
+        return 3, 3
+
+    def plot(self, axes):
+        axes.scatter([0], [0], s=self.radius)
+        axes.set_title(self.title)
+
+
+def test_a_new_kind_of_figure_is_one_class(tmp_path, figures):
+    disc = Disc("a disc", 40.0)
+    assert disc.write(tmp_path, "disc") == tmp_path / "disc.png"
+    Panels("beside a chart", (VIEWS["rejection"], disc)).write(tmp_path, "both")
+    alone, both = figures
+    assert tuple(alone.get_size_inches()) == (3, 3)
+    assert [ax.get_title() for ax in both.axes] == ["Rejection", "a disc"]

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.text import Text
 
-from nets.report import draw
+from nets.report.line_plot import learning_curves
 
 HISTORY = [
     {"step": 10, "split": "train", "loss": 2.0, "accuracy": 0.1, "steps_per_s": 9.0},
@@ -16,7 +16,7 @@ HISTORY = [
 
 
 def test_curves_show_every_metric_of_every_split(tmp_path, figures):
-    draw.curves([HISTORY], tmp_path / "x.png")
+    learning_curves([HISTORY], tmp_path / "x.png")
     loss, accuracy = figures[0].axes
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
     assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
@@ -45,7 +45,7 @@ def test_a_split_looks_the_same_whatever_comes_first_and_however_much_there_is_o
     ]
     styles = {"train": set(), "validation": set(), "test": set()}
     for rows in (HISTORY, history):
-        draw.curves([rows], tmp_path / "x.png")
+        learning_curves([rows], tmp_path / "x.png")
         for line in (line for axes in figures[-1].axes for line in axes.lines):
             form = "mark" if len(line.get_xdata()) == 1 else "line"
             style = line.get_marker() if form == "mark" else line.get_linestyle()
@@ -62,14 +62,14 @@ def test_the_loss_comes_first_and_what_there_is_of_training_alone_last(tmp_path,
         {"step": 1, "split": "train", "accuracy": 0.5, "grad_norm": 1.0, "loss": 2.0, "top5": 1.0},
         {"step": 1, "split": "validation", "accuracy": 0.5, "loss": 2.0, "top5": 0.9},
     ]
-    draw.curves([rows], tmp_path / "x.png")
+    learning_curves([rows], tmp_path / "x.png")
     labels = [axes.get_ylabel() for axes in figures[0].axes]
     assert labels == ["loss", "accuracy", "top5", "grad norm"]
 
 
 def test_several_runs_stand_in_one_picture_each_split_once_in_the_legend(tmp_path, figures):
     other = [row | {"accuracy": 1 - row["accuracy"]} for row in HISTORY[:5]]  # without a test
-    draw.curves([other, HISTORY], tmp_path / "x.png")
+    learning_curves([other, HISTORY], tmp_path / "x.png")
     accuracy = figures[0].axes[1]
     blue, orange, green = ([n for n in accuracy.lines if n.get_color() == colour]
                            for colour in ("#0072B2", "#E69F00", "#009E73"))  # fmt: skip
@@ -81,7 +81,7 @@ def test_several_runs_stand_in_one_picture_each_split_once_in_the_legend(tmp_pat
 
 
 def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, figures):
-    draw.curves([HISTORY[:3]], tmp_path / "x.png")
+    learning_curves([HISTORY[:3]], tmp_path / "x.png")
     assert figures[0].axes[0].get_yscale() == "linear"
-    draw.curves([[]], tmp_path / "y.png")
+    learning_curves([[]], tmp_path / "y.png")
     assert (tmp_path / "y.png").exists()
