@@ -4,10 +4,7 @@ from typing import Any, get_args
 
 
 def check_at_least(name: str, value: float, minimum: float) -> None:
-    """Refuses a number below `minimum`, and NaN.
-
-    Raises:
-        ValueError: "NAME must be at least M, got V".
+    """Raises ValueError for a number below `minimum`, and for NaN.
 
     >>> check_at_least("layers", 0, 1)
     Traceback (most recent call last):
@@ -18,31 +15,19 @@ def check_at_least(name: str, value: float, minimum: float) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuses a number that is not above 0, and NaN.
-
-    Raises:
-        ValueError: "NAME must be positive, got V".
-    """
+    """Raises ValueError for a number that is not above 0, and for NaN."""
     if not value > 0:
         raise ValueError(f"{name} must be positive, got {value}")
 
 
 def check_probability(name: str, value: float) -> None:
-    """Refuses a probability of dropping that is not in [0, 1).
-
-    Raises:
-        ValueError: "NAME must be in [0, 1), got V".
-    """
+    """Raises ValueError for a probability of dropping that is not in [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be in [0, 1), got {value}")
 
 
 def check_choice(name: str, value: str, choices: Any) -> None:
-    """Refuses a value that is none of the choices, which are a Literal type or a tuple.
-
-    Raises:
-        ValueError: "NAME must be one of a, b, c, got V".
-    """
+    """Raises ValueError for a value that is not one of the choices, a Literal type or a tuple."""
     choices = choices if isinstance(choices, tuple) else get_args(choices)
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

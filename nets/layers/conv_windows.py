@@ -85,11 +85,7 @@ def to_tuple(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...
 
 
 def check_axes(x: jax.Array, window: Sequence[int]) -> None:
-    """Refuses x unless it is [B, *spatial, C] with one spatial axis for each size of the window.
-
-    Raises:
-        ValueError: x has more or fewer axes, or a size of the window is below 1.
-    """
+    """Raises ValueError unless x is [B, *spatial, C], with a spatial axis per window size >= 1."""
     if x.ndim != len(window) + 2:
         raise ValueError(
             f"x must be [B, *spatial, C] with {len(window) + 2} axes for window={tuple(window)}, "

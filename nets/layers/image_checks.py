@@ -9,15 +9,9 @@ from nets.layers.checks import check_probability
 
 
 def check_images(model: nn.Module, x: jax.Array, minimum: int) -> None:
-    """Checks the images and the head of a classifier.
+    """Raises ValueError unless x is images [B, H, W, C] that `model` can classify.
 
-    Args:
-        model: has a field `num_classes`; its class is named in the message.
-        x: images [B, H, W, C].
-        minimum: the smallest valid H and W.
-
-    Raises:
-        ValueError: x has other axes, is too small or is channels first; or as `check_head`.
+    H and W must be at least `minimum`, and channels last; the head is checked by `check_head`.
     """
     check_head(model)
     if x.ndim != 4 or min(x.shape[1:3]) < minimum or channels_first(x.shape):
@@ -47,14 +41,10 @@ def channels_hint(shape: tuple[int, ...]) -> str:
 
 
 def check_head(model: nn.Module) -> None:
-    """Checks a classifier's number of classes and its dropout probabilities.
+    """Raises ValueError if `num_classes` of a classifier is None or below 0, or a dropout invalid.
 
-    Args:
-        model: has a field `num_classes`; its fields `dropout` and `auxiliary_dropout`, if it
-            declares them, are a probability, or one for each block.
-
-    Raises:
-        ValueError: `num_classes` is None or below 0, or a probability is not in [0, 1).
+    Its fields `dropout` and `auxiliary_dropout`, if it declares them, are a probability in [0, 1),
+    or one for each block.
     """
     name = type(model).__name__
     if model.num_classes is None or model.num_classes < 0:

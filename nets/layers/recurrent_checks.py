@@ -15,11 +15,7 @@ Backend = Literal["auto", "scan", "fused", "cudnn"]
 
 
 def check_cell(cell: Any) -> None:
-    """Refuses an object that is not an instance of a recurrent cell.
-
-    Raises:
-        TypeError: it is a number of units, a class or another object.
-    """
+    """Raises TypeError unless the object is an instance of a recurrent cell."""
     if isinstance(cell, Cell):
         return
     if isinstance(cell, type):
@@ -33,11 +29,7 @@ def check_cell(cell: Any) -> None:
 
 
 def check_fields(layer: Any) -> None:
-    """Checks the fields of a `nets.layers.recurrent.Recurrent`.
-
-    Raises:
-        ValueError: a field is out of its range, or excludes another.
-    """
+    """Raises ValueError if a field of a `Recurrent` is out of its range, or excludes another."""
     for field, minimum in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
         if (value := getattr(layer, field)) is not None:
             check_at_least(field, value, minimum)
@@ -56,11 +48,7 @@ def check_fields(layer: Any) -> None:
 
 
 def check_zoneout(zoneout: tuple[float, ...], cell: Any, carry: Any) -> None:
-    """Refuses zoneout unless it has one probability for each entry of the cell's carry.
-
-    Raises:
-        ValueError: the numbers differ.
-    """
+    """Raises ValueError unless zoneout has one probability for each entry of the carry."""
     if zoneout and len(zoneout) != len(carry):
         raise ValueError(
             f"zoneout must have one probability for each entry of the carry of "
@@ -69,11 +57,7 @@ def check_zoneout(zoneout: tuple[float, ...], cell: Any, carry: Any) -> None:
 
 
 def check_carry(carry: Sequence, layers: int, directions: int) -> None:
-    """Refuses a carry unless it has one tuple per layer, with one entry per direction.
-
-    Raises:
-        ValueError: it has another number of layers or directions.
-    """
+    """Raises ValueError unless the carry has one tuple per layer, with one entry per direction."""
     sizes = [len(layer) for layer in carry]
     if sizes != [directions] * layers:
         raise ValueError(
@@ -83,7 +67,7 @@ def check_carry(carry: Sequence, layers: int, directions: int) -> None:
 
 
 def check_inputs(cell: Cell, x: Any, axes: str) -> None:
-    """Refuses inputs unless they have these axes, such as "B, T", followed by those of the cell.
+    """Checks that x has these axes, such as "B, T", followed by those of the cell.
 
     Raises:
         TypeError: x is not an array.
@@ -97,11 +81,7 @@ def check_inputs(cell: Cell, x: Any, axes: str) -> None:
 
 
 def check_reset(reset: jax.Array, batch: int, steps: int) -> None:
-    """Refuses a mask of resets unless it is [B] or [B, T].
-
-    Raises:
-        ValueError: it has another shape.
-    """
+    """Raises ValueError unless the mask of resets is [B] or [B, T]."""
     if reset.shape not in ((batch,), (batch, steps)):
         raise ValueError(
             f"reset must be [B] = [{batch}] or [B, T] = [{batch}, {steps}], "
@@ -110,11 +90,7 @@ def check_reset(reset: jax.Array, batch: int, steps: int) -> None:
 
 
 def check_lengths(lengths: jax.Array, batch: int, steps: int) -> None:
-    """Refuses lengths unless they are integers [B] from 0 to `steps`.
-
-    Raises:
-        ValueError: they have another shape or dtype or, unless they are traced, are out of range.
-    """
+    """Raises ValueError unless lengths are integers [B] from 0 to `steps`, if not traced."""
     if lengths.shape != (batch,):
         raise ValueError(f"lengths must be [B] = [{batch}], got shape {list(lengths.shape)}")
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
