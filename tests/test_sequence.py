@@ -81,6 +81,12 @@ def test_many_to_many_goes_on_where_it_ended():
     jax.tree.map(close, carry, last)
 
 
+def test_the_initial_carry_of_symbols():
+    """A trace is of the input, here a one-hot vector."""
+    ((carry,),) = ManyToMany(num_classes=4, cell=Trace(6), vocab_size=7).initial_carry((3,))
+    assert carry.s.shape == (3, 7) and not np.any(carry.s)
+
+
 @pytest.mark.parametrize("symbols", [False, True])
 def test_one_to_many_equals_numpy(symbols):
     fields = {"length": 4, "outputs": 3, "cell": Elman(6)}
