@@ -77,7 +77,7 @@ def to_tuple(value: int | Sequence[int], rank: int, name: str) -> tuple[int, ...
         ValueError: there are more or fewer numbers than axes, or one is below 1.
     """
     values = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(values) != rank or min(values) < 1:
+    if len(values) != rank or min(values, default=1) < 1:
         raise ValueError(
             f"{name} must be a number >= 1, or one for each of {rank} axes, got {value}"
         )
@@ -91,7 +91,7 @@ def check_axes(x: jax.Array, window: Sequence[int]) -> None:
             f"x must be [B, *spatial, C] with {len(window) + 2} axes for window={tuple(window)}, "
             f"got shape {list(x.shape)}"
         )
-    check_at_least("window", min(window), 1)
+    check_at_least("window", min(window, default=1), 1)
 
 
 def patches(

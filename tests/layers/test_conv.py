@@ -91,6 +91,7 @@ def test_same_makes_as_many_outputs_as_there_are_strides():
             {"groups": 4},
             "groups must divide the 8 channels of x and features=6, got 4",
         ),
+        ((1, 5, 4), (3,), {"groups": 0}, "groups must be at least 1, got 0"),
         ((1, 5, 4), (7,), {"padding": 0}, "into 5 positions padded by 0 and 0, got a window of 7"),
         (
             *((1, 9, 4), (3,), {"padding": ((1, 2),), "dilation": 6}),
