@@ -32,6 +32,10 @@ class AlexNet(nn.Module):
     Kernels of convolutions are initialised as in He et al. 2015 (normal, by fan-out), those of
     dense layers normal with standard deviation 0.01 as in 2012, biases to zero.
 
+    >>> model, x = AlexNet(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7
             and output layer, and the flattened 6x6 maps [B, 9216] as the result.
@@ -100,6 +104,10 @@ class AlexNetOriginal(nn.Module):
 
     Initialisation is the paper's: kernels normal with standard deviation 0.01, biases one in conv2,
     conv4, conv5, fc6 and fc7, and zero elsewhere.
+
+    >>> model, x = AlexNetOriginal(num_classes=10), jnp.zeros((2, 227, 227, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
 
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7

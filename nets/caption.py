@@ -37,6 +37,12 @@ class ShowAndTell(nn.Module):
 
     Dropout acts on the inputs and the outputs of the LSTM.
 
+    >>> from nets.convnet import ConvNet
+    >>> model = ShowAndTell(ConvNet(num_classes=0), vocab_size=50)
+    >>> key, images, words = jax.random.key(0), jnp.zeros((2, 28, 28, 1)), jnp.ones((2, 9), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, images, words, train=False))[0].shape
+    (2, 9, 50)
+
     Attributes:
         backbone: the image network; it has its own `dtype`.
         stage: the backbone's stage [B, D] that is the image's feature vector.
@@ -138,6 +144,12 @@ class ShowAttendTell(nn.Module):
 
     Hard attention reads one position, sampled from alpha while training (section 4.1; the task adds
     the REINFORCE gradient), the most probable one in evaluation.
+
+    >>> from nets.convnet import ConvNet
+    >>> model = ShowAttendTell(ConvNet(num_classes=0), "pool2", vocab_size=50)
+    >>> key, images, words = jax.random.key(0), jnp.zeros((2, 28, 28, 1)), jnp.ones((2, 9), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, images, words, train=False))[0].shape
+    (2, 9, 50)
 
     Attributes:
         backbone: the image network; it has its own `dtype`.

@@ -31,6 +31,10 @@ class Connected(nn.Module):
     convolution). Depth and number of units are the same in all three. Stages, after the ReLU: maps1
     [B, H', W', features[0]], maps2 [B, H'', W'', features[1]], maximum [B, features[1]].
 
+    >>> model, x = Connected("local", num_classes=10), jnp.zeros((2, 8, 8, 1))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         connection: full, local or shared.
         features: number of maps of each layer.
@@ -89,6 +93,10 @@ class Connected(nn.Module):
 
 class EachConnected(nn.Module):
     """Three independent `Connected` networks, one of each connection.
+
+    >>> model, x, key = EachConnected(num_classes=10), jnp.zeros((2, 8, 8, 1)), jax.random.key(0)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, x, train=False))[0]["full"].shape
+    (2, 10)
 
     Attributes:
         features: number of maps of each layer.

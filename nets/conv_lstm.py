@@ -29,6 +29,11 @@ class ConvLSTM(Cell):
     `peepholes` adds V_i c_{t-1} to i, V_f c_{t-1} to f and V_o c_t to o, as in the paper; V is
     `peephole` [3, H, W, F], initialised to zero, so the weights fit images of one size only.
 
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(ConvLSTM(16)), jnp.zeros((2, 5, 8, 8, 1))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 8, 8, 16)
+
     Attributes:
         features: number of maps F.
         kernel_size: height and width of the convolutions.

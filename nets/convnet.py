@@ -22,6 +22,10 @@ class ConvNet(nn.Module):
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the linear
     layer as LeCun normal.
 
+    >>> model, x = ConvNet(num_classes=10), jnp.zeros((2, 28, 28, 1))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         widths: channels of each stage.
         windows: height and width of each stage's convolution.

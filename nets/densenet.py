@@ -13,11 +13,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.checks import check_choice
-from nets.layers.classification_head import logits
-from nets.layers.conv import HE, Conv
+from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
-from nets.layers.norm import BatchNorm
 from nets.layers.pooling import average_pool, global_average, max_pool
 
 Stem = Literal["imagenet", "cifar"]
@@ -33,6 +31,10 @@ class DenseNet(nn.Module):
 
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
     as LeCun normal.
+
+    >>> model, x = DenseNet(num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
 
     Attributes:
         layers: number of layers in each dense block.
@@ -80,7 +82,7 @@ class DenseNet(nn.Module):
             raise ValueError(f"DenseNet.compression must be in (0, 1], got {self.compression}")
         minimum = 2 ** (len(self.layers) - 1)  # height and width of the stem's output
         check_images(self, x, minimum if self.stem == "cifar" else 4 * (minimum - 1) + 1)
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
         trunk = Trunk(
             layers=self.layers,
             growth=self.growth,
@@ -88,20 +90,28 @@ class DenseNet(nn.Module):
             bottleneck=self.bottleneck,
             compression=self.compression,
             stem=self.stem,
-            conv=functools.partial(Conv, use_bias=False, kernel_init=HE, **dtypes),
-            norm=functools.partial(BatchNorm, use_running_average=not train, **dtypes),
+            conv=conv,
+            norm=norm,
             drop=functools.partial(nn.Dropout, self.dropout, deterministic=not train),
             name="features",
         )
         x, outputs = trunk(x)
         outputs["features"] = x = global_average(x)
         if self.num_classes:
+            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
             x = logits(self.num_classes, **dtypes, name="classifier")(x)
         return (x, outputs) if stages else x
 
 
 class Trunk(nn.Module):
     """A DenseNet without its global pooling and classifier.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> drop = functools.partial(nn.Dropout, 0.0, deterministic=True)
+    >>> trunk = Trunk((2, 2), 12, 24, None, 0.5, "cifar", conv, norm, drop)
+    >>> init = trunk.init_with_output
+    >>> jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))[0][0].shape
+    (1, 4, 4, 48)
 
     Attributes:
         layers, growth, width, bottleneck, compression, stem: as in `DenseNet`.
@@ -143,6 +153,12 @@ class Trunk(nn.Module):
 class DenseBlock(nn.Module):
     """Layers that each read all maps so far and add `growth` maps.
 
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> drop = functools.partial(nn.Dropout, 0.0, deterministic=True)
+    >>> block, x = DenseBlock(3, 12, 4, conv, norm, drop), jnp.zeros((1, 8, 8, 24))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 8, 8, 60)
+
     Attributes:
         layers: number of layers.
         growth: number of maps that each layer adds.
@@ -176,6 +192,12 @@ class DenseBlock(nn.Module):
 class DenseLayer(nn.Module):
     """Normalisation, ReLU and 3x3 convolution, after a 1x1 bottleneck if there is one.
 
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> drop = functools.partial(nn.Dropout, 0.0, deterministic=True)
+    >>> block, x = DenseLayer(12, 4, conv, norm, drop), jnp.zeros((1, 8, 8, 24))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 8, 8, 12)
+
     Attributes:
         growth: number of output maps.
         bottleneck: as in `DenseNet`; the 3x3 convolution is named conv2 with it, conv1 without.
@@ -205,6 +227,12 @@ class DenseLayer(nn.Module):
 
 class Transition(nn.Module):
     """Normalisation, ReLU and a 1x1 convolution.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> drop = functools.partial(nn.Dropout, 0.0, deterministic=True)
+    >>> block, x = Transition(12, conv, norm, drop), jnp.zeros((1, 8, 8, 24))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 8, 8, 12)
 
     Attributes:
         features: number of output maps.

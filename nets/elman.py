@@ -51,6 +51,11 @@ class Elman(Cell):
     With `layer_norm` it is h_t = activation(LN(x_t W + h_{t-1} R)) (Ba et al. 2016, equation 4),
     whose scale and bias are `norm_scale` and `norm_bias` [H]; there is no b.
 
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(Elman(16)), jnp.zeros((2, 5, 8))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 16)
+
     Attributes:
         features: number of units H.
         activation: nonlinearity; tanh in the paper.
@@ -103,6 +108,11 @@ class Jordan(Cell):
     `kernel` [D, H] and V `output_kernel` [H, Y], both initialised Glorot uniform, R
     `recurrent_kernel` [Y, H], initialised orthogonal, b `bias` [H] and c `output_bias` [Y],
     initialised to zero. A step is two matmuls.
+
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(Jordan(16, outputs=4)), jnp.zeros((2, 5, 8))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 4)
 
     Attributes:
         features: number of hidden units H.
@@ -157,6 +167,11 @@ class Trace(Cell):
     mu is 1/2; W is `kernel` [D, H], initialised Glorot uniform, b `bias` [H], initialised to zero.
     Each input has its own mu, so W must come after the trace: `project` is the identity, and the
     matmul is in `output`.
+
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(Trace(16)), jnp.zeros((2, 5, 8))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 16)
 
     Attributes:
         features: number of units H.

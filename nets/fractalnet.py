@@ -14,11 +14,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least, check_choice
-from nets.layers.classification_head import logits
-from nets.layers.conv import Conv
+from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
-from nets.layers.norm import BatchNorm
 from nets.layers.pooling import global_average, max_pool
 
 Stem = Literal["imagenet", "cifar"]
@@ -53,6 +51,10 @@ class FractalNet(nn.Module):
 
     The stem for large images is ResNet's: a 7x7 convolution of 64 channels and stride 2, batch
     normalisation, ReLU and 3x3 max pooling of stride 2.
+
+    >>> model, x = FractalNet(num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
 
     Attributes:
         features: channels of each block.
@@ -100,9 +102,8 @@ class FractalNet(nn.Module):
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         xavier = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
-        conv = functools.partial(Conv, use_bias=False, kernel_init=xavier, **dtypes)
-        norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
-        made = {"conv": conv, "norm": norm}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        made = {"conv": functools.partial(conv, kernel_init=xavier), "norm": norm}
         dropping = train and self.drop_path > 0 and self.column is None
         chosen = self._chosen() if dropping else None
         every = self.column is None or self.is_initializing()
@@ -148,6 +149,12 @@ class FractalNet(nn.Module):
 
 class FractalBlock(nn.Module):
     """A fractal block, f_C of `FractalNet`, with its pooling.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> layer = functools.partial(ConvNormAct, 16, (3, 3), conv=conv, norm=norm)
+    >>> block, x = FractalBlock(layer, 3, (1, 2, 3), 0.0), jnp.zeros((1, 8, 8, 3))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x, None)[0].shape
+    (1, 4, 4, 16)
 
     Attributes:
         layer: makes a convolution with normalisation and ReLU.

@@ -61,6 +61,10 @@ class GoogLeNet(nn.Module):
     Kernels of convolutions are initialised as in He et al. 2015 (normal, by fan-out), those of
     dense layers LeCun normal, biases to zero; the paper gives no initialisation.
 
+    >>> model, x = GoogLeNet(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer and no auxiliary heads, and the averages of inception5b, [B, 1024], as the result.
@@ -155,6 +159,12 @@ GoogLeNet2014 = functools.partial(GoogLeNet, version="2014", dropout=0.4)
 class Inception(nn.Module):
     """Four parallel branches: 1x1; 1x1, 3x3; 1x1, 5x5; pooling, 1x1 (figure 2b).
 
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
+    >>> block, x = Inception((16, 12, 16, 2, 4, 4), unit, (5, 5)), jnp.zeros((1, 8, 8, 3))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 8, 8, 40)
+
     Attributes:
         features: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection.
         unit: makes a `ConvNormAct`.
@@ -182,6 +192,13 @@ class Inception(nn.Module):
 
 class AuxiliaryHead(nn.Module):
     """An auxiliary classifier: 1x1 convolution to 128 channels, 1,024 units, logits.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
+    >>> head, x = AuxiliaryHead(10, 0.7, unit), jnp.zeros((1, 4, 4, 512))
+    >>> init = functools.partial(head.init_with_output, train=False)
+    >>> jax.eval_shape(init, jax.random.key(0), x)[0].shape
+    (1, 10)
 
     Attributes:
         num_classes: number of outputs.

@@ -52,6 +52,11 @@ class GRU(Cell):
     with R_n are normalised, each over its whole row and with its own scale and bias
     (`norm_x_gates`, `norm_x_candidate`, `norm_h_gates`, `norm_h_candidate`). There is no b or a.
 
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(GRU(16, reset="before")), jnp.zeros((2, 5, 8))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 16)
+
     Attributes:
         features: number of units H.
         update_gate: meaning of z = 1: keep is as above (Cho et al. 2014), replace swaps z and 1 - z
@@ -162,6 +167,11 @@ class MGU(Cell):
     W is `kernel` [D, 2H], R `recurrent_kernel` [H, 2H], b `bias` [2H]; their columns are in the
     order f n. Each gate of W is initialised as in Glorot and Bengio 2010, each of R orthogonal, b
     to zero. A step is two matmuls.
+
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(MGU(16)), jnp.zeros((2, 5, 8))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 16)
 
     Attributes:
         features: number of units H.

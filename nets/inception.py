@@ -148,6 +148,10 @@ class InceptionV3(nn.Module):
     dense layers LeCun normal; the paper gives no initialisation, torchvision's is normal with
     standard deviation 0.1.
 
+    >>> model, x = InceptionV3(num_classes=10), jnp.zeros((2, 75, 75, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer and no auxiliary head, and the averages of Mixed_7c, [B, 2048], as the result.
@@ -207,6 +211,12 @@ class InceptionV3(nn.Module):
 class Mixed(nn.Module):
     """Parallel branches whose outputs are concatenated.
 
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
+    >>> block, x = Mixed(mixed_a(32), unit), jnp.zeros((1, 8, 8, 192))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 8, 8, 256)
+
     Attributes:
         branches: the steps of each branch.
         unit: makes a `ConvNormAct`.
@@ -234,6 +244,12 @@ class Mixed(nn.Module):
 
 class AuxiliaryHead(nn.Module):
     """The auxiliary classifier on Mixed_6e: average pooling, 1x1 to 128, 5x5 to 768, logits.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
+    >>> block, x = AuxiliaryHead(10, unit), jnp.zeros((1, 17, 17, 768))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 10)
 
     Attributes:
         num_classes: number of outputs.

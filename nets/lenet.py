@@ -82,6 +82,10 @@ class LeNet5(nn.Module):
     [B, 28, 28, 6], S2 [B, 14, 14, 6], C3 [B, 10, 10, 16], S4 [B, 5, 5, 16], C5 [B, 120],
     F6 [B, 84].
 
+    >>> model, x = LeNet5(num_classes=10), jnp.zeros((2, 28, 28, 1))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer, and F6 as the result.
@@ -143,6 +147,10 @@ class LeNet5Original(nn.Module):
 
     Stages: as in `LeNet5`.
 
+    >>> model, x = LeNet5Original(), jnp.zeros((2, 32, 32, 1))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes, 10: there are codes for the ten digits only.
         dtype: computation dtype.
@@ -198,6 +206,10 @@ class ZipNet(nn.Module):
 
     Stages: H1 [B, 8, 8, 12], H2 [B, 4, 4, 12], H3 [B, 30].
 
+    >>> model, x = ZipNet(), jnp.zeros((2, 16, 16, 1))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer, and H3 as the result.
@@ -239,6 +251,10 @@ class ZipNet(nn.Module):
 
 class Subsampling(nn.Module):
     """Sums of 2x2 units, times a trainable coefficient for each map, plus a bias (1998).
+
+    >>> block, x = Subsampling(), jnp.zeros((1, 28, 28, 6))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 14, 14, 6)
 
     Attributes:
         dtype: computation dtype.

@@ -59,6 +59,11 @@ class LSTM(Cell):
 
     Peepholes read c before normalisation, and are added after the LN of the gates.
 
+    >>> from nets.layers.recurrent import Recurrent
+    >>> layer, x = Recurrent(LSTM(16, peepholes=True)), jnp.zeros((2, 5, 8))
+    >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
+    (2, 5, 16)
+
     Attributes:
         features: number of units H.
         forget_bias: initial bias of the forget gate (Jozefowicz et al. 2015), as a part of b.

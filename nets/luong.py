@@ -53,6 +53,10 @@ class Luong(nn.Module):
     Dropout acts on both embeddings, between layers and on h~. Stages: encoder [B, S, H] and weights
     [B, U, S].
 
+    >>> model, x, key = Luong(num_classes=7, vocab_size=7), jnp.ones((2, 9), int), jax.random.key(0)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, x, x, train=False))[0].shape
+    (2, 9, 7)
+
     Attributes:
         num_classes: number of different symbols of the targets. None means that the data fills it
             in.

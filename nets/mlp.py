@@ -15,6 +15,10 @@ class MLP(nn.Module):
 
     Stages: hidden_0, hidden_1, ... [B, width], after the activation.
 
+    >>> model, x = MLP(widths=(64, 32)), jnp.zeros((2, 28, 28))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         widths: number of units of each hidden layer.
         num_classes: number of classes. None means that the data fills it in; 0 means no output

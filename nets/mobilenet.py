@@ -57,6 +57,10 @@ class MobileNetV1(nn.Module):
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
     as LeCun normal.
 
+    >>> model, x = MobileNetV1(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         width: factor of all numbers of channels (the paper's alpha), which are at least 8.
         activation: nonlinearity; ReLU in the paper, ReLU6 in the authors' release.
@@ -130,6 +134,10 @@ class MobileNetV2(nn.Module):
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
     as LeCun normal.
 
+    >>> model, x = MobileNetV2(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         width: factor of all numbers of channels, which are rounded to multiples of 8; the last
             convolution has at least 1,280.
@@ -196,6 +204,12 @@ class InvertedResidual(nn.Module):
 
     There is no first convolution if x already has the expanded channels; x is added if the stride
     is 1 and the shapes are equal (Sandler et al. 2018, figure 4d).
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> made = {"activation": nn.relu6, "sequence": "conv", "conv": conv, "norm": norm}
+    >>> block, x = InvertedResidual(24, 96, 2, **made), jnp.zeros((1, 8, 8, 16))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 4, 4, 24)
 
     Attributes:
         features: number of output channels F.

@@ -79,6 +79,10 @@ class MobileNetV3(nn.Module):
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the dense
     layers as LeCun normal.
 
+    >>> model, x = MobileNetV3(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         variant: large (table 1) or small (table 2).
         width: factor of all numbers of channels, which are rounded to multiples of 8.

@@ -95,6 +95,10 @@ class NASNet(nn.Module):
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), dense layers
     as LeCun normal.
 
+    >>> model, x = NASNet(cells=1, num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         cells: number N of normal cells in each of the three stages.
         features: channels F of the last cell, a multiple of 96.
@@ -211,6 +215,12 @@ NASNetLarge = functools.partial(
 class Cell(nn.Module):
     """A normal or a reduction cell.
 
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> separable = functools.partial(SeparableConv, use_bias=False)
+    >>> cell, x = Cell(REDUCTION, 8, conv, separable, norm), jnp.zeros((1, 8, 8, 8))
+    >>> jax.eval_shape(cell.init_with_output, jax.random.key(0), x, None, None)[0].shape
+    (1, 4, 4, 32)
+
     Attributes:
         kind: its structure.
         features: channels F of each of its states.
@@ -289,6 +299,11 @@ class Cell(nn.Module):
 
 class AuxiliaryHead(nn.Module):
     """Features of the auxiliary classifier: average pooling, 1x1 to 128, all positions to 768.
+
+    >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
+    >>> block, x = AuxiliaryHead(conv, norm), jnp.zeros((1, 14, 14, 32))
+    >>> jax.eval_shape(block.init_with_output, jax.random.key(0), x)[0].shape
+    (1, 768)
 
     Attributes:
         conv, norm: make its layers, without bias.

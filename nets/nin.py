@@ -32,6 +32,10 @@ class NiN(nn.Module):
     Kernels are initialised as in He et al. 2015 (normal, by fan-out), biases to zero; the paper
     gives no initialisation.
 
+    >>> model, x = NiN(num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no cccp6, and
             the averages of cccp5, [B, 192], as the result.

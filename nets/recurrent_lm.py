@@ -32,6 +32,10 @@ class RecurrentLM(nn.Module):
 
     Stages: layer_0, layer_1, ... [B, T, cell.output_features], before dropout.
 
+    >>> model, x, key = RecurrentLM(vocab_size=50), jnp.ones((2, 9), int), jax.random.key(0)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, x, train=False))[0][0].shape
+    (2, 9, 50)
+
     Attributes:
         vocab_size: number of different characters V.
         cell: the recurrent cell.

@@ -42,6 +42,10 @@ class ResNet(nn.Module):
     somewhat slower on a CPU (`tests/benchmarks/depth.py`). `nets.layers.scan_blocks` converts the
     variables.
 
+    >>> model, x = ResNet(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         layers: number of blocks in each stage.
         block: basic is two 3x3 convolutions, bottleneck is 1x1, 3x3 and 1x1.

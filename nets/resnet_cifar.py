@@ -42,6 +42,10 @@ class CifarResNet(nn.Module):
     (`python tests/benchmarks/depth.py`, two cores of an AMD EPYC, AVX-512.)
     `nets.layers.scan_blocks` converts the variables.
 
+    >>> model, x = CifarResNet(depth=20, num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         depth: number of layers with weights; the paper's are 20, 32, 44, 56, 110 and 1202.
         shortcut: the shortcut of the first block of a stage; A is x, strided and padded with zero
@@ -93,6 +97,10 @@ class WideResNet(nn.Module):
 
     Convolutions are initialised as in He et al. 2015 (truncated normal, by fan-out), the classifier
     as LeCun normal.
+
+    >>> model, x = WideResNet(depth=10, width=2, num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
 
     Attributes:
         depth: number of layers with weights, 6n + 4, including the three projections.
@@ -160,6 +168,10 @@ class QuickResNet(nn.Module):
 
     Convolutions after the stem are initialised as in He et al. 2015 (truncated normal, by fan-out),
     the classifier as LeCun normal.
+
+    >>> model, x = QuickResNet(num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
 
     Attributes:
         widths: channels of each stage.

@@ -49,6 +49,11 @@ class Bahdanau(nn.Module):
     context, the last states of both directions (Cho et al. 2014 has one direction). Dropout acts on
     both embeddings and on the input of W_o. Stages: encoder [B, S, 2H] and weights [B, U, S], a.
 
+    >>> model, key = Bahdanau(num_classes=7, vocab_size=7), jax.random.key(0)
+    >>> x = jnp.ones((2, 9), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, x, x, train=False))[0].shape
+    (2, 9, 7)
+
     Attributes:
         num_classes: number of different symbols of the targets. None means that the data fills it
             in.

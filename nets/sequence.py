@@ -30,6 +30,10 @@ class ManyToOne(nn.Module):
     Dropout acts between layers and on h_T. Stages: layer_0, layer_1, ... [B, T, features], and
     "answers" [B, T, num_classes], the outputs if the sequence ended at each step.
 
+    >>> model, x = ManyToOne(num_classes=3, cell=GRU(16)), jnp.zeros((2, 9, 4))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 3)
+
     Attributes:
         num_classes: number of outputs. None means that the data fills it in.
         cell: the recurrent cell.
@@ -87,6 +91,11 @@ class ManyToMany(nn.Module):
         y_t = h_t V + c
 
     Dropout acts between layers and on h_t. Stages: layer_0, layer_1, ... [B, T, features].
+
+    >>> model, key = ManyToMany(num_classes=3, cell=GRU(16)), jax.random.key(0)
+    >>> x = jnp.zeros((2, 9, 4))
+    >>> jax.eval_shape(lambda: model.init_with_output(key, x, train=False))[0][0].shape
+    (2, 9, 3)
 
     Attributes:
         num_classes: number of outputs. None means that the data fills it in.
@@ -149,6 +158,10 @@ class OneToMany(nn.Module):
 
     Dropout acts between layers and on h_t.
 
+    >>> model, x = OneToMany(length=9, outputs=3), jnp.zeros((2, 4))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 9, 3)
+
     Attributes:
         length: number of steps T of the sequence.
         outputs: size of the output of each step.
@@ -205,6 +218,11 @@ class Seq2Seq(nn.Module):
 
     Symbol 0 is padding: inputs are read up to their first 0, and targets end with it. Dropout acts
     between layers and on h_t.
+
+    >>> model, key = Seq2Seq(num_classes=7, vocab_size=7), jax.random.key(0)
+    >>> x = jnp.ones((2, 9), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, x, x, train=False))[0].shape
+    (2, 9, 7)
 
     Attributes:
         num_classes: number of different symbols of the targets. None means that the data fills it

@@ -40,6 +40,10 @@ class VGG(nn.Module):
     fan-out), those of dense layers normal with standard deviation 0.01, biases to zero; the paper
     initialises deep networks with the weights of shallow ones.
 
+    >>> model, x = VGG(depth=11, num_classes=10), jnp.zeros((2, 32, 32, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         depth: number of layers with weights, 11, 13, 16 or 19.
         num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7

@@ -32,6 +32,10 @@ class ZFNet(nn.Module):
     normalisation, because the figure gives no constants. "All weights are initialized to 10^-2" is
     implemented as normal with that standard deviation; biases are zero.
 
+    >>> model, x = ZFNet(num_classes=10), jnp.zeros((2, 64, 64, 3))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 10)
+
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no fc6, fc7
             and output layer, and the flattened pool5, [B, 9216] at 224 px, as the result.

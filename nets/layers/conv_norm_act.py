@@ -47,6 +47,7 @@ def conv_norm_act(
 class ConvNormAct(nn.Module):
     """Convolution, normalisation and nonlinearity (`conv_norm_act`) as one module.
 
+        >>> from nets.layers.classification_head import conv_and_norm
         >>> conv, norm = conv_and_norm(jnp.float32, jnp.float32, train=False)
         >>> block = ConvNormAct(8, (3, 3), conv=conv, norm=norm)
         >>> block.init_with_output(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))[0].shape
