@@ -54,16 +54,8 @@ class ConvNormAct(nn.Module):
         (1, 4, 4, 8)
 
     Attributes:
-        features: number of output channels.
-        window: size of the kernel along each axis.
-        strides: step between neighbouring outputs.
-        padding: as in `nets.layers.conv.Conv`.
-        conv: makes the convolution.
-        norm: makes the normalisation. None means there is none.
-        activation: the nonlinearity. None means there is none.
-        groups: groups of channels, as in `nets.layers.conv.Conv`.
-        drop: makes a dropout between convolution and normalisation. None means there is none.
-        names: names of the convolution and of the normalisation.
+        features, window, strides, padding, conv, norm, activation, groups, drop, names: as in
+            `conv_norm_act`.
     """
 
     features: int
