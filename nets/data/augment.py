@@ -1,9 +1,13 @@
 """Random changes to a batch of images, vectorised over the batch; pure functions of the generator.
 
-Images are [B, H, W, C] of any number type; `fill` is the pixel value of what lies outside them.
+Images are [B, H, W, C] of any number type; `fill` is the pixel value of what lies outside them. A
+change of positions also returns its matrices [B, 3, 3], which move annotations with the images
+(`nets.data.annotations`).
 """
 
 import numpy as np
+
+from nets.data import annotations
 
 PRINCIPAL_VALUES = np.array([0.2175, 0.0188, 0.0045])
 PRINCIPAL_VECTORS = np.array(
@@ -13,14 +17,17 @@ PRINCIPAL_VECTORS = np.array(
 columns of the vectors are the directions."""
 
 
-def flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def flip(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Mirrors each image left to right with probability 1/2."""
-    mirrored = rng.random(len(images)) < 0.5
-    return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    mirrored = (rng.random(len(images)) < 0.5)[:, None, None]
+    matrices = np.where(mirrored, annotations.mirror(images.shape[2]), np.eye(3))
+    return np.where(mirrored[..., None], images[:, :, ::-1], images), matrices
 
 
-def pad_crop(images: np.ndarray, rng: np.random.Generator, pad: int, fill: float = 0) -> np.ndarray:
-    """Pads each side by `pad` pixels and cuts the old size out at a random place.
+def pad_crop(
+    images: np.ndarray, rng: np.random.Generator, pad: int, fill: float = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pads each side by `pad` pixels and cuts the old size out at a random position.
 
     He et al. 2015, "Deep residual learning for image recognition", section 4.2 (`pad` 4).
     """
@@ -30,13 +37,14 @@ def pad_crop(images: np.ndarray, rng: np.random.Generator, pad: int, fill: float
     top, left = rng.integers(0, 2 * pad + 1, (2, b))
     rows = (top[:, None] + np.arange(h))[:, :, None]  # [B, H, 1]
     columns = (left[:, None] + np.arange(w))[:, None, :]  # [B, 1, W]
-    return padded[np.arange(b)[:, None, None], rows, columns]
+    matrices = [annotations.translation(pad - x, pad - y) for x, y in zip(left, top, strict=True)]
+    return padded[np.arange(b)[:, None, None], rows, columns], np.stack(matrices)
 
 
-def colour_jitter(images: np.ndarray, rng: np.random.Generator, greatest: float) -> np.ndarray:
+def colour_jitter(images: np.ndarray, rng: np.random.Generator, maximum: float) -> np.ndarray:
     """Changes each image's brightness, contrast and saturation, in random order.
 
-    Each is multiplied by a factor from 1 - greatest to 1 + greatest, drawn evenly: the image is
+    Each is multiplied by a factor from 1 - maximum to 1 + maximum, drawn evenly: the image is
     moved from black, from its mean grey and from its own grey image away (Howard 2013, "Some
     improvements on deep convolutional neural network based image classification", section 2).
 
@@ -53,7 +61,7 @@ def colour_jitter(images: np.ndarray, rng: np.random.Generator, greatest: float)
     def jittered(image: np.ndarray) -> np.ndarray:
         picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
         for k in rng.permutation(len(kinds)):
-            picture = kinds[k](picture).enhance(rng.uniform(1 - greatest, 1 + greatest))
+            picture = kinds[k](picture).enhance(rng.uniform(1 - maximum, 1 + maximum))
         return np.asarray(picture).reshape(image.shape)
 
     return np.stack([jittered(image) for image in images])
@@ -83,26 +91,27 @@ def affine(
     shift: float = 0,
     scale: float = 0,
     fill: float = 0,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Turns, moves and enlarges each image about its middle by uniformly random amounts.
 
     Args:
-        rotate: greatest angle, in degrees, either way.
-        shift: greatest distance along each axis, in pixels, either way.
+        rotate: maximum angle, in degrees, either way.
+        shift: maximum distance along each axis, in pixels, either way.
         scale: the factor of enlargement lies in 1 - scale .. 1 + scale.
 
     Returns:
-        float32 [B, H, W, C].
+        float32 [B, H, W, C], and matrices [B, 3, 3].
     """
     angle, dy, dx, zoom = rng.uniform(-1, 1, (4, len(images)))
     angle, zoom = np.deg2rad(rotate) * angle, 1 + scale * zoom
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     matrices = np.array([[cos, sin, shift * dy], [-sin, cos, shift * dx]])  # [2, 3, B]
-    return warp(images, np.moveaxis(matrices, -1, 0), fill)
+    matrices = np.moveaxis(matrices, -1, 0)
+    return warp(images, matrices, fill), annotations.of_warp(matrices, images.shape[1:3])
 
 
 def warp(images: np.ndarray, matrices: np.ndarray, fill: float = 0) -> np.ndarray:
-    """Samples each image bilinearly at affinely transformed places.
+    """Samples each image bilinearly at affinely transformed positions.
 
     Pixel (i, j) of the result is the image at `matrix @ (i, j, 1)`, both in (row, column) from the
     middle of the image.
@@ -114,22 +123,22 @@ def warp(images: np.ndarray, matrices: np.ndarray, fill: float = 0) -> np.ndarra
         float32 [B, H, W, C].
     """
     b, h, w, c = images.shape
-    wide = w + 3  # one pixel of `fill` before, two after: a place outside reads nothing else
+    wide = w + 3  # one pixel of `fill` before, two after: a position outside reads nothing else
     padded = np.full((b, h + 3, wide, c), fill, np.float32)
     padded[:, 1 : h + 1, 1 : w + 1] = images
     i, j = (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in (h, w))
 
-    def places(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:  # row [B, 3]
+    def positions(row: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:  # row [B, 3]
         a, b, c = row.astype(np.float32)[:, :, None].swapaxes(0, 1)  # [B, 1] each
-        place = (a * i + (c + np.float32((n + 1) / 2)))[:, :, None] + (b * j)[:, None, :]
-        np.maximum(place, 0, out=place)
-        np.minimum(place, n + 1, out=place)
-        whole = np.trunc(place)
-        place -= whole
-        return whole, place[..., None]  # [B, H, W], [B, H, W, 1]
+        position = (a * i + (c + np.float32((n + 1) / 2)))[:, :, None] + (b * j)[:, None, :]
+        np.maximum(position, 0, out=position)
+        np.minimum(position, n + 1, out=position)
+        pixel = np.trunc(position)
+        position -= pixel
+        return pixel, position[..., None]  # [B, H, W], [B, H, W, 1]
 
-    y, fraction_y = places(matrices[:, 0], h)
-    x, fraction_x = places(matrices[:, 1], w)
+    y, fraction_y = positions(matrices[:, 0], h)
+    x, fraction_x = positions(matrices[:, 1], w)
     y *= wide
     y += x
     corner = y.astype(np.intp)  # the type that take uses: it converts nothing four times over

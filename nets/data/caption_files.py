@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import cache, corpora, crops, image_files, image_source, tfds
+from nets.data.annotations import Example
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
 
@@ -32,17 +33,17 @@ class CaptionSet(NamedTuple):
 
 
 class Square(NamedTuple):
-    """Makes an image [H, W, 3] its middle square of `side` pixels.
+    """Makes an example the middle square of `side` pixels of its image.
 
-    Its shorter side becomes `short_side` pixels first.
+    The image's shorter side becomes `short_side` pixels first.
     """
 
     side: int
     short_side: int
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        box = crops.middle(*image.shape[:2], share=self.side / self.short_side)
-        return crops.resize(image, box, self.side)
+    def __call__(self, example: Example) -> Example:
+        box = crops.middle(*example.image.shape[:2], share=self.side / self.short_side)
+        return crops.crop(example, box, (self.side, self.side))
 
 
 class Files(NamedTuple):
@@ -164,7 +165,7 @@ def _images(
     def read(
         split: str, indices: np.ndarray, fit: Transform = square
     ) -> tuple[np.ndarray, np.ndarray]:
-        images = [fit(image) for image in decoded(split, indices)]
+        images = [fit(Example(image)).image for image in decoded(split, indices)]
         return np.stack(images), np.zeros(len(images), np.int32)
 
     sizes = {split: len(captions) for split, captions in texts.items()}

@@ -1,4 +1,4 @@
-"""What is cut out of an image of any size, as a box, and made a square of a given side.
+"""Boxes that are cut out of an image of any size, and examples cut and resized.
 
 A box is (left, top, right, bottom) in pixels, not always whole ones, of an image [H, W, C].
 """
@@ -6,6 +6,8 @@ A box is (left, top, right, bottom) in pixels, not always whole ones, of an imag
 import math
 
 import numpy as np
+
+from nets.data.annotations import Example, Size, resizing
 
 Box = tuple[float, float, float, float]
 
@@ -47,8 +49,27 @@ def area(rng: np.random.Generator, height: int, width: int) -> Box:
     return middle(height, width)
 
 
-def resize(image: np.ndarray, box: Box, side: int) -> np.ndarray:
-    """What is in the box of an image [H, W, C] uint8 as [side, side, C], bilinear, antialiased."""
+def crop(example: Example, box: Box, size: Size) -> Example:
+    """The example that a box of its image [H, W, C] uint8 shows, resized."""
+    return example.moved(resize(example.image, box, size), resizing(box, size))
+
+
+def letterbox(example: Example, size: Size, fill: int = 0, void: int = 0) -> Example:
+    """The example resized as far as it fits into an image of this size, at its upper left.
+
+    Its aspect ratio stays, to whole pixels; the rest is `fill`, and `void` in masks.
+    """
+    height, width, channels = example.image.shape
+    scale = min(size[0] / height, size[1] / width)
+    part = max(1, round(height * scale)), max(1, round(width * scale))
+    box = 0, 0, width, height
+    image = np.full((*size, channels), fill, np.uint8)
+    image[: part[0], : part[1]] = resize(example.image, box, part)
+    return example.moved(image, resizing(box, part), void)
+
+
+def resize(image: np.ndarray, box: Box, size: Size) -> np.ndarray:
+    """The box of an image [H, W, C] uint8 as [*size, C], bilinear, antialiased."""
     from PIL import Image
 
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
@@ -59,5 +80,5 @@ def resize(image: np.ndarray, box: Box, side: int) -> np.ndarray:
         min(box[2], picture.width),
         min(box[3], picture.height),
     )
-    cut = picture.resize((side, side), Image.Resampling.BILINEAR, inside)
-    return np.asarray(cut).reshape(side, side, image.shape[-1])
+    cut = picture.resize(size[::-1], Image.Resampling.BILINEAR, inside)
+    return np.asarray(cut).reshape(*size, image.shape[-1])

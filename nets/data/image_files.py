@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nets.data.annotations import Example
 from nets.data.image_source import (
     SPLITS,
     ImageSet,
@@ -162,7 +163,7 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
         image = look(file, lambda picture: np.asarray(picture.convert(mode)))
         image = image.reshape(*image.shape[:2], shape[2])
         if fit is not None:
-            return fit(image)
+            return fit(Example(image)).image
         if image_size is not None:
             return resize(image, image_size)
         if image.shape != shape:

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from nets.data import cache, crops
+from nets.data.annotations import Example
 
 SPLITS = ("train", "validation", "test")
 
-Transform = Callable[[np.ndarray], np.ndarray]
-"""Makes an image of a stored size one of the shape that a batch has."""
+Transform = Callable[[Example], Example]
+"""Makes an example of a stored size one of the shape that a batch has."""
 
 
 class ImageSet(NamedTuple):
@@ -56,7 +57,8 @@ def from_arrays(
         split: str, indices: np.ndarray, fit: Transform | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         images = arrays[f"{split}_images"][indices]
-        images = images if fit is None else np.stack([fit(image) for image in images])
+        if fit is not None:
+            images = np.stack([fit(Example(image)).image for image in images])
         return images, arrays[f"{split}_labels"][indices]
 
     shape = arrays["train_images"].shape[1:]
@@ -104,7 +106,7 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
     """The middle square of an image [H, W, C] as [side, side, C] (bilinear, antialiased)."""
     if image.shape[:2] == (side, side):
         return image
-    return crops.resize(image, crops.middle(*image.shape[:2]), side)
+    return crops.resize(image, crops.middle(*image.shape[:2]), (side, side))
 
 
 def digits(image_size: int | None = None) -> ImageSet:

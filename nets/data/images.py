@@ -277,17 +277,17 @@ class Images(Dataset):
             box = functools.partial(crops.jittered, rng, side, self.short_side)
         elif self.crop == "area":
             box = functools.partial(crops.area, rng)
-        return lambda image: crops.resize(image, box(*image.shape[:2]), side)
+        return lambda example: crops.crop(example, box(*example.image.shape[:2]), (side, side))
 
     def _augment(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.flip:
-            images = augment.flip(images, rng)
+            images, _ = augment.flip(images, rng)
         if self.pad_crop:
-            images = augment.pad_crop(images, rng, self.pad_crop, self.background)
+            images, _ = augment.pad_crop(images, rng, self.pad_crop, self.background)
         if self.colour_jitter:
             images = augment.colour_jitter(images, rng, self.colour_jitter)
         if self.rotate or self.shift or self.scale:
-            images = augment.affine(
+            images, _ = augment.affine(
                 images, rng, self.rotate, self.shift, self.scale, self.background
             )
         if self.colour_noise:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nets.data.annotations import Example
 from nets.data.image_source import SPLITS, ImageSet, Transform, fingerprint, resize
 from nets.errors import UserError
 
@@ -163,7 +164,7 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
         found = records[split](indices)
         images = [r[image_key] for r in found]
         if fit is not None:
-            images = [fit(image) for image in images]
+            images = [fit(Example(image)).image for image in images]
         elif image_size is not None:
             images = [resize(image, image_size) for image in images]
         labels = np.array([r[label_key] for r in found])

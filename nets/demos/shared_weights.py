@@ -147,7 +147,8 @@ class Shifted(Dataset):
 
         def batch(i: int) -> dict[str, np.ndarray]:
             found, rng = images[i], np.random.default_rng((seed, i, _SHIFT))
-            return found | {"inputs": pad_crop(self._framed(found["inputs"]), rng, self.shift)}
+            shifted, _ = pad_crop(self._framed(found["inputs"]), rng, self.shift)
+            return found | {"inputs": shifted}
 
         return Batches(batch)
 

@@ -19,7 +19,7 @@ def still(b: int, dy: float = 0, dx: float = 0, angle: float = 0) -> np.ndarray:
 
 def test_flip_mirrors_about_half_of_the_images_and_leaves_the_rest():
     images = np.random.default_rng(0).integers(0, 256, (400, 3, 4, 2), dtype=np.uint8)
-    flipped = augment.flip(images, np.random.default_rng(1))
+    flipped, _ = augment.flip(images, np.random.default_rng(1))
     mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(flipped, images, strict=True)]
     same = [np.array_equal(a, b) for a, b in zip(flipped, images, strict=True)]
     assert flipped.dtype == np.uint8
@@ -29,7 +29,7 @@ def test_flip_mirrors_about_half_of_the_images_and_leaves_the_rest():
 
 def test_pad_crop_is_a_window_of_the_padded_image(images):
     pad, fill = 2, 77
-    cropped = augment.pad_crop(images, np.random.default_rng(3), pad, fill)
+    cropped, _ = augment.pad_crop(images, np.random.default_rng(3), pad, fill)
     assert cropped.shape == images.shape and cropped.dtype == images.dtype
     for image, found in zip(images, cropped, strict=True):
         big = np.full((7 + 2 * pad, 9 + 2 * pad, 3), fill, np.uint8)
@@ -45,7 +45,8 @@ def test_pad_crop_is_a_window_of_the_padded_image(images):
 def test_pad_crop_reaches_every_place_evenly():
     image = np.zeros((5000, 3, 3, 1), np.uint8)
     image[:, 1, 1] = 1
-    places = augment.pad_crop(image, np.random.default_rng(0), 1).reshape(5000, 9).argmax(1)
+    cropped, _ = augment.pad_crop(image, np.random.default_rng(0), 1)
+    places = cropped.reshape(5000, 9).argmax(1)
     counts = np.bincount(places, minlength=9)
     assert abs(counts - 5000 / 9).max() < 4.5 * np.sqrt(5000 / 9)
 
@@ -90,7 +91,8 @@ def test_affine_turns_as_far_as_asked_and_no_farther():
     """The brightest spot of a bright pixel, 20 pixels right of the middle, gives the angle."""
     images = np.zeros((300, 61, 61, 1), np.float32)
     images[:, 28:33, 48:53] = 1
-    turned = augment.affine(images, np.random.default_rng(0), rotate=30)[..., 0]
+    turned, _ = augment.affine(images, np.random.default_rng(0), rotate=30)
+    turned = turned[..., 0]
     mass, ij = turned.sum((1, 2)), np.arange(61) - 30
     i, j = (turned.sum(2) @ ij) / mass, (turned.sum(1) @ ij) / mass
     angles = np.rad2deg(np.arctan2(-i, j))
@@ -102,12 +104,14 @@ def test_affine_moves_and_scales_as_far_as_asked():
     images = np.zeros((400, 41, 41, 1), np.float32)
     images[:, 16:25, 16:25] = 1
     ij = np.arange(41) - 20
-    moved = augment.affine(images, np.random.default_rng(0), shift=3)[..., 0]
+    moved, _ = augment.affine(images, np.random.default_rng(0), shift=3)
+    moved = moved[..., 0]
     for offset in (moved.sum(2) @ ij / 81, moved.sum(1) @ ij / 81):
         assert -3.001 < offset.min() < -2.9 and 2.9 < offset.max() < 3.001
     images = np.zeros((400, 61, 61, 1), np.float32)
     images[:, 26:35, 38:47] = 1  # 12 pixels right of the middle
-    scaled = augment.affine(images, np.random.default_rng(0), scale=0.5)[..., 0]
+    scaled, _ = augment.affine(images, np.random.default_rng(0), scale=0.5)
+    scaled = scaled[..., 0]
     zoom = scaled.sum(1) @ (np.arange(61) - 30) / scaled.sum((1, 2)) / 12
     assert 0.48 < zoom.min() < 0.52 and 1.48 < zoom.max() < 1.52
 
@@ -115,9 +119,9 @@ def test_affine_moves_and_scales_as_far_as_asked():
 @pytest.mark.parametrize(
     "change",
     [
-        augment.flip,
-        lambda x, rng: augment.pad_crop(x, rng, 2),
-        lambda x, rng: augment.affine(x, rng, 10, 2, 0.1),
+        lambda x, rng: augment.flip(x, rng)[0],
+        lambda x, rng: augment.pad_crop(x, rng, 2)[0],
+        lambda x, rng: augment.affine(x, rng, 10, 2, 0.1)[0],
     ],
 )
 def test_changes_are_functions_of_the_generator_alone(images, change):

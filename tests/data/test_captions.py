@@ -164,7 +164,7 @@ def test_the_shorter_side_is_resized_first(files, tmp_path, form):
         Image.fromarray(stored).save(tmp_path / "validation_images" / "grey.png")
     for side, box in ((None, (3, 0, 13, 10)), (16, (5.5, 2.5, 10.5, 7.5)), (8, (3, 0, 13, 10))):
         image = Captions(**given, short_side=side).evaluate("validation")[0]["inputs"][0]
-        np.testing.assert_array_equal(image, crops.resize(stored, box, 8))
+        np.testing.assert_array_equal(image, crops.resize(stored, box, (8, 8)))
 
 
 def test_a_digest_is_that_of_images_and_captions(files, tmp_path):

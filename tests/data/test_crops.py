@@ -18,7 +18,7 @@ def test_the_middle_is_that_of_pil(shape):
     for side in (5, 32, 97):
         picture = Image.fromarray(image.squeeze())
         want = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
-        found = crops.resize(image, crops.middle(*shape[:2]), side)
+        found = crops.resize(image, crops.middle(*shape[:2]), (side, side))
         assert np.array_equal(found.squeeze(), np.asarray(want))
 
 
