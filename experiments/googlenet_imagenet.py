@@ -19,6 +19,7 @@ image by `python launch.py show --experiment=googlenet_imagenet`.
 
 from nets.googlenet import GoogLeNet2014
 from nets.tasks.classify import Classify
+from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
@@ -35,5 +36,5 @@ def experiment() -> Experiment:
         batch_size=32,
         steps=10_000_000,
         images={"colour_jitter": 0.4},
-        ema=0.9999,
+        average=EMA(0.9999),
     )

@@ -18,6 +18,7 @@ image by `python launch.py show --experiment=inception_v3_imagenet`.
 
 from nets.inception import InceptionV3
 from nets.tasks.classify import Classify
+from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
@@ -42,5 +43,5 @@ def experiment() -> Experiment:
         image_size=299,
         eval_short_side=342,
         images={"colour_jitter": 0.4},
-        ema=0.9999,
+        average=EMA(0.9999),
     )

@@ -14,6 +14,7 @@ import flax.linen as nn
 from nets.data.images import Images
 from nets.lenet import LeNet5
 from nets.tasks.classify import Classify
+from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.rules import Adam
@@ -38,5 +39,5 @@ def experiment() -> Experiment:
         eval_every=1000,
         save_every=1000,
         monitor="loss",
-        ema=0.999,
+        average=EMA(0.999),
     )

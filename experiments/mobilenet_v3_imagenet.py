@@ -16,6 +16,7 @@ image by `python launch.py show --experiment=mobilenet_v3_imagenet`.
 """
 
 from nets.mobilenet_v3 import MobileNetV3Large
+from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
@@ -30,5 +31,5 @@ def experiment() -> Experiment:
         Optimizer(RMSpropTF(eps=1e-3), 0.1, Exponential(Epochs(3), 0.99), l2=1e-5),
         batch_size=4096,
         epochs=600,
-        ema=0.9999,
+        average=EMA(0.9999),
     )

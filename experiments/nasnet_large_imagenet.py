@@ -20,6 +20,7 @@ an image by `python launch.py show --experiment=nasnet_large_imagenet`.
 
 from nets.nasnet import NASNetLarge
 from nets.tasks.classify import Classify
+from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
@@ -43,5 +44,5 @@ def experiment() -> Experiment:
         image_size=331,
         eval_short_side=378,
         images={"colour_jitter": 0.4},
-        ema=0.9999,
+        average=EMA(0.9999),
     )

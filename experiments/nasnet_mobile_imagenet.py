@@ -18,6 +18,7 @@ image by `python launch.py show --experiment=nasnet_mobile_imagenet`.
 
 from nets.nasnet import NASNetMobile
 from nets.tasks.classify import Classify
+from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
@@ -39,5 +40,5 @@ def experiment() -> Experiment:
         batch_size=32,
         epochs=100,
         images={"colour_jitter": 0.4},
-        ema=0.9999,
+        average=EMA(0.9999),
     )

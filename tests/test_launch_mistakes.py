@@ -51,7 +51,15 @@ from tests.support.launching import launch, main
             ["--experiment=char_lstm_python", "--optimizer.warmup=2epochs"],
             "--optimizer.warmup needs a training set of known size, unlike Text's: use steps.",
         ),
-        (["--experiment=mlp_digits", "--ema=2"], "--ema=2.0 is not possible"),
+        (
+            ["--experiment=mlp_digits", "--average=ema", "--average.decay=2"],
+            "--average.decay must be above 0 and below 1, got 2.0.",
+        ),
+        (
+            ["--experiment=mlp_digits", "--average=ema"],
+            "--average.decay must be given: ",
+        ),
+        (["--experiment=mlp_digits", "--average=mean"], "must be one of none, ema, polyak, ntasgd"),
         (["--experiment=mlp_digits", "--steps=3000000000"], "at most 2147483647, got 3000000000."),
         (["--experiment=mlp_digits", "--seed=0,4294967296"], "at most 4294967295, got 4294967296."),
         (["--experiment=mlp_digits", "--optimizer.learning_rate=nan"], "'nan' is not a finite"),

@@ -11,6 +11,7 @@ from nets.data.dataset import Dataset
 from nets.errors import UserError, check_range
 from nets.tasks.task import Task, Trained
 from nets.train import config
+from nets.train.averaging import Average
 from nets.train.optimizer import Optimizer
 from nets.types import Epochs, Steps
 
@@ -33,13 +34,8 @@ class Experiment:
         log_every: steps between lines of training metrics, each the mean over those steps.
         monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
-        ema: decay of an exponential moving average of the parameters, which is then evaluated;
-            corrected for its start as Adam's moments are.
-        average_from: step from which on the plain mean of the parameters is kept instead, and
-            evaluated (Polyak and Juditsky 1992): with sgd, averaged SGD.
-        average_after: the same from the first evaluation that is worse than the best of all but
-            this many before it: with sgd, the NT-ASGD of Merity et al. 2018, algorithm 1, there
-            with n=5.
+        average: average of the parameters, which is evaluated in their place; None means the
+            parameters themselves.
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.
         debug_nans: whether, when a loss or gradient is not finite, the layer and time step where
@@ -58,9 +54,7 @@ class Experiment:
     log_every: int = 50
     monitor: str = "loss"
     patience: int | None = None
-    ema: float | None = None
-    average_from: int | None = None
-    average_after: int | None = None
+    average: Average = None
     accumulate: int = 1
     init_from: str | None = None
     debug_nans: bool = False
@@ -76,21 +70,6 @@ class Experiment:
         check_range(self, "steps", at_least=1, at_most=2**31 - 1)  # counted in int32
         check_range(self, "log_every", "accumulate", "patience", at_least=1)
         check_range(self, "epochs", "eval_every", "save_every", above=0)
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise UserError(f"--ema={self.ema} is not possible; it lies between 0 and 1, or none.")
-        for name in ("average_from", "average_after"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise UserError(f"--{name}={value} is not possible; 1 is the least, or none.")
-        if len(given := self.averages()) > 1:
-            said = " and ".join(f"--{name}={value}" for name, value in given.items())
-            raise UserError(
-                f"{said} are {len(given)} averages; one is evaluated: say none for the others."
-            )
-
-    def averages(self) -> dict[str, float]:
-        """What is said of an average of the parameters, none or one field."""
-        fields = ("ema", "average_from", "average_after")
-        return {name: v for name in fields if (v := getattr(self, name)) is not None}
 
 
 SILENT = ("save_every", "log_every", "debug_nans")  # fields that change no result

@@ -17,7 +17,7 @@ import numpy as np
 
 from nets.report.reporter import Reporter
 from nets.tasks.task import Batch
-from nets.train import checkpoint, evaluate, resume, step
+from nets.train import averaging, checkpoint, evaluate, resume, step
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Checkpoints
@@ -102,12 +102,14 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             improved = False
             if eval_due and n > 0 and not stop:
                 try:
-                    parts = states.evaluated(state), state.model_state
+                    parts = averaging.evaluated(state), state.model_state
                     found, totals = evaluator(*parts, "validation")
                     improved = progress.count_evaluation(n, found.get(experiment.monitor), maximise)
                     reporter.evaluation(n, "validation", found, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
-                    state = begin_to_average(experiment, state, progress, mesh, maximise)
+                    state = averaging.after_evaluation(
+                        experiment.average, state, progress.values, maximise, mesh
+                    )
                     draw(experiment, *parts, totals, n, "validation", reporter, signals, False)
                 except Stopped as stopped:
                     stop = stopped.code - 128
@@ -176,15 +178,6 @@ def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
     return state._replace(lr_scale=meshes.put(scale, meshes.replicated(mesh)))
 
 
-def begin_to_average(experiment: Experiment, state, progress: Progress, mesh, maximise: bool):
-    """The state with a mean of the parameters from now on, when the evaluations say so."""
-    after = experiment.average_after
-    if after is None or not progress.worse_than_before(after, maximise):
-        return state
-    since = np.minimum(meshes.fetch(state.average_start), meshes.fetch(state.step))
-    return state._replace(average_start=meshes.put(since, meshes.replicated(mesh)))
-
-
 def draw(experiment, params, model_state, metrics, n: int, split: str, reporter, signals, final):
     """Has the task's figures of a split drawn (by process 0, from the host's copy)."""
     params, model_state = meshes.fetch((params, model_state))
@@ -198,7 +191,7 @@ def draw(experiment, params, model_state, metrics, n: int, split: str, reporter,
 
 def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals) -> None:
     """Evaluates the best parameters, on the test split where there is one, and reports."""
-    params, model_state, best = states.evaluated(state), state.model_state, progress.best_step
+    params, model_state, best = averaging.evaluated(state), state.model_state, progress.best_step
     checkpoints.wait()
     if best not in (None, n):
         try:

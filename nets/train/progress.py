@@ -34,11 +34,3 @@ class Progress:
             self.best_step, self.best_value = step, value
             self.evals_since_best = self.evals_since_drop = 0
         return best
-
-    def worse_than_before(self, n: int, maximise: bool) -> bool:
-        """Whether the last evaluation is worse than the best of those more than n before it.
-
-        Merity et al. 2018, algorithm 1.
-        """
-        before, last = self.values[: -n - 1], self.values[-1]
-        return bool(before) and (last < max(before) if maximise else last > min(before))

@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from nets.errors import UserError
-from nets.train import checkpoint
+from nets.train import averaging, checkpoint
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Arrays, Checkpoints
@@ -49,9 +49,7 @@ def restore(
         arrays = best(Path(experiment.init_from), warn)[1]
         params, model_state = parameters(template, arrays, f"--init_from={experiment.init_from}")
         average = (
-            None
-            if state.average is None
-            else meshes.put(states.start_average(params), where.average)
+            None if state.average is None else meshes.put(averaging.start(params), where.average)
         )
         params = meshes.put(params, where.params)
         kept = {k: v for k, v in state.model_state.items() if k == "carry"}
@@ -96,7 +94,7 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
 
 
 def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
-    """The parameters that evaluations use (`states.evaluated`), and the model state without the
+    """The parameters that evaluations use (`averaging.evaluated`), and the model state without the
     carry.
 
     Raises:
@@ -104,7 +102,7 @@ def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any
     """
     averaged = any(path.startswith("average/") for path in arrays)
     shared = {k: v for k, v in template.model_state.items() if k != "carry"}
-    stored = jax.eval_shape(states.start_average, template.params) if averaged else template.params
+    stored = jax.eval_shape(averaging.start, template.params) if averaged else template.params
     wanted = {"params": stored, "model_state": shared}
     given = {}
     for path, array in arrays.items():

@@ -1,6 +1,5 @@
 """The two jitted functions of the engine: one update, and one batch of an evaluation."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import optax
 
 from nets.tasks.metrics import Metrics
 from nets.tasks.task import Batch
-from nets.train import freeze
+from nets.train import averaging, freeze
 from nets.train.experiment import Experiment
 from nets.train.train_state import State
 
@@ -25,14 +24,6 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
     task, model = experiment.task, experiment.model
     transformation = experiment.optimizer.build(experiment.steps)
     learning_rate = experiment.optimizer.learning_rates(experiment.steps)
-
-    def share_kept(n, since):
-        """The share of the average that stays when the parameters after n updates enter it."""
-        if (decay := experiment.ema) is not None:
-            # 1 - (1 - d) / (1 - d^n): the average divided by 1 - d^n, as Adam does with its moments
-            rate = math.log(decay)
-            return decay * jnp.expm1((n - 1) * rate) / jnp.expm1(n * rate)
-        return 1 - 1 / jnp.maximum(n - (experiment.average_from or since) + 1, 1)
 
     def loss(params, model_state, batch, key):
         if not experiment.optimizer.freeze:
@@ -60,13 +51,9 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         if experiment.optimizer.freeze:
             frozen = experiment.optimizer.frozen(params)
             params = freeze.restored(params, state.params, frozen)
-        average = state.average
-        if average is not None:
-            share = share_kept(state.step + 1, state.average_start)
-            # exactly the parameters where the share is 0, and where both are equal
-            average = jax.tree.map(
-                lambda a, p: (p + share * (a - p)).astype(a.dtype), average, params
-            )
+        average = averaging.update(
+            experiment.average, state.average, params, state.step + 1, state.average_start
+        )
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
         kept = {"lr_scale": state.lr_scale, "average_start": state.average_start}

@@ -4,52 +4,34 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from nets.train import averaging
 from nets.train import sharding as meshes
 from nets.train.experiment import Experiment, batch_struct
-
-NEVER = np.iinfo(np.int32).max
 
 
 class State(NamedTuple):
     """A pytree; `step` counts the updates done.
 
     `lr_scale` multiplies the learning rate (plateau schedule). `average_start` is the step from
-    which on the mean of the parameters is taken, NEVER until it is known.
+    which on the mean of the parameters is taken, averaging.NEVER until it is known.
     """
 
     step: jax.Array
     params: Any
     model_state: dict[str, Any]
     opt_state: optax.OptState
-    average: Any  # None without --ema, --average_from and --average_after
+    average: Any  # None without an average
     lr_scale: jax.Array
-    average_start: jax.Array | None = None  # None without --average_after
-
-
-def start_average(params: Any) -> Any:
-    """The average before the first update: the parameters, in float32 or finer.
-
-    A bfloat16 average would stand still: a step towards the parameters is less than its last bit.
-    """
-    return jax.tree.map(lambda p: p.astype(jnp.promote_types(p.dtype, jnp.float32)), params)
-
-
-def evaluated(state: State) -> Any:
-    """The parameters that evaluations use: the average where there is one, in their own types."""
-    if state.average is None:
-        return state.params
-    return jax.tree.map(lambda a, p: a.astype(p.dtype), state.average, state.params)
+    average_start: jax.Array | None = None  # None but for NTASGD
 
 
 def make_init(experiment: Experiment):
     """The function of no argument that builds the state of step 0."""
     batch = batch_struct(experiment.data)
     transformation = experiment.optimizer.build(experiment.steps)
-    start = None if experiment.average_after is None else NEVER
 
     def init() -> State:
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batch)
@@ -60,11 +42,11 @@ def make_init(experiment: Experiment):
             params=params,
             model_state=model_state,
             opt_state=transformation.init(params),
-            average=jax.tree.map(jnp.copy, start_average(params))
-            if experiment.averages()
-            else None,
+            average=None
+            if experiment.average is None
+            else jax.tree.map(jnp.copy, averaging.start(params)),
             lr_scale=jnp.ones(()),
-            average_start=None if start is None else jnp.array(start, jnp.int32),
+            average_start=averaging.start_step(experiment.average),
         )
 
     return init

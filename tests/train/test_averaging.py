@@ -12,9 +12,10 @@ import pytest
 
 from nets.cli.verify import differences
 from nets.report import metrics_log
-from nets.train import checkpoint, resume
+from nets.train import averaging, checkpoint, resume
 from nets.train import sharding as meshes
 from nets.train import train_state as states
+from nets.train.averaging import EMA, NTASGD, Polyak
 from nets.train.optimizer import Optimizer
 from nets.train.progress import Progress
 from nets.train.rules import SGD
@@ -52,13 +53,15 @@ def moving_mean(params, decay):
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("decay", [0.75, 0.9999])
 def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
-    experiment = toys.classifier(ema=decay, accumulate=accumulate, optimizer=Optimizer(SGD(), 0.5))
+    experiment = toys.classifier(
+        average=EMA(decay), accumulate=accumulate, optimizer=Optimizer(SGD(), 0.5)
+    )
     state = jax.jit(states.make_init(experiment))()
-    close(states.evaluated(state), state.params, rtol=0)
+    close(averaging.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 12)
     for n in (1, 2, 12):
         wanted = moving_mean([state.params for state in left[:n]], decay)
-        close(states.evaluated(left[n - 1]), wanted, rtol=1e-5, atol=1e-6)
+        close(averaging.evaluated(left[n - 1]), wanted, rtol=1e-5, atol=1e-6)
     assert jax.tree.reduce(
         max, jax.tree.map(lambda a, p: np.abs(a - p).max(), wanted, left[-1].params)
     ) > 0.05  # so the average is another than the parameters  # fmt: skip
@@ -67,55 +70,55 @@ def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
 
 def test_the_average_of_equal_parameters_is_them_after_many_steps():
     """Also where 1 - d has no exact float32: no drift in ten thousand steps."""
-    experiment = toys.classifier(ema=0.9999, optimizer=Optimizer(SGD(), 1e-30))
+    experiment = toys.classifier(average=EMA(0.9999), optimizer=Optimizer(SGD(), 1e-30))
     step, batch = make_train_step(experiment), toys.batch(experiment)
     state = jax.jit(
         lambda: jax.lax.fori_loop(
             0, 10_000, lambda _, s: step(s, batch)[0], states.make_init(experiment)()
         )
     )()
-    close(states.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
+    close(averaging.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
 
 
-@pytest.mark.parametrize("average", [{"ema": 0.999}, {"average_from": 1}])
+@pytest.mark.parametrize("average", [EMA(0.999), Polyak(1)])
 def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     model = toys.BatchNormNet(param_dtype=jnp.bfloat16, dropout=0.1)
     experiment = toys.classifier(
-        model=model, optimizer=Optimizer(SGD(), 0.05), steps=300, eval_every=100, **average
+        model=model, optimizer=Optimizer(SGD(), 0.05), steps=300, eval_every=100, average=average
     )
     state = jax.jit(states.make_init(experiment))()
-    close(states.evaluated(state), state.params, rtol=0)
+    close(averaging.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 300)
     kinds = (
         {x.dtype for x in jax.tree.leaves(tree)} for tree in (left[-1].average, left[-1].params)
     )
     assert [*kinds] == [{jnp.dtype("float32")}, {jnp.dtype("bfloat16")}]
     params = [state.params for state in left]
-    if "ema" in average:
+    if average == EMA(0.999):
         wanted = moving_mean(params, 0.999)
     else:
         wanted = jax.tree.map(lambda *p: np.mean(np.asarray(p, float), 0), *params)
     # of parameters near 1, whose last bit is 4e-3; XLA may average them as they were unrounded
     close(left[-1].average, wanted, atol=1e-3)
     rounded = jax.tree.map(lambda a: np.asarray(a, jnp.bfloat16), left[-1].average)
-    close(states.evaluated(left[-1]), rounded, rtol=0)
+    close(averaging.evaluated(left[-1]), rounded, rtol=0)
     fit(experiment, tmp_path)
     arrays = resume.newest(tmp_path, print)[1]
     close(resume.parameters(left[-1], arrays, "it")[0], rounded, rtol=0)
 
 
 def test_an_average_begins_at_the_parameters_that_a_run_starts_from(tmp_path):
-    fit(toys.classifier(ema=0.9), tmp_path / "first")
-    experiment = toys.classifier(ema=0.99, init_from=str(tmp_path / "first"), seed=1)
+    fit(toys.classifier(average=EMA(0.9)), tmp_path / "first")
+    experiment = toys.classifier(average=EMA(0.99), init_from=str(tmp_path / "first"), seed=1)
     state, _, step = resume.restore(
         experiment, tmp_path / "second", meshes.make(), Signals(), print
     )
     arrays = resume.best(tmp_path / "first", print)[1]
-    given = checkpoint.flatten(states.evaluated(state))
+    given = checkpoint.flatten(averaging.evaluated(state))
     assert step == 0 and all(np.array_equal(given[p], arrays[f"average/{p}"]) for p in given)
     left = train(experiment, state, 3)
     wanted = moving_mean([state.params for state in left], 0.99)
-    close(states.evaluated(left[-1]), wanted, rtol=1e-5, atol=1e-6)
+    close(averaging.evaluated(left[-1]), wanted, rtol=1e-5, atol=1e-6)
 
 
 def trigger(values: list[float], n: int) -> int | None:
@@ -137,7 +140,7 @@ def test_evaluations_worse_than_before_are_those_of_the_paper(maximise):
         progress, began = Progress(), None
         for k, value in enumerate(values):
             progress.count_evaluation(k, -value if maximise else value, maximise)
-            if began is None and progress.worse_than_before(n, maximise):
+            if began is None and NTASGD(n).begins(progress.values, maximise):
                 began = k
         assert began == trigger(values, n)
         found.add(began)
@@ -146,7 +149,7 @@ def test_evaluations_worse_than_before_are_those_of_the_paper(maximise):
 
 def test_the_mean_is_of_all_steps_from_the_trigger_on(tmp_path):
     experiment = toys.classifier(
-        average_after=N,
+        average=NTASGD(N),
         optimizer=Optimizer(SGD(), 0.5),
         steps=STEPS,
         eval_every=EVERY,

@@ -16,6 +16,7 @@ from nets.errors import UserError
 from nets.train import freeze, resume
 from nets.train import sharding as meshes
 from nets.train import train_state as states
+from nets.train.averaging import EMA
 from nets.train.optimizer import Optimizer
 from nets.train.paths import flatten, matching
 from nets.train.rules import SGD, AdamW, Rule
@@ -59,12 +60,12 @@ def test_a_module_is_frozen_with_all_of_its_parameters():
     assert freeze.frozen_modules(frozen) == {("a", "x"), ("b",)}
 
 
-@pytest.mark.parametrize("ema", [None, 0.9])
-def test_what_is_frozen_ends_bit_identical_and_the_rest_is_trained(ema, tmp_path):
+@pytest.mark.parametrize("average", [None, EMA(0.9)])
+def test_what_is_frozen_ends_bit_identical_and_the_rest_is_trained(average, tmp_path):
     optimizer = Optimizer(
         AdamW(weight_decay=0.3), 0.05, l1=0.1, l2=0.1, clip_norm=1.0, freeze=("Dense_0/*", "*/bias")
     )
-    experiment = toys.classifier(optimizer=optimizer, ema=ema)
+    experiment = toys.classifier(optimizer=optimizer, average=average)
     state, *_ = resume.restore(experiment, tmp_path, meshes.make(), Signals(), print)
     before = flatten(state.params)
     assert fit(experiment, tmp_path, at=7) is None

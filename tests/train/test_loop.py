@@ -15,6 +15,7 @@ from nets.errors import UserError
 from nets.report import metrics_log
 from nets.report.reporter import Reporter
 from nets.train import checkpoint, loop, resume
+from nets.train.averaging import EMA
 from nets.train.checkpoint import Checkpoints
 from nets.train.optimizer import Optimizer
 from nets.train.progress import Progress
@@ -55,13 +56,13 @@ def undisturbed(tmp_path_factory):
     made = {}
     for kind in ("classifier", "language_model"):
         made[kind] = folder / kind
-        fit(getattr(toys, kind)(ema=0.9), made[kind])
+        fit(getattr(toys, kind)(average=EMA(0.9)), made[kind])
     return made
 
 
 @pytest.mark.parametrize("kind", ["classifier", "language_model"])
 def test_interrupted_twice_it_ends_bit_identical(kind, undisturbed, tmp_path):
-    experiment = getattr(toys, kind)(ema=0.9)
+    experiment = getattr(toys, kind)(average=EMA(0.9))
     # 5 is an evaluation (which the signal then forestalls), 13 lies between lines, saves and all
     for at in (5, 13):
         assert fit(experiment, tmp_path, at) is None
@@ -88,7 +89,7 @@ class Ragged(toys.Cycle):
 
 def test_batches_of_another_shape_are_compiled_when_they_come(tmp_path, monkeypatch):
     """A signal in the middle of that compilation loses no step."""
-    experiment = toys.language_model(data=Ragged(), ema=0.9)
+    experiment = toys.language_model(data=Ragged(), average=EMA(0.9))
     compile_step, compiled = loop.compile_step, []
 
     def counted(experiment, state, mesh, batch):
@@ -119,14 +120,14 @@ def test_batches_of_another_shape_are_compiled_when_they_come(tmp_path, monkeypa
 
 
 def test_differences_sees_a_flipped_bit_and_a_changed_line(undisturbed, tmp_path):
-    assert fit(toys.classifier(ema=0.9, seed=1), tmp_path) is not None
+    assert fit(toys.classifier(average=EMA(0.9), seed=1), tmp_path) is not None
     found = differences(undisturbed["classifier"], tmp_path)
     assert any("array params/" in line for line in found)
     assert any("metrics.jsonl" in line for line in found)
 
 
 def test_a_torn_line_and_lines_after_the_checkpoint_are_cut(undisturbed, tmp_path):
-    experiment = toys.classifier(ema=0.9)
+    experiment = toys.classifier(average=EMA(0.9))
     assert fit(experiment, tmp_path, at=13) is None
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"step": 15, "split": "train", "loss": 9.0}\n{"step": 18, "spl')
@@ -245,7 +246,7 @@ def test_saved_arrays_are_those_of_the_state():
 
 
 def test_a_signal_within_an_evaluation_puts_it_off(undisturbed, tmp_path):
-    experiment = toys.classifier(ema=0.9)
+    experiment = toys.classifier(average=EMA(0.9))
     signals = Signals()
 
     class Signalled(toys.Blobs):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
-from nets.train import config
+from nets.train import averaging, config
 from nets.train import train_state as states
+from nets.train.averaging import EMA, NTASGD, Polyak
 from nets.train.optimizer import Optimizer
 from nets.train.paths import kernels
 from nets.train.rules import SGD, Adam, AdamW, Lamb, Momentum, RMSpropTF, Rule
@@ -205,7 +206,7 @@ def test_kernels_are_told_by_name():
 
 def test_the_mean_of_the_parameters_from_a_step_on():
     """Polyak and Juditsky 1992: against the mean of what each step left."""
-    experiment = toys.classifier(average_from=3, optimizer=Optimizer(SGD(), 0.1))
+    experiment = toys.classifier(average=Polyak(3), optimizer=Optimizer(SGD(), 0.1))
     step, state = jax.jit(make_train_step(experiment)), states.make_init(experiment)()
     left = []
     for i in range(6):
@@ -214,16 +215,20 @@ def test_the_mean_of_the_parameters_from_a_step_on():
         counted = left[2:] or left[-1:]
         mean = jax.tree.map(lambda *a: np.mean(np.asarray(a, float), 0), *counted)
         for a, b in zip(
-            jax.tree.leaves(states.evaluated(state)), jax.tree.leaves(mean), strict=True
+            jax.tree.leaves(averaging.evaluated(state)), jax.tree.leaves(mean), strict=True
         ):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_averages_that_are_impossible_are_refused():
-    for field in ("average_from", "average_after"):
-        with pytest.raises(UserError, match=f"--{field}=0 is not possible"):
-            toys.classifier(**{field: 0})
-    with pytest.raises(UserError, match="--ema=0.9 and --average_from=3 are 2 averages"):
-        toys.classifier(average_from=3, ema=0.9)
-    with pytest.raises(UserError, match="--average_from=3 and --average_after=2 are 2 averages"):
-        toys.classifier(average_from=3, average_after=2)
+@pytest.mark.parametrize(
+    ("make", "wrong", "valid"),
+    [
+        (EMA, {"decay": 1.0}, "above 0 and below 1, got 1.0"),
+        (EMA, {"decay": 0.0}, "above 0 and below 1, got 0.0"),
+        (Polyak, {"start_step": 0}, "above 0, got 0"),
+        (NTASGD, {"patience": 0}, "at least 1, got 0"),
+    ],
+)
+def test_averages_that_are_impossible_are_refused(make, wrong, valid):
+    with pytest.raises(UserError, match=f"^{next(iter(wrong))} must be {valid}"):
+        make(**wrong)
