@@ -19,7 +19,7 @@ from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
 from nets.report.figures import Figure, Panels, Text
 from nets.report.line_plot import LinePlot
-from nets.tasks.classify import cross_entropy
+from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Task

@@ -20,7 +20,7 @@ from nets.errors import UserError
 from nets.report.figures import Figure, Panels, Text, stored_pixels
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
-from nets.tasks.classify import cross_entropy
+from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Task

@@ -11,10 +11,9 @@ import numpy as np
 import optax
 
 from nets.errors import UserError
-from nets.layers.attention import doubly_stochastic_loss
-from nets.layers.attention_hard import moving_baseline, reinforce_loss
 from nets.layers.decoding import Decoded, decode
 from nets.tasks import caption_figures
+from nets.tasks.losses import doubly_stochastic_loss, moving_baseline, reinforce_loss
 from nets.tasks.metrics import masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Task

@@ -8,39 +8,12 @@ from typing import Any, ClassVar, Literal
 import flax
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import optax
 
 from nets.errors import UserError
 from nets.tasks import classify_figures
+from nets.tasks.losses import cross_entropy, map_criterion, squared_error
 from nets.tasks.metrics import Metrics, collect, masked_sum, mean
 from nets.tasks.task import Task
-
-
-def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
-    """Softmax cross-entropy [B] in nats of logits [B, K], labels [B] smoothed by `smoothing`."""
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
-    return optax.softmax_cross_entropy(logits, targets)
-
-
-def squared_error(outputs: jax.Array, labels: jax.Array) -> jax.Array:
-    """Half the mean squared distance [B] of outputs [B, K] to targets of +1 (label) and -1 (rest).
-
-    LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition", section 3.3.
-    """
-    targets = 2 * jax.nn.one_hot(labels, outputs.shape[-1]) - 1
-    return 0.5 * jnp.mean(jnp.square(outputs - targets), -1)
-
-
-def map_criterion(distances: jax.Array, labels: jax.Array, j: float = 1.0) -> jax.Array:
-    """LeCun et al. 1998, equation 9: y_D + log(e^-j + sum_i e^-y_i), [B] of distances y [B, K].
-
-    The constant j bounds the penalty on the wrong classes' distances: past it they are left alone.
-    The paper prints no value for it.
-    """
-    own = jnp.take_along_axis(distances, labels[:, None], -1)[:, 0]
-    rubbish = jnp.full_like(distances[:, :1], -j)
-    return own + jax.nn.logsumexp(jnp.concatenate([rubbish, -distances], -1), -1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from nets.errors import UserError
 from nets.layers.recurrent_bptt import truncated_scan
 from nets.tasks import sequence_figures
-from nets.tasks.classify import cross_entropy
+from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, exact_match, masked_sum, mean
 from nets.tasks.task import Task
 

@@ -12,7 +12,7 @@ import numpy as np
 from nets.errors import UserError, missing
 from nets.layers.decoding import Decoded, decode
 from nets.tasks import translate_figures
-from nets.tasks.classify import cross_entropy
+from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import collect, compute, exact_match, masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Generative, Trained

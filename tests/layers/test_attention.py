@@ -11,8 +11,6 @@ from nets.layers.attention import (
     Attention,
     attend,
     coverage,
-    coverage_loss,
-    doubly_stochastic_loss,
     masked_softmax,
     weighted_sum,
 )
@@ -204,26 +202,12 @@ def test_bfloat16_scores_make_float32_weights():
 def test_coverage_equals_loops():
     rng = np.random.default_rng(0)
     weights = np.float32(rng.dirichlet(np.ones(KEYS), size=(BATCH, QUERIES)))
-    covered, loss = np.zeros(weights.shape), np.zeros(weights.shape[:2])
+    covered = np.zeros(weights.shape)
     for b, t, k in np.ndindex(*weights.shape):
         covered[b, t, k] = sum(weights[b, s, k] for s in range(t))
-        loss[b, t] += min(weights[b, t, k], covered[b, t, k])
     got = coverage(weights)
     assert_close(got, covered, 1e-6)
     assert not got[:, 0].any()
-    assert_close(coverage_loss(weights, got), loss, 1e-6)
-    # a second look at one place is all lost, one at another place costs nothing
-    looks = jnp.eye(3)[jnp.array([[0, 0, 1]])]
-    np.testing.assert_array_equal(coverage_loss(looks, coverage(looks)), [[0, 1, 0]])
-
-
-def test_doubly_stochastic_loss_of_hand_worked_weights():
-    weights = jnp.array([[[0.5, 0.5, 0.0], [0.25, 0.75, 0.0], [1.0, 0.0, 0.0]]])
-    steps = jnp.array([[True, True, False]])  # sums 0.75, 1.25, 0
-    loss = functools.partial(doubly_stochastic_loss, weights)
-    np.testing.assert_allclose(loss(steps), [0.0625 + 0.0625 + 1])
-    np.testing.assert_allclose(loss(steps, jnp.array([[True, True, False]])), [0.125])
-    np.testing.assert_allclose(loss(jnp.ones((1, 3), bool)), [0.5625 + 0.0625 + 1])
 
 
 @pytest.mark.parametrize(
@@ -245,10 +229,6 @@ def test_doubly_stochastic_loss_of_hand_worked_weights():
                 jax.random.key(0), jnp.ones((2, 3)), jnp.ones((2, 5, 3)), jnp.ones((2, 4))
             ),
             r"coverage must have shape \[2, 5\].* got \[2, 4\]",
-        ),
-        (
-            lambda: doubly_stochastic_loss(jnp.ones((2, 3, 4)), jnp.ones((2, 4), bool)),
-            r"\[2, 3, 4\], got steps \[2, 4\] and mask None",
         ),
     ],
 )

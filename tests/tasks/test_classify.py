@@ -11,43 +11,7 @@ import pytest
 from nets import inception
 from nets.errors import UserError
 from nets.googlenet import GoogLeNet
-from nets.tasks import classify
 from nets.tasks.classify import Classify
-
-
-def test_cross_entropy_is_torchs():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(5, 4)).astype(np.float32), rng.integers(0, 4, 5)
-    for smoothing in (0.0, 0.1):
-        want = torch.nn.functional.cross_entropy(
-            torch.tensor(logits), torch.tensor(labels), reduction="none", label_smoothing=smoothing
-        )
-        found = classify.cross_entropy(jnp.asarray(logits), jnp.asarray(labels), smoothing)
-        np.testing.assert_allclose(found, want.numpy(), rtol=1e-5)
-
-
-def test_cross_entropy_by_hand():
-    logits = jnp.array([[0.0, math.log(3.0)]])  # probabilities 1/4 and 3/4
-    hand = {0.0: -math.log(0.25), 0.2: -0.9 * math.log(0.25) - 0.1 * math.log(0.75)}
-    for smoothing, want in hand.items():
-        found = classify.cross_entropy(logits, jnp.array([0]), smoothing)
-        np.testing.assert_allclose(found, [want], rtol=1e-6)
-
-
-def test_squared_error_by_hand():
-    found = classify.squared_error(jnp.array([[0.5, -1.0, 1.0]]), jnp.array([0]))
-    np.testing.assert_allclose(found, [0.5 * (0.25 + 0.0 + 4.0) / 3], rtol=1e-6)
-
-
-def test_map_criterion_is_equation_9():
-    y, label, j = [2.0, 0.5, 7.0], 1, 1.5
-    want = y[label] + math.log(math.exp(-j) + sum(math.exp(-v) for v in y))
-    found = classify.map_criterion(jnp.array([y]), jnp.array([label]), j)
-    np.testing.assert_allclose(found, [want], rtol=1e-6)
-    slope = jax.grad(lambda d: classify.map_criterion(d, jnp.array([label]), j)[0])(jnp.array([y]))
-    assert slope[0, 1] > 0 > slope[0, 0]  # pulls the right centre near, pushes the others off
-    assert abs(slope[0, 2]) < 0.01  # and leaves alone what is far beyond j
 
 
 @pytest.mark.parametrize(
