@@ -227,7 +227,7 @@ def test_the_backend_of_a_recurrent_layer_and_why_none_faster():
         return line.partition("model")[2].strip()
 
     assert shown(LSTM(4)) == "fused (not cudnn: there is no GPU)"
-    whole = "not fused: MGU: a step is more than one matmul with h and arithmetic"
+    whole = "not fused: a step of MGU is more than one matmul with h"
     assert shown(MGU(4)) == f"scan (not cudnn: there is no GPU; {whole})"
     assert shown(LSTM(4), "scan") == "scan"
 
