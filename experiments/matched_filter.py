@@ -13,7 +13,7 @@ of which 7 s of processor time.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
-from nets.demos.matched_filter import FindPulse, LinearFilter, Pulses
+from nets.demos.matched_filter import DetectPulse, LinearFilter, NoisyPulses
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.rules import Adam
@@ -23,8 +23,8 @@ from nets.train.schedules import Cosine
 def experiment() -> Experiment:
     return Experiment(
         model=LinearFilter(window=32),
-        task=FindPulse(),
-        data=Pulses(length=256, width=32, snr=25.0, batch_size=128),
+        task=DetectPulse(),
+        data=NoisyPulses(length=256, width=32, snr=25.0, batch_size=128),
         optimizer=Optimizer(Adam(), 0.05, Cosine()),
         steps=1000,
         eval_every=250,

@@ -14,7 +14,7 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.connectivity import EachConnected
-from nets.demos.shared_weights import AcrossShifts, Shifted
+from nets.demos.shared_weights import CompareConnections, ShiftedImages
 from nets.train.experiment import Experiment
 from nets.train.optimizer import Optimizer
 from nets.train.rules import Adam
@@ -24,8 +24,8 @@ from nets.train.schedules import Cosine
 def experiment() -> Experiment:
     return Experiment(
         model=EachConnected(features=(8, 16), window=5, strides=(2, 1)),
-        task=AcrossShifts(),
-        data=Shifted(name="digits", margin=6, shift=2),
+        task=CompareConnections(),
+        data=ShiftedImages(name="digits", margin=6, shift=2),
         optimizer=Optimizer(Adam(), 3e-3, Cosine()),
         steps=1200,
         eval_every=300,

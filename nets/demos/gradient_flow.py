@@ -1,11 +1,13 @@
-"""Why recurrent networks are hard to train: gradients over time, gates, clipping, in pictures."""
+"""Figures of why recurrent networks are hard to train: gradients over time, gates, clipping."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 
 from nets.elman import Elman
 from nets.errors import UserError
@@ -14,29 +16,30 @@ from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
 from nets.layers.sequence import one_hot
 from nets.lstm import LSTM
-from nets.report.figures import Figure, Panels, Text
+from nets.report.figures import Panels, Text
 from nets.report.line_plot import LinePlot
 from nets.tasks.metrics import mean
 from nets.tasks.sequence import TagSequence
+from nets.tasks.task import Batch
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientFlow(TagSequence):
-    """`TagSequence`, which shows how gradients flow back through the recurrent cell.
+    """`TagSequence` with figures of how gradients flow back through the recurrent cell.
 
     (Hochreiter 1991; Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013.)
 
     Attributes:
-        k1: steps forward between two losses' ways back; none truncates nothing.
-        k2: steps that gradients pass back through time; none is k1.
-        radii: spectral radii that the recurrent weights are drawn with.
-        clip_updates: updates of the comparison of clippings.
+        k1: steps between two backward passes. None means no truncation.
+        k2: steps that gradients pass back through time. None means k1.
+        radii: spectral radii of the random recurrent weights.
+        clip_updates: number of updates in the comparison of clippings.
         clip_radius: spectral radius of the cell in that comparison.
-        clip_rate: learning rate of it, plain gradient descent.
-        clip_norm: norm at which its gradients are clipped.
-        clip_value: absolute value at which their entries are.
-        cell_updates: updates of the comparison of cells.
-        cell_rate: learning rate of it, Adam with gradients clipped at norm 1.
+        clip_rate: its learning rate, for plain gradient descent.
+        clip_norm: maximum norm of its gradients.
+        clip_value: maximum absolute value of their entries.
+        cell_updates: number of updates in the comparison of cells.
+        cell_rate: its learning rate, for Adam with gradients clipped to norm 1.
     """
 
     radii: tuple[float, ...] = (0.5, 0.9, 1.0, 1.1, 1.5)
@@ -48,14 +51,13 @@ class GradientFlow(TagSequence):
     cell_updates: int = 500
     cell_rate: float = 2e-3
 
-    def init(self, model, key, batch):
+    def init(self, model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Any, dict]:
         params, state = super().init(model, key, batch)
         kernel = params["recurrent"]["layer_0"].get("recurrent_kernel")
         if kernel is None or kernel.shape[1] % kernel.shape[0]:
             raise UserError(
-                f"--model.cell={type(model.cell).__name__.lower()} has no square recurrent "
-                "weights, which have a spectral radius; elman, lstm without projection, gru, mgu "
-                "are valid."
+                "model.cell must have square recurrent weights (elman, gru, mgu, or lstm without "
+                f"projection), got {type(model.cell).__name__.lower()}."
             )
         return params, state
 
@@ -66,13 +68,13 @@ class GradientFlow(TagSequence):
         batches = list(batches)
         x = one_hot(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
         x = x.swapaxes(0, 1)  # [T, B, D]
-        drawn = {f"radius {r:g}": drawn_weights(model.cell, x, key, r) for r in self.radii}
-        drawn["trained"] = params["recurrent"]["layer_0"]
-        flows = {name: np.asarray(flow(model.cell, w, x)) for name, w in drawn.items()}
+        weights = {f"radius {r:g}": random_weights(model.cell, x, key, r) for r in self.radii}
+        weights["trained"] = params["recurrent"]["layer_0"]
+        flows = {name: np.asarray(flow(model.cell, w, x)) for name, w in weights.items()}
         levels = {}
         for name in ("radius 1", "trained"):
-            if name in drawn:
-                levels |= gate_histograms(model.cell, drawn[name], x, name)
+            if name in weights:
+                levels |= gate_histograms(model.cell, weights[name], x, name)
         losses = self.clippings(model, batches, key)
         lags, bins = np.arange(len(x)), (np.arange(_BINS) + 0.5) / _BINS
         kind = type(model.cell).__name__
@@ -87,35 +89,33 @@ class GradientFlow(TagSequence):
                 np.arange(1, self.clip_updates + 1), losses, "update", "loss (nats)", True,
             ),
         )  # fmt: skip
-        found: dict[str, Figure] = {
+        return {
             "gradient_flow": Panels(f"{kind}: how gradients flow back through time", panels),
             "cells": self.comparison(model, batches, key),
             "memory": Text(f"{kind}: how far a gradient reaches", table(flows)),
         }
-        return found
 
-    def comparison(self, model, batches: list[dict], key: jax.Array) -> Panels:
-        """How gradients flow in three cells of the model's size, each trained alike.
+    def comparison(self, model: nn.Module, batches: list[dict], key: jax.Array) -> Panels:
+        """Gradient flow in three cells of the model's size, before and after the same training.
 
-        They learn from all batches but the first, which the gradients and the share of right
-        answers are of.
+        They train on all batches but the first, on which gradients and accuracies are measured.
         """
         x = one_hot(jnp.asarray(batches[0]["inputs"][:32]), model.vocab_size, jnp.float32)
         x = x.swapaxes(0, 1)  # [T, B, D]
         lags = np.arange(len(x))
         clip = optax.clip_by_global_norm(1.0)
         before, after = {}, {}
-        for name, cell in compared(model.cell.features, len(x) - 1).items():
+        for name, cell in cells_to_compare(model.cell.features, len(x) - 1).items():
             net = model.clone(cell=cell)
             params, state = self.init(net, key, batches[0])
             before[name] = np.asarray(flow(cell, params["recurrent"]["layer_0"], x))
             optimizer = optax.chain(clip, optax.adam(self.cell_rate))
-            given = (optimizer, batches[1:] or batches, key, self.cell_updates)
-            params, _ = self.descend(net, params, state, *given)
+            options = (optimizer, batches[1:] or batches, key, self.cell_updates)
+            params, _ = self.descend(net, params, state, *options)
             _, (_, metrics) = self.loss(net, params, state, batches[0], key, False)
-            right = float(mean(metrics["accuracy"]))
+            accuracy = float(mean(metrics["accuracy"]))
             trained = flow(cell, params["recurrent"]["layer_0"], x)
-            after[f"{name}, {right:.0%} right"] = np.asarray(trained)
+            after[f"{name}, {accuracy:.0%} right"] = np.asarray(trained)
         axes = "steps back", "norm, relative to the last step", True
         charts = (
             LinePlot("Before training", lags, before, *axes),
@@ -124,8 +124,10 @@ class GradientFlow(TagSequence):
         title = "Gradient of the last output with respect to earlier states, in three cells"
         return Panels(title, charts, same_scale=True)
 
-    def clippings(self, model, batches: list[dict], key: jax.Array) -> dict[str, np.ndarray]:
-        """The loss [clip_updates] of plain gradient descent from one start, by kind of clipping."""
+    def clippings(
+        self, model: nn.Module, batches: list[dict], key: jax.Array
+    ) -> dict[str, np.ndarray]:
+        """Losses [clip_updates] of gradient descent from the same weights, by kind of clipping."""
         clips = {
             "not clipped": optax.identity(),
             f"norm at most {self.clip_norm:g}": optax.clip_by_global_norm(self.clip_norm),
@@ -133,23 +135,32 @@ class GradientFlow(TagSequence):
         }
         params, state = self.init(model, key, batches[0])
         inputs = one_hot(jnp.asarray(batches[0]["inputs"]), model.vocab_size, jnp.float32)
-        start = drawn_weights(model.cell, inputs.swapaxes(0, 1), key, self.clip_radius)
+        start = random_weights(model.cell, inputs.swapaxes(0, 1), key, self.clip_radius)
         params["recurrent"]["layer_0"] = start
         losses = {}
         for name, clip in clips.items():
             optimizer = optax.chain(clip, optax.sgd(self.clip_rate))
-            given = (optimizer, batches, key, self.clip_updates)
-            _, losses[name] = self.descend(model, params, state, *given)
+            options = (optimizer, batches, key, self.clip_updates)
+            _, losses[name] = self.descend(model, params, state, *options)
         return losses
 
     def descend(
-        self, model, params, state, optimizer, batches: list[dict], key: jax.Array, updates: int
+        self,
+        model: nn.Module,
+        params: Any,
+        state: dict,
+        optimizer: optax.GradientTransformation,
+        batches: list[dict],
+        key: jax.Array,
+        updates: int,
     ) -> tuple[dict, np.ndarray]:
-        """The parameters after so many updates, a batch each in turn; the loss before each."""
+        """The parameters after so many updates, and the loss before each; batches take turns."""
 
         @jax.jit
         def update(params, opt_state, batch):
-            loss = lambda p: self.loss(model, p, state, batch, key, False)[0]  # noqa: E731
+            def loss(params):
+                return self.loss(model, params, state, batch, key, False)[0]
+
             value, grads = jax.value_and_grad(loss)(params)
             changes, opt_state = optimizer.update(grads, opt_state)
             return optax.apply_updates(params, changes), opt_state, value
@@ -165,8 +176,8 @@ _BINS = 20
 _OUTPUT = "|output|"
 
 
-def compared(features: int, lag: int) -> dict[str, Cell]:
-    """A simple, an LSTM and a GRU cell; the gated ones start at the length of the task."""
+def cells_to_compare(features: int, lag: int) -> dict[str, Cell]:
+    """A simple cell, an LSTM and a GRU; the gated ones have chrono initialisation for this lag."""
     chrono = max(lag, 2)
     return {
         "simple (Elman)": Elman(features),
@@ -175,8 +186,8 @@ def compared(features: int, lag: int) -> dict[str, Cell]:
     }
 
 
-def drawn_weights(cell: Cell, x: jax.Array, key: jax.Array, radius: float) -> dict:
-    """Initial weights whose recurrent kernel, gate by gate, has this spectral radius.
+def random_weights(cell: Cell, x: jax.Array, key: jax.Array, radius: float) -> dict:
+    """Random weights whose recurrent kernel has this spectral radius, for each gate.
 
     Args:
         x: [T, B, D].
@@ -192,15 +203,15 @@ def drawn_weights(cell: Cell, x: jax.Array, key: jax.Array, radius: float) -> di
 
 
 def flow(cell: Cell, weights: dict, x: jax.Array) -> jax.Array:
-    """Norm of dL/ds_t by the lag T - 1 - t, relative to the last step's: [T].
+    """Norms of dL/ds_t [T] by lag T - 1 - t, relative to that of the last step.
 
-    s_t is the state, all that the cell carries after step t, and L a random projection of the last
-    output; norms are means over the rows of x [T, B, D].
+    s_t is the carry after step t and L a random projection of the last output; norms are means over
+    the rows of x [T, B, D].
     """
     cell = cell.clone(parent=None)
     before = cell.initial_carry(x.shape[1:])
 
-    def last(nudges):  # what would be added to each state, [T, B, ...]
+    def last(nudges):  # added to each state, [T, B, ...]
         def step(carry, inputs):
             x, nudge = inputs
             carry = cell.update(weights, carry, x)
@@ -210,16 +221,16 @@ def flow(cell: Cell, weights: dict, x: jax.Array) -> jax.Array:
         y = cell.output(weights, carry)
         return jnp.sum(y * jax.random.normal(jax.random.key(0), y.shape))
 
-    none = jax.tree.map(lambda a: jnp.zeros((len(x), *a.shape)), before)
-    squares = [jnp.square(g).sum(-1) for g in jax.tree.leaves(jax.jit(jax.grad(last))(none))]
+    zeros = jax.tree.map(lambda a: jnp.zeros((len(x), *a.shape)), before)
+    squares = [jnp.square(g).sum(-1) for g in jax.tree.leaves(jax.jit(jax.grad(last))(zeros))]
     norms = jnp.sqrt(sum(squares)).mean(1)[::-1]  # [T]
     return norms / norms[0]
 
 
 def gate_histograms(cell: Cell, weights: dict, x: jax.Array, name: str) -> dict[str, np.ndarray]:
-    """Share of each gate's activations in 20 bins from 0 to 1.
+    """Histogram of each gate's activations in 20 bins from 0 to 1, as fractions.
 
-    The gates of the plain LSTM and GRU are known; of any other cell it is the share of |output|.
+    For cells other than a plain LSTM or GRU it is the histogram of |output|.
     """
     cell = cell.clone(parent=None)
 
@@ -244,13 +255,13 @@ def gate_histograms(cell: Cell, weights: dict, x: jax.Array, name: str) -> dict[
 
 
 def levels_title(levels: dict[str, np.ndarray]) -> str:
-    """What the shares of `gate_histograms` are of."""
+    """The title for the histograms of `gate_histograms`."""
     gated = not any(name.startswith(_OUTPUT) for name in levels)
     return "How far gates are open" if gated else "How large outputs are"
 
 
 def table(flows: dict[str, np.ndarray]) -> str:
-    """For each flow [T] the lag at which less than 1% is left, and what is left at the longest."""
+    """For each flow [T], the lag at which less than 1% is left, and the rest at the longest lag."""
     longest = f"left after {len(next(iter(flows.values()))) - 1}"
     lines = [f"{'recurrent weights':>18}  {'1% left after':>13}  {longest:>14}"]
     for name, norms in flows.items():

@@ -1,4 +1,4 @@
-"""Where a pulse is in a noisy signal: a learnt kernel beside the matched filter.
+"""Detection of a pulse in a noisy signal: a learnt kernel and the matched filter.
 
 The model, the task and the data of the experiment `matched_filter`.
 """
@@ -13,25 +13,25 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.data.synthetic import Batch, Generated
+from nets.data.synthetic import Generated
 from nets.errors import UserError
 from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
-from nets.report.figures import Figure, Panels, Text
+from nets.report.figures import Panels, Text
 from nets.report.line_plot import LinePlot
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import masked_sum, mean
+from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task
+from nets.tasks.task import Batch, Task
 
 
 class LinearFilter(nn.Module):
-    """A single kernel of one dimension, correlated with a signal; no bias, no nonlinearity.
+    """A linear filter: the cross-correlation of a signal with one learnt kernel, without bias.
 
     Attributes:
-        window: steps of the kernel.
-        dtype: what it computes in.
-        param_dtype: what it stores.
+        window: number of steps of the kernel.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
     """
 
     window: int = 32
@@ -40,7 +40,7 @@ class LinearFilter(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Maps signals x [B, T, C] to a score for each beginning, [B, T - window + 1].
+        """Maps signals x [B, T, C] to a score for each start position, [B, T - window + 1].
 
         The scores are float32 at least.
         """
@@ -50,15 +50,15 @@ class LinearFilter(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class FindPulse(Task):
-    """Joins `LinearFilter` to the cross-entropy of the position where a pulse begins.
+class DetectPulse(Task):
+    """Trains `LinearFilter` by the cross-entropy of the position where the pulse begins.
 
-    In white Gaussian noise of variance s^2 the softmax of the outputs is the probability of each
-    place where the kernel is the pulse over s^2. So that is what is learnt: the matched filter,
+    In white Gaussian noise of variance s^2, the softmax of the outputs is the probability of each
+    position if the kernel is the pulse divided by s^2. So the network learns the matched filter,
     mirrored because a network correlates (North 1943; Turin 1960, "An introduction to matched
-    filters"). Metrics: loss (nats), accuracy, the share of signals whose greatest output is at the
-    pulse; of an evaluation also correlated and convolved, the same where the kernel is the pulse
-    itself, in cross-correlation and in convolution.
+    filters"). Metrics: loss (nats); accuracy, the fraction of signals whose maximum output is at
+    the pulse; in evaluation also correlated and convolved, the accuracies of the pulse itself as
+    kernel, by cross-correlation and by convolution.
     """
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
@@ -68,23 +68,31 @@ class FindPulse(Task):
         steps, width = batch["inputs"].shape[1], batch["pulse"].shape[1]
         if logits.shape[1] != steps - width + 1:
             raise UserError(
-                f"--model.window={steps - logits.shape[1] + 1}, but the pulse is {width} steps "
-                f"wide: --model.window={width} is valid."
+                f"model.window must be {width}, the width of the pulse, "
+                f"got {steps - logits.shape[1] + 1}."
             )
         return variables["params"], {}
 
-    def loss(self, model, params, model_state, batch, key, train):
-        x, places = batch["inputs"], batch["targets"]
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
+        x, positions = batch["inputs"], batch["targets"]
         logits = model.apply({"params": params}, x, train=train)
         metrics = {
-            "loss": masked_sum(cross_entropy(logits, places), batch),
-            "accuracy": masked_sum(logits.argmax(-1) == places, batch),
+            "loss": masked_sum(cross_entropy(logits, positions), batch),
+            "accuracy": masked_sum(logits.argmax(-1) == positions, batch),
         }
         if not train:
             pulse = batch["pulse"][0][:, None, None]
             for name, kernel in (("correlated", pulse), ("convolved", pulse[::-1])):
-                found = convolve(x, kernel, padding="VALID")[..., 0].argmax(-1)
-                metrics[name] = masked_sum(found == places, batch)
+                predicted = convolve(x, kernel, padding="VALID")[..., 0].argmax(-1)
+                metrics[name] = masked_sum(predicted == positions, batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
     def figures(self, trained, batches, metrics, final):
@@ -92,7 +100,7 @@ class FindPulse(Task):
             return {}
         params, metadata = trained.params, trained.metadata
         rows = [real(batch) for batch in batches]
-        x, places = (np.concatenate([r[k] for r in rows]) for k in ("inputs", "targets"))
+        x, positions = (np.concatenate([r[k] for r in rows]) for k in ("inputs", "targets"))
         correlated = matched_filter(metadata["pulse"])[::-1]  # mirrored: `apply_filter` correlates
         learnt = np.asarray(params["filter"]["kernel"], float)[:, 0, 0]
         kernels = {
@@ -101,70 +109,72 @@ class FindPulse(Task):
             "convolved with the pulse": correlated[::-1],
         }
         outputs = {k: np.asarray(apply_filter(x, v, "VALID"))[..., 0] for k, v in kernels.items()}
-        found: dict[str, Figure] = {
+        return {
             "matched_filter": Panels(
-                "Where is the pulse?", panels(x[0, :, 0], places[0], kernels, outputs)
+                "Where is the pulse?", panels(x[0, :, 0], positions[0], kernels, outputs)
             ),
-            "gains": Text("The filters on the test signals", table(outputs, places, metadata)),
+            "gains": Text("The filters on the test signals", table(outputs, positions, metadata)),
         }
-        return found
 
 
 def panels(
-    signal: np.ndarray, place: int, kernels: dict[str, np.ndarray], outputs: dict[str, np.ndarray]
+    signal: np.ndarray,
+    position: int,
+    kernels: dict[str, np.ndarray],
+    outputs: dict[str, np.ndarray],
 ) -> tuple[LinePlot, ...]:
-    """A signal [T] with its pulse; the first outputs [N, P] of each filter; the kernels [n]."""
+    """Plots of a signal [T], of the filters' outputs [N, P] for it, and of the kernels [n]."""
     learnt, correlated, convolved = kernels
     pulse = kernels[correlated]
-    where = np.full(len(signal), np.nan)
-    where[place : place + len(pulse)] = pulse
-    mark = ("where the pulse begins", float(place))
+    placed = np.full(len(signal), np.nan)
+    placed[position : position + len(pulse)] = pulse
+    mark = ("where the pulse begins", float(position))
     first = {k: outputs[k][0] for k in (correlated, convolved)}
     time, shifts = np.arange(len(signal)), np.arange(outputs[learnt].shape[1])
-    shown = {"with noise": signal, "the pulse": where}
+    signals = {"with noise": signal, "the pulse": placed}
     both = {"learnt": kernels[learnt], "the pulse": pulse}
     return (
-        LinePlot("The signal", time, shown, "step", "amplitude", mark=mark),
+        LinePlot("The signal", time, signals, "step", "amplitude", mark=mark),
         LinePlot("The filters' outputs", shifts, first, "step", "output", mark=mark),
         LinePlot("The kernels, of energy 1", np.arange(len(pulse)), both, "step", "weight"),
     )
 
 
-def gain(output: np.ndarray, places: np.ndarray, width: int) -> float:
-    """Signal over noise of outputs [N, P]: the squared mean at the pulse over the variance of what
-    sees none of it."""
-    at = np.take_along_axis(output, places[:, None], 1)
-    apart = np.abs(np.arange(output.shape[1]) - places[:, None]) >= width
-    return float(at.mean() ** 2 / output[apart].var())
+def snr(output: np.ndarray, positions: np.ndarray, width: int) -> float:
+    """Signal-to-noise ratio of outputs [N, P].
+
+    The squared mean at the pulse over the variance of the outputs that do not see the pulse.
+    """
+    at = np.take_along_axis(output, positions[:, None], 1)
+    noise = np.abs(np.arange(output.shape[1]) - positions[:, None]) >= width
+    return float(at.mean() ** 2 / output[noise].var())
 
 
-def table(outputs: dict[str, np.ndarray], places: np.ndarray, metadata: dict) -> str:
-    """A line for each filter: the share of pulses found, signal over noise; then the bound."""
+def table(outputs: dict[str, np.ndarray], positions: np.ndarray, metadata: dict) -> str:
+    """A line for each filter, its accuracy and signal-to-noise ratio, and the bound."""
     lines = [f"{'filter':>25}  {'found':>5}  {'signal/noise':>12}"]
     for name, output in outputs.items():
-        found, ratio = (
-            np.mean(output.argmax(1) == places),
-            gain(output, places, len(metadata["pulse"])),
-        )
-        lines.append(f"{name:>25}  {found:>5.3f}  {ratio:>12.2f}")
+        accuracy = np.mean(output.argmax(1) == positions)
+        ratio = snr(output, positions, len(metadata["pulse"]))
+        lines.append(f"{name:>25}  {accuracy:>5.3f}  {ratio:>12.2f}")
     lines.append(f"{'theory: energy/variance':>25}  {'':>5}  {metadata['snr']:>12.2f}")
     return "\n".join(lines)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pulses(Generated):
-    """A known pulse at an unknown place of a noisy signal: synthetic, as radar or sonar hears it.
+class NoisyPulses(Generated):
+    """Synthetic data: a known pulse at a random position of a noisy signal, as in radar or sonar.
 
-    "inputs" [B, T, 1] float32 are white Gaussian noise of deviation 1 / sqrt(snr), and `pulse` in
-    it, of energy 1; "targets" [B] int32 are the steps at which it begins, uniform in 0 to
-    T - width; "pulse" [B, width] float32 is the pulse, the same in every row.
+    "inputs" [B, T, 1] float32 are white Gaussian noise of standard deviation 1 / sqrt(snr), plus
+    `pulse`, of energy 1; "targets" [B] int32 are the steps at which it begins, uniform in 0 to T -
+    width; "pulse" [B, width] float32 is the pulse, the same in every row.
 
     Attributes:
-        batch_size: signals in a training batch.
-        eval_batch_size: signals in a batch of an evaluation.
-        eval_size: signals in each of the two evaluation sets.
-        length: steps T of a signal.
-        width: steps of the pulse.
+        batch_size: number of signals in a training batch.
+        eval_batch_size: number of signals in an evaluation batch.
+        eval_size: number of signals in each of the two evaluation sets.
+        length: number of steps T of a signal.
+        width: number of steps of the pulse.
         snr: energy of the pulse over the variance of the noise.
     """
 
@@ -182,13 +192,13 @@ class Pulses(Generated):
             raise UserError(f"--data.snr={self.snr} is not possible; it is positive.")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        places = rng.integers(0, self.length - self.width + 1, rows, np.int32)
+        positions = rng.integers(0, self.length - self.width + 1, rows, np.int32)
         signals = rng.normal(0, self.snr**-0.5, (rows, self.length))
-        steps = places[:, None] + np.arange(self.width)
+        steps = positions[:, None] + np.arange(self.width)
         signals[np.arange(rows)[:, None], steps] += pulse(self.width)
         sent = np.tile(pulse(self.width), (rows, 1))
         inputs, sent = signals[..., None].astype(np.float32), sent.astype(np.float32)
-        return {"inputs": inputs, "targets": places, "pulse": sent}
+        return {"inputs": inputs, "targets": positions, "pulse": sent}
 
     def extra_metadata(self) -> dict[str, Any]:
         """The pulse [width] and its energy over the variance of the noise."""
@@ -196,9 +206,9 @@ class Pulses(Generated):
 
 
 def pulse(width: int) -> np.ndarray:
-    """A chirp that fades, [width], of energy 1; it rises from 2 to 8 turns in `width` steps.
+    """A decaying chirp [width] of energy 1, from 2 to 8 cycles per `width` steps.
 
-    Mirrored it is another pulse, so that correlation and convolution with it differ.
+    It is not symmetric, so correlation and convolution with it differ.
     """
     t = np.arange(width) / width
     wave = np.exp(-2 * t) * np.cos(2 * np.pi * (2 + 3 * t) * t)

@@ -1,11 +1,11 @@
-"""Digits that are moved further than where nets were trained: what shared weights are for.
+"""Accuracy on digits that are shifted further than in training: the benefit of shared weights.
 
 The task and the data of the experiment `shifted_digits`; its models are `nets.connectivity`.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -17,22 +17,22 @@ from nets.data.augment import pad_crop
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.images import Images, alike
 from nets.errors import UserError
-from nets.report.figures import Figure, Panels, Text, stored_pixels
+from nets.report.figures import Panels, Text, stored_pixels
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import masked_sum, mean
+from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task
+from nets.tasks.task import Batch, Task
 
 
 @dataclasses.dataclass(frozen=True)
-class AcrossShifts(Task):
-    """Joins `model(x, train=...) -> {connection: logits [B, K]}` to the sum of cross-entropies.
+class CompareConnections(Task):
+    """Trains `model(x, train=...) -> {connection: logits [B, K]}` by the sum of cross-entropies.
 
-    The nets share nothing, so one update trains each as if it were alone (with a gradient that is
-    not clipped by its norm). Metrics: loss, the sum in nats, and the accuracy of each net by its
-    name. The picture `shifts` shows the accuracy over the distance that test images are moved.
+    The networks share nothing, so one update trains each independently (unless gradients are
+    clipped by norm). Metrics: loss, the sum in nats, and the accuracy of each network by its name.
+    The figure `shifts` plots accuracy over the distance that test images are shifted.
     """
 
     maximise: ClassVar[tuple[str, ...]] = CONNECTIONS
@@ -40,12 +40,20 @@ class AcrossShifts(Task):
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         return model.init(key, batch["inputs"], train=False)["params"], {}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         logits = model.apply({"params": params}, batch["inputs"], train=train)
-        each = sum(cross_entropy(answer, batch["targets"]) for answer in logits.values())
-        metrics = {"loss": masked_sum(each, batch)}
-        for name, answer in logits.items():
-            metrics[name] = masked_sum(answer.argmax(-1) == batch["targets"], batch)
+        losses = sum(cross_entropy(a, batch["targets"]) for a in logits.values())
+        metrics = {"loss": masked_sum(losses, batch)}
+        for name, a in logits.items():
+            metrics[name] = masked_sum(a.argmax(-1) == batch["targets"], batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
     def figures(self, trained, batches, metrics, final):
@@ -57,73 +65,74 @@ class AcrossShifts(Task):
         sizes = {k: sum(leaf.size for leaf in jax.tree.leaves(v)) for k, v in params.items()}
         legend = {f"{k} ({sizes[k]:,} parameters)": 100 * v for k, v in curves.items()}
         distances = np.arange(metadata["margin"] + 1)
-        trained = f"trained on shifts up to {metadata['shift']}"
-        chart = LinePlot(f"Accuracy, {trained}", distances, legend, "pixels moved", "accuracy / %")
+        title = f"Accuracy, trained on shifts up to {metadata['shift']}"
+        chart = LinePlot(title, distances, legend, "pixels moved", "accuracy / %")
         image = real(batches[0])["inputs"][:1]
-        shown = np.concatenate([moved(image, d, d) for d in distances])
-        pixels, units = stored_pixels(shown, metadata)
+        images = np.concatenate([shift(image, d, d) for d in distances])
+        pixels, units = stored_pixels(images, metadata)
         samples = ImageGrid(
             "A test image, moved by so many pixels", pixels, tuple(map(str, distances)), **units
         )
-        found: dict[str, Figure] = {
+        return {
             "shifts": Panels("What shared weights are for", (chart, samples)),
             "accuracies": Text("Accuracy on moved test images", table(curves)),
         }
-        return found
 
 
-def moved(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Images [B, H, W, C] moved down and to the right; their frames must be as wide as that."""
+def shift(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Images [B, H, W, C] shifted down and to the right; their black margins must be as wide."""
     return np.roll(images, (rows, columns), axis=(1, 2))
 
 
-def accuracies(apply, batches: Iterable[dict], margin: int) -> dict[str, np.ndarray]:
-    """The accuracy of each net, [margin + 1], by the pixels that images are moved.
+def accuracies(
+    apply: Callable[[np.ndarray], dict[str, jax.Array]], batches: Iterable[dict], margin: int
+) -> dict[str, np.ndarray]:
+    """The accuracy of each network, [margin + 1], by the shift in pixels.
 
-    To be moved by d is to be moved by d along one or both axes, the mean of the eight directions.
+    A shift by d is by d along one or both axes; accuracies are means of the eight directions.
     """
     directions = [step for step in itertools.product((-1, 0, 1), repeat=2) if any(step)]
-    right, total = {}, 0
+    correct, total = {}, 0
     for batch in batches:
         images, labels = batch["inputs"], batch["targets"]
         total += len(labels) * len(directions)
         for d in range(margin + 1):
             for row, column in directions:
-                for name, logits in apply(moved(images, d * row, d * column)).items():
-                    found = right.setdefault(name, np.zeros(margin + 1))
-                    found[d] += np.sum(np.asarray(logits).argmax(-1) == labels)
-    return {name: found / total for name, found in right.items()}
+                for name, logits in apply(shift(images, d * row, d * column)).items():
+                    counts = correct.setdefault(name, np.zeros(margin + 1))
+                    counts[d] += np.sum(np.asarray(logits).argmax(-1) == labels)
+    return {name: counts / total for name, counts in correct.items()}
 
 
 def table(curves: dict[str, np.ndarray]) -> str:
-    """A line for each distance, a column for each net."""
+    """A line for each distance, a column for each network."""
     lines = ["pixels moved" + "".join(f"{name:>9}" for name in curves)]
     for d, row in enumerate(zip(*curves.values(), strict=True)):
         lines.append(f"{d:>12}" + "".join(f"{value:>9.3f}" for value in row))
     return "\n".join(lines)
 
 
-_SHIFT = 2  # tells the generator of a step's shifts from that of an epoch's order
+_SHIFT = 2  # separates the random numbers of shifts from those of the epoch's order
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shifted(Dataset):
-    """Any set of labelled images (`nets.data.images.Images`), framed by `margin` black pixels.
+class ShiftedImages(Dataset):
+    """Any set of labelled images (`nets.data.images.Images`) with a margin of black pixels.
 
     Batches hold "inputs" [B, H + 2 margin, W + 2 margin, C] float32, black 0 and white 1, and
-    "targets" [B] int32; those of an evaluation also "mask" [B] float32. Training images are moved
-    by whole pixels, anew at every step; those of an evaluation lie in the middle.
+    "targets" [B] int32; those of an evaluation also "mask" [B] float32. Training images are shifted
+    by whole pixels, at random in every step; evaluation images are centred.
 
     Attributes:
         name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
             of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
-        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
-        batch_size: images in a training batch.
-        eval_batch_size: images in a batch of an evaluation.
-        validation: share of the training images that is held out where the set has no validation
-            split of its own.
-        margin: pixels of black on each side.
-        shift: greatest shift of training images along each axis, in pixels.
+        data_dir: folder of the TFDS sets. None means ~/tensorflow_datasets.
+        batch_size: number of images in a training batch.
+        eval_batch_size: number of images in an evaluation batch.
+        validation: fraction of the training images that is held out if the set has no validation
+            split.
+        margin: black pixels on each side.
+        shift: maximum shift of training images along each axis, in pixels.
     """
 
     name: str = "digits"
@@ -146,9 +155,9 @@ class Shifted(Dataset):
         images = self._images().train(seed)
 
         def batch(i: int) -> dict[str, np.ndarray]:
-            found, rng = images[i], np.random.default_rng((seed, i, _SHIFT))
-            shifted, _ = pad_crop(self._framed(found["inputs"]), rng, self.shift)
-            return found | {"inputs": shifted}
+            arrays, rng = images[i], np.random.default_rng((seed, i, _SHIFT))
+            shifted, _ = pad_crop(self._framed(arrays["inputs"]), rng, self.shift)
+            return arrays | {"inputs": shifted}
 
         return Batches(batch)
 
@@ -171,12 +180,12 @@ class Shifted(Dataset):
         return Spec(arrays | {"inputs": framed}, metadata)
 
     def metadata(self) -> dict[str, Any]:
-        """Those of the images, and margin and shift."""
+        """The metadata of the images, and margin and shift."""
         return self._images().metadata() | {"margin": self.margin, "shift": self.shift}
 
     @property
     def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
+        """Number of threads that make batches."""
         return self._images().read_threads
 
     def _images(self) -> Images:

@@ -23,14 +23,14 @@ X = jnp.asarray(np.random.default_rng(0).normal(size=(12, 4, 3)), jnp.float32)  
 @pytest.mark.parametrize("radius", [0.5, 1.0, 1.5])
 def test_a_linear_cell_with_an_orthogonal_kernel_scales_the_gradient_at_each_step(radius):
     cell = Elman(6, activation=lambda x: x)
-    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), radius)
+    weights = gradient_flow.random_weights(cell, X, jax.random.key(0), radius)
     norms = gradient_flow.flow(cell, weights, X)
     np.testing.assert_allclose(norms, radius ** np.arange(12), rtol=1e-4)
 
 
 def test_an_lstm_whose_gates_are_all_open_keeps_the_gradient_of_its_state():
     cell = LSTM(5)
-    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), 1.0)
+    weights = gradient_flow.random_weights(cell, X, jax.random.key(0), 1.0)
     weights["recurrent_kernel"] *= 0
     weights["bias"] = jnp.full(20, 50.0).at[10:15].set(0)  # i, f and o at 1
     weights["kernel"] *= 0.01
@@ -40,14 +40,14 @@ def test_an_lstm_whose_gates_are_all_open_keeps_the_gradient_of_its_state():
 
 @pytest.mark.parametrize("cell", [Elman(6), LSTM(6), GRU(6)])
 def test_each_gate_has_the_spectral_radius(cell):
-    kernel = gradient_flow.drawn_weights(cell, X, jax.random.key(1), 0.8)["recurrent_kernel"]
+    kernel = gradient_flow.random_weights(cell, X, jax.random.key(1), 0.8)["recurrent_kernel"]
     for block in np.split(np.asarray(kernel), kernel.shape[1] // 6, axis=1):
         assert np.abs(np.linalg.eigvals(block)).max() == pytest.approx(0.8, rel=1e-4)
 
 
 def test_histograms_of_gates():
     cell = LSTM(5)
-    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), 1.0)
+    weights = gradient_flow.random_weights(cell, X, jax.random.key(0), 1.0)
     weights["kernel"], weights["recurrent_kernel"] = (
         0 * weights[k] for k in ("kernel", "recurrent_kernel")
     )
@@ -71,7 +71,9 @@ def test_a_cell_without_a_spectral_radius_is_refused(cell):
     data = Recall(distance=3, batch_size=2)
     metadata = data.metadata()
     model = ManyToMany(metadata["num_classes"], cell, metadata["vocab_size"])
-    with pytest.raises(UserError, match="no square recurrent weights"):
+    with pytest.raises(
+        UserError, match="model.cell must have square recurrent weights .* got (trace|lstm)"
+    ):
         GradientFlow().init(model, jax.random.key(0), data.train(0)[0])
 
 
@@ -102,7 +104,7 @@ def test_clipping_rescues_a_run_that_diverges_without(seed):
 )
 def test_a_panel_of_gates_is_of_gates(cell, gated):
     """The cells whose gates are not known show their outputs, and say so."""
-    weights = gradient_flow.drawn_weights(cell, X, jax.random.key(0), 1.0)
+    weights = gradient_flow.random_weights(cell, X, jax.random.key(0), 1.0)
     levels = gradient_flow.gate_histograms(cell, weights, X, "x")
     assert all(("gate" in name) == gated for name in levels)
     title = "How far gates are open" if gated else "How large outputs are"
@@ -123,7 +125,7 @@ def test_three_cells_are_compared_before_and_after_the_same_training():
     names = ["simple (Elman)", "LSTM (chrono=3)", "GRU (chrono=3)"]
     assert list(before.curves) == names
     cells = Elman(16), LSTM(16, chrono=3), GRU(16, chrono=3)
-    assert tuple(gradient_flow.compared(16, 3).values()) == cells
+    assert tuple(gradient_flow.cells_to_compare(16, 3).values()) == cells
     assert list(after.curves) == [f"{name}, 0% right" for name in names]
     x = jax.nn.one_hot(batches[0]["inputs"], metadata["vocab_size"]).swapaxes(0, 1)
     params, _ = task.init(model, jax.random.key(0), batches[0])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nets.demos import matched_filter
-from nets.demos.matched_filter import FindPulse, LinearFilter, Pulses, pulse
+from nets.demos.matched_filter import DetectPulse, LinearFilter, NoisyPulses, pulse
 from nets.errors import UserError
 from nets.tasks.task import Trained
 
-DATA = Pulses(length=40, width=8, snr=16.0, batch_size=50)
+DATA = NoisyPulses(length=40, width=8, snr=16.0, batch_size=50)
 
 
 def params(kernel):
@@ -37,8 +37,8 @@ def test_the_shares_found_are_those_of_numpys_correlation_and_convolution():
         found["correlated"] += np.correlate(signal, pulse(8), "valid").argmax() == place
         found["convolved"] += np.convolve(signal, pulse(8), "valid").argmax() == place
     model, key = LinearFilter(window=8), jax.random.key(0)
-    _, (_, sums) = FindPulse().loss(model, params(pulse(8)), {}, batch, key, train=False)
-    values = FindPulse().finish(sums, {}, None)
+    _, (_, sums) = DetectPulse().loss(model, params(pulse(8)), {}, batch, key, train=False)
+    values = DetectPulse().finish(sums, {}, None)
     assert values["correlated"] == values["accuracy"] == pytest.approx(found["correlated"] / 50)
     assert values["convolved"] == pytest.approx(found["convolved"] / 50)
     assert values["correlated"] > 0.5 > values["convolved"]
@@ -46,13 +46,13 @@ def test_the_shares_found_are_those_of_numpys_correlation_and_convolution():
 
 def test_padding_counts_for_nothing():
     batch, model = dict(DATA.train(0)[0]), LinearFilter(window=8)
-    run = lambda batch: FindPulse().loss(model, params(pulse(8)), {}, batch, None, train=False)  # noqa: E731
+    run = lambda batch: DetectPulse().loss(model, params(pulse(8)), {}, batch, None, train=False)  # noqa: E731
     few = run({k: v[:20] for k, v in batch.items()})
     batch["mask"] = (np.arange(50) < 20).astype(np.float32)
     padded = run(batch)
     np.testing.assert_allclose(padded[0], few[0], rtol=1e-5)
-    assert FindPulse().finish(padded[1][1], {}, None) == pytest.approx(
-        FindPulse().finish(few[1][1], {}, None), rel=1e-5
+    assert DetectPulse().finish(padded[1][1], {}, None) == pytest.approx(
+        DetectPulse().finish(few[1][1], {}, None), rel=1e-5
     )
 
 
@@ -60,18 +60,18 @@ def test_signal_over_noise_by_hand():
     output = np.array([[4.0, 9, 1, -1, 1, -1], [1, -1, 1, 9, 2, -1]])
     # at the pulse 4 and 2, mean 3; two steps and more away 1, -1, 1, -1 and 1, -1, 1
     away = np.array([1, -1, 1, -1, 1, -1, 1])
-    found = matched_filter.gain(output, np.array([0, 4]), 2)
+    found = matched_filter.snr(output, np.array([0, 4]), 2)
     assert found == pytest.approx(9 / away.var())
 
 
 def test_no_kernel_has_a_greater_ratio_than_the_pulse():
-    data = Pulses(length=40, width=8, snr=16.0, eval_size=4000, eval_batch_size=4000)
+    data = NoisyPulses(length=40, width=8, snr=16.0, eval_size=4000, eval_batch_size=4000)
     batch = data.evaluate("test")[0]
     signals, places = batch["inputs"][..., 0], batch["targets"]
 
     def ratio(kernel):
         output = np.lib.stride_tricks.sliding_window_view(signals, 8, 1) @ kernel
-        return matched_filter.gain(output, places, 8)
+        return matched_filter.snr(output, places, 8)
 
     best, rng = ratio(pulse(8)), np.random.default_rng(0)
     assert best == pytest.approx(16, rel=0.05)
@@ -82,7 +82,7 @@ def test_the_views_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
     model = LinearFilter(window=8)
     trained = Trained(model, params(3 * pulse(8)), {}, DATA.metadata(), None, None, None)
-    found = FindPulse().figures(trained, [batch], {}, final=True)
+    found = DetectPulse().figures(trained, [batch], {}, final=True)
     signal, outputs, kernels = found["matched_filter"].panels
     np.testing.assert_allclose(kernels.curves["learnt"], pulse(8), rtol=1e-5)
     np.testing.assert_allclose(kernels.curves["the pulse"], pulse(8), rtol=1e-5)
@@ -96,5 +96,5 @@ def test_the_views_show_the_learnt_kernel_beside_the_pulse():
 
 
 def test_a_window_unlike_the_pulse_is_refused():
-    with pytest.raises(UserError, match="--model.window=9, but the pulse is 8 steps wide"):
-        FindPulse().init(LinearFilter(window=9), jax.random.key(0), DATA.train(0)[0])
+    with pytest.raises(UserError, match="model.window must be 8, the width of the pulse, got 9"):
+        DetectPulse().init(LinearFilter(window=9), jax.random.key(0), DATA.train(0)[0])

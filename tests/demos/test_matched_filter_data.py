@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nets.demos.matched_filter import Pulses, pulse
+from nets.demos.matched_filter import NoisyPulses, pulse
 from nets.errors import UserError
 
 
 def test_a_signal_is_noise_and_a_pulse_at_its_place():
-    data = Pulses(length=64, width=16, snr=16.0, batch_size=4000)
+    data = NoisyPulses(length=64, width=16, snr=16.0, batch_size=4000)
     batch = data.train(0)[0]
     noise = batch["inputs"][..., 0].astype(float)
     for row, place in enumerate(batch["targets"]):
@@ -26,21 +26,24 @@ def test_the_pulse_has_energy_one_and_is_not_its_mirror_image():
 
 
 def test_batches_are_a_function_of_seed_and_step():
-    one, again, other = (Pulses().train(seed)[3]["inputs"] for seed in (0, 0, 1))
+    one, again, other = (NoisyPulses().train(seed)[3]["inputs"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert (one != other).all()
-    sets = [Pulses(eval_size=10).evaluate(split)[0]["inputs"][:10] for split in Pulses().splits()]
+    sets = [
+        NoisyPulses(eval_size=10).evaluate(split)[0]["inputs"][:10]
+        for split in NoisyPulses().splits()
+    ]
     assert (sets[0] != sets[1]).all()
 
 
 def test_the_facts_hold_the_pulse_that_was_sent():
-    data = Pulses(width=8, length=20)
+    data = NoisyPulses(width=8, length=20)
     np.testing.assert_allclose(data.metadata()["pulse"], data.train(0)[0]["pulse"][0], rtol=1e-6)
     assert {k: (v.shape, v.dtype) for k, v in data.train(0)[0].items()} == data.spec().arrays
 
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(UserError, match="--data.width=300 is not possible; 2 to --data.length=256"):
-        Pulses(width=300)
+        NoisyPulses(width=300)
     with pytest.raises(UserError, match="--data.snr=0.0 is not possible; it is positive"):
-        Pulses(snr=0.0)
+        NoisyPulses(snr=0.0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from nets.connectivity import Connected, EachConnected
 from nets.demos import shared_weights
-from nets.demos.shared_weights import AcrossShifts
+from nets.demos.shared_weights import CompareConnections
 from nets.tasks.task import Trained
 
 
@@ -45,7 +45,7 @@ def test_the_loss_is_the_sum_and_padding_counts_for_nothing():
     outputs = jnp.array([[2.0, 0.0], [0.0, 1.0], [5.0, 0.0]])
     batch = {"inputs": outputs[:, None, :, None], "targets": jnp.array([0, 0, 1])}
     batch["mask"] = jnp.array([1.0, 1.0, 0.0])
-    task = AcrossShifts()
+    task = CompareConnections()
     loss, (_, sums) = task.loss(Given(), {}, {}, batch, jax.random.key(0), train=False)
     each = [math.log(1 + math.exp(v)) for v in (-2, 1, 2, -1)]
     np.testing.assert_allclose(loss, sum(each) / 2, rtol=1e-6)
@@ -55,7 +55,7 @@ def test_the_loss_is_the_sum_and_padding_counts_for_nothing():
 def test_one_gradient_is_that_of_each_net_alone():
     model = EachConnected(features=(2, 3), window=3, num_classes=4)
     batch = {"inputs": jax.random.normal(jax.random.key(0), (3, 6, 6, 1)), "targets": jnp.arange(3)}
-    task, key = AcrossShifts(), jax.random.key(1)
+    task, key = CompareConnections(), jax.random.key(1)
     rng = np.random.default_rng(0)
     draw = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32)  # noqa: E731
     params = jax.tree.map(draw, jax.eval_shape(lambda: task.init(model, key, batch)[0]))
@@ -76,11 +76,11 @@ def test_what_is_drawn_is_what_the_data_allows():
     image = np.zeros((2, 8, 8, 1), np.float32)
     image[:, 2:6, 2:6] = 1
     batch = {"inputs": image, "targets": np.array([0, 3]), "mask": np.ones(2)}
-    outline = jax.eval_shape(lambda: AcrossShifts().init(model, jax.random.key(0), batch)[0])
+    outline = jax.eval_shape(lambda: CompareConnections().init(model, jax.random.key(0), batch)[0])
     params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
     metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
     trained = Trained(model, params, {}, metadata, None, None, None)
-    found = AcrossShifts().figures(trained, [batch], {}, final=True)
+    found = CompareConnections().figures(trained, [batch], {}, final=True)
     chart, samples = found["shifts"].panels
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[k])) for k in params]
     assert all(f"({n:,} par" in name for n, name in zip(sizes, chart.curves, strict=True))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nets.data.images import Images
-from nets.demos.shared_weights import Shifted
+from nets.demos.shared_weights import ShiftedImages
 from nets.errors import UserError
 
 
@@ -14,7 +14,7 @@ def corners(image):
 
 
 def test_an_evaluations_images_lie_in_the_middle():
-    batch = Shifted(margin=3).evaluate("test")[1]
+    batch = ShiftedImages(margin=3).evaluate("test")[1]
     plain = Images(name="digits", normalise="unit", eval_batch_size=180).evaluate("test")[1]
     assert batch["inputs"].shape == (180, 14, 14, 1)
     np.testing.assert_array_equal(batch["inputs"][:, 3:11, 3:11], plain["inputs"])
@@ -23,7 +23,7 @@ def test_an_evaluations_images_lie_in_the_middle():
 
 
 def test_training_images_are_moved_by_whole_pixels_and_lose_none():
-    data = Shifted(margin=4, shift=2, batch_size=64)
+    data = ShiftedImages(margin=4, shift=2, batch_size=64)
     plain = Images(name="digits", normalise="unit", batch_size=64).train(7)
     moves = set()
     for i in range(4):
@@ -36,14 +36,14 @@ def test_training_images_are_moved_by_whole_pixels_and_lose_none():
 
 
 def test_batches_are_a_function_of_seed_and_step():
-    one, again, other = (Shifted().train(seed)[3]["inputs"] for seed in (0, 0, 1))
+    one, again, other = (ShiftedImages().train(seed)[3]["inputs"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
-    assert (Shifted().train(0)[4]["inputs"] != one).any()
+    assert (ShiftedImages().train(0)[4]["inputs"] != one).any()
 
 
 def test_the_outline_is_that_of_the_batches():
-    data = Shifted(batch_size=8, margin=2, shift=1)
+    data = ShiftedImages(batch_size=8, margin=2, shift=1)
     batch = data.train(0)[0]
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays
     assert data.metadata()["margin"] == 2 and data.metadata()["num_classes"] == 10
@@ -51,4 +51,4 @@ def test_the_outline_is_that_of_the_batches():
 
 def test_a_shift_beyond_the_margin_is_refused():
     with pytest.raises(UserError, match="--data.shift=7 is not possible; 0 to --data.margin=6"):
-        Shifted(shift=7)
+        ShiftedImages(shift=7)

@@ -5,7 +5,7 @@ import pytest
 
 from nets.data.images import Images
 from nets.data.pixels import Pixels
-from nets.demos.shared_weights import Shifted
+from nets.demos.shared_weights import ShiftedImages
 from nets.report.figures import stored_pixels
 from nets.tasks.sequence_figures import drawn, pictures
 
@@ -40,7 +40,7 @@ def test_pixels_of_sequences_in_another_order_are_those_of_the_file(by, coloured
 
 
 def test_pixels_on_a_canvas_are_framed_by_black():
-    data = Shifted(margin=2)
+    data = ShiftedImages(margin=2)
     image = data.evaluate("test")[0]["inputs"][:1]
     shown, _ = stored_pixels(image, data.metadata())
     assert shown.shape == (1, 12, 12, 1) and not shown[:, :2].any()
