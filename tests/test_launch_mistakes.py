@@ -86,7 +86,7 @@ from tests.support.launching import launch, main
         ),
         (["--experiment=mlp_digits", "--optimizer.schedule.milestones=3"], "unknown flag"),
         (["--experiment=mlp_digits", "--init_from=nowhere"], "nowhere holds no intact checkpoint"),
-        (["--experiment=lenet5_digits", "--data.image_size=20"], "not [64, 20, 20, 1]"),
+        (["--experiment=lenet5_digits", "--data.image_size=20"], "got [64, 20, 20, 1]"),
         (["--experiment=lenet5_digits", "--data.path=none.npz"], "none.npz"),
         (["--experiment=lenet5_mnist", "--data.data_dir=nowhere"], "array_record"),
         (["--experiment=char_lstm_shakespeare", "--data.data_dir=nowhere"], "array_record"),
