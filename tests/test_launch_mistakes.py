@@ -30,7 +30,7 @@ from tests.support.launching import launch, main
         ),
         (["--experiment=mlp_digits", "--steps", "0"], "--steps must be at least 1 and"),
         (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
-        (["--experiment=mlp_digits", "--data.batch_size=5000"], "has 1257 training images"),
+        (["--experiment=mlp_digits", "--data.batch_size=5000"], "batch_size must be at most 1257"),
         (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),
         (["--experiment=mlp_digits", "--monitor=f1"], "--monitor=f1 is no metric; there are"),
         (
@@ -91,7 +91,7 @@ from tests.support.launching import launch, main
         (["--experiment=lenet5_mnist", "--data.data_dir=nowhere"], "array_record"),
         (["--experiment=char_lstm_shakespeare", "--data.data_dir=nowhere"], "array_record"),
         (["--experiment=char_lstm_python", "--data.path=nowhere.txt"], "nowhere.txt"),
-        (["--experiment=char_lstm_python", "--data.path={tiny}"], "--data.batch_size"),
+        (["--experiment=char_lstm_python", "--data.path={tiny}"], "batch_size="),
         (["--experiment=char_lstm_python", "--data.path={empty}"], "empty.txt has 0 characters"),
         (["eval", "--workdir=nowhere"], "there is no run in nowhere; name one by --workdir"),
         (["sample", "--workdir=nowhere"], "there is no run in nowhere"),
@@ -107,8 +107,8 @@ from tests.support.launching import launch, main
             ["show", "--experiment=matched_filter", "--model.window=0"],
             "window must be at least 1, got 0",
         ),
-        (["show", "--experiment=word_lstm", "--data.path=no.txt"], "--data.path=no.txt cannot be"),
-        (["--experiment=attention_multi30k"], "--data.source=train.de.gz cannot be read"),
+        (["show", "--experiment=word_lstm", "--data.path=no.txt"], "path=no.txt cannot be"),
+        (["--experiment=attention_multi30k"], "source=train.de.gz cannot be read"),
         (["--experiment=attention_dates", "--task.beam=50"], "--task.beam=50 is more than the 12"),
         (
             ["show", "--experiment=lenet5_digits", "--model.dropout=1"],
@@ -136,7 +136,7 @@ def test_what_is_known_without_its_files_is_shown(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert main("show", "--experiment=attention_multi30k") == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("note: --data.source=train.de.gz cannot be read")
+    assert captured.err.startswith("note: source=train.de.gz cannot be read")
     assert re.search(r"^model.num_classes +4000$", captured.out, re.MULTILINE)
 
 

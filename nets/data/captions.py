@@ -12,9 +12,9 @@ import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
+from nets.data.checks import at_least, together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet
-from nets.data.synthetic import at_least, together
 from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
 from nets.errors import UserError
 
@@ -100,8 +100,8 @@ class Captions(Dataset):
         n = len(corpus.rows["train"].places)
         if self.batch_size > n:
             raise UserError(
-                f"--data.batch_size={self.batch_size}, but there are {n} training images with a "
-                f"caption of at most --data.max_length={self.max_length} words."
+                f"batch_size must be at most {n}, the training images with a caption of at most "
+                f"max_length={self.max_length} words, got {self.batch_size}."
             )
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -167,7 +167,7 @@ class Captions(Dataset):
         for split, fields in _FILES.items():
             images, captions = (getattr(self, field) for field in fields)
             if images is not None:
-                shown = (f"--data.{field}={getattr(self, field)}" for field in fields)
+                shown = (f"{field}={getattr(self, field)}" for field in fields)
                 found[split] = Files(Path(images).expanduser(), Path(captions).expanduser(), *shown)
         return found
 
@@ -175,8 +175,8 @@ class Captions(Dataset):
         paths = self._files()
         if "train" not in paths and (paths or self.name is None):
             raise UserError(
-                "there is nothing to train on: say --data.images=FOLDER and --data.captions=FILE"
-                + ("." if paths else ", or --data.name=coco_captions.")
+                "there is nothing to train on: give images (a folder) and captions (a file)"
+                + ("." if paths else ", or a name (coco_captions).")
             )
         where = tuple(paths.items()) or (self.name, self.data_dir)
         square = Square(self.image_size, self.short_side or self.image_size)

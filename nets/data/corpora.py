@@ -63,7 +63,7 @@ def _source() -> dict[str, str]:
         if path.stem in sys.stdlib_module_names
     }
     if not found:
-        raise UserError(f"the standard library's source is not at {_STDLIB}; give --data.path.")
+        raise UserError(f"the standard library's source is not at {_STDLIB}; give path.")
     return found
 
 
@@ -114,13 +114,12 @@ def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) ->
         names = sorted(_below(root, suffixes), key=_digest)
         if not names:
             raise UserError(
-                f"--data.path={path} has no file whose name ends in {', '.join(suffixes)}; say "
-                "--data.suffixes=SUFFIX,SUFFIX,..."
+                f"path={path} has no file whose name ends in {', '.join(suffixes)} (suffixes)."
             )
-        texts = (read(root / name, f"--data.path={path}: {name}") for name in names)
+        texts = (read(root / name, f"path={path}: {name}") for name in names)
         text = "\n".join(text for text in texts if text)
     else:
-        text = read(root, f"--data.path={path}")
+        text = read(root, f"path={path}")
     ends = [round(len(text) * (1 - validation - test)), round(len(text) * (1 - test))]
     return {
         "train": text[: ends[0]],
@@ -133,7 +132,7 @@ def _below(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The files of a folder, by their path in it."""
 
     def refuse(error):
-        raise UserError(f"--data.path={error.filename} cannot be read: {error.strerror}.")
+        raise UserError(f"path={error.filename} cannot be read: {error.strerror}.")
 
     for folder, folders, files in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]

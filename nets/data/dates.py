@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nets.data.checks import one_of
 from nets.data.numerals import in_words, ordinal
 from nets.data.synthetic import Batch, Generated, held_out, vocabularies
 from nets.data.tokenizers import Characters, pad
@@ -107,12 +108,11 @@ class Dates(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.forms not in FORMS:
-            raise UserError(f"--data.forms={self.forms}: valid are {', '.join(FORMS)}.")
+        one_of(self, "forms", tuple(FORMS))
         if 2 * self.eval_size >= DATES:
             raise UserError(
-                f"--data.eval_size={self.eval_size} is not possible; of {DATES} dates "
-                f"{(DATES - 1) // 2} is the most."
+                f"eval_size must be at most {(DATES - 1) // 2} of {DATES} dates, got "
+                f"{self.eval_size}."
             )
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:

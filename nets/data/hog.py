@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nets.data import cache, image_loading
+from nets.data.checks import at_least
 from nets.data.dataset import Batches, Dataset, Spec, padded_rows, shuffled
 from nets.data.images import Images, alike
 from nets.errors import UserError, missing
@@ -51,11 +52,7 @@ class HOG(Dataset):
     block: int = 2
 
     def __post_init__(self):
-        for field in ("orientations", "cell", "block"):
-            if getattr(self, field) < 1:
-                raise UserError(
-                    f"--data.{field}={getattr(self, field)} is not possible; 1 is the least."
-                )
+        at_least(self, 1, "orientations", "cell", "block")
         self._images()  # which checks the rest
 
     def train(self, seed: int) -> Batches:
@@ -97,7 +94,7 @@ class HOG(Dataset):
         blocks = [side // self.cell - self.block + 1 for side in (height, width)]
         if min(blocks) < 1:
             raise UserError(
-                f"--data.cell={self.cell} and --data.block={self.block} need images of at least "
+                f"cell={self.cell} and block={self.block} need images of at least "
                 f"{self.cell * self.block} pixels a side, not {height}x{width}."
             )
         size = blocks[0] * blocks[1] * self.block**2 * self.orientations

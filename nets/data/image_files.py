@@ -32,12 +32,12 @@ def open_path(path: str, image_size: int | None, whole: bool = False) -> ImageSe
     if where.is_dir():
         return folder(where, image_size)
     if not where.is_file():
-        raise UserError(f"--data.path={path}: no such file or folder.")
+        raise UserError(f"path={path}: no such file or folder.")
     if not zipfile.is_zipfile(where):
         if where.suffix == ".npz":
             raise UserError(f"{path} cannot be read as .npz: it is no whole zip archive.")
         raise UserError(
-            f"--data.path={path} is neither an .npz file nor a folder with a folder of images for "
+            f"path={path} is neither an .npz file nor a folder with a folder of images for "
             "each class."
         )
     return npz(where, None if whole else image_size)
@@ -169,7 +169,7 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
         if image.shape != shape:
             raise UserError(
                 f"{file} is {image.shape[1]}x{image.shape[0]} and others are {width}x{height}: "
-                "images of unequal size need --data.image_size."
+                "images of unequal size need image_size."
             )
         return image
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-import math
 import os
 from typing import Any, Literal
 
 import numpy as np
 
 from nets.data import augment, crops, image_loading
+from nets.data.checks import at_least, one_of
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
@@ -93,32 +93,23 @@ class Images(Dataset):
         least |= {"shift": 0, "scale": 0, "validation": 0, "background": 0, "in_memory_mb": 0}
         least |= {"colour_jitter": 0, "colour_noise": 0, "eval_short_side": self.image_size or 1}
         for field, low in least.items():
-            value = getattr(self, field)
-            if value is not None and not (value >= low and math.isfinite(value)):
-                raise UserError(f"--data.{field}={value} is not possible; {low} is the least.")
+            at_least(self, low, field)
         for field in ("validation", "scale", "colour_jitter"):
             if getattr(self, field) >= 1:
-                raise UserError(
-                    f"--data.{field}={getattr(self, field)} is not possible; it lies below 1."
-                )
+                raise UserError(f"{field} must be below 1, got {getattr(self, field)}.")
         if self.background > 255:
-            raise UserError(f"--data.background={self.background} is not in 0 to 255.")
-        if self.normalise != "standard" and self.normalise not in RANGES:
-            raise UserError(
-                f"--data.normalise={self.normalise}: valid are standard, {', '.join(RANGES)}."
-            )
+            raise UserError(f"background must be from 0 to 255, got {self.background}.")
+        one_of(self, "normalise", ("standard", *RANGES))
+        one_of(self, "crop", ("middle", "jitter", "area"))
         for field in ("mean", "std"):
             value = getattr(self, field)
             if value is not None and not (value and np.isfinite(value).all()):
-                raise UserError(f"--data.{field} must be a number for each channel, got {value}.")
+                raise UserError(f"{field} must be a number for each channel, got {value}.")
         if self.std is not None and min(self.std) <= 0:
-            raise UserError(f"--data.std must be above 0, got {self.std}.")
-        if self.crop not in ("middle", "jitter", "area"):
-            raise UserError(f"--data.crop={self.crop}: valid are middle, jitter, area.")
+            raise UserError(f"std must be above 0, got {self.std}.")
         if self._cropped() and self.image_size is None:
             raise UserError(
-                f"--data.crop={self.crop} and --data.eval_short_side={self.eval_short_side} need "
-                "--data.image_size."
+                f"crop={self.crop} and eval_short_side={self.eval_short_side} need image_size."
             )
         if (
             self.crop == "jitter"
@@ -126,8 +117,7 @@ class Images(Dataset):
         ):
             low, high = self.short_side
             raise UserError(
-                f"--data.short_side={low},{high} is not possible; it rises from "
-                f"--data.image_size={self.image_size} or more."
+                f"short_side must rise from image_size={self.image_size} or more, got {low},{high}."
             )
 
     def train(self, seed: int) -> Batches:
@@ -140,12 +130,12 @@ class Images(Dataset):
         source, (split, rows) = self._source(), self._rows("train")
         if self.batch_size > len(rows):
             raise UserError(
-                f"--data.batch_size={self.batch_size}, but {source.name} has {len(rows)} training "
-                f"images; {len(rows)} is the most."
+                f"batch_size must be at most {len(rows)}, the training images of {source.name}, "
+                f"got {self.batch_size}."
             )
         if self.colour_noise and source.shape[2] != 3:
             raise UserError(
-                f"--data.colour_noise={self.colour_noise} is for RGB images; those of "
+                f"colour_noise={self.colour_noise} is for RGB images; those of "
                 f"{source.name} have channels={source.shape[2]}."
             )
         factor, offset = self._normalisation()
@@ -253,7 +243,7 @@ class Images(Dataset):
             value = getattr(self, field)
             if value is not None and len(value) != channels:
                 raise UserError(
-                    f"--data.{field} has {len(value)} numbers, and the images of "
+                    f"{field} has {len(value)} numbers, and the images of "
                     f"{self._source().name} have channels={channels}."
                 )
         if self.mean is not None and self.std is not None:

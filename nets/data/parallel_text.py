@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import corpora
+from nets.data.checks import at_least, together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.subwords import Subwords, train_bpe
-from nets.data.synthetic import at_least, together, vocabularies
+from nets.data.synthetic import vocabularies
 from nets.data.tokenizers import pad, target_mask
 from nets.errors import UserError
 
@@ -79,8 +80,8 @@ class Parallel(Dataset):
         rising = (0, *self.widths, self.max_length)
         if list(rising) != sorted(set(rising)):
             raise UserError(
-                f"--data.widths={','.join(map(str, self.widths))} is not possible; they rise from "
-                f"1 to below --data.max_length={self.max_length}."
+                f"widths must rise from 1 to below max_length={self.max_length}, got "
+                f"{','.join(map(str, self.widths))}."
             )
         for fields in _FILES.values():
             together(self, fields, "its translation")
@@ -95,8 +96,8 @@ class Parallel(Dataset):
         n = len(rows["inputs"])
         if self.batch_size > n:
             raise UserError(
-                f"--data.batch_size={self.batch_size}, but there are {n} training pairs of at most "
-                f"--data.max_length={self.max_length} subwords."
+                f"batch_size must be at most {n}, the training pairs of at most "
+                f"max_length={self.max_length} subwords, got {self.batch_size}."
             )
 
         longest = np.maximum(rows["lengths"], (rows["targets"] > 0).sum(1))
@@ -184,8 +185,7 @@ class Parallel(Dataset):
         paths = self._paths()
         if paths["train"] is None:
             raise UserError(
-                "there is no text: say --data.source=FILE and --data.target=FILE, of a sentence a "
-                "line."
+                "there is no text: give source and target, files of one sentence per line."
             )
         return _corpus(tuple(paths.items()), self.vocab_size, self.max_length)
 
@@ -250,7 +250,7 @@ def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndar
 
 def _pair(fields: tuple[str, str], paths: tuple[str, str]) -> list[list[str]]:
     """The lines of two files."""
-    one, other = (f"--data.{field}={path}" for field, path in zip(fields, paths, strict=True))
+    one, other = (f"{field}={path}" for field, path in zip(fields, paths, strict=True))
     found = [_lines(one, paths[0]), _lines(other, paths[1])]
     n, m = map(len, found)
     if n != m:

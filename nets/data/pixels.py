@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nets.data.checks import at_least, one_of
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.images import Images, alike
-from nets.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +56,8 @@ class Pixels(Dataset):
     draw: bool = False
 
     def __post_init__(self):
-        if self.by not in ("pixel", "row"):
-            raise UserError(f"--data.by={self.by}: valid are pixel, row.")
-        if self.permutation_seed < 0:
-            raise UserError(
-                f"--data.permutation_seed={self.permutation_seed} is not possible; 0 is the least."
-            )
+        one_of(self, "by", ("pixel", "row"))
+        at_least(self, 0, "permutation_seed")
         self._images()  # which checks the rest
 
     def train(self, seed: int) -> Batches:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from nets.data.checks import at_least
 from nets.data.numerals import numbers
-from nets.data.synthetic import Batch, Generated, at_least, held_out, vocabularies
+from nets.data.synthetic import Batch, Generated, held_out, vocabularies
 from nets.data.tokenizers import target_mask
 from nets.errors import UserError
 
@@ -79,8 +80,7 @@ class CopyMemory(Generated):
         at_least(self, 0, "first_batches")
         if self.first_delay is not None and not 1 <= self.first_delay <= self.delay:
             raise UserError(
-                f"--data.first_delay={self.first_delay} is not possible; 1 to "
-                f"--data.delay={self.delay} is valid."
+                f"first_delay must be from 1 to delay={self.delay}, got {self.first_delay}."
             )
 
     def curriculum(self, i: int) -> "CopyMemory":
@@ -204,8 +204,8 @@ class NumberWords(Generated):
         super().__post_init__()
         if not 2 * self.eval_size <= self.greatest <= 999_999:
             raise UserError(
-                f"--data.greatest={self.greatest} is not possible; from {2 * self.eval_size}, "
-                f"twice --data.eval_size={self.eval_size}, to 999999 is valid."
+                f"greatest must be from {2 * self.eval_size}, twice eval_size, to 999999, got "
+                f"{self.greatest}."
             )
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:

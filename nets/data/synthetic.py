@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nets.data.checks import at_least
 from nets.data.dataset import Batches, Dataset, Spec, padded
 from nets.data.tokenizers import Characters, Tokenizer
-from nets.errors import UserError
 
 Batch = dict[str, np.ndarray]
 _STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers
@@ -117,20 +117,3 @@ def vocabularies(inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, Any
         "input_symbols": list(inputs),
         "output_symbols": list(outputs),
     }
-
-
-def at_least(data: Any, least: int, *fields: str) -> None:
-    """Refuses, by UserError, fields below the least that is possible."""
-    for field in fields:
-        if getattr(data, field) < least:
-            raise UserError(
-                f"--data.{field}={getattr(data, field)} is not possible; {least} is the least."
-            )
-
-
-def together(data: Any, fields: tuple[str, str], why: str) -> None:
-    """Refuses, by UserError, one of two fields without the other, which `why` says of."""
-    given = [field for field in fields if getattr(data, field) is not None]
-    if len(given) == 1:
-        (lacking,) = set(fields) - set(given)
-        raise UserError(f"--data.{given[0]} needs --data.{lacking}, {why}.")

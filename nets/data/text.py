@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from nets.data import corpora, tokenizers
+from nets.data.checks import at_least, one_of
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.tokenizers import Characters, Tokenizer, Words
 from nets.errors import UserError
@@ -58,24 +59,15 @@ class Text(Dataset):
     test: float = 0.05
 
     def __post_init__(self):
-        for field in ("batch_size", "length", "eval_batch_size"):
-            if getattr(self, field) < 1:
-                raise UserError(
-                    f"--data.{field}={getattr(self, field)} is not possible; 1 is the least."
-                )
+        at_least(self, 1, "batch_size", "length", "eval_batch_size")
+        at_least(self, 3, "max_words")
+        one_of(self, "name", ("python", "prose", "tiny_shakespeare"))
+        one_of(self, "level", ("character", *tokenizers.PATTERNS))
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise UserError(
-                f"--data.validation={self.validation} and --data.test={self.test} are not "
-                "possible; they are shares from 0 on that leave some text to train on."
+                "validation and test must be shares from 0 that leave some text to train on, got "
+                f"{self.validation} and {self.test}."
             )
-        for field, valid in (
-            ("name", ("python", "prose", "tiny_shakespeare")),
-            ("level", ("character", *tokenizers.PATTERNS)),
-        ):
-            if (given := getattr(self, field)) not in valid:
-                raise UserError(f"--data.{field}={given}: valid are {', '.join(valid)}.")
-        if self.max_words < 3:
-            raise UserError(f"--data.max_words={self.max_words} is not possible; 3 is the least.")
 
     def train(self, seed: int) -> Batches:
         """The training batches; element i is segment i modulo the segments of an epoch.
@@ -92,11 +84,11 @@ class Text(Dataset):
         stream = targets // b
         segments = stream // t
         if not segments:
-            fits = [f"--data.batch_size={targets // t}"] * (targets >= t)
-            fits += [f"--data.length={stream}"] * (targets >= b)
+            fits = [f"batch_size={targets // t}"] * (targets >= t)
+            fits += [f"length={stream}"] * (targets >= b)
             raise UserError(
-                f"the training text has {len(ids)} {self.level}s, and --data.batch_size={b} times "
-                f"--data.length={t} needs {b * t + 1}; "
+                f"the training text has {len(ids)} {self.level}s, and batch_size={b} times "
+                f"length={t} needs {b * t + 1}; "
                 f"{' or '.join(fits) or 'neither alone'} would fit."
             )
         starts = stream * np.arange(b)[:, None] + np.arange(t + 1)  # [B, T + 1]
@@ -118,7 +110,7 @@ class Text(Dataset):
         ids, b, t = self._corpus().ids[split], self.eval_batch_size, self.length
         targets = len(ids) - 1
         if targets < 1:
-            raise UserError(f"the {split} text has {len(ids)} {self.level}s; 2 is the least.")
+            raise UserError(f"the {split} text must have 2 {self.level}s, and has {len(ids)}.")
         stream = -(-targets // b)
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -178,9 +170,7 @@ class Text(Dataset):
         corpus = _corpus(self.level, self.max_words, *where)
         if not len(corpus.ids["train"]):
             text = f"name={self.name}" if self.path is None else f"path={self.path}"
-            raise UserError(
-                f"the training text of --data.{text} has 0 {self.level}s; 2 is the least."
-            )
+            raise UserError(f"the training text of {text} has 0 {self.level}s; it must have 2.")
         return corpus
 
 

@@ -64,7 +64,7 @@ def prepared(name: str, data_dir: str | None) -> Any:
     if info.file_format.value != "array_record":
         raise UserError(
             f"data set '{name}' at {where} is prepared as {info.file_format.value}, not as "
-            f"array_record; remove it, or give another --data.data_dir, and {_how(name, data_dir)}"
+            f"array_record; remove it, or give another data_dir, and {_how(name, data_dir)}"
         )
     return builder
 
@@ -140,9 +140,7 @@ def image_outline(
     if image_size is not None:
         h = w = image_size
     if h is None or w is None:
-        raise UserError(
-            f"the images of '{info.full_name}' are of unequal size; give --data.image_size."
-        )
+        raise UserError(f"the images of '{info.full_name}' are of unequal size; give image_size.")
     return (h, w, c), tuple(label.names), keys[:2]
 
 

@@ -185,11 +185,9 @@ class NoisyPulses(Generated):
     def __post_init__(self):
         super().__post_init__()
         if not 2 <= self.width <= self.length:
-            raise UserError(
-                f"--data.width={self.width} is not possible; 2 to --data.length={self.length} is."
-            )
+            raise UserError(f"width must be from 2 to length={self.length}, got {self.width}.")
         if not (self.snr > 0 and math.isfinite(self.snr)):
-            raise UserError(f"--data.snr={self.snr} is not possible; it is positive.")
+            raise UserError(f"snr must be positive, got {self.snr}.")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         positions = rng.integers(0, self.length - self.width + 1, rows, np.int32)

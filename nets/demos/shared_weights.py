@@ -145,9 +145,7 @@ class ShiftedImages(Dataset):
 
     def __post_init__(self):
         if not 0 <= self.shift <= self.margin:
-            raise UserError(
-                f"--data.shift={self.shift} is not possible; 0 to --data.margin={self.margin} is."
-            )
+            raise UserError(f"shift must be from 0 to margin={self.margin}, got {self.shift}.")
         self._images()  # which checks the rest
 
     def train(self, seed: int) -> Batches:

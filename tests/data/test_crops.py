@@ -128,14 +128,23 @@ def test_digits_are_cut_from_their_own_pixels():
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"crop": "zoom"}, "--data.crop=zoom: valid are middle, jitter, area"),
-        ({"crop": "area"}, "need --data.image_size"),
-        ({"eval_short_side": 256}, "need --data.image_size"),
-        ({"image_size": 224, "eval_short_side": 200}, "--data.eval_short_side=200 .* 224 is"),
-        ({"image_size": 32, "crop": "jitter", "short_side": (31, 40)}, "--data.short_side=31,40"),
-        ({"image_size": 32, "crop": "jitter", "short_side": (50, 40)}, "--data.short_side=50,40"),
-        ({"colour_jitter": 1.0}, "--data.colour_jitter=1.0"),
-        ({"colour_noise": -0.1}, "--data.colour_noise=-0.1"),
+        ({"crop": "zoom"}, "crop must be one of middle, jitter, area, got zoom"),
+        ({"crop": "area"}, "need image_size"),
+        ({"eval_short_side": 256}, "need image_size"),
+        (
+            {"image_size": 224, "eval_short_side": 200},
+            "_short_side must be at least 224, got 200",
+        ),
+        (
+            {"image_size": 32, "crop": "jitter", "short_side": (31, 40)},
+            "must rise from .*32 or more, got 31,40",
+        ),
+        (
+            {"image_size": 32, "crop": "jitter", "short_side": (50, 40)},
+            "short_side .*, got 50,40",
+        ),
+        ({"colour_jitter": 1.0}, "colour_jitter must be below 1, got 1.0"),
+        ({"colour_noise": -0.1}, "colour_noise must be at least 0, got -0.1"),
     ],
 )
 def test_impossible_crops_are_refused(given, message):

@@ -170,7 +170,7 @@ def test_batches_are_functions_of_seed_and_step():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(UserError, match="--data.forms=iso: valid are year_first, any"):
+    with pytest.raises(UserError, match="forms must be one of year_first, any, got iso"):
         Dates(forms="iso")
-    with pytest.raises(UserError, match="--data.eval_size=20000 .* 36525 dates 18262 is the most"):
+    with pytest.raises(UserError, match="eval_size must be at most 18262 of 36525 .* got 20000"):
         Dates(eval_size=20_000)

@@ -141,7 +141,7 @@ def test_images_of_unequal_size_need_image_size(tmp_path):
     write_folder(tmp_path / "pets")
     Image.new("RGB", (30, 20), (9, 8, 7)).save(tmp_path / "pets" / "test" / "dog" / "big.png")
     path = str(tmp_path / "pets")
-    with pytest.raises(UserError, match=r"big.png is 30x20 .* 5x6.*--data.image_size"):
+    with pytest.raises(UserError, match=r"big.png is 30x20 .* 5x6.*image_size"):
         Images(path=path).metadata()
     data = Images(path=path, image_size=4, normalise="unit")
     assert data.spec().arrays["inputs"][0] == (128, 4, 4, 3)

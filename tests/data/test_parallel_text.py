@@ -185,17 +185,17 @@ def test_long_sentences_are_left_out_of_training_and_cut_in_an_evaluation(counti
 
 
 def test_a_batch_above_the_pairs_is_refused(counting):
-    with pytest.raises(UserError, match="--data.batch_size=61, but there are 60 training pairs"):
+    with pytest.raises(UserError, match="batch_size must be at most 60, .* pairs .* got 61"):
         Parallel(**counting | {"batch_size": 61}).train(0)
 
 
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        (["a", "b"], ["a"], r"source.gz has 2 lines and --data.target=\S+ has 1; line k"),
-        (["a", "", "c"], ["a", "b", "c"], r"--data.source=\S+: line 2 is empty"),
-        (["a", "b"], ["a", "  "], r"--data.target=\S+: line 2 is empty"),
-        ([], ["a"], r"--data.source=\S+ is empty"),
+        (["a", "b"], ["a"], r"source.gz has 2 lines and target=\S+ has 1; line k"),
+        (["a", "", "c"], ["a", "b", "c"], r"source=\S+: line 2 is empty"),
+        (["a", "b"], ["a", "  "], r"target=\S+: line 2 is empty"),
+        ([], ["a"], r"source=\S+ is empty"),
         (
             ["ab ab"],
             ["ba"],
@@ -222,19 +222,19 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, data, message):
     path = tmp_path / name
     if data is not None:
         path.write_bytes(data)
-    with pytest.raises(UserError, match=f"--data.source={path} {message}"):
+    with pytest.raises(UserError, match=f"source={path} {message}"):
         Parallel(source=str(path), target=str(path)).metadata()
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"source": "a"}, "--data.source needs --data.target, its translation"),
-        ({"test_target": "a"}, "--data.test_target needs --data.test_source"),
-        ({"max_length": 0}, "--data.max_length=0 .* 1 is the least"),
-        ({"vocab_size": 2}, "--data.vocab_size=2 .* 3 is the least"),
-        ({"widths": (9, 7)}, "--data.widths=9,7 is not possible; they rise from 1 to below"),
-        ({"widths": (9, 40)}, "--data.widths=9,40 .* below --data.max_length=40"),
+        ({"source": "a"}, "source needs target, its translation"),
+        ({"test_target": "a"}, "test_target needs test_source"),
+        ({"max_length": 0}, "max_length must be at least 1, got 0"),
+        ({"vocab_size": 2}, "vocab_size must be at least 3, got 2"),
+        ({"widths": (9, 7)}, "widths must rise from 1 to below max_length=40, got 9,7"),
+        ({"widths": (9, 40)}, "widths must rise from 1 to below max_length=40, got 9,40"),
     ],
 )
 def test_impossible_values_are_refused(given, message):
@@ -243,7 +243,7 @@ def test_impossible_values_are_refused(given, message):
 
 
 def test_no_text_and_no_library_are_refused(monkeypatch):
-    with pytest.raises(UserError, match="say --data.source=FILE and --data.target=FILE"):
+    with pytest.raises(UserError, match="give source and target, files of one sentence per line"):
         Parallel().metadata()
     found = builtins.__import__
 

@@ -111,7 +111,7 @@ def test_the_digest_is_that_of_the_text(tmp_path):
 
 def test_a_text_too_short_names_what_fits(written):
     data, _ = whole(written, batch_size=100, length=64)
-    message = r"1004 characters.*6401; --data.batch_size=15 or --data.length=10 would fit"
+    message = r"1004 characters.*6401; batch_size=15 or length=10 would fit"
     with pytest.raises(UserError, match=message):
         data.train(0)
     for fields in ({"batch_size": 15, "length": 64}, {"batch_size": 100, "length": 10}):
@@ -119,7 +119,7 @@ def test_a_text_too_short_names_what_fits(written):
     for fields in ({"batch_size": 16, "length": 64}, {"batch_size": 100, "length": 11}):
         with pytest.raises(UserError):
             whole(written, **fields)[0].train(0)
-    with pytest.raises(UserError, match=r"; --data.length=1 would fit"):
+    with pytest.raises(UserError, match=r"; length=1 would fit"):
         whole(written, batch_size=1003, length=1004)[0].train(0)
     with pytest.raises(UserError, match="neither alone"):
         whole(written, batch_size=1004, length=1004)[0].train(0)
@@ -135,7 +135,7 @@ def test_bad_files_and_values_are_refused(tmp_path):
     empty = tmp_path / "empty.txt"
     empty.write_text("")
     for level in ("character", "word", "token"):
-        with pytest.raises(UserError, match=f"data.path=.*empty.txt has 0 {level}s; 2 is the"):
+        with pytest.raises(UserError, match=f"path=.*empty.txt has 0 {level}s; it must have 2"):
             Text(path=str(empty), level=level).metadata()
     with pytest.raises(UserError, match="0 characters"):
         Text(path=str(empty)).train(0)
@@ -146,7 +146,7 @@ def test_bad_files_and_values_are_refused(tmp_path):
     for fields in ({"batch_size": 0}, {"length": -1}, {"validation": 0.5, "test": 0.5},
                    {"test": -0.1}, {"validation": float("nan")}, {"name": "java"},
                    {"level": "line"}, {"max_words": 2}):  # fmt: skip
-        with pytest.raises(UserError, match=f"data.{next(iter(fields))}="):
+        with pytest.raises(UserError, match=f"{next(iter(fields))}.* must be"):
             Text(**fields)
 
 
@@ -179,7 +179,7 @@ def test_a_folder_is_one_text(folder):
 
 
 def test_a_folders_bad_files_are_named(folder):
-    with pytest.raises(UserError, match=r"own has no file whose name ends in .txt, .rst; say"):
+    with pytest.raises(UserError, match=r"own has no file whose name ends in .txt, .rst .suffixes"):
         Text(path=str(folder), suffixes=(".txt", ".rst")).metadata()
     (folder / "a" / "latin.py").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match="own: a/latin.py is not UTF-8: byte 0xe9 at offset 3"):

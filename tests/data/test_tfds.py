@@ -76,9 +76,7 @@ def test_tfds_set_in_another_format_is_refused(tmp_path):
     write_tfds(tmp_path)
     info = tmp_path / "tinted" / "1.0.0" / "dataset_info.json"
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
-    with pytest.raises(
-        UserError, match=r"as tfrecord, not as array_record; .*another --data.data_dir"
-    ):
+    with pytest.raises(UserError, match=r"as tfrecord, not as array_record; .*another data_dir"):
         Images(name="tinted", data_dir=str(tmp_path)).train(0)
 
 
@@ -107,7 +105,7 @@ def test_other_names_are_refused(tmp_path):
         Images(name="mnits", data_dir=str(tmp_path)).spec()
     with pytest.raises(UserError, match="not for image classification; it holds text"):
         Images(name="tiny_shakespeare", data_dir=str(tmp_path)).spec()
-    with pytest.raises(UserError, match="unequal size; give --data.image_size"):
+    with pytest.raises(UserError, match="unequal size; give image_size"):
         Images(name="tf_flowers", data_dir=str(tmp_path)).spec()
     flowers = Images(name="tf_flowers", data_dir=str(tmp_path), image_size=32)
     assert flowers.spec().arrays["inputs"][0] == (128, 32, 32, 3)

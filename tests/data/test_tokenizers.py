@@ -130,7 +130,7 @@ def test_a_text_of_words(path, level):
     ]
     assert metadata["sizes"]["train"] == data.train(0)[0]["inputs"].size + 10
     assert data.tokenizer(metadata).encode("the cat\n") == [2, 4, 1]
-    with pytest.raises(UserError, match=f"{level}s, and --data.batch_size=9"):
+    with pytest.raises(UserError, match=f"{level}s, and batch_size=9"):
         Text(path=path, level=level, batch_size=9).train(0)
 
 

@@ -43,7 +43,7 @@ def test_the_facts_hold_the_pulse_that_was_sent():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(UserError, match="--data.width=300 is not possible; 2 to --data.length=256"):
-        NoisyPulses(width=300)
-    with pytest.raises(UserError, match="--data.snr=0.0 is not possible; it is positive"):
-        NoisyPulses(snr=0.0)
+    with pytest.raises(UserError, match="width must be from 2 to length=256, got 300"):
+        Pulses(width=300)
+    with pytest.raises(UserError, match="snr must be positive, got 0.0"):
+        Pulses(snr=0.0)

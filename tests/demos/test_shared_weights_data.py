@@ -50,5 +50,5 @@ def test_the_outline_is_that_of_the_batches():
 
 
 def test_a_shift_beyond_the_margin_is_refused():
-    with pytest.raises(UserError, match="--data.shift=7 is not possible; 0 to --data.margin=6"):
+    with pytest.raises(UserError, match="shift must be from 0 to margin=6, got 7"):
         ShiftedImages(shift=7)

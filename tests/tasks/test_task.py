@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from nets.cli import checks
 from nets.data.dataset import Dataset
+from nets.demos.matched_filter import FindPulse
 from nets.errors import UserError
 from nets.tasks.task import Generative, Task
 from nets.train.experiment import check_batch
@@ -55,3 +57,8 @@ def test_a_batch_unlike_the_spec_is_refused(change, message):
     check_batch(Wrong(), Wrong().train(0)[0])
     with pytest.raises(UserError, match=message):
         check_batch(Wrong(change=change), Wrong(change=change).train(0)[0])
+
+
+def test_a_batch_without_an_array_that_the_task_reads_is_refused():
+    with pytest.raises(UserError, match="does not take these batches: KeyError: 'pulse'"):
+        checks.checked(toys.classifier(task=FindPulse()))
