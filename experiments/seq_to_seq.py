@@ -24,7 +24,7 @@ def experiment() -> Experiment:
     return Experiment(
         model=Seq2Seq(cell=GRU(128)),
         task=Translate(),
-        data=NumberWords(greatest=9999, batch_size=64),
+        data=NumberWords(maximum=9999, batch_size=64),
         optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=1200,
         eval_every=200,

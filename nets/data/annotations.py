@@ -53,9 +53,9 @@ def move_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
-    """The least boxes [N, 4] around the moved ones, clipped to an image of this size.
+    """The smallest boxes [N, 4] around the moved ones, clipped to an image of this size.
 
-    A box that lies outside becomes one of no area; all keep their places.
+    A box that lies outside becomes one of no area; all keep their order.
     """
     corners = np.stack([boxes[:, [0, 2, 0, 2]], boxes[:, [1, 1, 3, 3]]], -1)  # [N, 4, 2]
     corners = np.clip(move_points(corners, matrix), 0, size[::-1])

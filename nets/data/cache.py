@@ -14,7 +14,7 @@ import numpy as np
 def arrays(
     name: str, stamp: str, make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """What `make` returns, made once and then read back.
+    """The arrays that `make` returns, made once and then read back.
 
     An entry that cannot be read (the archive holds a checksum of each array) is made again; a
     directory that cannot be written is done without.

@@ -118,8 +118,8 @@ def from_tfds(name: str, data_dir: str | None, square: Square) -> CaptionSet:
         arrays = {}
         for split, own in splits.items():
             read = tfds.reader(builder, own, without=("image",))
-            places = range(builder.info.splits[own].num_examples)
-            blocks = (read(places[i : i + _AT_ONCE]) for i in places[::_AT_ONCE])
+            every = range(builder.info.splits[own].num_examples)
+            blocks = (read(every[i : i + _AT_ONCE]) for i in every[::_AT_ONCE])
             found = [_texts(record) for record in itertools.chain.from_iterable(blocks)]
             texts = _plain(((f"image {k}", t) for k, t in enumerate(found)), f"{full_name} {own}")
             joined = "\n".join(itertools.chain(*texts)).encode()
@@ -140,7 +140,7 @@ def from_tfds(name: str, data_dir: str | None, square: Square) -> CaptionSet:
 
 
 def stored(builder: Any) -> dict[str, str]:
-    """What the splits of a prepared set are called in it.
+    """The names of splits in a prepared set, by ours.
 
     Raises:
         UserError: there is none to train on.
@@ -200,10 +200,12 @@ def _coco(text: str, shown: str) -> dict[Path, list[str]]:
         given = json.loads(text)
         names = {image["id"]: Path(image["file_name"]) for image in given["images"]}
         captions: dict[Path, list[str]] = {}
-        for said in given["annotations"]:
-            captions.setdefault(names[said["image_id"]], []).append(said["caption"].strip())
+        for annotation in given["annotations"]:
+            captions.setdefault(names[annotation["image_id"]], []).append(
+                annotation["caption"].strip()
+            )
     except json.JSONDecodeError as error:
-        raise UserError(f"{shown} is not whole JSON: {error}.") from None
+        raise UserError(f"{shown} is not complete JSON: {error}.") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{shown} is not COCO's JSON of captions: images with id and file_name, annotations "

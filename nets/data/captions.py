@@ -1,4 +1,4 @@
-"""Captioned images: a set of TFDS (COCO) or a person's own files, and what is said of each."""
+"""Captioned images: a set of TFDS (COCO), or files of one's own."""
 
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ class Captions(Dataset):
     frequent in those trained on, kept with a run; 0 is the end, 1 any other word. A batch holds
 
         inputs          [B, S, S, 3] uint8, RGB, the middle square of each image
-        targets         [B, C, U] int32, places in the vocabulary, then 0, the end, to the last
+        targets         [B, C, U] int32, ids of words, then 0, the end, up to U
         caption_lengths [B, C] int32, words before the end
 
     S being image_size, C per_image and U max_length + 1, and in an evaluation "mask" [B] float32.
@@ -38,26 +38,26 @@ class Captions(Dataset):
 
     A training caption above max_length is left out, and an image that has no other. In an
     evaluation all images stay, in their order; what is above max_length is cut off. Every training
-    image is met exactly once an epoch, in an order drawn anew for each.
+    image comes exactly once per epoch, in an order drawn anew for each.
 
     Attributes:
         name: a set of TFDS prepared as array_record whose records have an "image" and "captions"
             with a "text" ("coco_captions": COCO 2014, split by Karpathy and Li 2015).
-        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
         images: folder of images to train on; is taken, with `captions`, instead of `name`.
         captions: file of their captions: COCO's JSON (captions_train2017.json), or lines of an
             image's name, "#" and a number, a tab and a caption (Flickr8k, Flickr30k); packed where
             its name ends in .gz.
-        validation_images: the same for validation; none has no such split.
+        validation_images: the same for validation. None means no such split.
         validation_captions: captions of these.
-        test_images: the same for the test; none has no such split.
+        test_images: the same for the test. None means no such split.
         test_captions: captions of these.
         image_size: side in pixels of the square that each image becomes.
         short_side: pixels that an image's shorter side is resized to, before the middle square of
-            image_size is cut out; none is image_size.
+            image_size is cut out. None means image_size.
         per_image: captions of an image in a batch.
         min_count: times that a word occurs in the training captions to have an id of its own.
-        max_length: words of a caption at most.
+        max_length: maximum of words in a caption.
         batch_size: images in a training batch.
         eval_batch_size: images in a batch of an evaluation.
         in_memory_mb: size in MB above which images are not held in memory but decoded in threads
@@ -91,13 +91,13 @@ class Captions(Dataset):
             together(self, fields, "which belongs to it")
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i.
+        """See `Dataset.train`.
 
         Raises:
             UserError: there are fewer images than a batch holds, or what `metadata` says.
         """
         corpus = self._corpus()
-        n = len(corpus.rows["train"].places)
+        n = len(corpus.rows["train"].indices)
         if self.batch_size > n:
             raise UserError(
                 f"batch_size must be at most {n}, the training images with a caption of at most "
@@ -112,14 +112,13 @@ class Captions(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        """All images of a split in their stored order; the last batch is padded."""
         self.check_split(split)
         corpus = self._corpus()
 
         def batch(rows: np.ndarray) -> dict[str, np.ndarray]:
             return _batch(corpus, split, rows, self.per_image, None)
 
-        return padded(len(corpus.rows[split].places), self.eval_batch_size, batch)
+        return padded(len(corpus.rows[split].indices), self.eval_batch_size, batch)
 
     def splits(self) -> tuple[str, ...]:
         paths = self._files()
@@ -149,8 +148,8 @@ class Captions(Dataset):
             "vocabulary": list(corpus.vocabulary),
             "words": caption_files.WORDS,
             "digest": corpus.digest,
-            "train_examples": len(corpus.rows["train"].places),
-            "sizes": {split: len(rows.places) for split, rows in corpus.rows.items()},
+            "train_examples": len(corpus.rows["train"].indices),
+            "sizes": {split: len(rows.indices) for split, rows in corpus.rows.items()},
             **corpus.counts,
         }
 
@@ -159,7 +158,6 @@ class Captions(Dataset):
 
     @property
     def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
         return 1 if self._corpus().images.stamp is None else min(16, os.cpu_count() or 1)
 
     def _files(self) -> dict[str, Files]:
@@ -171,7 +169,7 @@ class Captions(Dataset):
                 found[split] = Files(Path(images).expanduser(), Path(captions).expanduser(), *shown)
         return found
 
-    def _corpus(self) -> "Corpus":
+    def _corpus(self) -> "CaptionedImages":
         paths = self._files()
         if "train" not in paths and (paths or self.name is None):
             raise UserError(
@@ -192,12 +190,12 @@ _FILES = {
 class Rows(NamedTuple):
     """The N images of a split and their captions."""
 
-    places: np.ndarray  # [N]: which of the stored images they are
+    indices: np.ndarray  # [N]: which of the stored images they are
     starts: np.ndarray  # [N + 1]: image k has the captions from starts[k] up to starts[k + 1]
     ids: np.ndarray  # [M, U] int32: all captions, one after the other
 
 
-class Corpus(NamedTuple):
+class CaptionedImages(NamedTuple):
     """Captioned images as they are trained on."""
 
     images: ImageSet
@@ -210,7 +208,7 @@ class Corpus(NamedTuple):
 @functools.lru_cache(maxsize=2)
 def _corpus(
     where: tuple, square: Square, in_memory_mb: int, min_count: int, max_length: int
-) -> Corpus:
+) -> CaptionedImages:
     images, texts = (
         caption_files.from_tfds(*where, square)
         if isinstance(where[0], str)
@@ -229,15 +227,15 @@ def _corpus(
         lengths = [_length(caption) for one in texts[split] for caption in one]
         counts["captions"][split] = len(lengths)
         counts["long"][split] = sum(n > max_length for n in lengths)
-        places = np.flatnonzero([len(one) > 0 for one in every])
-        starts = np.cumsum([0, *(len(every[k]) for k in places)])
+        indices = np.flatnonzero([len(one) > 0 for one in every])
+        starts = np.cumsum([0, *(len(every[k]) for k in indices)])
         cut = [words.encode_lossy(one)[:max_length] for one in itertools.chain(*every)]
         ids = pad(cut, max_length + 1)
-        rows[split] = Rows(places, starts, ids)
+        rows[split] = Rows(indices, starts, ids)
         counts["unknown"][split] = int((ids == 1).sum())
         for array in rows[split]:
             digest.update(f"\0{split} {array.shape}\0".encode() + array.tobytes())
-    return Corpus(images, rows, vocabulary, counts, digest.hexdigest())
+    return CaptionedImages(images, rows, vocabulary, counts, digest.hexdigest())
 
 
 def _length(caption: str) -> int:
@@ -245,19 +243,19 @@ def _length(caption: str) -> int:
 
 
 def _batch(
-    corpus: Corpus,
+    corpus: CaptionedImages,
     split: str,
     chosen: np.ndarray,
     per_image: int,
     rng: np.random.Generator | None,
 ) -> dict[str, np.ndarray]:
     """Images of some rows of a split, and captions, in their order where there is no rng."""
-    places, starts, ids = corpus.rows[split]
+    indices, starts, ids = corpus.rows[split]
     first, n = starts[chosen], starts[chosen + 1] - starts[chosen]
     orders = [np.arange(k) if rng is None else rng.permutation(k) for k in n]
     captions = ids[first[:, None] + [np.resize(order, per_image) for order in orders]]
     return {
-        "inputs": corpus.images.read(split, places[chosen])[0],
+        "inputs": corpus.images.read(split, indices[chosen])[0],
         "targets": captions,
         "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
     }

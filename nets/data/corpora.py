@@ -1,4 +1,4 @@
-"""Texts by split: Python's own documentation and source, Tiny Shakespeare, a person's files."""
+"""Texts by split: Python's own documentation and source, Tiny Shakespeare, files of one's own."""
 
 import gzip
 import hashlib
@@ -73,9 +73,13 @@ def _spread(kinds: Iterable[dict[str, str]], validation: float, test: float) -> 
     for documents in kinds:
         kept = [(name, text) for name, text in documents.items() if text]
         for rank, (name, text) in enumerate(sorted(kept, key=lambda d: (-len(d[1]), d[0]))):
-            place = (0.5 + rank * _GOLDEN) % 1
+            position = (0.5 + rank * _GOLDEN) % 1
             split = (
-                "test" if place < test else "validation" if place < test + validation else "train"
+                "test"
+                if position < test
+                else "validation"
+                if position < test + validation
+                else "train"
             )
             texts[split].append((zlib.crc32(name.encode()), name, text))
     return {split: "\n".join(t for _, _, t in sorted(found)) for split, found in texts.items()}
@@ -102,8 +106,8 @@ def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) ->
     """A UTF-8 file, or a folder of them: its beginning to train, then validation, then test.
 
     Those of a folder, in its subfolders too, whose names end in one of `suffixes` are taken one
-    after the other in the order of a hash of their names, so that each split has files of all
-    places, and a file at most is cut where two splits meet. Names that begin with a dot, of files
+    after the other in the order of a hash of their names, so that each split has files from all
+    folders, and a file at most is cut where two splits meet. Names that begin with a dot, of files
     or folders, are passed over.
 
     Raises:
@@ -159,6 +163,6 @@ def read(path: Path, shown: str) -> str:
             f"{shown} is not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}."
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{shown} is not a whole gzip file: {error}.") from None
+        raise UserError(f"{shown} is not a complete gzip file: {error}.") from None
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}.") from None

@@ -1,6 +1,6 @@
 """Boxes that are cut out of an image of any size, and examples cut and resized.
 
-A box is (left, top, right, bottom) in pixels, not always whole ones, of an image [H, W, C].
+A box is (left, top, right, bottom) in pixels, not always integers, of an image [H, W, C].
 """
 
 import math
@@ -24,7 +24,7 @@ def jittered(
 ) -> Box:
     """A random square of `side` pixels of the image, its shorter side resized to a random length.
 
-    The length is drawn evenly from the whole numbers from short_side[0] to short_side[1], the place
+    The length is drawn evenly from the integers from short_side[0] to short_side[1], the position
     evenly from all of the image: Simonyan and Zisserman 2015, section 3.1 ("scale jittering").
     """
     edge = min(height, width) * side / int(rng.integers(short_side[0], short_side[1] + 1))

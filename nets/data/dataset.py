@@ -15,7 +15,7 @@ Batch = dict[str, np.ndarray]
 
 
 class Spec(NamedTuple):
-    """What is known without reading the data.
+    """All that is known without reading the data.
 
     Attributes:
         arrays: shape and type of each array of a training batch.
@@ -60,7 +60,7 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
-        """The training batches; element i is the whole batch of step i."""
+        """The training batches; element i is the batch of step i."""
 
     @abc.abstractmethod
     def evaluate(self, split: str) -> Sequence[Batch]:
@@ -76,11 +76,11 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def spec(self) -> Spec:
-        """What is known without reading the data."""
+        """All that is known without reading the data."""
 
     @abc.abstractmethod
     def metadata(self) -> dict[str, Any]:
-        """What is known after reading (num_classes, vocabulary, digest, ...), as JSON.
+        """All that is known after reading (num_classes, vocabulary, digest, ...), as JSON.
 
         Raises:
             UserError: the data is missing or not as it should be.

@@ -85,13 +85,13 @@ class Dates(Generated):
 
     "the third of may, nineteen seventy-nine", "'79 may 3" and "05/03/1979" are 1979-05-03. Dates
     are those of 1950 to 2049; the forms are the same in every split, and no date of an evaluation
-    is ever met in training. A batch holds
+    is ever in training. A batch holds
 
         inputs  [B, S] int32, the characters of the written form, then 0
         lengths [B] int32, characters of it
         targets [B, 11] int32, those of the ISO form, then 0
         spans   [B, 11, 2] int32, where the inputs say what a target character tells: the first
-                and one past the last place of the year, the month or the day; (0, 0) for - and 0
+                and one past the last position of the year, the month or the day; (0, 0) for - and 0
 
     and in an evaluation "mask" [B] float32. Of the targets 0 is the symbol before the first, and
     the one that ends them.
@@ -116,16 +116,16 @@ class Dates(Generated):
             )
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        places = held_out(DATES, self.eval_size, rng, rows, split).tolist()
-        dates = [_FIRST + datetime.timedelta(days) for days in places]
+        days = held_out(DATES, self.eval_size, rng, rows, split).tolist()
+        dates = [_FIRST + datetime.timedelta(day) for day in days]
         chosen = rng.integers(0, len(FORMS[self.forms]), rows)
-        said = [written(d, FORMS[self.forms][k]) for d, k in zip(dates, chosen, strict=True)]
+        texts = [written(d, FORMS[self.forms][k]) for d, k in zip(dates, chosen, strict=True)]
         spans = np.zeros((rows, _WIDTH + 1, 2), np.int32)
-        for row, (_, where) in zip(spans, said, strict=True):
+        for row, (_, where) in zip(spans, texts, strict=True):
             row[:4], row[5:7], row[8:10] = where["year"], where["month"], where["day"]
         return {
-            "inputs": pad([_SOURCE.encode(text) for text, _ in said], _longest(self.forms)),
-            "lengths": np.array([len(text) for text, _ in said], np.int32),
+            "inputs": pad([_SOURCE.encode(text) for text, _ in texts], _longest(self.forms)),
+            "lengths": np.array([len(text) for text, _ in texts], np.int32),
             "targets": pad([_TARGET.encode(date.isoformat()) for date in dates], _WIDTH + 1),
             "spans": spans,
         }

@@ -28,11 +28,11 @@ class HOG(Dataset):
     Attributes:
         name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
             of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
-        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
         path: an .npz file or a folder of class subfolders; is taken instead of `name`.
         batch_size: images in a training batch.
         eval_batch_size: images in a batch of an evaluation.
-        image_size: side in pixels that images are resized to; none leaves them as they are.
+        image_size: side in pixels that images are resized to. None means as they are stored.
         validation: share of the training images that is held out where the set has no validation
             split of its own.
         orientations: bins of a histogram.
@@ -56,7 +56,7 @@ class HOG(Dataset):
         self._images()  # which checks the rest
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i.
+        """See `Dataset.train`.
 
         Raises:
             UserError: scikit-image is not installed, or images have not the pixels of a block.
@@ -73,7 +73,6 @@ class HOG(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        """All images of a split in their stored order; the last batch is padded."""
         images = self._images().evaluate(split)
         stored, rows = image_loading.partition(self._where(), self.validation)[split]
         features = self._features()[stored][rows]

@@ -1,4 +1,4 @@
-"""Labelled images from a person's own files: an .npz of arrays, or a folder of class subfolders."""
+"""Labelled images from files of one's own: an .npz of arrays, or a folder of class subfolders."""
 
 import zipfile
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from nets.errors import UserError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
 
-def open_path(path: str, image_size: int | None, whole: bool = False) -> ImageSet:
-    """The set at a path; an .npz that is to be read `whole` keeps its images' own size.
+def open_path(path: str, image_size: int | None, decode_full_size: bool = False) -> ImageSet:
+    """The set at a path; with `decode_full_size` an .npz keeps its images' own size.
 
     Raises:
         UserError: nothing is there, or it is not as `npz` or `folder` need it.
@@ -35,12 +35,12 @@ def open_path(path: str, image_size: int | None, whole: bool = False) -> ImageSe
         raise UserError(f"path={path}: no such file or folder.")
     if not zipfile.is_zipfile(where):
         if where.suffix == ".npz":
-            raise UserError(f"{path} cannot be read as .npz: it is no whole zip archive.")
+            raise UserError(f"{path} cannot be read as .npz: it is not a complete zip archive.")
         raise UserError(
             f"path={path} is neither an .npz file nor a folder with a folder of images for "
             "each class."
         )
-    return npz(where, None if whole else image_size)
+    return npz(where, None if decode_full_size else image_size)
 
 
 def npz(path: Path, image_size: int | None) -> ImageSet:
@@ -73,16 +73,16 @@ def npz(path: Path, image_size: int | None) -> ImageSet:
     shapes = {s: a.shape[1:] for s, a in arrays.items() if s.endswith("images")}
     if len(set(shapes.values())) > 1:
         raise UserError(f"{path}: the splits hold images of unequal shape, {shapes}.")
-    greatest = {s: int(arrays[f"{s}_labels"].max()) for s in SPLITS if f"{s}_labels" in arrays}
-    where = max(greatest, key=greatest.__getitem__)
-    classes = max(greatest[where] + 1, 2)
+    maxima = {s: int(arrays[f"{s}_labels"].max()) for s in SPLITS if f"{s}_labels" in arrays}
+    where = max(maxima, key=maxima.__getitem__)
+    classes = max(maxima[where] + 1, 2)
     present = set(arrays["train_labels"].tolist())
     if len(present) < classes:
         first = range(min(classes, len(present) + 8))  # 8 of the absent at least, if so many are
         absent = [k for k in first if k not in present][:8]
         rest = classes - len(present) - len(absent)
         raise UserError(
-            f"{path}: the labels of y_{where} run to {greatest[where]}, so y_train needs every "
+            f"{path}: the labels of y_{where} run to {maxima[where]}, so y_train needs every "
             f"class from 0 to {classes - 1}; it has none of {absent}"
             + (f" and {rest} more." if rest else ".")
         )
@@ -201,7 +201,7 @@ def _header(picture: Any) -> tuple[str, tuple[int, int]]:
 
 
 def look(file: Path, at: Callable[[Any], Any]) -> Any:
-    """What `at` finds in the PIL image of a file."""
+    """The result of `at` on the PIL image of a file."""
     from PIL import Image
 
     try:

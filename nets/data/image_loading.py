@@ -1,4 +1,4 @@
-"""Image sets that are opened, and what is found out about them once: splits, mean, deviation."""
+"""Opens image sets and keeps them open: their splits, mean and standard deviation."""
 
 import functools
 from typing import NamedTuple
@@ -13,27 +13,27 @@ SAMPLE = 4096
 
 
 class ImageSource(NamedTuple):
-    """What decides which images are read, and how."""
+    """Which images are read, and how."""
 
     name: str
     data_dir: str | None
     path: str | None
     image_size: int | None
     in_memory_mb: int
-    whole: bool  # images are read as they are stored, for a crop that differs each time
+    decode_full_size: bool  # for a crop that differs each time
 
 
 @functools.lru_cache(maxsize=2)
 def open_set(where: ImageSource) -> ImageSet:
-    """The set, held in memory where it is small enough; read whole, only arrays are."""
+    """The set, in memory where it is small enough; decoded at full size, only arrays are."""
     if where.path is not None:
-        source = image_files.open_path(where.path, where.image_size, where.whole)
+        source = image_files.open_path(where.path, where.image_size, where.decode_full_size)
     elif where.name == "digits":
-        source = image_source.digits(None if where.whole else where.image_size)
+        source = image_source.digits(None if where.decode_full_size else where.image_size)
     else:
         source = tfds.image_set(where.name, where.data_dir, where.image_size)
     small = source.nbytes <= where.in_memory_mb * 1e6
-    held = source.stamp is not None and small and not where.whole
+    held = source.stamp is not None and small and not where.decode_full_size
     return image_source.load_into_memory(source) if held else source
 
 

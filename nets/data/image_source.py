@@ -1,4 +1,4 @@
-"""What a set of labelled images is, wherever it comes from; and scikit-learn's digits."""
+"""A set of labelled images, wherever it comes from; and scikit-learn's digits."""
 
 import hashlib
 import importlib.metadata

@@ -23,28 +23,28 @@ class Images(Dataset):
     """Any set of labelled images.
 
     Batches hold "inputs" [B, H, W, C] float32 and "targets" [B] int32; those of an evaluation also
-    "mask" [B] float32. Every image is met exactly once an epoch, in an order drawn anew for each.
+    "mask" [B] float32. Every image comes exactly once per epoch, in an order drawn anew for each.
 
     Attributes:
         name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
             of TFDS that is prepared as array_record ("mnist", "cifar10", "emnist/letters").
-        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
         path: an .npz file with x_train, y_train, x_test, y_test, or a folder of class subfolders
             (itself, or below train, validation and test); is taken instead of `name`.
         batch_size: images in a training batch.
         eval_batch_size: images in a batch of an evaluation.
-        image_size: side in pixels that the middle square of each image is resized to; none
-            leaves images as they are stored.
+        image_size: side in pixels that the middle square of each image is resized to. None
+            means as they are stored.
         crop: what of a training image becomes a square of image_size instead. "jitter": a random
             square after its shorter side is resized to a length drawn from `short_side` (VGG,
             section 3.1); "area": a random part of 8% to 100% of its area, width over height 3/4 to
             4/3 (GoogLeNet, section 6). The set is decoded anew each epoch, not held in memory.
         short_side: shortest and longest of these lengths, in pixels.
         eval_short_side: pixels that the shorter side of an image is resized to in an evaluation,
-            before the middle square of image_size is cut out; none is image_size.
+            before the middle square of image_size is cut out. None means image_size.
         validation: share of the training images that is held out where the set has no
             validation split of its own.
-        normalise: "standard" takes off the mean and divides by the standard deviation of the
+        normalise: "standard" subtracts the mean and divides by the standard deviation of the
             training images, channel by channel; the others map black and white to 0 and 1
             ("unit"), -1 and 1 ("signed"), -0.1 and 1.175 ("lecun", as LeNet-5 of 1998).
         mean: of each channel, black being 0 and white 1, that "standard" subtracts. None means that
@@ -53,10 +53,10 @@ class Images(Dataset):
             training images.
         pad_crop: pixels by which training images are padded before a random crop to their size.
         flip: whether training images are mirrored left to right half of the time.
-        rotate: greatest random rotation of training images, in degrees.
-        shift: greatest random shift of training images along each axis, in pixels.
-        scale: greatest random enlargement or reduction of training images, as a share.
-        colour_jitter: greatest change, as a share, of brightness, contrast and saturation of
+        rotate: maximum random rotation of training images, in degrees.
+        shift: maximum random shift of training images along each axis, in pixels.
+        scale: maximum random enlargement or reduction of training images, as a share.
+        colour_jitter: maximum change, as a share, of brightness, contrast and saturation of
             training images.
         colour_noise: standard deviation of the random change of training images along the
             principal components of colour (AlexNet, section 4.1: 0.1); for RGB only.
@@ -89,11 +89,10 @@ class Images(Dataset):
     in_memory_mb: int = 1024
 
     def __post_init__(self):
-        least = {"batch_size": 1, "eval_batch_size": 1, "image_size": 1, "pad_crop": 0, "rotate": 0}
-        least |= {"shift": 0, "scale": 0, "validation": 0, "background": 0, "in_memory_mb": 0}
-        least |= {"colour_jitter": 0, "colour_noise": 0, "eval_short_side": self.image_size or 1}
-        for field, low in least.items():
-            at_least(self, low, field)
+        at_least(self, 1, "batch_size", "eval_batch_size", "image_size")
+        at_least(self, self.image_size or 1, "eval_short_side")
+        at_least(self, 0, "pad_crop", "rotate", "shift", "scale", "validation", "background")
+        at_least(self, 0, "colour_jitter", "colour_noise", "in_memory_mb")
         for field in ("validation", "scale", "colour_jitter"):
             if getattr(self, field) >= 1:
                 raise UserError(f"{field} must be below 1, got {getattr(self, field)}.")
@@ -121,7 +120,7 @@ class Images(Dataset):
             )
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i.
+        """See `Dataset.train`.
 
         Raises:
             UserError: there are fewer training images than a batch holds, or images are not RGB
@@ -203,7 +202,6 @@ class Images(Dataset):
 
     @property
     def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
         return 1 if self._source().stamp is None else min(16, os.cpu_count() or 1)
 
     def _where(self) -> image_loading.ImageSource:
@@ -213,7 +211,7 @@ class Images(Dataset):
             self.path,
             self.image_size,
             self.in_memory_mb,
-            whole=self._cropped(),
+            decode_full_size=self._cropped(),
         )
 
     def _source(self) -> ImageSet:
@@ -255,8 +253,8 @@ class Images(Dataset):
         return self.crop != "middle" or self.eval_short_side is not None
 
     def _fit(self, rng: np.random.Generator | None) -> Transform | None:
-        """What makes a stored image one of image_size, for training by `rng`, for an evaluation
-        where that is None; none where the set does so by itself."""
+        """Makes a stored example one of image_size, for an evaluation where `rng` is None. None
+        means that the set does so by itself."""
         if not self._cropped():
             return None
         side = self.image_size

@@ -49,12 +49,12 @@ def ordinal(n: int) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def numbers(greatest: int) -> tuple[np.ndarray, np.ndarray, str]:
+def numbers(maximum: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Words [N, S] and figures [N, U] of the numbers from 0 on, as ids; the letters of 1, 2, ..."""
-    words = [in_words(n) for n in range(greatest + 1)]
+    words = [in_words(n) for n in range(maximum + 1)]
     letters = "".join(sorted(set("".join(words))))
     of_words, of_figures = (Characters(("", *symbols)) for symbols in (letters, "0123456789"))
-    figures = [str(n) for n in range(greatest + 1)]
+    figures = [str(n) for n in range(maximum + 1)]
     inputs = pad([of_words.encode(word) for word in words], max(map(len, words)))
-    targets = pad([of_figures.encode(figure) for figure in figures], len(str(greatest)) + 1)
+    targets = pad([of_figures.encode(figure) for figure in figures], len(str(maximum)) + 1)
     return inputs, targets, letters

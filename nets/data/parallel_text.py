@@ -1,4 +1,4 @@
-"""Parallel text: the same sentences in two languages, a line a sentence, as subwords."""
+"""Parallel text: the same sentences in two languages, one sentence per line, as subwords."""
 
 import base64
 import dataclasses
@@ -24,7 +24,7 @@ class Parallel(Dataset):
     """Any text and its translation: two files, of which line k of one translates that of the other.
 
     Files are UTF-8, and packed where their names end in .gz. The vocabulary is one of subwords for
-    both languages, learnt from the training text alone, and kept with a run. A batch holds
+    both languages, trained on the training text alone, and kept with a run. A batch holds
 
         inputs  [B, W] int32, the source, then 0
         lengths [B] int32, subwords of it
@@ -34,29 +34,30 @@ class Parallel(Dataset):
     and in an evaluation "references" [B, R] int32, all of the target, however long, then 0.
 
     Of the targets 0 is the symbol before the first, and the one that ends them. W is max_length;
-    with `widths`, pairs of like length come together while training, and W is the least width that
-    holds them. `metadata` tell how many places short sentences leave unused where W is max_length.
+    with `widths`, pairs of like length come together while training, and W is the smallest width
+    that holds them. `metadata` tells how many positions short sentences leave unused where W is
+    max_length.
 
     A training pair with a sentence above max_length is left out. In an evaluation all pairs stay,
     in their order; what is above max_length is cut off. Characters that the training text lacks
-    become the symbol 1. Facts count these pairs and symbols.
+    become the symbol 1. `metadata` counts these pairs and symbols.
 
-    Every training pair is met exactly once an epoch, in an order drawn anew for each. `widths` have
+    Every training pair comes exactly once per epoch, in an order drawn anew for each. `widths` have
     50 batches of that order at a time, be it across epochs, sorted by length then, and shuffled as
     whole batches.
 
     Attributes:
         folder: what the names of files are relative to.
-        source: file of the sentences to train on, a line each.
+        source: file of the sentences to train on, one per line.
         target: file of their translations.
-        validation_source: the same for validation; none has no such split.
+        validation_source: the same for validation. None means no such split.
         validation_target: their translations.
-        test_source: the same for the test; none has no such split.
+        test_source: the same for the test. None means no such split.
         test_target: their translations.
         vocab_size: subwords, with the end and the unknown.
-        max_length: subwords of a sentence at most.
+        max_length: maximum of subwords in a sentence.
         widths: other widths, rising and below max_length, that a training batch may have; each is
-            compiled when it is first met.
+            compiled when it first comes.
         batch_size: pairs in a training batch.
         eval_batch_size: pairs in a batch of an evaluation.
     """
@@ -87,7 +88,7 @@ class Parallel(Dataset):
             together(self, fields, "its translation")
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i.
+        """See `Dataset.train`.
 
         Raises:
             UserError: there are fewer pairs than a batch holds, or what `metadata` says.
@@ -123,7 +124,6 @@ class Parallel(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        """All pairs of a split in their stored order; the last batch is padded."""
         self.check_split(split)
         arrays = self._corpus().rows[split]
 
@@ -154,7 +154,7 @@ class Parallel(Dataset):
     def metadata(self) -> dict[str, Any]:
         """vocab_size and num_classes, input_symbols and output_symbols (the same), subwords (their
         model in base64), digest, and by split: sizes, long (pairs with a sentence above
-        max_length), unknown (symbols that are) and filled (the share of the places of inputs and
+        max_length), unknown (symbols that are) and filled (the share of the positions of inputs and
         targets that hold a symbol).
 
         Raises:
@@ -181,7 +181,7 @@ class Parallel(Dataset):
             for split, names in found.items()
         }
 
-    def _corpus(self) -> "Corpus":
+    def _corpus(self) -> "Pairs":
         paths = self._paths()
         if paths["train"] is None:
             raise UserError(
@@ -201,7 +201,7 @@ _SORTED = 50  # training batches that are sorted by length at a time
 _BATCHES = 1  # tells the generator of their order from that of an epoch's
 
 
-class Corpus(NamedTuple):
+class Pairs(NamedTuple):
     """An encoded parallel text, by split."""
 
     tokenizer: Subwords
@@ -211,7 +211,7 @@ class Corpus(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
+def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Pairs:
     texts = {split: _pair(_FILES[split], files) for split, files in paths if files is not None}
     lines = [line for side in texts["train"] for line in side]
     subwords = train_bpe(lines, vocab_size)
@@ -233,12 +233,12 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Corpus:
         rows[split] = {"inputs": inputs, "lengths": lengths, "targets": targets}
         if split != "train":
             rows[split]["references"] = pad([target for _, target in kept], longest)
-        places = np.concatenate([inputs, targets], axis=1)
+        symbols = np.concatenate([inputs, targets], axis=1)
         counts["long"][split] = len(pairs) - len(fitting)
-        counts["unknown"][split] = int((places == 1).sum())
-        counts["filled"][split] = float((places > 0).mean()) if places.size else 0.0
-        digest.update(f"\0{split} {places.shape}\0".encode() + places.tobytes())
-    return Corpus(subwords, rows, counts, digest.hexdigest())
+        counts["unknown"][split] = int((symbols == 1).sum())
+        counts["filled"][split] = float((symbols > 0).mean()) if symbols.size else 0.0
+        digest.update(f"\0{split} {symbols.shape}\0".encode() + symbols.tobytes())
+    return Pairs(subwords, rows, counts, digest.hexdigest())
 
 
 def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:

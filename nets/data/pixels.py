@@ -21,11 +21,11 @@ class Pixels(Dataset):
     Attributes:
         name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
             of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
-        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
         path: an .npz file or a folder of class subfolders; is taken instead of `name`.
         batch_size: sequences in a training batch.
         eval_batch_size: sequences in a batch of an evaluation.
-        image_size: side in pixels that images are resized to; none leaves them as they are.
+        image_size: side in pixels that images are resized to. None means as they are stored.
         validation: share of the training images that is held out where the set has no validation
             split of its own.
         normalise: "standard" makes mean 0 and standard deviation 1; the others map black and
@@ -61,11 +61,9 @@ class Pixels(Dataset):
         self._images()  # which checks the rest
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i."""
         return self._images().train(seed).map(self._steps)
 
     def evaluate(self, split: str) -> Batches:
-        """All images of a split in their stored order; the last batch is padded."""
         return self._images().evaluate(split).map(self._steps)
 
     def splits(self) -> tuple[str, ...]:
@@ -81,8 +79,8 @@ class Pixels(Dataset):
         return Spec(self._exchanged(arrays | {"inputs": steps}), self._renamed(metadata))
 
     def metadata(self) -> dict[str, Any]:
-        """Those of the images, their shape, and `order`: which of an image's steps comes when, none
-        where they come as they are."""
+        """Those of the images, their shape, and `order`: which of an image's steps comes when. None means
+        as they are."""
         metadata = self._renamed(self._images().metadata())
         shape = self._images().spec().arrays["inputs"][0][1:]
         order = self._order(self._length(shape)).tolist() if self.permuted else None
@@ -90,7 +88,6 @@ class Pixels(Dataset):
 
     @property
     def read_threads(self) -> int:
-        """Threads that making batches keeps busy."""
         return self._images().read_threads
 
     def _images(self) -> Images:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 SIDE = 64  # pixels
-SIZES = {"small": (5, 6), "large": (10, 12)}  # least and greatest radius in pixels
+SIZES = {"small": (5, 6), "large": (10, 12)}  # minimum and maximum radius in pixels
 COLOURS = {
     "red": (230, 25, 25),
     "green": (25, 190, 25),
@@ -17,16 +17,16 @@ COLOURS = {
 }
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 RELATIONS = ("above", "below", "left of", "right of")  # of the first object to the second
-APART = 2  # least pixels between the boxes, along the axis of the relation
-MARGIN = 4  # least pixels by which centres are further apart along this axis than across it
+APART = 2  # minimum of pixels between the boxes, along the axis of the relation
+MARGIN = 4  # minimum of pixels by which centres are further apart along this axis than across it
 _FOLDS = {"train": range(8), "validation": range(8, 9), "test": range(9, 10)}
 _GRID = 6  # a side of the ground's coarse noise
 
 
 class Layout(NamedTuple):
-    """What is where in B scenes, all int64."""
+    """The objects of B scenes, all int64."""
 
-    objects: np.ndarray  # [B, 2, 3]: size, colour and shape, by their places in the names above
+    objects: np.ndarray  # [B, 2, 3]: size, colour and shape, by their indices in the names above
     centres: np.ndarray  # [B, 2, 2]: row and column
     radii: np.ndarray  # [B, 2]: an object's box has sides of 2 radius + 1
 
@@ -41,22 +41,22 @@ def layout(rngs: Sequence[np.random.Generator], split: str) -> Layout:
     chosen = np.stack([rng.random(4) for rng in rngs])
     counts = len(SIZES), len(COLOURS), len(SHAPES)
     kinds = np.prod(counts)
-    first = _whole(chosen[:, 0], kinds)
-    second = (first + 1 + _whole(chosen[:, 1], kinds - 1)) % kinds
+    first = _integers(chosen[:, 0], kinds)
+    second = (first + 1 + _integers(chosen[:, 1], kinds - 1)) % kinds
     objects = np.stack(np.unravel_index(np.stack([first, second], 1), counts), -1)
-    least, most = np.array(list(SIZES.values()))[objects[..., 0]].transpose(2, 0, 1)
-    radii = least + _whole(chosen[:, 2:], most - least + 1)
+    low, high = np.array(list(SIZES.values()))[objects[..., 0]].transpose(2, 0, 1)
+    radii = low + _integers(chosen[:, 2:], high - low + 1)
     centres, pending = np.zeros((len(rngs), 2, 2), int), np.arange(len(rngs))
     while len(pending):
-        places = np.stack([rngs[k].random((2, 2)) for k in pending])
+        uniform = np.stack([rngs[k].random((2, 2)) for k in pending])
         r = radii[pending][..., None]
-        centres[pending] = r + _whole(places, SIDE - 2 * r)
+        centres[pending] = r + _integers(uniform, SIDE - 2 * r)
         pending = pending[~_valid(centres[pending], radii[pending], split)]
     return Layout(objects, centres, radii)
 
 
 def relations(centres: np.ndarray) -> np.ndarray:
-    """Places in RELATIONS [B]: what holds of the first object and the second."""
+    """Indices in RELATIONS [B]: that of the first object to the second."""
     away = centres[:, 0] - centres[:, 1]
     axis = np.abs(away).argmax(1)
     return 2 * axis + (away[np.arange(len(away)), axis] > 0)
@@ -121,8 +121,8 @@ def images(rngs: Sequence[np.random.Generator], found: Layout, pixels: np.ndarra
     return image
 
 
-def _whole(uniform: np.ndarray, n: np.ndarray | int) -> np.ndarray:
-    """Uniform numbers in [0, 1) as whole ones in 0 to n - 1."""
+def _integers(uniform: np.ndarray, n: np.ndarray | int) -> np.ndarray:
+    """Uniform numbers in [0, 1) as integers in 0 to n - 1."""
     return (uniform * n).astype(int)
 
 
@@ -135,5 +135,5 @@ def _valid(centres: np.ndarray, radii: np.ndarray, split: str) -> np.ndarray:
 
 def _between(coarse: int, fine: int) -> np.ndarray:
     """The matrix [fine, coarse] of linear interpolation."""
-    place = np.linspace(0, coarse - 1, fine)[:, None]
-    return np.maximum(0, 1 - np.abs(place - np.arange(coarse))).astype(np.float32)
+    positions = np.linspace(0, coarse - 1, fine)[:, None]
+    return np.maximum(0, 1 - np.abs(positions - np.arange(coarse))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Problems over sequences, generated as they are met."""
+"""Problems over sequences, generated batch by batch."""
 
 import dataclasses
 import math
@@ -46,7 +46,7 @@ class Adding(Generated):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CopyMemory(Generated):
-    """Symbols to be said again after a long pause (Hochreiter and Schmidhuber 1997).
+    """Symbols to be repeated after a long pause (Hochreiter and Schmidhuber 1997).
 
     In the form of Bai et al. 2018 (after Arjovsky et al. 2016), T = delay + 2 span steps: "inputs"
     [B, T] int32 are `span` symbols, blanks (0), and the go sign at the last span + 1 steps;
@@ -61,7 +61,7 @@ class CopyMemory(Generated):
         symbols: number of different symbols.
         span: number of symbols to remember.
         first_delay: delay of the first training batches, which then grows to `delay` (a
-            curriculum: Bengio et al. 2009); none trains with `delay` from the first on.
+            curriculum: Bengio et al. 2009); None means `delay` from the first on.
             Evaluation is always with `delay`.
         first_batches: training batches before the delay begins to grow.
         grow_every: training batches after which it grows by half.
@@ -94,8 +94,8 @@ class CopyMemory(Generated):
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         inputs = np.zeros((rows, self.delay + 2 * self.span), np.int32)
         targets = np.zeros_like(inputs)
-        said = rng.integers(1, self.symbols + 1, (rows, self.span))
-        inputs[:, : self.span] = targets[:, -self.span :] = said
+        copied = rng.integers(1, self.symbols + 1, (rows, self.span))
+        inputs[:, : self.span] = targets[:, -self.span :] = copied
         inputs[:, -self.span - 1 :] = self.symbols + 1
         return {"inputs": inputs, "targets": targets}
 
@@ -110,7 +110,7 @@ class Recall(Generated):
     """The first symbol of a sequence, asked for at its end: how far a memory reaches.
 
     "inputs" [B, T] int32, T = distance + 1, are a symbol (0, 1, ...), distractors (the numbers
-    after those) and a question mark, the greatest number. "targets" [B, T] are the symbol at every
+    after those) and a question mark, the highest number. "targets" [B, T] are the symbol at every
     step; "mask" [B, T], in training too, has only the last step count. The minimal time lag of
     Hochreiter and Schmidhuber 1997, experiment 2, is like this.
 
@@ -143,8 +143,8 @@ class Recall(Generated):
         return {"inputs": inputs, "targets": targets, "mask": mask}
 
     def extra_metadata(self) -> dict[str, Any]:
-        said = _written(self.symbols)
-        return vocabularies([*said, *map(str.lower, _written(self.distractors)), "?"], said)
+        symbols = _written(self.symbols)
+        return vocabularies([*symbols, *map(str.lower, _written(self.distractors)), "?"], symbols)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class Brackets(Generated):
         eval_batch_size: sequences in a batch of an evaluation.
         eval_size: sequences in each of the two evaluation sets.
         length: steps T.
-        depth: greatest number of open brackets.
+        depth: maximum of open brackets.
     """
 
     length: int = 60
@@ -189,33 +189,33 @@ class NumberWords(Generated):
 
     "inputs" [B, S] int32 are the letters, "targets" [B, U] the figures, each then 0 to its end; of
     the targets the first 0, the end, counts too ("mask" [B, U], in training too). No number of an
-    evaluation is ever met in training.
+    evaluation is ever in training.
 
     Attributes:
         batch_size: sequences in a training batch.
         eval_batch_size: sequences in a batch of an evaluation.
         eval_size: numbers in each of the two evaluation sets.
-        greatest: numbers go from 0 to this.
+        maximum: numbers go from 0 to this.
     """
 
-    greatest: int = 9999
+    maximum: int = 9999
 
     def __post_init__(self):
         super().__post_init__()
-        if not 2 * self.eval_size <= self.greatest <= 999_999:
+        if not 2 * self.eval_size <= self.maximum <= 999_999:
             raise UserError(
-                f"greatest must be from {2 * self.eval_size}, twice eval_size, to 999999, got "
-                f"{self.greatest}."
+                f"maximum must be from {2 * self.eval_size}, twice eval_size, to 999999, got "
+                f"{self.maximum}."
             )
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        inputs, targets, _ = numbers(self.greatest)
-        chosen = held_out(self.greatest + 1, self.eval_size, rng, rows, split)
+        inputs, targets, _ = numbers(self.maximum)
+        chosen = held_out(self.maximum + 1, self.eval_size, rng, rows, split)
         targets = targets[chosen]
         return {"inputs": inputs[chosen], "targets": targets, "mask": target_mask(targets)}
 
     def extra_metadata(self) -> dict[str, Any]:
-        return vocabularies(["", *numbers(self.greatest)[2]], ["", *"0123456789"])
+        return vocabularies(["", *numbers(self.maximum)[2]], ["", *"0123456789"])
 
 
 def _written(symbols: int) -> list[str]:

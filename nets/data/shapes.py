@@ -12,7 +12,7 @@ from nets.data.synthetic import Batch, Generated
 from nets.data.tokenizers import Words
 
 _STREAM = 0  # of random numbers; those of the evaluation sets are 1 and 2
-_INVERSE = (1, 0, 3, 2)  # the places in RELATIONS of what holds the other way round
+_INVERSE = (1, 0, 3, 2)  # the indices in RELATIONS of the converse relations
 _NAMES = (tuple(scenes.SIZES), tuple(scenes.COLOURS), scenes.SHAPES)
 VOCABULARY = ("", "a", "is", "above", "below", "left", "right", "of", *sum(_NAMES, ()))
 _IDS = {word: k for k, word in enumerate(VOCABULARY)}
@@ -28,7 +28,7 @@ class Shapes(Generated):
     follows from where its objects are. Objects never hide each other. A batch holds
 
         inputs          [B, 64, 64, 3] uint8, RGB
-        targets         [B, 2, 12] int32, places in the vocabulary, then 0, the end, to the last
+        targets         [B, 2, 12] int32, ids of words, then 0, the end, up to 12
         caption_lengths [B, 2] int32, words before the end
         named           [B, 2, 12] int32, the object (0, 1) whose size, colour or shape the word
                         says, -1 for any other word and the end
@@ -54,7 +54,6 @@ class Shapes(Generated):
         return examples(rng.spawn(rows), split)
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i."""
 
         def batch(i: int) -> Batch:
             first = i * self.batch_size
@@ -90,9 +89,9 @@ def examples(rngs: Sequence[np.random.Generator], split: str) -> Batch:
     named = np.full_like(captions, -1)
     for row, (pair, relation) in enumerate(zip(found.objects.tolist(), holds, strict=True)):
         for first, holding in ((0, relation), (1, _INVERSE[relation])):
-            said = sentence(pair, first, holding)
-            captions[row, first, : len(said)] = [_IDS[word] for word, _ in said]
-            named[row, first, : len(said)] = [name for _, name in said]
+            words = sentence(pair, first, holding)
+            captions[row, first, : len(words)] = [_IDS[word] for word, _ in words]
+            named[row, first, : len(words)] = [name for _, name in words]
     return {
         "inputs": scenes.images(rngs, found, pixels),
         "targets": captions,
@@ -105,12 +104,12 @@ def examples(rngs: Sequence[np.random.Generator], split: str) -> Batch:
 
 
 def sentence(pair: Sequence[Sequence[int]], first: int, relation: int) -> list[tuple[str, int]]:
-    """What is said of two objects, that of place `first` first: words, and which one each names.
+    """A sentence about two objects: its words, and the object that each names, or -1.
 
     Args:
-        pair: size, colour and shape of the two, by their places in the names.
-        first: 0 or 1.
-        relation: of the first said to the other, by its place in RELATIONS.
+        pair: size, colour and shape of the two, by their indices in the names.
+        first: the object named first, 0 or 1.
+        relation: of this one to the other, by its index in RELATIONS.
     """
     one, two = (
         [("a", -1), *((names[i], k) for names, i in zip(_NAMES, pair[k], strict=True))]

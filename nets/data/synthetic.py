@@ -1,4 +1,4 @@
-"""What problems that are generated as they are met have in common."""
+"""Base of generated problems."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ _STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generated(Dataset):
-    """What the generated problems have in common: a problem says how rows are drawn.
+    """Base of generated problems, each of which says how rows are drawn.
 
     Batches hold arrays, most often "inputs" and "targets", whose first axis is that of the rows,
     those of an evaluation also "mask" [B] or, where a problem gives weights to steps, [B, T]
@@ -46,11 +46,10 @@ class Generated(Dataset):
         return self
 
     def extra_metadata(self) -> dict[str, Any]:
-        """What this problem adds to the metadata."""
+        """The metadata of this problem alone."""
         return {}
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i."""
 
         def batch(i: int) -> Batch:
             rng = np.random.default_rng((_STREAMS["train"], seed, i))
@@ -99,7 +98,7 @@ class Generated(Dataset):
 def held_out(
     size: int, eval_size: int, rng: np.random.Generator, rows: int, split: str
 ) -> np.ndarray:
-    """Places [N] in a list of that size, those of no split ever in another.
+    """Indices [N] in a list of that size, those of no split ever in another.
 
     Those of training are `rows` drawn by rng; those of an evaluation all of its eval_size.
     """

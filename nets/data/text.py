@@ -33,7 +33,7 @@ class Text(Dataset):
         name: "python" (embedded: prose documentation and source of Python's standard library,
             about 5 MB), "prose" (embedded: its documentation and docstrings, about 1.3 MB), or
             "tiny_shakespeare" (TFDS, prepared as array_record; without a test split).
-        data_dir: folder of the TFDS sets; none is TFDS's own, ~/tensorflow_datasets.
+        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
         path: any UTF-8 file, or a folder of such files; is taken instead of `name`.
         suffixes: how the names of a folder's files end that are read, in its subfolders too.
         level: what a symbol is: a character; a word or a punctuation mark; or whatever stands
@@ -115,12 +115,12 @@ class Text(Dataset):
 
         def batch(i: int) -> dict[str, np.ndarray]:
             within = i * t + np.arange(t)
-            place = stream * np.arange(b)[:, None] + within  # [B, T]
-            real = (within < stream) & (place < targets)
-            place = np.where(real, place, 0)
+            position = stream * np.arange(b)[:, None] + within  # [B, T]
+            real = (within < stream) & (position < targets)
+            position = np.where(real, position, 0)
             return {
-                "inputs": ids[place].astype(np.int32),
-                "targets": ids[place + 1].astype(np.int32),
+                "inputs": ids[position].astype(np.int32),
+                "targets": ids[position + 1].astype(np.int32),
                 "reset": np.full(b, i == 0),
                 "mask": real.astype(np.float32),
             }

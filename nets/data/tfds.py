@@ -113,7 +113,7 @@ def reader(
 def image_outline(
     builder: Any, image_size: int | None
 ) -> tuple[tuple[int, int, int], tuple[str, ...], tuple[str, str]]:
-    """What is known of an image-classification set without its data.
+    """Shape, classes and keys of an image-classification set, without its data.
 
     Returns:
         (H, W, C) of an image; class names; the keys of image and label in a record.

@@ -149,7 +149,6 @@ class ShiftedImages(Dataset):
         self._images()  # which checks the rest
 
     def train(self, seed: int) -> Batches:
-        """The training batches; element i is the batch of step i."""
         images = self._images().train(seed)
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -160,7 +159,6 @@ class ShiftedImages(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        """All images of a split in their stored order; the last batch is padded."""
 
         def framed(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return batch | {"inputs": self._framed(batch["inputs"])}
@@ -183,7 +181,6 @@ class ShiftedImages(Dataset):
 
     @property
     def read_threads(self) -> int:
-        """Number of threads that make batches."""
         return self._images().read_threads
 
     def _images(self) -> Images:

@@ -20,7 +20,7 @@ def files(tmp_path):
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (lambda said: coco(said)[:-9], "captions.gz is not whole JSON: "),
+        (lambda said: coco(said)[:-9], "captions.gz is not complete JSON: "),
         (lambda said: '{"images": []}', BAD_JSON),
         (lambda said: coco(said).replace('"image_id": 7', '"image_id": 6'), BAD_JSON),
         (lambda said: coco(said).replace("caption", "bbox"), BAD_JSON),

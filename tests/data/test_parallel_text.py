@@ -212,8 +212,8 @@ def test_bad_files_are_refused(files, source, target, message):
     ("name", "data", "message"),
     [
         ("a.txt", b"gr\xfcn\n", "is not UTF-8: byte 0xfc at offset 2"),
-        ("a.gz", b"not packed", "is not a whole gzip file"),
-        ("a.gz", gzip.compress(b"packed text", mtime=0)[:-9], "is not a whole gzip file"),
+        ("a.gz", b"not packed", "is not a complete gzip file"),
+        ("a.gz", gzip.compress(b"packed text", mtime=0)[:-9], "is not a complete gzip file"),
         ("a.txt", None, "cannot be read: No such file"),
     ],
     ids=["not-utf8", "not-gzip", "cut-gzip", "missing"],

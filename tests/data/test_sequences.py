@@ -17,7 +17,7 @@ PROBLEMS = [
     CopyMemory(delay=4, symbols=3, span=2, **SMALL),
     Recall(distance=6, symbols=4, **SMALL),
     Brackets(length=30, depth=2, **SMALL),
-    NumberWords(greatest=120, **SMALL),
+    NumberWords(maximum=120, **SMALL),
 ]
 of_all = pytest.mark.parametrize("data", PROBLEMS, ids=lambda data: type(data).__name__)
 
@@ -154,7 +154,7 @@ def test_text_of_generated_problems_goes_in_and_comes_out():
 
 
 def test_number_words_hold_numbers_out():
-    data = NumberWords(greatest=120, batch_size=400, eval_size=10, eval_batch_size=10)
+    data = NumberWords(maximum=120, batch_size=400, eval_size=10, eval_batch_size=10)
     metadata, met = data.metadata(), {}
     for split in ("train", "validation", "test"):
         batch = data.train(0)[0] if split == "train" else data.evaluate(split)[0]
@@ -223,8 +223,8 @@ def test_pixels_to_draw():
         (lambda: Recall(distractors=0), r"distractors must be at least 1, got 0"),
         (lambda: Recall(distance=0), r"distance must be at least 1, got 0"),
         (lambda: Brackets(depth=0), r"depth must be at least 1, got 0"),
-        (lambda: NumberWords(greatest=99), r"greatest must be from 2000, .*, got 99"),
-        (lambda: NumberWords(greatest=10**6), r"greatest must be .* to 999999, got 1000000"),
+        (lambda: NumberWords(maximum=99), r"maximum must be from 2000, .*, got 99"),
+        (lambda: NumberWords(maximum=10**6), r"maximum must be .* to 999999, got 1000000"),
         (lambda: Pixels(by="column"), r"by must be one of pixel, row, got column"),
         (lambda: Pixels(permutation_seed=-1), r"permutation_seed must be at least 0, got -1"),
         (lambda: Pixels(batch_size=0), r"batch_size must be at least 1, got 0"),

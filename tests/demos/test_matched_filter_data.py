@@ -44,6 +44,6 @@ def test_the_facts_hold_the_pulse_that_was_sent():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(UserError, match="width must be from 2 to length=256, got 300"):
-        Pulses(width=300)
+        NoisyPulses(width=300)
     with pytest.raises(UserError, match="snr must be positive, got 0.0"):
-        Pulses(snr=0.0)
+        NoisyPulses(snr=0.0)
