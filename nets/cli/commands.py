@@ -21,7 +21,7 @@ from nets.inspect import nan_finder, summary
 from nets.report import page
 from nets.report.reporter import Reporter
 from nets.tasks.task import Generative
-from nets.train import config, loop, provenance, resume, workdir
+from nets.train import config, initial, loop, provenance, resume, workdir
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import NotSaved
@@ -139,9 +139,12 @@ def train_one(command: Command, experiment: Experiment, signals: Signals) -> dic
     experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
     if experiment.init_from is not None:
         other = Path(experiment.init_from)
-        resume.best(other, reporter.warn)
-        known = json.loads((other / "config.json").read_text())["metadata"]
-        checks.check_vocabulary(metadata, known, f"--init_from={other}")
+        _, arrays = resume.best(other, reporter.warn)
+        template = jax.eval_shape(states.make_init(experiment))
+        initial.take(experiment, template, arrays, f"--init_from={other}")
+        if experiment.init_include == ("*",) and not experiment.init_exclude:
+            known = json.loads((other / "config.json").read_text())["metadata"]
+            checks.check_vocabulary(metadata, known, f"--init_from={other}")
     finished = folder / "result.json"
     if finished.is_file():
         result = json.loads(finished.read_text())

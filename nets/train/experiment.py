@@ -38,6 +38,12 @@ class Experiment:
             parameters themselves.
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.
+        init_include: patterns of the parameters that it takes from there, such as encoder/*; * is
+            any part of a path.
+        init_exclude: patterns of those that it does not take, such as head/* where the number of
+            classes is another.
+        init_rename: old=new paths of modules or parameters that are called otherwise here; an empty
+            path is the whole model.
         debug_nans: whether, when a loss or gradient is not finite, the layer and time step where
             it began are named and the batch is kept (the states of two steps are held for it).
     """
@@ -57,6 +63,9 @@ class Experiment:
     average: Average = None
     accumulate: int = 1
     init_from: str | None = None
+    init_include: tuple[str, ...] = ("*",)
+    init_exclude: tuple[str, ...] = ()
+    init_rename: tuple[str, ...] = ()
     debug_nans: bool = False
 
     def __post_init__(self):
@@ -69,6 +78,8 @@ class Experiment:
         check_range(self, "seed", at_least=0, at_most=2**32 - 1)
         check_range(self, "steps", at_least=1, at_most=2**31 - 1)  # counted in int32
         check_range(self, "log_every", "accumulate", "patience", at_least=1)
+        if self.init_from is None and (self.init_exclude or self.init_rename):
+            raise UserError("must be given with init_exclude or init_rename.", "init_from")
         check_range(self, "epochs", "eval_every", "save_every", above=0)
 
 

@@ -55,7 +55,9 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     metadata = data.metadata()
     tokenizer = data.target_tokenizer(metadata)
 
-    state, progress, start = resume.restore(experiment, workdir, mesh, signals, reporter.warn)
+    state, progress, start = resume.restore(
+        experiment, workdir, mesh, signals, reporter.warn, reporter.say
+    )
     batches = evaluate.read(data.train(experiment.seed), data, start)
     rows = meshes.rows(mesh)
     first = batch_struct(data)

@@ -27,19 +27,29 @@ def kernels(params: Any) -> Any:
 def matching(params: Any, patterns: Iterable[str], field: str) -> Any:
     """A tree of booleans: which parameters have a path that one of the patterns matches.
 
-    Patterns are those of `fnmatch`: * stands for any characters, / among them, ? for any one, [ab]
-    for a or b; so encoder/* are all parameters of the module `encoder`.
-
     Raises:
         UserError: a pattern matches nothing; names the field and the nearest paths.
     """
     paths = list(flatten(params))
     for pattern in patterns:
-        if not fnmatch.filter(paths, pattern):
-            modules = {f"{folder}/*" for path in paths for folder in PurePosixPath(path).parents}
-            near = difflib.get_close_matches(pattern, [*paths, *sorted(modules - {"./*"})], 3, 0)
-            raise UserError(
-                f"has {pattern}, which matches no parameter; near are {', '.join(near)}.", field
-            )
-    chosen = [any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns) for path in paths]
+        if not any(matches(path, [pattern]) for path in paths):
+            near = nearest(pattern, paths)
+            raise UserError(f"has {pattern}, which matches no parameter; near are {near}.", field)
+    chosen = [matches(path, patterns) for path in paths]
     return jax.tree.unflatten(jax.tree.structure(params), chosen)
+
+
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns matches a path.
+
+    Patterns are those of `fnmatch`: * stands for any characters, / among them, ? for any one, [ab]
+    for a or b; so encoder/* are all parameters of the module `encoder`.
+    """
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def nearest(pattern: str, paths: Iterable[str]) -> str:
+    """The paths, and the patterns of the modules on their way, that are most like a pattern."""
+    paths = sorted(paths)
+    modules = {f"{folder}/*" for path in paths for folder in PurePosixPath(path).parents} - {"./*"}
+    return ", ".join(difflib.get_close_matches(pattern, [*paths, *sorted(modules)], 3, 0))

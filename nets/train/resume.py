@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from nets.errors import UserError
-from nets.train import averaging, checkpoint
+from nets.train import averaging, checkpoint, initial
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Arrays, Checkpoints
@@ -24,6 +24,7 @@ def restore(
     mesh: Mesh,
     signals: Signals,
     warn: Callable[[str], None],
+    say: Callable[[str], None] = print,
 ) -> tuple[states.State, Progress, int]:
     """The state to go on from, on the devices, what the host remembers, and the step. Reads only.
 
@@ -37,24 +38,31 @@ def restore(
     if (found := newest(workdir, warn)) is not None:
         step, arrays, progress = found
         if step > experiment.steps:
-            raise UserError(f"--steps={experiment.steps}, but {workdir} has done {step} already.")
+            raise UserError(f"must be at least {step}, which {workdir} has done.", "steps")
         source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
         state = checkpoint.unflatten(template, arrays, source)
         return meshes.put(state, where), Progress(**progress), step
+    other = None
+    if experiment.init_from is not None:
+        best_step, arrays = best(Path(experiment.init_from), warn)
+        source = f"init_from={experiment.init_from}, checkpoint {best_step}"
+        other = initial.take(experiment, template, arrays, source)
     # it runs once: on a CPU it is compiled in a fifth of the time without LLVM's optimisations
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     start = jax.jit(init, out_shardings=where, compiler_options=quick)
     state = signals.run(lambda: jax.block_until_ready(start()))
-    if experiment.init_from is not None:
-        arrays = best(Path(experiment.init_from), warn)[1]
-        params, model_state = parameters(template, arrays, f"--init_from={experiment.init_from}")
-        average = (
-            None if state.average is None else meshes.put(averaging.start(params), where.average)
+    if other is not None:
+        say(other.table)
+        params = initial.put_in(meshes.fetch(state.params), other.arrays, "params")
+        carry = {k: v for k, v in state.model_state.items() if k == "carry"}
+        shared = {k: v for k, v in state.model_state.items() if k != "carry"}
+        shared = initial.put_in(meshes.fetch(shared), other.arrays, "model_state")
+        average = None if state.average is None else averaging.start(params)
+        state = state._replace(
+            params=meshes.put(params, where.params),
+            model_state={k: meshes.put(v, where.model_state[k]) for k, v in shared.items()} | carry,
+            average=average if average is None else meshes.put(average, where.average),
         )
-        params = meshes.put(params, where.params)
-        kept = {k: v for k, v in state.model_state.items() if k == "carry"}
-        shared = {k: meshes.put(v, where.model_state[k]) for k, v in model_state.items()}
-        state = state._replace(params=params, model_state=shared | kept, average=average)
     return state, Progress(), 0
 
 
@@ -100,17 +108,7 @@ def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any
     Raises:
         UserError: they do not fit (with the table).
     """
-    averaged = any(path.startswith("average/") for path in arrays)
-    shared = {k: v for k, v in template.model_state.items() if k != "carry"}
-    stored = jax.eval_shape(averaging.start, template.params) if averaged else template.params
-    wanted = {"params": stored, "model_state": shared}
-    given = {}
-    for path, array in arrays.items():
-        head, _, rest = path.partition("/")
-        if head == ("average" if averaged else "params"):
-            given[f"params/{rest}"] = array
-        elif head == "model_state" and not rest.startswith("carry"):
-            given[path] = array
+    given, wanted = initial.held(arrays, template)
     fitted = checkpoint.unflatten(wanted, given, source)
     params = jax.tree.map(
         lambda x, p: x.astype(p.dtype, copy=False), fitted["params"], template.params

@@ -1,0 +1,123 @@
+"""What a run takes from another run's parameters (`Experiment.init_from`), and what it does not."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+
+from nets.errors import UserError
+from nets.train import averaging, checkpoint
+from nets.train.checkpoint import Arrays
+from nets.train.experiment import Experiment
+from nets.train.paths import flatten, matches, nearest
+
+
+class Taken(NamedTuple):
+    """Arrays by their path in the new run's state, and a table of what became of each."""
+
+    arrays: Arrays
+    table: str
+
+
+def held(arrays: Arrays, template: Any) -> tuple[Arrays, dict[str, Any]]:
+    """The parameters that evaluations use (`averaging.evaluated`) and the model state without the
+    carry, of a checkpoint's arrays; and the shapes and types that a state's template has of them.
+    """
+    averaged = any(path.startswith("average/") for path in arrays)
+    params = jax.eval_shape(averaging.start, template.params) if averaged else template.params
+    shared = {k: v for k, v in template.model_state.items() if k != "carry"}
+    given = {}
+    for path, array in arrays.items():
+        head, _, rest = path.partition("/")
+        if head == ("average" if averaged else "params"):
+            given[f"params/{rest}"] = array
+        elif head == "model_state" and not rest.startswith("carry"):
+            given[path] = array
+    return given, {"params": params, "model_state": shared}
+
+
+def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> Taken:
+    """What the experiment's patterns choose of the arrays of another run, renamed.
+
+    Raises:
+        UserError: what is chosen is not the same there and here (with the table), or a pattern or a
+            new name is for nothing.
+    """
+    given, wanted = held(arrays, template)
+    given, wanted = _renamed(given, experiment.init_rename), flatten(wanted)
+    names = {_name(path) for path in given.keys() | wanted.keys()}
+    for field in ("init_include", "init_exclude"):
+        for pattern in getattr(experiment, field):
+            if not any(matches(name, [pattern]) for name in names):
+                raise UserError(
+                    f"has {pattern}, which matches no parameter of this run or of the other; near "
+                    f"are {nearest(pattern, names)}.",
+                    field,
+                )
+
+    def chosen(path: str) -> bool:
+        name = _name(path)
+        included = matches(name, experiment.init_include)
+        return included and not matches(name, experiment.init_exclude)
+
+    there, here = ({p: a for p, a in side.items() if chosen(p)} for side in (given, wanted))
+    try:
+        taken = checkpoint.unflatten(here, there, source)
+    except UserError as error:
+        raise UserError(f"{error}\ninit_exclude=PATTERN,... leaves parameters out.") from None
+    return Taken(taken, "\n".join([f"{source}:", *_rows(given, wanted, taken)]))
+
+
+def put_in(tree: Any, arrays: Arrays, head: str) -> Any:
+    """The tree with the arrays of the paths that begin with `head`, in the tree's own types."""
+    leaves = [
+        arrays[f"{head}/{path}"].astype(leaf.dtype, copy=False)
+        if f"{head}/{path}" in arrays
+        else leaf
+        for path, leaf in flatten(tree).items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
+
+
+def _name(path: str) -> str:
+    """What patterns are compared with: a parameter's path, or that of a statistic in its module."""
+    parts = path.removeprefix("model_state/").split("/")
+    return "/".join(parts[1:] or parts)
+
+
+def _renamed(given: Arrays, renames: tuple[str, ...]) -> Arrays:
+    """The arrays by their new paths: of `old=new` all that is at old, or below it, is moved."""
+    for rename in renames:
+        old, equals, _ = rename.partition("=")
+        if not equals:
+            raise UserError(f"must be old=new paths, got {rename}.", "init_rename")
+        if old and not any(f"{_name(path)}/".startswith(f"{old}/") for path in given):
+            near = nearest(old, map(_name, given))
+            message = f"has {old}, which the other run has not; near are {near}."
+            raise UserError(message, "init_rename")
+
+    def moved(path: str) -> str:
+        name = _name(path)
+        for old, _, new in (rename.partition("=") for rename in renames):
+            if not old or f"{name}/".startswith(f"{old}/"):
+                rest = name[len(old) :].strip("/")
+                return path.removesuffix(name) + "/".join(part for part in (new, rest) if part)
+        return path
+
+    renamed = {moved(path): array for path, array in given.items()}
+    if len(renamed) < len(given):
+        raise UserError("gives two parameters of the other run one path.", "init_rename")
+    return renamed
+
+
+def _rows(given: Arrays, wanted: dict[str, Any], taken: Arrays) -> Iterator[str]:
+    """A line for each parameter: taken, missing (as it is initialised) or left there."""
+    paths = [path for path in sorted(given.keys() | wanted.keys()) if path.startswith("params/")]
+    width = max(map(len, paths)) - len("params/")
+    for kind, where, counted in (
+        ("taken", wanted, lambda path: path in taken),
+        ("missing", wanted, lambda path: path in wanted and path not in taken),
+        ("left", given, lambda path: path in given and path not in taken),
+    ):
+        for path in filter(counted, paths):
+            yield f"  {kind:7}  {_name(path):{width}}  {list(where[path].shape)}"
