@@ -97,9 +97,6 @@ class Dates(Generated):
     the one that ends them.
 
     Attributes:
-        batch_size: dates in a training batch.
-        eval_batch_size: dates in a batch of an evaluation.
-        eval_size: dates in each of the two evaluation sets, each date in one form.
         forms: "year_first" are the forms that tell year, month and day in this order, so that
             spans never go back; "any" has others too.
     """

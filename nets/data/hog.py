@@ -9,13 +9,14 @@ import numpy as np
 
 from nets.data import cache, image_loading
 from nets.data.checks import at_least
-from nets.data.dataset import Batches, Dataset, Spec, padded_rows, shuffled
-from nets.data.images import Images, alike
+from nets.data.dataset import Batches, Spec, padded_rows, shuffled
+from nets.data.derived_images import DerivedImages
+from nets.data.images import Images
 from nets.errors import UserError, missing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HOG(Dataset):
+class HOG(DerivedImages):
     """Any set of labelled images (`nets.data.images.Images`), described by oriented gradients.
 
     Batches hold "inputs" [B, F] float32 and "targets" [B] int32; those of an evaluation also
@@ -26,34 +27,19 @@ class HOG(Dataset):
     cache directory.
 
     Attributes:
-        name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
-            of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
-        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
-        path: an .npz file or a folder of class subfolders; is taken instead of `name`.
-        batch_size: images in a training batch.
-        eval_batch_size: images in a batch of an evaluation.
-        image_size: side in pixels that images are resized to. None means as they are stored.
-        validation: share of the training images that is held out where the set has no validation
-            split of its own.
         orientations: bins of a histogram.
         cell: side of a cell in pixels.
         block: side of a block in cells.
     """
 
-    name: str = "digits"
-    data_dir: str | None = None
-    path: str | None = None
     batch_size: int = 128
-    eval_batch_size: int = 180
-    image_size: int | None = None
-    validation: float = 0.1
     orientations: int = 9
     cell: int = 4
     block: int = 2
 
     def __post_init__(self):
         at_least(self, 1, "orientations", "cell", "block")
-        self._images()  # which checks the rest
+        super().__post_init__()
 
     def train(self, seed: int) -> Batches:
         """See `Dataset.train`.
@@ -61,9 +47,9 @@ class HOG(Dataset):
         Raises:
             UserError: scikit-image is not installed, or images have not the pixels of a block.
         """
-        self._images().train(seed)  # refuses a batch that is too large
-        stored, rows = image_loading.partition(self._where(), self.validation)["train"]
-        labels = image_loading.open_set(self._where()).read(stored, rows)[1]
+        self.images().train(seed)  # refuses a batch that is too large
+        stored, rows = self.images().rows("train")
+        labels = self.images().source().read(stored, rows)[1]
         features = self._features()[stored][rows]
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -73,8 +59,8 @@ class HOG(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        images = self._images().evaluate(split)
-        stored, rows = image_loading.partition(self._where(), self.validation)[split]
+        images = self.images().evaluate(split)
+        stored, rows = self.images().rows(split)
         features = self._features()[stored][rows]
 
         def batch(i: int) -> dict[str, np.ndarray]:
@@ -84,11 +70,8 @@ class HOG(Dataset):
 
         return Batches(batch, len(images))
 
-    def splits(self) -> tuple[str, ...]:
-        return self._images().splits()
-
     def spec(self) -> Spec:
-        arrays, metadata = self._images().spec()
+        arrays, metadata = self.images().spec()
         height, width = arrays["inputs"][0][1:3]
         blocks = [side // self.cell - self.block + 1 for side in (height, width)]
         if min(blocks) < 1:
@@ -100,22 +83,12 @@ class HOG(Dataset):
         features = (self.batch_size, size), np.dtype(np.float32)
         return Spec(arrays | {"inputs": features}, metadata)
 
-    def metadata(self) -> dict[str, Any]:
-        """Those of the images."""
-        return self._images().metadata()
-
-    def _images(self) -> Images:
-        return alike(self, normalise="unit")
-
-    def _where(self) -> image_loading.ImageSource:
-        held = Images().in_memory_mb
-        return image_loading.ImageSource(
-            self.name, self.data_dir, self.path, self.image_size, held, False
-        )
+    def images(self, **fixed: Any) -> Images:
+        return super().images(normalise="unit", **fixed)
 
     def _features(self) -> dict[str, np.ndarray]:
         self.spec()  # refuses images that are too small
-        return features(self._where(), self.orientations, self.cell, self.block)
+        return features(self.images().where(), self.orientations, self.cell, self.block)
 
 
 @functools.lru_cache(maxsize=1)

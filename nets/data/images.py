@@ -126,7 +126,7 @@ class Images(Dataset):
             UserError: there are fewer training images than a batch holds, or images are not RGB
                 and there is `colour_noise`.
         """
-        source, (split, rows) = self._source(), self._rows("train")
+        source, (split, rows) = self.source(), self.rows("train")
         if self.batch_size > len(rows):
             raise UserError(
                 f"batch_size must be at most {len(rows)}, the training images of {source.name}, "
@@ -151,7 +151,7 @@ class Images(Dataset):
     def evaluate(self, split: str) -> Batches:
         """All images of "validation" or "test" in their stored order; the last batch is padded."""
         self.check_split(split)
-        source, (stored, rows) = self._source(), self._rows(split)
+        source, (stored, rows) = self.source(), self.rows(split)
         factor, offset = self._normalisation()
 
         def batch(chosen: np.ndarray) -> dict[str, np.ndarray]:
@@ -161,7 +161,7 @@ class Images(Dataset):
         return padded(len(rows), self.eval_batch_size, batch)
 
     def splits(self) -> tuple[str, ...]:
-        sizes = self._source().sizes
+        sizes = self.source().sizes
         held_out = self.validation > 0 or "validation" in sizes
         return ("validation",) * held_out + ("test",) * ("test" in sizes)
 
@@ -170,7 +170,7 @@ class Images(Dataset):
         if self.path is None and self.name != "digits":
             shape, classes = image_loading.outline(self.name, self.data_dir, self.image_size)
         else:
-            shape, classes = self._source().shape, self._source().class_names
+            shape, classes = self.source().shape, self.source().class_names
             if (side := self.image_size) is not None:
                 shape = side, side, shape[2]
         arrays = {
@@ -186,14 +186,14 @@ class Images(Dataset):
         mean and the standard deviation of the training images, black being 0 and white 1 (of a set
         not held in memory, those of 4,096 evenly spaced images), and the normalisation: a batch
         holds pixel_scale times a pixel of 0 to 255 plus pixel_offset."""
-        source = self._source()
+        source = self.source()
         factor, offset = (np.broadcast_to(a, source.shape[2]) for a in self._normalisation())
         mean, std = self._statistics()
         return {
             **self.spec().metadata,
             "digest": source.digest,
-            "train_examples": len(self._rows("train")[1]),
-            "sizes": {split: len(self._rows(split)[1]) for split in ("train", *self.splits())},
+            "train_examples": len(self.rows("train")[1]),
+            "sizes": {split: len(self.rows(split)[1]) for split in ("train", *self.splits())},
             "mean": list(mean),
             "std": list(std),
             "pixel_scale": factor.tolist(),
@@ -202,9 +202,10 @@ class Images(Dataset):
 
     @property
     def read_threads(self) -> int:
-        return 1 if self._source().stamp is None else min(16, os.cpu_count() or 1)
+        return 1 if self.source().stamp is None else min(16, os.cpu_count() or 1)
 
-    def _where(self) -> image_loading.ImageSource:
+    def where(self) -> image_loading.ImageSource:
+        """What decides which images are read."""
         return image_loading.ImageSource(
             self.name,
             self.data_dir,
@@ -214,11 +215,13 @@ class Images(Dataset):
             decode_full_size=self._cropped(),
         )
 
-    def _source(self) -> ImageSet:
-        return image_loading.open_set(self._where())
+    def source(self) -> ImageSet:
+        """The set that is read."""
+        return image_loading.open_set(self.where())
 
-    def _rows(self, split: str) -> tuple[str, np.ndarray]:
-        return image_loading.partition(self._where(), self.validation)[split]
+    def rows(self, split: str) -> tuple[str, np.ndarray]:
+        """The stored split that a split comes from, and which of its images."""
+        return image_loading.partition(self.where(), self.validation)[split]
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
@@ -236,17 +239,17 @@ class Images(Dataset):
         Raises:
             UserError: there are not as many as images have channels.
         """
-        channels = self._source().shape[2]
+        channels = self.source().shape[2]
         for field in ("mean", "std"):
             value = getattr(self, field)
             if value is not None and len(value) != channels:
                 raise UserError(
                     f"{field} has {len(value)} numbers, and the images of "
-                    f"{self._source().name} have channels={channels}."
+                    f"{self.source().name} have channels={channels}."
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        mean, std = image_loading.statistics(self._where(), self.validation)
+        mean, std = image_loading.statistics(self.where(), self.validation)
         return self.mean or tuple(mean.tolist()), self.std or tuple(std.tolist())
 
     def _cropped(self) -> bool:
@@ -281,13 +284,6 @@ class Images(Dataset):
         if self.colour_noise:
             images = augment.colour_noise(images, rng, self.colour_noise)
         return images
-
-
-def alike(data: Any, **fixed: Any) -> Images:
-    """The images of a set that has fields of `Images`, whose values they take but for `fixed`."""
-    shared = {field.name for field in dataclasses.fields(Images)}
-    own = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name in shared}
-    return Images(**own | fixed)
 
 
 def _normalise(images: np.ndarray, factor: np.ndarray, offset: np.ndarray) -> np.ndarray:

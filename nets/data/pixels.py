@@ -6,12 +6,12 @@ from typing import Any, Literal
 import numpy as np
 
 from nets.data.checks import at_least, one_of
-from nets.data.dataset import Batches, Dataset, Spec
-from nets.data.images import Images, alike
+from nets.data.dataset import Batches, Spec
+from nets.data.derived_images import DerivedImages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pixels(Dataset):
+class Pixels(DerivedImages):
     """Any set of labelled images (`nets.data.images.Images`), pixel by pixel or row by row.
 
     Batches hold "inputs" [B, T, D] float32, T = H W pixels of D = C channels or T = H rows of
@@ -19,15 +19,6 @@ class Pixels(Dataset):
     `draw` the two are exchanged. Those of an evaluation also hold "mask" [B].
 
     Attributes:
-        name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
-            of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
-        data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
-        path: an .npz file or a folder of class subfolders; is taken instead of `name`.
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        image_size: side in pixels that images are resized to. None means as they are stored.
-        validation: share of the training images that is held out where the set has no validation
-            split of its own.
         normalise: "standard" makes mean 0 and standard deviation 1; the others map black and
             white to 0 and 1 ("unit"), -1 and 1 ("signed").
         mean: of each channel, black being 0 and white 1, that "standard" subtracts. None means that
@@ -41,12 +32,7 @@ class Pixels(Dataset):
     """
 
     name: str = "mnist"
-    data_dir: str | None = None
-    path: str | None = None
-    batch_size: int = 64
     eval_batch_size: int = 250
-    image_size: int | None = None
-    validation: float = 0.1
     normalise: Literal["standard", "unit", "signed"] = "unit"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -58,19 +44,16 @@ class Pixels(Dataset):
     def __post_init__(self):
         one_of(self, "by", ("pixel", "row"))
         at_least(self, 0, "permutation_seed")
-        self._images()  # which checks the rest
+        super().__post_init__()
 
     def train(self, seed: int) -> Batches:
-        return self._images().train(seed).map(self._steps)
+        return self.images().train(seed).map(self._steps)
 
     def evaluate(self, split: str) -> Batches:
-        return self._images().evaluate(split).map(self._steps)
-
-    def splits(self) -> tuple[str, ...]:
-        return self._images().splits()
+        return self.images().evaluate(split).map(self._steps)
 
     def spec(self) -> Spec:
-        arrays, metadata = self._images().spec()
+        arrays, metadata = self.images().spec()
         (rows, height, width, channels), dtype = arrays["inputs"]
         if self.by == "pixel":
             steps = (rows, height * width, channels), dtype
@@ -79,19 +62,12 @@ class Pixels(Dataset):
         return Spec(self._exchanged(arrays | {"inputs": steps}), self._renamed(metadata))
 
     def metadata(self) -> dict[str, Any]:
-        """Those of the images, their shape, and `order`: which of an image's steps comes when. None means
-        as they are."""
-        metadata = self._renamed(self._images().metadata())
-        shape = self._images().spec().arrays["inputs"][0][1:]
+        """Those of the images, their shape, and `order`: which of an image's steps comes when.
+        None means as they are."""
+        metadata = self._renamed(super().metadata())
+        shape = self.images().spec().arrays["inputs"][0][1:]
         order = self._order(self._length(shape)).tolist() if self.permuted else None
         return {**metadata, "shape": list(shape), "order": order}
-
-    @property
-    def read_threads(self) -> int:
-        return self._images().read_threads
-
-    def _images(self) -> Images:
-        return alike(self)
 
     def _length(self, shape: tuple[int, ...]) -> int:
         return shape[0] * shape[1] if self.by == "pixel" else shape[0]

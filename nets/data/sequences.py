@@ -23,9 +23,6 @@ class Adding(Generated):
     published as 0.1767.
 
     Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: sequences in each of the two evaluation sets.
         length: steps T.
     """
 
@@ -54,9 +51,6 @@ class CopyMemory(Generated):
     Without memory the best is span ln(symbols) / T nats a step.
 
     Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: sequences in each of the two evaluation sets.
         delay: steps from the end of the symbols to their beginning in the targets.
         symbols: number of different symbols.
         span: number of symbols to remember.
@@ -115,9 +109,6 @@ class Recall(Generated):
     Hochreiter and Schmidhuber 1997, experiment 2, is like this.
 
     Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: sequences in each of the two evaluation sets.
         distance: steps from the symbol to the question.
         symbols: number of different symbols.
         distractors: number of different distractors.
@@ -156,9 +147,6 @@ class Brackets(Generated):
     step.
 
     Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: sequences in each of the two evaluation sets.
         length: steps T.
         depth: maximum of open brackets.
     """
@@ -192,9 +180,6 @@ class NumberWords(Generated):
     evaluation is ever in training.
 
     Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: numbers in each of the two evaluation sets.
         maximum: numbers go from 0 to this.
     """
 

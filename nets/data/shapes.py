@@ -43,11 +43,6 @@ class Shapes(Generated):
 
     just these two are true of the scene: its objects differ, and of above, below, left of and
     right of only that along which their centres are further apart counts.
-
-    Attributes:
-        batch_size: scenes in a training batch.
-        eval_batch_size: scenes in a batch of an evaluation.
-        eval_size: scenes in each of the two evaluation sets.
     """
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:

@@ -25,9 +25,9 @@ class Generated(Dataset):
     Training batch i is drawn from (seed, i); the two evaluation sets are always the same.
 
     Attributes:
-        batch_size: sequences in a training batch.
-        eval_batch_size: sequences in a batch of an evaluation.
-        eval_size: sequences in each of the two evaluation sets.
+        batch_size: rows in a training batch.
+        eval_batch_size: rows in a batch of an evaluation.
+        eval_size: rows in each of the two evaluation sets.
     """
 
     batch_size: int = 64
@@ -38,7 +38,7 @@ class Generated(Dataset):
         at_least(self, 1, "batch_size", "eval_batch_size", "eval_size")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        """That many sequences of a split."""
+        """That many rows of a split."""
         raise NotImplementedError
 
     def curriculum(self, i: int) -> "Generated":

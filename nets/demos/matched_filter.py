@@ -170,9 +170,6 @@ class NoisyPulses(Generated):
     width; "pulse" [B, width] float32 is the pulse, the same in every row.
 
     Attributes:
-        batch_size: number of signals in a training batch.
-        eval_batch_size: number of signals in an evaluation batch.
-        eval_size: number of signals in each of the two evaluation sets.
         length: number of steps T of a signal.
         width: number of steps of the pulse.
         snr: energy of the pulse over the variance of the noise.

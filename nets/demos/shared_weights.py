@@ -14,8 +14,9 @@ import numpy as np
 
 from nets.connectivity import CONNECTIONS
 from nets.data.augment import pad_crop
-from nets.data.dataset import Batches, Dataset, Spec
-from nets.data.images import Images, alike
+from nets.data.dataset import Batches, Spec
+from nets.data.derived_images import DerivedImages
+from nets.data.images import Images
 from nets.errors import UserError
 from nets.report.figures import Panels, Text, stored_pixels
 from nets.report.image_grid import ImageGrid
@@ -116,7 +117,7 @@ _SHIFT = 2  # separates the random numbers of shifts from those of the epoch's o
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ShiftedImages(Dataset):
+class ShiftedImages(DerivedImages):
     """Any set of labelled images (`nets.data.images.Images`) with a margin of black pixels.
 
     Batches hold "inputs" [B, H + 2 margin, W + 2 margin, C] float32, black 0 and white 1, and
@@ -124,32 +125,20 @@ class ShiftedImages(Dataset):
     by whole pixels, at random in every step; evaluation images are centred.
 
     Attributes:
-        name: "digits" (embedded: 1,797 handwritten digits, 8x8), or any image-classification set
-            of TFDS that is prepared as array_record ("mnist", "fashion_mnist").
-        data_dir: folder of the TFDS sets. None means ~/tensorflow_datasets.
-        batch_size: number of images in a training batch.
-        eval_batch_size: number of images in an evaluation batch.
-        validation: fraction of the training images that is held out if the set has no validation
-            split.
         margin: black pixels on each side.
         shift: maximum shift of training images along each axis, in pixels.
     """
 
-    name: str = "digits"
-    data_dir: str | None = None
-    batch_size: int = 64
-    eval_batch_size: int = 180
-    validation: float = 0.1
     margin: int = 6
     shift: int = 2
 
     def __post_init__(self):
         if not 0 <= self.shift <= self.margin:
             raise UserError(f"shift must be from 0 to margin={self.margin}, got {self.shift}.")
-        self._images()  # which checks the rest
+        super().__post_init__()
 
     def train(self, seed: int) -> Batches:
-        images = self._images().train(seed)
+        images = self.images().train(seed)
 
         def batch(i: int) -> dict[str, np.ndarray]:
             arrays, rng = images[i], np.random.default_rng((seed, i, _SHIFT))
@@ -163,13 +152,10 @@ class ShiftedImages(Dataset):
         def framed(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return batch | {"inputs": self._framed(batch["inputs"])}
 
-        return self._images().evaluate(split).map(framed)
-
-    def splits(self) -> tuple[str, ...]:
-        return self._images().splits()
+        return self.images().evaluate(split).map(framed)
 
     def spec(self) -> Spec:
-        arrays, metadata = self._images().spec()
+        arrays, metadata = self.images().spec()
         (rows, height, width, channels), dtype = arrays["inputs"]
         around = 2 * self.margin
         framed = (rows, height + around, width + around, channels), dtype
@@ -177,14 +163,10 @@ class ShiftedImages(Dataset):
 
     def metadata(self) -> dict[str, Any]:
         """The metadata of the images, and margin and shift."""
-        return self._images().metadata() | {"margin": self.margin, "shift": self.shift}
+        return super().metadata() | {"margin": self.margin, "shift": self.shift}
 
-    @property
-    def read_threads(self) -> int:
-        return self._images().read_threads
-
-    def _images(self) -> Images:
-        return alike(self, normalise="unit", shift=0.0)
+    def images(self, **fixed: Any) -> Images:
+        return super().images(normalise="unit", shift=0.0, **fixed)
 
     def _framed(self, images: np.ndarray) -> np.ndarray:
         sides = (self.margin, self.margin)
