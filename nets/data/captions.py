@@ -12,7 +12,7 @@ import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
-from nets.data.checks import at_least, together
+from nets.data.checks import at_least, fits, together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet
 from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
@@ -91,18 +91,9 @@ class Captions(Dataset):
             together(self, fields, "which belongs to it")
 
     def train(self, seed: int) -> Batches:
-        """See `Dataset.train`.
-
-        Raises:
-            UserError: there are fewer images than a batch holds, or what `metadata` says.
-        """
         corpus = self._corpus()
         n = len(corpus.rows["train"].indices)
-        if self.batch_size > n:
-            raise UserError(
-                f"batch_size must be at most {n}, the training images with a caption of at most "
-                f"max_length={self.max_length} words, got {self.batch_size}."
-            )
+        fits(self, n, f"training images with a caption of at most {self.max_length} words")
 
         def batch(i: int) -> dict[str, np.ndarray]:
             rng = np.random.default_rng((seed, i, _CHOICE))

@@ -21,6 +21,12 @@ def one_of(data: Any, field: str, valid: Sequence[str]) -> None:
         raise UserError(f"{field} must be one of {', '.join(valid)}, got {value}.")
 
 
+def fits(data: Any, n: int, rows: str) -> None:
+    """Refuses a batch_size above the n training rows, of which `rows` says what they are."""
+    if data.batch_size > n:
+        raise UserError(f"batch_size must be at most {n}, the {rows}, got {data.batch_size}.")
+
+
 def together(data: Any, fields: tuple[str, str], why: str) -> None:
     """Refuses one of two fields without the other, of which `why` says what it is."""
     given = [field for field in fields if getattr(data, field) is not None]

@@ -60,7 +60,11 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
-        """The training batches; element i is the batch of step i."""
+        """The training batches; element i is the batch of step i.
+
+        Raises:
+            UserError: there are fewer rows than a batch holds, or what `metadata` says.
+        """
 
     @abc.abstractmethod
     def evaluate(self, split: str) -> Sequence[Batch]:

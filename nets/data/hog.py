@@ -42,11 +42,6 @@ class HOG(DerivedImages):
         super().__post_init__()
 
     def train(self, seed: int) -> Batches:
-        """See `Dataset.train`.
-
-        Raises:
-            UserError: scikit-image is not installed, or images have not the pixels of a block.
-        """
         self.images().train(seed)  # refuses a batch that is too large
         stored, rows = self.images().rows("train")
         labels = self.images().source().read(stored, rows)[1]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nets.data import augment, crops, image_loading
-from nets.data.checks import at_least, one_of
+from nets.data.checks import at_least, fits, one_of
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError
@@ -120,18 +120,8 @@ class Images(Dataset):
             )
 
     def train(self, seed: int) -> Batches:
-        """See `Dataset.train`.
-
-        Raises:
-            UserError: there are fewer training images than a batch holds, or images are not RGB
-                and there is `colour_noise`.
-        """
         source, (split, rows) = self.source(), self.rows("train")
-        if self.batch_size > len(rows):
-            raise UserError(
-                f"batch_size must be at most {len(rows)}, the training images of {source.name}, "
-                f"got {self.batch_size}."
-            )
+        fits(self, len(rows), f"training images of {source.name}")
         if self.colour_noise and source.shape[2] != 3:
             raise UserError(
                 f"colour_noise={self.colour_noise} is for RGB images; those of "

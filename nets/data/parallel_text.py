@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import corpora
-from nets.data.checks import at_least, together
+from nets.data.checks import at_least, fits, together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.subwords import Subwords, train_bpe
 from nets.data.synthetic import vocabularies
@@ -88,19 +88,9 @@ class Parallel(Dataset):
             together(self, fields, "its translation")
 
     def train(self, seed: int) -> Batches:
-        """See `Dataset.train`.
-
-        Raises:
-            UserError: there are fewer pairs than a batch holds, or what `metadata` says.
-        """
         rows = self._corpus().rows["train"]
         n = len(rows["inputs"])
-        if self.batch_size > n:
-            raise UserError(
-                f"batch_size must be at most {n}, the training pairs of at most "
-                f"max_length={self.max_length} subwords, got {self.batch_size}."
-            )
-
+        fits(self, n, f"training pairs of at most {self.max_length} subwords")
         longest = np.maximum(rows["lengths"], (rows["targets"] > 0).sum(1))
         widths = (*self.widths, self.max_length)
 

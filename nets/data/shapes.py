@@ -49,7 +49,6 @@ class Shapes(Generated):
         return examples(rng.spawn(rows), split)
 
     def train(self, seed: int) -> Batches:
-
         def batch(i: int) -> Batch:
             first = i * self.batch_size
             keys = range(first, first + self.batch_size)

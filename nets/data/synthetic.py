@@ -50,7 +50,6 @@ class Generated(Dataset):
         return {}
 
     def train(self, seed: int) -> Batches:
-
         def batch(i: int) -> Batch:
             rng = np.random.default_rng((_STREAMS["train"], seed, i))
             return self.curriculum(i).draw(rng, self.batch_size, "train")

@@ -148,7 +148,6 @@ class ShiftedImages(DerivedImages):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-
         def framed(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return batch | {"inputs": self._framed(batch["inputs"])}
 

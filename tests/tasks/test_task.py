@@ -7,7 +7,7 @@ import pytest
 
 from nets.cli import checks
 from nets.data.dataset import Dataset
-from nets.demos.matched_filter import FindPulse
+from nets.demos.matched_filter import DetectPulse
 from nets.errors import UserError
 from nets.tasks.task import Generative, Task
 from nets.train.experiment import check_batch
@@ -61,4 +61,4 @@ def test_a_batch_unlike_the_spec_is_refused(change, message):
 
 def test_a_batch_without_an_array_that_the_task_reads_is_refused():
     with pytest.raises(UserError, match="does not take these batches: KeyError: 'pulse'"):
-        checks.checked(toys.classifier(task=FindPulse()))
+        checks.checked(toys.classifier(task=DetectPulse()), {})
