@@ -1,5 +1,6 @@
 """Lists, shows, trains, resumes, evaluates and samples the experiments of experiments/."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,12 +14,24 @@ def main(argv: list[str]) -> int:
     """Runs a command line; the exit code."""
     try:
         if argv[1:2] == ["list"]:
-            print(catalogue.render(argv[2:], EXPERIMENTS))
+            print(catalogue.render(argv[2:], EXPERIMENTS), flush=True)
         elif (parsed := parse.parse(argv, EXPERIMENTS)) is not None:
             from nets.cli import commands  # not before it is known that there is something to do
 
             return commands.run(parsed)
         return 0
+    except BrokenPipeError:  # who reads the output has enough: `launch.py list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as error:
+        if error.name not in ("absl", "jax"):
+            raise
+        print(
+            f"{Path(argv[0]).name}: {error.name} is not installed for {sys.executable}: run "
+            "`pip install -e .` in the folder of this project.",
+            file=sys.stderr,
+        )
+        return 2
     except UserError as error:
         flag = "--" if error.field else ""
         print(f"{Path(argv[0]).name}: {flag}{error}", file=sys.stderr)

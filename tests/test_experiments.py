@@ -124,7 +124,7 @@ def test_every_experiment_for_imagenet_trains_the_parameters_that_it_names(name)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_advertises_itself(name):
     summary = LISTED[name].summary
-    assert summary and f"--experiment={name}" in (FOLDER / f"{name}.py").read_text()
+    assert summary and f"--experiment={name}" in catalogue.find(name, FOLDER).read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)

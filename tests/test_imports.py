@@ -75,7 +75,8 @@ def folders(root):
     files = {}
     for top in ("nets", "experiments"):
         for path in sorted((root / top).rglob("*.py")):
-            files.setdefault(path.parent.relative_to(root).as_posix(), []).append(path)
+            folder = top if top == "experiments" else path.parent.relative_to(root).as_posix()
+            files.setdefault(folder, []).append(path)
     return files
 
 
@@ -119,7 +120,7 @@ def test_what_breaks_the_rule_is_found(tmp_path):
     rule = RULE | {"nets/tasks/deep": {"optax"}}
     rule["nets/train"] = rule["nets/train"] | {"nets.tasks.deep"}
     assert sorted(broken(tmp_path, rule)) == [
-        "experiments/sets: no rule",
+        "experiments/sets/one.py: numpy",
         "nets/family.py: optax",
         "nets/layers/deep/empty: no rule",
         "nets/layers/deep: no rule",

@@ -34,7 +34,7 @@ def test_list_answers_at_once_and_names_every_experiment(tmp_path):
     began = time.monotonic()
     out, _ = launch("list", cwd=tmp_path)
     assert time.monotonic() - began < 3  # 0.1 s on a free machine: jax is not imported
-    for path in (ROOT / "experiments").glob("*.py"):
+    for path in (ROOT / "experiments").rglob("*.py"):
         assert path.stem in out
 
 
@@ -253,7 +253,7 @@ def test_several_seeds_end_with_mean_and_spread(tmp_path):
 
 
 def test_an_experiment_may_lie_anywhere_and_flags_in_a_file(tmp_path):
-    source = (ROOT / "experiments" / "mlp_digits.py").read_text()
+    source = (ROOT / "experiments" / "images" / "mlp_digits.py").read_text()
     (tmp_path / "mine.py").write_text(source.replace("(256, 128)", "(32,)"))
     (tmp_path / "flags.txt").write_text("--experiment=mine.py\n--steps=12\n--eval_every=6\n")
     launch("--flagfile=flags.txt", "--optimizer.learning_rate=0.01", cwd=tmp_path)

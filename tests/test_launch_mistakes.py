@@ -1,12 +1,14 @@
 """A user's mistake is one line on standard error and exit code 2, before anything is written."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from nets.cli.checks import check_vocabulary
 from nets.errors import UserError
-from tests.support.launching import launch, main
+from tests.support.launching import ROOT, launch, main
 
 
 @pytest.mark.parametrize(
@@ -150,3 +152,19 @@ def test_parameters_are_for_the_symbols_that_they_were_trained_with(key):
     check_vocabulary({key: ["a", "b"]}, {key: ["a", "b"]}, "the run")
     with pytest.raises(UserError, match="of 2 symbols, is not that of the run, of 2: its ids"):
         check_vocabulary({key: ["a", "b"]}, {key: ["a", "c"]}, "the run")
+
+
+def test_without_what_it_needs_installed_it_says_so_and_still_lists(tmp_path):
+    """As by a Python in whose environment nothing was installed."""
+    bare = [sys.executable, "-S", str(ROOT / "launch.py")]
+    listed = subprocess.run([*bare, "list"], cwd=tmp_path, capture_output=True, text=True)
+    assert listed.returncode == 0 and "lenet5_digits" in listed.stdout
+    mistake = subprocess.run([*bare, "show"], cwd=tmp_path, capture_output=True, text=True)
+    assert mistake.returncode == 2 and mistake.stderr.count("\n") == 1
+    assert "absl is not installed" in mistake.stderr and "pip install -e ." in mistake.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path):
+    command = f"{sys.executable} {ROOT / 'launch.py'} list --long | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.startswith("attention_dates") and done.stderr == ""

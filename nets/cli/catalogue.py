@@ -1,8 +1,9 @@
-"""The experiments of a folder, found by file name and listed without importing them."""
+"""The experiments of a folder, by kind: found by file name, listed without importing them."""
 
 import ast
 import difflib
 import importlib.util
+import itertools
 import re
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ _MARKDOWN = "--format=markdown"
 class Listing(NamedTuple):
     """An experiment's advertisement, read from its file without importing it."""
 
+    kind: str  # the subfolder
     name: str
     summary: str
     measured: str
@@ -24,26 +26,42 @@ class Listing(NamedTuple):
 
 
 def listing(folder: Path, words: Sequence[str] = ()) -> list[Listing]:
-    """The experiments of a folder whose name or summary contains every one of the words.
+    """The experiments of a folder whose kind, name or summary contains every one of the words.
 
     Each is read from its docstring: the first line, the paragraph `Measured: ...`, and the line
     `Needs: the extra NAME.` where it has one.
     """
     entries = []
-    for path in sorted(folder.glob("*.py")):
+    for name, path in files(folder).items():
         text = ast.get_docstring(ast.parse(path.read_text())) or ""
         measured = re.search(r"Measured: (.*?)(\n\n|\Z)", text, re.DOTALL)
         extra = re.search(r"^Needs: the extra (\w+)\.$", text, re.MULTILINE)
+        kind = path.parent.relative_to(folder).as_posix()
         entry = Listing(
-            path.stem,
+            kind,
+            name,
             text.partition("\n")[0],
             " ".join(measured[1].split()) if measured else "not measured",
             extra[1] if extra else None,
         )
-        searched = f"{entry.name} {entry.summary}".lower()
+        searched = f"{kind} {name} {entry.summary}".lower()
         if all(word.lower() in searched for word in words):
             entries.append(entry)
     return entries
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """The files of the experiments by name, in any subfolder, in the order of their paths.
+
+    Raises:
+        UserError: two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.py")):
+        if path.stem in found:
+            raise UserError(f"two experiments have one name: {found[path.stem]} and {path}.")
+        found[path.stem] = path
+    return found
 
 
 def find(name: str, folder: Path) -> Path:
@@ -52,9 +70,9 @@ def find(name: str, folder: Path) -> Path:
     Raises:
         UserError: there is none; names the nearest and all.
     """
-    path = Path(name) if name.endswith(".py") else folder / f"{name}.py"
-    if not path.is_file():
-        names = [p.stem for p in sorted(folder.glob("*.py"))]
+    names = files(folder)
+    path = Path(name) if name.endswith(".py") else names.get(name)
+    if path is None or not path.is_file():
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UserError(f"no experiment '{name}'. {hint}There are: {', '.join(names)}.")
@@ -75,7 +93,7 @@ def render(arguments: list[str], folder: Path) -> str:
         raise UserError(f"list takes words, --long and {_MARKDOWN}, got {' '.join(unknown)}.")
     entries = listing(folder, words)
     if not entries:
-        raise UserError(f"no experiment has {' and '.join(words)} in its name or summary.")
+        raise UserError(f"no experiment has {' and '.join(words)} in its kind, name or summary.")
     if _MARKDOWN in flags:
         return _page(entries)
     if flags:
@@ -90,12 +108,13 @@ def _page(entries: list[Listing]) -> str:
 
 One file is one experiment; its docstring says more. Run it by `python launch.py --experiment=NAME`.
 Each figure was measured by that command, with start-up and compilation in its time, on the machine
-that it names. This page is what `python launch.py list {_MARKDOWN}` prints.
-
-| experiment | what it shows | measured |
-|---|---|---|"""
-    rows = [f"| `{e.name}` | {e.summary}{_needs(e)} | {e.measured} |" for e in entries]
-    return "\n".join([head, *rows])
+that it names. This page is what `python launch.py list {_MARKDOWN}` prints."""
+    parts = [head]
+    for kind, group in itertools.groupby(entries, key=lambda entry: entry.kind):
+        rows = [f"| `{e.name}` | {e.summary}{_needs(e)} | {e.measured} |" for e in group]
+        table = ["| experiment | what it shows | measured |", "|---|---|---|", *rows]
+        parts += [f"## {kind.capitalize()}", "\n".join(table)]
+    return "\n\n".join(parts)
 
 
 def _details(entry: Listing) -> str:

@@ -49,7 +49,10 @@ def tune() -> None:
     if os.environ.get("NETS_TUNE") == "0":
         return
     flags = os.environ.get("XLA_FLAGS", "")
-    release = tuple(int(part) for part in metadata.version("jax").split(".")[:2])
+    try:
+        release = tuple(int(part) for part in metadata.version("jax").split(".")[:2])
+    except metadata.PackageNotFoundError:  # the launcher tells
+        return
     if LIBRARY not in flags and release < KNOWN_UNTIL:
         os.environ["XLA_FLAGS"] = f"{flags} {LIBRARY}=-individual_convolution".strip()
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:

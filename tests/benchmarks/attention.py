@@ -2,7 +2,7 @@
 
     python tests/benchmarks/attention.py [--repetitions=7]
 
-One training step of RNNsearch (`nets.seq2seq.Bahdanau`, as in experiments/attention_multi30k.py),
+One training step of RNNsearch (`nets.seq2seq.Bahdanau`, as in the experiment attention_multi30k),
 and what it writes: the likeliest symbols, and the best of a beam of 5, as many as there are in the
 sources. Then what attention adds to a training step of 50 symbols. Every figure is the median of
 interleaved repetitions in one process. Run it on an idle machine; it needs torch.

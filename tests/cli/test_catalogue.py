@@ -12,7 +12,7 @@ from nets.errors import UserError
 from tests.support.launching import ROOT, main
 
 FOLDER = ROOT / "experiments"
-NEEDS = {"skimage": "hog", "nets.data.tokenizers.Subwords": "translate"}  # imported by data
+NEEDS = {"skimage": "hog", "sentencepiece": "translate"}  # imported by data
 
 
 def test_a_line_for_each_experiment_that_has_every_word(tmp_path):
@@ -45,8 +45,22 @@ def test_what_finds_nothing_is_told(arguments, message, capsys):
 def test_the_page_of_experiments_is_what_is_listed():
     page = catalogue.render(["--format=markdown"], FOLDER) + "\n"
     assert (FOLDER / "README.md").read_text() == page
-    names = [path.stem for path in sorted(FOLDER.glob("*.py"))]
+    names = [path.stem for path in sorted(FOLDER.glob("*/*.py"))]
     assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == names
+    assert re.findall(r"^## (\w+)", page, re.MULTILINE) == sorted(
+        path.name.capitalize() for path in FOLDER.iterdir() if list(path.glob("*.py"))
+    )
+
+
+def test_an_experiment_is_found_in_any_subfolder_by_its_one_name(tmp_path):
+    (tmp_path / "cats").mkdir()
+    for name in ("a.py", "cats/b.py"):
+        (tmp_path / name).write_text('"""Nothing."""')
+    assert catalogue.find("b", tmp_path) == tmp_path / "cats" / "b.py"
+    assert catalogue.render(["cats"], tmp_path) == "b  Nothing."
+    (tmp_path / "cats" / "a.py").touch()
+    with pytest.raises(UserError, match=r"two experiments have one name: .*a\.py and .*a\.py"):
+        catalogue.find("b", tmp_path)
 
 
 def test_an_experiment_says_which_extra_its_data_needs():
@@ -54,7 +68,9 @@ def test_an_experiment_says_which_extra_its_data_needs():
         "optional-dependencies"
     ]
     for entry in catalogue.listing(FOLDER):
-        needed = {NEEDS[m] for m in _data_imports(FOLDER / f"{entry.name}.py") if m in NEEDS}
+        needed = {
+            NEEDS[m] for m in _data_imports(FOLDER / entry.kind / f"{entry.name}.py") if m in NEEDS
+        }
         assert needed == ({entry.extra} - {None}), entry.name
         assert entry.extra is None or entry.extra in extras
 

@@ -28,5 +28,7 @@ def test_any_field_of_a_facts_name_is_filled_and_no_other():
 def test_a_field_that_differs_from_the_fact_is_refused():
     experiment = toys.classifier(model=Sized(nodes=7, sides=(2, 3), dropout=0.5))
     assert resolve(experiment, {"nodes": 7, "sides": [2, 3]}) == experiment
-    with pytest.raises(UserError, match=r"model.sides must be the data.s, \(2, 4\), .* got \(2, 3\)"):
+    with pytest.raises(
+        UserError, match=r"model.sides must be the data.s, \(2, 4\), .* got \(2, 3\)"
+    ):
         resolve(experiment, {"nodes": 7, "sides": [2, 4]})
