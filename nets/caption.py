@@ -63,7 +63,7 @@ class ShowAndTell(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         _check(self)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         self.image = nn.Dense(self.embedding, **dtypes)
@@ -178,7 +178,7 @@ class ShowAttendTell(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         _check(self)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         self.initial_c, self.initial_h = (nn.Dense(self.features, **dtypes) for _ in range(2))

@@ -6,7 +6,7 @@ IEEE 1998.
 """
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -275,7 +275,7 @@ class Subsampling(nn.Module):
         return x * jnp.broadcast_to(coefficient, x.shape) + jnp.broadcast_to(bias, x.shape)
 
 
-def _dense(features: int, fan_in: int, **options) -> nn.Dense:
+def _dense(features: int, fan_in: int, **options: Any) -> nn.Dense:
     init = fan_in_uniform(fan_in)
     return nn.Dense(features, kernel_init=init, bias_init=init, **options)
 

@@ -174,12 +174,12 @@ class LSTM(Cell):
         return bias if self.coupled else bias.at[:h].set(-lags)
 
 
-def _state(i, f, g, c):
+def _state(i: list[jax.Array], f: jax.Array, g: jax.Array, c: jax.Array) -> jax.Array:
     return f * c + (i[0] if i else 1 - f) * g
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _plain(coupled, a, c):
+def _plain(coupled: bool, a: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
     """c_t and h_t from the inputs of the gates, [B, 4H] or [B, 3H], and c_{t-1}.
 
     Its derivative saves [B, 6H] for the backward pass; those of the single operations would save

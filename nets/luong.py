@@ -89,7 +89,7 @@ class Luong(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         check_choice("Luong.score", self.score, Score)
         check_choice("Luong.attention", self.attention, Scope)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}

@@ -81,7 +81,7 @@ class Bahdanau(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         if isinstance(self.cell, GRU | LSTM) and self.cell.layer_norm:
             raise ValueError("Bahdanau.cell.layer_norm must be False, got True")

@@ -185,7 +185,7 @@ class OneToMany(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         self.recurrent = _recurrent(self)
         self.output = output_layer(self, self.outputs)
         self.drop = nn.Dropout(self.dropout)
@@ -245,7 +245,7 @@ class Seq2Seq(nn.Module):
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
-    def setup(self):
+    def setup(self) -> None:
         self.encoder = _recurrent(self)
         self.decoder = _recurrent(self)
         self.output = output_layer(self, self.num_classes)

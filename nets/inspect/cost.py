@@ -13,13 +13,18 @@ def as_tuple(param: Any) -> tuple:
     return param if isinstance(param, tuple) else (param,)
 
 
+def to_jaxpr(jaxpr: ClosedJaxpr | Jaxpr) -> Jaxpr:
+    """The jaxpr without its constants."""
+    return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+
+
 def subjaxprs(eqn: JaxprEqn) -> list[Jaxpr]:
     """The jaxprs that an equation runs; for `lax.platform_dependent` only the default one."""
     values = [v for param in eqn.params.values() for v in as_tuple(param)]
     platforms = eqn.params.get("branches_platforms", ())
     if None in platforms:
         values = [eqn.params["branches"][platforms.index(None)]]
-    return [getattr(v, "jaxpr", v) for v in values if isinstance(v, ClosedJaxpr | Jaxpr)]
+    return [to_jaxpr(v) for v in values if isinstance(v, ClosedJaxpr | Jaxpr)]
 
 
 def multiply_adds(jaxpr: ClosedJaxpr | Jaxpr) -> int | None:
@@ -33,7 +38,7 @@ def multiply_adds(jaxpr: ClosedJaxpr | Jaxpr) -> int | None:
     Returns:
         The number. None means that some of them are in a loop of unknown length (`while_loop`).
     """
-    jaxpr, total = getattr(jaxpr, "jaxpr", jaxpr), 0
+    jaxpr, total = to_jaxpr(jaxpr), 0
     needed = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
     for eqn in reversed(jaxpr.eqns):
         if needed.isdisjoint(eqn.outvars):

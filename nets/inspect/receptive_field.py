@@ -6,7 +6,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from numpy.typing import ArrayLike
 
-from nets.inspect.cost import as_tuple, subjaxprs
+from nets.inspect.cost import as_tuple, subjaxprs, to_jaxpr
 
 # primitives that move values between any two positions
 _MIXING = ("scatter", "scatter-add", "fft", "ffi_call", "pure_callback")
@@ -38,7 +38,7 @@ def receptive_field(jaxpr: ClosedJaxpr | Jaxpr, index: int) -> tuple[list, list]
         None means that there is no convolution, or that one reads the output of an unsupported
         operation (resizing, transposed convolution, transposition, scan).
     """
-    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    jaxpr = to_jaxpr(jaxpr)
     rank = len(jaxpr.invars[index].aval.shape) - 2
     pixel = np.array([range(rank), [1] * rank, [0] * rank, [0] * rank])
     activations: list[tuple[np.ndarray, tuple[int, ...]]] = []

@@ -85,7 +85,9 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
             reasons = module.refusals() if module.backend == "auto" else {}
             entry["refused"] = {name: reason for name, reason in reasons.items() if reason}
         output = call(*args, **kwargs)
-        entry["output"] = [list(x.shape) for x in jax.tree.leaves(output) if hasattr(x, "shape")]
+        entry["output"] = [
+            list(x.shape) for x in jax.tree.leaves(output) if isinstance(x, jax.Array)
+        ]
         return output
 
     def init(key, batch):
@@ -95,7 +97,7 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
     row((), model)
     params, state = jax.eval_shape(init, key, batch)
     for path, leaf in jax.tree.leaves_with_path(params):
-        names = tuple(str(getattr(key, "key", key)) for key in path)
+        names = tuple(jax.tree_util.keystr(path, simple=True, separator="/").split("/"))
         owner = next(names[:n] for n in reversed(range(len(names))) if names[:n] in rows)
         rows[owner]["parameters"] += leaf.size
     return list(rows.values()), (params, state)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.data.dataset import Batches
 from nets.elman import Elman
 from nets.inspect import nan_finder
 from nets.recurrent_lm import RecurrentLM
@@ -31,7 +32,7 @@ class Poisoned(toys.Blobs):
             return batch | {"inputs": image}
 
         clean = super().train(seed)
-        return clean.map_with_index(lambda i, batch: spoil(batch) if i == 6 else batch)
+        return Batches(lambda i: spoil(clean[i]) if i == 6 else clean[i])
 
 
 def test_a_bad_batch_is_named_and_kept(tmp_path):
