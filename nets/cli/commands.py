@@ -28,10 +28,10 @@ from nets.train.checkpoint import NotSaved
 from nets.train.evaluate import Evaluator
 from nets.train.experiment import (
     Experiment,
-    as_host,
     as_trained,
     batch_struct,
     known_metadata,
+    make_trained,
     resolve,
 )
 from nets.train.signals import Signals, Stopped
@@ -275,7 +275,7 @@ def sample(command: Command, signals: Signals) -> int:
     if options.length < 1 or options.temperature < 0:
         raise UserError("--length is at least 1 and --temperature at least 0.")
     key = jax.random.key(experiment.seed)
-    trained = as_host(experiment, params, model_state, metadata, key)
+    trained = make_trained(experiment, params, model_state, metadata, key)
     prompt = "\n" if options.prompt is None else options.prompt
     if not (ids := trained.tokenizer.encode(prompt)):
         raise UserError(f"--prompt={prompt!r} has no symbols.")

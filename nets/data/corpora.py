@@ -135,7 +135,7 @@ def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) ->
 def _below(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The files of a folder, by their path in it."""
 
-    def refuse(error):
+    def refuse(error: OSError) -> None:
         raise UserError(f"path={error.filename} cannot be read: {error.strerror}.")
 
     for folder, folders, files in os.walk(root, onerror=refuse):

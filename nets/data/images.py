@@ -195,7 +195,7 @@ class Images(Dataset):
         return 1 if self.source().stamp is None else min(16, os.cpu_count() or 1)
 
     def where(self) -> image_loading.ImageSource:
-        """What decides which images are read."""
+        """Which images are read, and how."""
         return image_loading.ImageSource(
             self.name,
             self.data_dir,

@@ -5,6 +5,7 @@ import functools
 import io
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from nets.data.tokenizers import Tokenizer
 from nets.errors import UserError, missing
@@ -30,7 +31,7 @@ class Subwords(Tokenizer):
         return cls(("", *pieces), model)
 
     @functools.cached_property
-    def _processor(self):
+    def _processor(self) -> Any:
         return _library().SentencePieceProcessor(model_proto=self.model)
 
     def split(self, text: str) -> list[str]:
@@ -75,7 +76,7 @@ def train_bpe(lines: Iterable[str], size: int) -> Subwords:
     return Subwords.from_model(model.getvalue())
 
 
-def _library():
+def _library() -> Any:
     try:
         import sentencepiece
     except ImportError as error:

@@ -142,10 +142,10 @@ def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:
     return dataclasses.replace(data, **{name: tuple(metadata[name]) for name in absent})
 
 
-def as_host(
+def make_trained(
     experiment: Experiment, params, model_state: dict, metadata: dict[str, Any], key: jax.Array
 ) -> Trained:
-    """What methods on the host are given of a run."""
+    """The `Trained` of a run, with the tokenizers of its data."""
     tokenizers = (experiment.data.tokenizer(metadata), experiment.data.target_tokenizer(metadata))
     return Trained(experiment.model, params, model_state, metadata, *tokenizers, key)
 

@@ -21,7 +21,7 @@ from nets.train import averaging, checkpoint, evaluate, resume, step
 from nets.train import sharding as meshes
 from nets.train import train_state as states
 from nets.train.checkpoint import Checkpoints
-from nets.train.experiment import Experiment, as_host, batch_struct, check_batch
+from nets.train.experiment import Experiment, batch_struct, check_batch, make_trained
 from nets.train.progress import Progress
 from nets.train.schedules import Plateau
 from nets.train.signals import Signals, Stopped
@@ -185,7 +185,7 @@ def draw(experiment, params, model_state, metrics, n: int, split: str, reporter,
     params, model_state = meshes.fetch((params, model_state))
     if jax.process_index() == 0:
         data, key = experiment.data, jax.random.fold_in(jax.random.key(experiment.seed), n)
-        trained = as_host(experiment, params, model_state, data.metadata(), key)
+        trained = make_trained(experiment, params, model_state, data.metadata(), key)
         batches = data.evaluate(split)
         make = functools.partial(experiment.task.figures, trained, batches, metrics, final)
         reporter.figures(n, signals.run(make))

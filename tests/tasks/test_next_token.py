@@ -18,7 +18,7 @@ from nets.recurrent_lm import RecurrentLM
 from nets.tasks import next_token
 from nets.tasks.next_token import NextToken
 from nets.tasks.task import Trained
-from nets.train.experiment import as_host
+from nets.train.experiment import make_trained
 from tests.support import toys
 
 
@@ -127,7 +127,7 @@ def test_masked_targets_count_for_nothing(trained):
 def test_top_k_is_from_1_to_the_vocabularys_size(trained, top_k):
     experiment, params, _, _ = trained
     metadata = experiment.data.metadata()
-    given = as_host(experiment, params, {}, metadata, jax.random.key(0)), [0], 2, 1.0
+    given = make_trained(experiment, params, {}, metadata, jax.random.key(0)), [0], 2, 1.0
     assert len(NextToken().sample(*given, top_k=6)) == 2
     with pytest.raises(UserError, match=f"top_k must be from 1 to 6, .* got {top_k}"):
         NextToken().sample(*given, top_k=top_k)
