@@ -268,11 +268,12 @@ def test_help_begins_with_the_flags_that_people_change_first(capsys):
     assert "--model.pooling" in out and "how S2 and S4 join 2x2 units" in out
     assert "--optimizer.clip_norm" in out and "(default: cosine)" in out
     listed = re.findall(r"^  --([\w.]+)=", out, re.MULTILINE)
-    first = ["steps", "data.batch_size", "optimizer.learning_rate", "workdir", "seed"]
-    assert listed[:5] == first and len(listed) == len(set(listed))
-    parts = [path.partition(".")[0] for path in listed[5:] if "." in path]
-    assert list(dict.fromkeys(parts)) == ["model", "task", "data", "optimizer"]
-    assert parts == sorted(parts, key=["model", "task", "data", "optimizer"].index)
+    first = ["steps", "epochs", "data.batch_size", "optimizer.learning_rate", "workdir", "seed"]
+    assert listed[:6] == first and len(listed) == len(set(listed))
+    parts = [path.partition(".")[0] for path in listed[6:] if "." in path]
+    assert list(dict.fromkeys(parts)) == ["model", "task", "data", "optimizer", "average"]
+    assert parts == sorted(parts, key=["model", "task", "data", "optimizer", "average"].index)
+    assert out.index("the run:") < out.index("--average=none|ema|") < out.index("--average.decay=")
 
 
 def test_verify_resume(tmp_path):

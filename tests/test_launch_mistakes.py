@@ -33,7 +33,10 @@ from tests.support.launching import ROOT, launch, main
         (["--experiment=mlp_digits", "--steps", "0"], "--steps must be at least 1 and"),
         (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
         (["--experiment=mlp_digits", "--data.batch_size=5000"], "batch_size must be at most 1257"),
-        (["--experiment=mlp_digits", "--accumulate=3"], "--data.batch_size=64 does not divide"),
+        (
+            ["--experiment=mlp_digits", "--accumulate=3"],
+            "must divide over 1 devices x 3",
+        ),
         (["--experiment=mlp_digits", "--monitor=f1"], "--monitor=f1 is no metric; there are"),
         (
             ["--experiment=mlp_digits", "--model.num_classes=7"],

@@ -20,9 +20,9 @@ def render(verbs: tuple[str, ...], options: Any, experiment: Any | None = None) 
     if first:
         parts.append(_section("changed most often", first))
     rest = [field for field in fields.values() if field not in first and field.path not in own]
-    for part in dict.fromkeys(field.path.partition(".")[0] for field in rest if "." in field.path):
+    parts_of_it = dict.fromkeys(path.partition(".")[0] for path in fields if "." in path)
+    for part in (part for part in parts_of_it if part not in fields):
         chosen = [field for field in rest if field.path.startswith(f"{part}.")]
-        chosen += [field for field in rest if field.path == part]
         kind = type(getattr(experiment, part)).__name__
         parts.append(_section(f"{part}: {kind}", chosen))
         rest = [field for field in rest if field not in chosen]

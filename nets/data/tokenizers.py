@@ -7,7 +7,6 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 

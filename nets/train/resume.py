@@ -92,7 +92,9 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
     with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
         if wanted not in (there := checkpoints.steps()):
             names = ", ".join(["best", "latest", *map(str, there)])
-            raise UserError(f"--checkpoint={name} is not in {workdir}; there are {names}.")
+            raise UserError(
+                f"must be one of {names}, which {workdir} has, got {name}.", "checkpoint"
+            )
         if wanted == step:
             return step, arrays
         try:

@@ -42,17 +42,8 @@ class Momentum:
 
 
 @dataclasses.dataclass(frozen=True)
-class Nesterov:
-    """Momentum in its look-ahead form (Nesterov 1983; Sutskever et al. 2013).
-
-    Attributes:
-        momentum: decay of the velocity.
-    """
-
-    momentum: float = 0.9
-
-    def __post_init__(self):
-        check_range(self, "momentum", at_least=0, below=1)
+class Nesterov(Momentum):
+    """Momentum in its look-ahead form (Nesterov 1983; Sutskever et al. 2013)."""
 
     def chain(self, scale: optax.GradientTransformation) -> Chain:
         return optax.trace(self.momentum, nesterov=True), scale
@@ -79,24 +70,21 @@ class RMSprop:
 
 
 @dataclasses.dataclass(frozen=True)
-class RMSpropTF:
+class RMSpropTF(RMSprop):
     """TensorFlow's RMSProp with momentum, of Inception-v3, NASNet and MobileNet.
 
     Mean squares start at one, and each step's learning rate stays in the velocity.
 
     Attributes:
-        decay: decay of the mean square.
-        momentum: decay of the velocity.
         eps: added to the mean square, inside the root.
+        momentum: decay of the velocity.
     """
 
-    decay: float = 0.9
     momentum: float = 0.9
-    eps: float = 1e-8
 
     def __post_init__(self):
-        check_range(self, "decay", "momentum", at_least=0, below=1)
-        check_range(self, "eps", above=0)
+        super().__post_init__()
+        check_range(self, "momentum", at_least=0, below=1)
 
     def chain(self, scale: optax.GradientTransformation) -> Chain:
         rms = optax.scale_by_rms(self.decay, self.eps, initial_scale=1.0)

@@ -70,6 +70,4 @@ def check(name: str, batch_size: int, mesh: Mesh, micro_batches: int = 1) -> Non
         below = batch_size // parts * parts
         nearest = f"{below} or {below + parts}" if below else f"{parts}"
         of = f"{mesh.size} devices" + (f" x {micro_batches} micro-batches" * (micro_batches > 1))
-        raise UserError(
-            f"--{name}={batch_size} does not divide over {of}; the nearest that does is {nearest}."
-        )
+        raise UserError(f"must divide over {of}, got {batch_size}; nearest is {nearest}.", name)

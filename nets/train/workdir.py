@@ -53,11 +53,11 @@ def check(
             by other code, or something that is no run at all.
     """
     if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={workdir} is a file; a directory is needed.")
+        raise UserError(f"{workdir} is a file; a directory is needed.")
     path = workdir / "config.json"
     if not path.is_file():
         if workdir.is_dir() and any(p.name != ".lock" for p in workdir.iterdir()):
-            raise UserError(f"--workdir={workdir} holds files that are not a run's; name another.")
+            raise UserError(f"{workdir} holds files that are not a run's; name another directory.")
         return record
     try:
         held = json.loads(path.read_text())
@@ -67,25 +67,25 @@ def check(
     if absent:
         raise UserError(
             f"{path} says nothing of {', '.join(absent)}: it was written by an older version; name "
-            "another --workdir."
+            "another directory."
         )
     changed = provenance.changes(held["code"], record["code"])
     same_name = Path(held["experiment"]).name == Path(record["experiment"]).name
     if held["experiment"] != record["experiment"] and not (same_name and not changed):
         raise UserError(
             f"{workdir} holds a run of {held['experiment']}, not of {record['experiment']}; "
-            "name another --workdir."
+            "name another directory."
         )
     differing = _differences(held["config"], record["config"], skip=CHANGEABLE)
     if differing:
         raise UserError(
             f"{workdir} holds a run that differs in: {differing}. "
-            "Say the same, or name another --workdir."
+            "Say the same, or name another directory."
         )
     if held["metadata"]["digest"] != record["metadata"]["digest"]:
         raise UserError(
             f"{workdir} was trained on other data (digest {held['metadata']['digest']}, now "
-            f"{record['metadata']['digest']}); name another --workdir."
+            f"{record['metadata']['digest']}); name another directory."
         )
     steps, now = held["config"]["steps"], record["config"]["steps"]
     if steps != now and held["config"]["optimizer.schedule"] == COSINE:
@@ -99,7 +99,7 @@ def check(
         if not allow_changed_code:
             raise UserError(
                 f"the code that {workdir} was trained by has changed since: {edited}. Name another "
-                "--workdir, or say --allow_changed_code to go on with the code as it is now."
+                "directory, or give allow_changed_code to go on with the code as it is now."
             )
         warn(f"going on with changed code: {edited}")
         kept["code_changes"] = [*held["code_changes"], f"{record['started']}: {edited}"]
@@ -121,7 +121,7 @@ def locked(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(workdir / ".lock", "a+")
     except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written to: {error.strerror}.") from None
+        raise UserError(f"{workdir} cannot be written to: {error.strerror}.") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -147,7 +147,7 @@ def test_a_batch_that_does_not_divide_names_the_nearest(monkeypatch):
     class Mesh:
         size = 8
 
-    with pytest.raises(UserError, match=r"=60 does not divide over 8 devices.* 56 or 64\."):
+    with pytest.raises(UserError, match=r"must divide over 8 devices, got 60; .* 56 or 64\."):
         meshes.check("data.batch_size", 60, Mesh)
     with pytest.raises(UserError, match=r"8 devices x 3 micro-batches.* 48 or 72\."):
         meshes.check("data.batch_size", 64, Mesh, 3)
