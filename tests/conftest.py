@@ -12,10 +12,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax  # noqa: E402  (reads the environment)
 
-from nets.cli import (
-    compilation_cache,  # noqa: E402
-    parse,
-)
+from nets.cli import compilation_cache, options  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-compilation_cache.use_cache(parse.Options().compilation_cache)
+compilation_cache.use_cache(options.Options().compilation_cache)

@@ -15,7 +15,7 @@ from tests.support.launching import ROOT, launch, main
     ("arguments", "message"),
     [
         (["--experiment=lenet5_digit"], "no experiment 'lenet5_digit'. Did you mean lenet5_digits"),
-        (["trian", "--experiment=mlp_digits"], "unknown verb 'trian'"),
+        (["trian", "--experiment=mlp_digits"], "unknown command 'trian'"),
         ([], "--experiment=NAME is needed"),
         (["--experiment=mlp_digits", "--step=3"], "unknown flag --step. Did you mean --steps?"),
         (["--experiment=mlp_digits", "--learning_rate=1"], "mean --optimizer.learning_rate?"),
@@ -102,7 +102,7 @@ from tests.support.launching import ROOT, launch, main
         (["sample", "--workdir=nowhere"], "there is no run in nowhere"),
         (["--workdir=nowhere"], "there is no run in nowhere"),
         (["--experiment=lenet5_digits", "--data.path={tiny}"], "is neither an .npz file nor a fol"),
-        (["sample", "--experiment=attention_dates"], "--prompt='...' is needed"),
+        (["sample", "--experiment=attention_dates"], "--prompt is needed: the sentence"),
         (["eval", "--experiment=mlp_digits", "--workdir=nowhere"], "nowhere holds no run"),
         (["sample", "--experiment=mlp_digits"], "nothing to sample"),
         (["--experiment=mlp_digits", "--workdir={tiny}"], "is a file; a directory is needed"),

@@ -10,9 +10,9 @@ _FIRST = ("steps", "epochs", "data.batch_size", "optimizer.learning_rate", "work
 _WIDTH = 100
 
 
-def render(verbs: tuple[str, ...], options: Any, experiment: Any | None = None) -> str:
+def render(options: Any, experiment: Any | None = None) -> str:
     """The usage, and the flags of the command and, where one is given, of the experiment."""
-    parts = [_usage(verbs)]
+    parts = [_USAGE]
     fields = {field.path: field for field in flags.flagged(experiment)} if experiment else {}
     own = {field.path: field for field in flags.flagged(options)}
     found = fields | own
@@ -32,12 +32,16 @@ def render(verbs: tuple[str, ...], options: Any, experiment: Any | None = None) 
     return "\n\n".join(parts)
 
 
-def _usage(verbs: tuple[str, ...]) -> str:
-    return f"""usage: python launch.py [{"|".join(verbs)}] --experiment=NAME [--FLAG=VALUE ...]
+_USAGE = """usage: python launch.py [COMMAND] --experiment=NAME [--FLAG=VALUE ...]
 
-  python launch.py list [WORD ...] [--long]  the experiments, those that a word finds, with details
-  python launch.py --experiment=NAME         train it, or go on with what was begun
-  python launch.py --experiment=NAME --help  its flags"""
+  list [WORD ...] [--long]  the experiments, those that a word finds, with details
+  train                     train it, or go on with what was begun; the command where none is named
+  show                      its layers, parameters, arithmetic and memory; trains nothing
+  eval                      evaluates a run
+  sample                    generates from a run
+  verify-resume             trains twice, once killed in the middle, and compares every bit
+
+  python launch.py [COMMAND] --experiment=NAME --help lists the flags of both"""
 
 
 def _section(title: str, fields: list[config.Field]) -> str:

@@ -22,15 +22,18 @@ _NO_RESULT = ("nets.train", "nets.cli", "nets.report", "nets.inspect")
 _INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 
 
-def digests(experiment: Any, path: Path) -> dict[str, str]:
+def digests(experiment: Any, path: Path | None, name: str | None) -> dict[str, str]:
     """A digest by module of the code that decides what an experiment computes.
 
-    It is that of the experiment's file (under its file name), of the modules that define its model,
-    task and data, and of all modules that those import, but for installed packages and the engine.
+    They are those of the experiment's file (under `name`), where there is one, of the modules that
+    define its model, task and data, and of all modules that those import, but for installed
+    packages and the engine.
     """
-    found = {path.name: _digest(path)}
     pending = [type(node).__module__ for node in config.nodes(experiment)]
-    pending += _imports(path, "")
+    found = {}
+    if path is not None:
+        found[name] = _digest(path)
+        pending += _imports(path, "")
     while pending:
         name = pending.pop()
         file = None if name in found or name.startswith(_NO_RESULT) else _file(name)

@@ -14,23 +14,31 @@ from nets.train import sharding as meshes
 
 
 class Stopped(Exception):
-    """The work was asked to stop; `code` is the exit code, 128 + the signal's number."""
+    """The work was asked to stop.
+
+    Attributes:
+        code: the exit code, 128 + the signal's number.
+        interrupt: whether the signal was SIGINT, Ctrl-C.
+    """
 
     def __init__(self, signum: int):
-        self.code = 128 + signum
+        self.code, self.interrupt = 128 + signum, signum == signal.SIGINT
         super().__init__(f"stopped by {signal.Signals(signum).name}")
 
 
 class Signals:
     """Within `with Signals() as signals`, the three signals are caught and remembered.
 
-    One that the process was told to ignore (SIGHUP under nohup) stays ignored. A second signal
-    leaves at once. To be entered after `jax.distributed.initialize`, which takes SIGTERM for
-    itself.
+    One that the process was told to ignore (SIGHUP under nohup) stays ignored. To be entered after
+    `jax.distributed.initialize`, which takes SIGTERM for itself.
+
+    Args:
+        exit_at_second: whether a second signal ends the process at once; without, it is ignored.
     """
 
-    def __init__(self):
+    def __init__(self, exit_at_second: bool = True):
         self.received: int | None = None
+        self._exit_at_second = exit_at_second
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -45,7 +53,7 @@ class Signals:
             signal.signal(signum, handler)
 
     def _handle(self, signum: int, _frame: object) -> None:
-        if self.received is not None:
+        if self.received is not None and self._exit_at_second:
             os._exit(128 + signum)
         self.received = signum
 

@@ -41,7 +41,7 @@ def check(
     """Whether a run of this record may go on in `workdir`; the record to go on by. Writes nothing.
 
     Args:
-        record: what config.json will hold (`nets.cli.commands.record`).
+        record: what config.json will hold (`nets.cli.runs.make_record`).
         warn: told of a difference that can change bits.
         allow_changed_code: whether code that was edited is only warned of, and noted in the record.
 

@@ -7,6 +7,7 @@ Ratios are of medians over alternating segments in one process; run it on an idl
 
 import argparse
 import contextlib
+import logging
 import os
 import statistics
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import jax
 
-from nets.cli import commands, process
+from nets.cli import process
 from nets.cli.catalogue import load
 from nets.errors import UserError
 from nets.layers import conv as convolution_layer
@@ -177,7 +178,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--data_dir", default=os.environ.get("NETS_TFDS_DIR"))
     data_dir = parser.parse_args().data_dir
-    commands.quiet()
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # of orbax
     device = jax.devices()[0].device_kind
     print(f"device: {device} x {jax.device_count()}, {os.cpu_count()} cores, jax {jax.__version__}")
     import_time()

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nets.cli.commands import quiet
+from nets.cli.runs import quiet
 from nets.cli.verify import differences
 
 LAUNCH = Path(__file__).parent.parent.parent / "launch.py"
@@ -85,6 +85,6 @@ def report(name: str, found: list[str], what: str) -> int:
 
 
 if __name__ == "__main__":
-    quiet()
     numbers = [int(argument) for argument in sys.argv[1:]]
-    sys.exit(main(*(numbers + [20, 0][len(numbers) :])))
+    with quiet():
+        sys.exit(main(*(numbers + [20, 0][len(numbers) :])))

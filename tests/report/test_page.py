@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nets.cli import commands
+from nets.cli import commands, runs
 from nets.cli.parse import parse
 from nets.report import metrics_log
 from nets.report import page as pages
@@ -101,26 +101,26 @@ def test_the_table_lies_in_the_work_directory_or_beside_those_of_the_seeds(
     monkeypatch.chdir(tmp_path)
     where = tmp_path / ("all" if given else "runs/mlp_digits-steps=60-seeds=0,3")
     results = iter(several(where))
-    monkeypatch.setattr(commands, "train_one", lambda *_: next(results))
+    monkeypatch.setattr(runs, "train_one", lambda *_: next(results))
     arguments = ["--experiment=mlp_digits", "--steps=60", "--seed=0,3"]
     arguments += [f"--workdir={where}"] if given else []
     command = parse(["launch.py", *arguments], FOLDER)
     assert commands.train(command, None) == 0
-    runs = json.loads((where / "seeds.json").read_text())["runs"]
-    workdirs = [Path(run["workdir"]).resolve() for run in runs]
+    rows = json.loads((where / "seeds.json").read_text())["runs"]
+    workdirs = [Path(row["workdir"]).resolve() for row in rows]
     if given:
         assert workdirs == [where / "seed=0", where / "seed=3"]
     else:
         begin = tmp_path / "runs" / "mlp_digits-steps=60"
         assert workdirs == [begin, begin.with_name(f"{begin.name}-seed=3")]
-    assert [run["seed"] for run in runs] == [0, 3]
+    assert [row["seed"] for row in rows] == [0, 3]
     out = capsys.readouterr().out
     assert "test accuracy: 0.625 +- 0.18 over 2 seeds" in out and "seeds.html" in out
 
 
 def test_one_seed_leaves_no_table(tmp_path, monkeypatch):
     results = iter(several(tmp_path))
-    monkeypatch.setattr(commands, "train_one", lambda *_: next(results))
+    monkeypatch.setattr(runs, "train_one", lambda *_: next(results))
     arguments = ["--experiment=mlp_digits", "--seed=3", f"--workdir={tmp_path}"]
     assert commands.train(parse(["launch.py", *arguments], FOLDER), None) == 0
     assert not (tmp_path / "seeds.json").exists()

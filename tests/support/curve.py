@@ -12,7 +12,7 @@ import jax.numpy as jnp
 jax.config.update("jax_enable_x64", sys.argv[2] == "float64")
 
 from nets.cli.compilation_cache import use_cache  # noqa: E402
-from nets.cli.parse import Options  # noqa: E402
+from nets.cli.options import Options  # noqa: E402
 from nets.data.images import Images  # noqa: E402
 from nets.lenet import LeNet5  # noqa: E402
 from nets.train import loop  # noqa: E402

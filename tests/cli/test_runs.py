@@ -1,0 +1,107 @@
+"""Runs from Python: trained and resumed as by the launcher, interrupted, and used."""
+
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from nets.cli import runs
+from nets.cli.verify import differences
+from nets.data.dataset import Batches
+from nets.data.images import Images
+from nets.errors import UserError
+from nets.train import config
+from tests.support import toys
+from tests.support.launching import main
+
+STEPS = {"steps": 12, "eval_every": 6, "save_every": 3, "log_every": 4}
+
+
+class Interrupting(toys.Blobs):
+    """Blobs whose seventh batch is an interrupt, as by Ctrl-C; the first time."""
+
+    def train(self, seed):
+        batches = super().train(seed)
+
+        def batch(i):
+            if i == 6 and os.environ.pop("INTERRUPT", None):
+                os.kill(os.getpid(), signal.SIGINT)
+            return batches[i]
+
+        return Batches(batch)
+
+
+def test_an_interrupt_raises_and_the_same_call_goes_on(tmp_path, monkeypatch):
+    handler = signal.getsignal(signal.SIGINT)
+    experiment = toys.classifier(data=Interrupting(), **STEPS)
+    calm = runs.train(experiment, tmp_path / "calm")
+    monkeypatch.setenv("INTERRUPT", "1")
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(experiment, tmp_path / "interrupted")
+    assert not (tmp_path / "interrupted" / "result.json").exists()
+    assert signal.getsignal(signal.SIGINT) is handler
+    again = runs.train(experiment, str(tmp_path / "interrupted"))
+    assert again["test"] == calm["test"] and again["step"] == 12
+    assert differences(tmp_path / "calm", tmp_path / "interrupted") == []
+    assert (tmp_path / "interrupted" / "report.html").is_file()
+    with pytest.raises(UserError, match="differs in: optimizer.learning_rate"):
+        changed = config.replace(experiment, {"optimizer.learning_rate": 0.5})
+        runs.train(changed, tmp_path / "calm")
+
+
+def test_a_run_from_python_is_loaded_by_its_experiment(tmp_path):
+    experiment = toys.classifier(**STEPS)
+    result = runs.train(experiment, tmp_path)
+    with pytest.raises(UserError, match="was trained from Python: give its experiment"):
+        runs.load(tmp_path)
+    trained = runs.load(tmp_path, experiment=experiment)
+    assert accuracy(trained, experiment.data, "inputs") == pytest.approx(result["test"]["accuracy"])
+
+
+def test_a_run_of_the_launcher_is_loaded_from_its_directory(tmp_path, capsys, monkeypatch):
+    """With its own flags; the best, the last or a step."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--experiment=mlp_digits", "--steps=40", "--eval_every=20", "--model.widths=8")
+    assert main(*arguments, "--workdir=run") == 0
+    capsys.readouterr()
+    assert main("eval", "--workdir=run") == 0
+    printed = capsys.readouterr().out
+    trained = runs.load("run")
+    assert trained.metadata["num_classes"] == trained.model.num_classes == 10
+    assert trained.model.widths == (8,) and trained.tokenizer is None
+    measured = accuracy(trained, Images(name="digits"), "inputs")
+    assert f"accuracy {measured:.6g}" in printed
+    last, step = runs.load("run", "latest"), runs.load("run", "40")
+    jax.tree.map(np.testing.assert_array_equal, last.params, step.params)
+    with pytest.raises(UserError, match="checkpoint"):
+        runs.load("run", "7")
+    with pytest.raises(UserError, match="holds no run"):
+        runs.load("elsewhere")
+
+
+def accuracy(trained, data, name):
+    """The share of a test split that is right, computed by hand."""
+    variables = {"params": trained.params, **trained.model_state}
+    right = []
+    for batch in data.evaluate("test"):
+        logits = trained.model.apply(variables, batch[name], train=False)
+        right.append((np.argmax(logits, -1) == batch["targets"])[batch["mask"] > 0])
+    return np.mean(np.concatenate(right))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "--prompt=x"], "--prompt is a flag of sample, not of show."),
+        (["eval", "--temperature=1"], "--temperature is a flag of sample, not of eval."),
+        (["--checkpoint=best"], "--checkpoint is a flag of eval and sample, not of train."),
+        (["sample", "--length=0"], "--length must be at least 1, got 0."),
+        (["sample", "--temperature=-1"], "--temperature must be at least 0, got -1.0."),
+        (["learn"], "unknown command 'learn'; there are list, train, show, eval, sample"),
+    ],
+)
+def test_flags_belong_to_their_command(arguments, message, capsys):
+    assert main(*arguments, "--experiment=mlp_digits") == 2
+    assert message in capsys.readouterr().err
