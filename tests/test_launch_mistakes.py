@@ -113,6 +113,10 @@ from tests.support.launching import ROOT, launch, main
             "window must be at least 1, got 0",
         ),
         (["show", "--experiment=word_lstm", "--data.path=no.txt"], "path=no.txt cannot be"),
+        (
+            ["show", "--experiment=attention_multi30k", "--epochs=3"],
+            "source=train.de.gz cannot be read",
+        ),
         (["--experiment=attention_multi30k"], "source=train.de.gz cannot be read"),
         (["--experiment=attention_dates", "--task.beam=50"], "--task.beam=50 is more than the 12"),
         (

@@ -117,9 +117,8 @@ def over_seeds(results: list[dict[str, Any]]) -> list[str]:
 def describe(command: Command, signals: Signals) -> int:
     """Prints what the experiment is made of; trains and reads nothing that is not prepared."""
     metadata, missing = known_metadata(command.experiment.data)
-    experiment = resolve(command.experiment, metadata)
     try:
-        checks.checked(experiment, metadata)
+        experiment = checks.checked(resolve(command.experiment, metadata), metadata)
     except UserError:
         if missing is not None:  # which is why
             raise missing from None

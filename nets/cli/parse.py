@@ -69,7 +69,8 @@ def parse(argv: list[str], folder: Path) -> Command | None:
     """Understands a command line; None where it asked for help, which is then printed.
 
     Raises:
-        UserError: unknown command, experiment or flag; a value of the wrong type or an impossible one.
+        UserError: unknown command, experiment or flag; a value of the wrong type or an impossible
+            one.
     """
     from absl import flags as absl_flags
 
