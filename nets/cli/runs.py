@@ -18,7 +18,7 @@ from nets.errors import UserError
 from nets.inspect import nan_finder
 from nets.report.reporter import Reporter
 from nets.tasks.task import Generative, Trained
-from nets.train import config, initial, loop, provenance, resume, workdir
+from nets.train import config, freeze, initial, loop, provenance, resume, workdir
 from nets.train import train_state as states
 from nets.train.experiment import Experiment, as_trained, make_trained, resolve
 from nets.train.signals import Signals, Stopped
@@ -191,7 +191,8 @@ def explain(error: loop.Diverged, experiment: Experiment, folder: Path) -> str:
         return "--debug_nans tells where it began"
     key = step_key(experiment.seed, error.state.step)
     task, model = experiment.task, experiment.model
-    return nan_finder.explain(task, model, error.state, error.batch, key, folder)
+    with freeze.as_evaluated(experiment.optimizer.frozen(error.state.params)):
+        return nan_finder.explain(task, model, error.state, error.batch, key, folder)
 
 
 def make_record(experiment: Experiment, source: Source, metadata: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,6 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
     learning_rate = experiment.optimizer.learning_rates(experiment.steps)
 
     def loss(params, model_state, batch, key):
-        if not experiment.optimizer.freeze:
-            return task.loss(model, params, model_state, batch, key, train=True)
         frozen = experiment.optimizer.frozen(params)
         with freeze.as_evaluated(frozen):
             params = freeze.stop_gradients(params, frozen)
@@ -48,9 +46,7 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
             grads, state.opt_state, state.params, lr_scale=state.lr_scale
         )
         params = optax.apply_updates(state.params, updates)
-        if experiment.optimizer.freeze:
-            frozen = experiment.optimizer.frozen(params)
-            params = freeze.restored(params, state.params, frozen)
+        params = freeze.restored(params, state.params, experiment.optimizer.frozen(params))
         average = averaging.update(
             experiment.average, state.average, params, state.step + 1, state.average_start
         )
