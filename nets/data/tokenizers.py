@@ -55,7 +55,7 @@ class Tokenizer(abc.ABC):
         return [ids[symbol] for symbol in symbols]
 
     def encode_lossy(self, text: str) -> np.ndarray:
-        """The ids [N] int32 of a text; symbols that the vocabulary lacks are the unknown one."""
+        """The ids [N] int32 of a text; what the vocabulary lacks has the id of "<unk>", or -1."""
         symbols, ids, unknown = self.split(text), self._ids, self._ids.get(UNKNOWN, -1)
         return np.fromiter((ids.get(s, unknown) for s in symbols), np.int32, len(symbols))
 

@@ -46,6 +46,7 @@ def test_characters_come_back_and_unknown_ones_are_refused():
     ids = characters.encode("a é\n🙂a")
     assert ids == [2, 1, 3, 0, 4, 2] and characters.encode_lossy("a é\n🙂a").tolist() == ids
     assert characters.decode(ids) == "a é\n🙂a" and characters.encode("") == []
+    assert characters.encode_lossy("aö").tolist() == [2, -1]
     with pytest.raises(UserError, match=r"'öx', which the vocabulary lacks: valid are '\\n aé🙂'"):
         characters.encode("aöxx")
     with pytest.raises(UserError, match="udc80"):
