@@ -1,6 +1,7 @@
 """The language model's task: what the carry does, what the metrics mean, what cells are shown."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -43,22 +44,23 @@ def test_the_carry_goes_on_unless_reset_and_no_gradient_follows_it(trained):
     task, model, key = experiment.task, experiment.model, jax.random.key(0)
     half = batch["inputs"].shape[1] // 2
 
+    @functools.partial(jax.jit, static_argnums=1)
     def loss(state, columns, reset):
-        part = {k: v[:, columns] for k, v in batch.items() if k != "reset"}
+        part = {k: v[:, slice(*columns)] for k, v in batch.items() if k != "reset"}
         part["reset"] = jnp.full(len(batch["inputs"]), reset)
         return task.loss(model, params, state, part, key, train=False)
 
-    whole, _ = loss(state, slice(None), True)
-    first, (after, _) = loss(state, slice(0, half), True)
-    second, _ = loss(after, slice(half, None), False)
+    whole, _ = loss(state, (0, None), True)
+    first, (after, _) = loss(state, (0, half), True)
+    second, _ = loss(after, (half, None), False)
     np.testing.assert_allclose((first + second) / 2, whole, rtol=1e-5)
-    forgetful, _ = loss(after, slice(half, None), True)
-    fresh, _ = loss(state, slice(half, None), False)
+    forgetful, _ = loss(after, (half, None), True)
+    fresh, _ = loss(state, (half, None), False)
     np.testing.assert_allclose(forgetful, fresh, rtol=1e-6)
     assert abs(forgetful - second) > 1e-4
 
     def by_carry(carry):
-        return loss({"carry": after["carry"]._replace(carry=carry)}, slice(half, None), False)[0]
+        return loss({"carry": after["carry"]._replace(carry=carry)}, (half, None), False)[0]
 
     assert not any(np.any(g) for g in jax.tree.leaves(jax.grad(by_carry)(after["carry"].carry)))
 
@@ -97,8 +99,12 @@ def test_k2_is_how_far_gradients_pass(trained, k2):
             losses.append(each.mean())
         return jnp.stack(losses)
 
-    np.testing.assert_allclose(by_task(params), by_hand(params), rtol=1e-5)
-    found, expected = jax.jacrev(by_task)(params), jax.jacrev(by_hand)(params)
+    @jax.jit
+    def both(params):
+        return [(jax.jacrev(f)(params), f(params)) for f in (by_task, by_hand)]
+
+    (found, losses), (expected, wanted) = both(params)
+    np.testing.assert_allclose(losses, wanted, rtol=1e-5)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
@@ -156,23 +162,28 @@ def test_features_of_a_text_by_hand():
 
 
 def test_a_unit_of_a_gru_is_found():
-    """Unit 2 of the second layer is made to follow the capital letters, all others to be flat."""
+    """Unit 2 of the second layer follows the capital letters.
+
+    In the first, unit 3 follows the letter c, and unit 1 either: the second layer subtracts them.
+    """
     vocabulary = "ABcd(e"
     model = RecurrentLM(len(vocabulary), GRU(4), embed=4, layers=2)
     ids = np.random.default_rng(0).integers(0, 6, (1, 90)).astype(np.int32)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), ids, train=False))["params"]
     params = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)
     params["embedding"]["embedding"][:2, 0] = -1.0
-    for layer, source, target in (("layer_0", 0, 1), ("layer_1", 1, 2)):
+    params["embedding"]["embedding"][2, 1] = -1.0
+    candidates = {"layer_0": {(0, 1): 1, (1, 1): 1, (1, 3): 1}, "layer_1": {(1, 2): 1, (3, 2): -1}}
+    for layer, kernel in candidates.items():
         weights = params["recurrent"][layer]
         weights["bias"][4:8] = -20.0  # z = 0: the unit takes the candidate
-        weights["kernel"][source, 8 + target] = 1.0
+        for (source, target), weight in kernel.items():
+            weights["kernel"][source, 8 + target] = weight
     view = next_token.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, shown=1)
     assert view.text == "".join(vocabulary[i] for i in ids[0])
     capital = [c.isupper() for c in view.text]
     unit = np.where(capital, np.tanh(np.tanh(1.0)), 0)  # shown with the sign that it has not
     np.testing.assert_allclose(view.signals, unit[None], atol=1e-5)
-    # the first layer's unit 1 follows them as well; the two have one correlation, to rounding
     assert view.captions[0].endswith("follows 'capital letter', correlation 1.00")
 
 
