@@ -3,6 +3,8 @@
 Without a GPU it is replaced by jax's own reference for it, which unpacks cuDNN's weights.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +40,7 @@ def test_equals_the_scan(monkeypatch, lengths, bidirectional):
         backend: Recurrent(LSTM(UNITS), layers=2, bidirectional=bidirectional, backend=backend)
         for backend in ("scan", "cudnn")
     }
-    params = models["scan"].init(jax.random.key(0), x)
+    params = jax.jit(models["scan"].init)(jax.random.key(0), x)
     carry = jax.tree.map(
         lambda a: jnp.asarray(rng.normal(size=a.shape), a.dtype),
         models["scan"].initial_carry((BATCH, INPUTS)),
@@ -49,7 +51,9 @@ def test_equals_the_scan(monkeypatch, lengths, bidirectional):
         return sum(jnp.sum(jnp.sin(a)) for a in jax.tree.leaves(result)), result
 
     both = [
-        jax.grad(loss, (0, 1, 2), has_aux=True)(params, carry, x, model)
+        jax.jit(jax.grad(functools.partial(loss, model=model), (0, 1, 2), has_aux=True))(
+            params, carry, x
+        )
         for model in models.values()
     ]
     for a, b in zip(*map(jax.tree.leaves, both), strict=True):
