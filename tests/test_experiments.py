@@ -10,7 +10,9 @@ import gzip
 import itertools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -217,7 +219,11 @@ REDUCED = {
 }
 
 
-@pytest.mark.parametrize("name", REDUCED)
+def parameters(names: Iterable[str], slow: set[str]) -> list[Any]:
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
+
+
+@pytest.mark.parametrize("name", parameters(REDUCED, {"luong_dates"}))
 def test_one_of_each_family_learns_a_little(name, tmp_path):
     experiment = load(name, FOLDER)
     changes = {
@@ -280,7 +286,10 @@ SHALLOW = {
 """What stands for what makes the nets deep whose depth is no field."""
 
 
-@pytest.mark.parametrize("name", SMALL)
+LARGE = {"googlenet_imagenet", "inception_v3_imagenet", "nasnet_large_imagenet"}
+
+
+@pytest.mark.parametrize("name", parameters(SMALL, LARGE | {"zfnet_imagenet", "vgg16_imagenet"}))
 def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeypatch):
     """From a folder of JPEG files of unequal size, cut as the recipe says."""
     for table, short in SHALLOW.get(name, {}).items():
