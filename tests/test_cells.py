@@ -246,6 +246,7 @@ def test_computes_in_bfloat16_and_keeps_float32(name):
     assert {a.dtype for a in jax.tree.leaves((carry, variables))} == {jnp.dtype("float32")}
 
 
+@pytest.mark.xla
 def test_conv_lstm_has_no_convolution_in_its_scan_on_a_cpu():
     model, x = Recurrent(ConvLSTM(2)), jnp.zeros((1, 3, 4, 4, 1))
     variables = jax.eval_shape(model.init, jax.random.key(0), x)

@@ -69,6 +69,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_each_platform_has_its_algorithm(name):
     shape, kernel, options, left = PUBLISHED[name]
@@ -82,6 +83,7 @@ def test_each_platform_has_its_algorithm(name):
     assert "stablehlo.dot_general" not in on_gpu
 
 
+@pytest.mark.xla
 def test_all_convolutions_are_of_channels_last():
     """XLA on a CPU does not transpose other layouts inside a loop, where they are very slow."""
     for shape, kernel, options, left in PUBLISHED.values():

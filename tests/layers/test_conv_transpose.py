@@ -133,6 +133,7 @@ def lowered(platform, x, kernel, weights, **options):
     return jax.jit(run).trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize(
     "window, stride, padding, out, left",
     [(4, 2, 1, 32, 3), (3, 2, 0, 33, 9), (2, 2, 0, 32, 0), (4, 3, 0, 49, 3)],

@@ -10,6 +10,7 @@ from tests.support.checks import compilations
 X = jax.ShapeDtypeStruct((4, 6), "float32")
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("keep", [noinline, lambda function: function])
 def test_the_call_remains_in_the_compiled_program(keep):
     inner = keep(jnp.tanh)
@@ -22,6 +23,7 @@ def test_static_arguments():
     np.testing.assert_array_equal(power(jnp.arange(3), 2), [0, 1, 4])
 
 
+@pytest.mark.xla
 @pytest.mark.parametrize("platform", ["cpu", "cuda"])
 def test_gates_are_not_inlined_on_a_cpu_only(platform):
     """Only XLA's CPU compiler is known to support such calls."""
