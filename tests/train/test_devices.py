@@ -49,7 +49,7 @@ def finish(process, code=0):
     [
         ("classifier", "float64", 1e-9),  # with batch normalisation and dropout
         ("language_model", "float64", 1e-9),  # with a recurrent carry
-        ("lenet", "float32", 1e-5),
+        pytest.param("lenet", "float32", 1e-5, marks=pytest.mark.slow),
     ],
 )
 def test_eight_devices_give_the_curve_of_one(kind, dtype, tolerance):
@@ -86,11 +86,17 @@ def alone(tmp_path_factory):
     return folder / "run"
 
 
-def test_a_checkpoint_moves_between_one_and_eight_devices(alone, tmp_path):
-    for run, first, second in (("a", {}, EIGHT), ("b", EIGHT, {})):
-        launch("--steps=20", f"--workdir={run}", cwd=tmp_path, **first)
-        launch(f"--workdir={run}", cwd=tmp_path, **second)
-        assert_same(tmp_path / run, alone)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param({}, EIGHT, marks=pytest.mark.slow, id="to eight"),
+        pytest.param(EIGHT, {}, id="to one"),
+    ],
+)
+def test_a_checkpoint_moves_between_one_and_eight_devices(first, second, alone, tmp_path):
+    launch("--steps=20", "--workdir=run", cwd=tmp_path, **first)
+    launch("--workdir=run", cwd=tmp_path, **second)
+    assert_same(tmp_path / "run", alone)
 
 
 def two(*arguments, cwd):
@@ -105,31 +111,39 @@ def two(*arguments, cwd):
     ]
 
 
-def test_two_processes_train_as_one(alone, tmp_path):
-    outs = [finish(process) for process in two("--workdir=run", cwd=tmp_path)]
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """A folder with the finished run of two processes, and what each of them said."""
+    folder = tmp_path_factory.mktemp("together")
+    return folder / "run", [finish(process) for process in two("--workdir=run", cwd=folder)]
+
+
+def test_two_processes_train_as_one(alone, together):
+    run, outs = together
     assert "test accuracy" in outs[0] and "step" not in outs[1]  # one of them speaks and writes
-    assert_same(tmp_path / "run", alone)
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert_same(run, alone)
+    lines = (run / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(rows) == len({(row["step"], row["split"]) for row in rows})
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_one_of_two_is_signalled_and_both_stop_at_one_step(signum, code, tmp_path):
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
+def test_one_of_two_is_signalled_and_both_stop_at_one_step(signum, code, together, tmp_path):
     run = tmp_path / "run"
-    processes = two("--workdir=run", "--save_every=1000", "--steps=60", cwd=tmp_path)
+    processes = two("--workdir=run", "--save_every=1000", cwd=tmp_path)
     while not (run / "tensorboard").exists() and processes[0].poll() is None:
         time.sleep(0.01)
     processes[1].send_signal(signum)
     for process in processes:
         finish(process, code)
     stopped = resume.newest(run, print)[0]
-    assert 0 < stopped < 60
-    for process in two("--workdir=run", "--save_every=1000", "--steps=60", cwd=tmp_path):
+    assert 0 < stopped < 40
+    for process in two("--workdir=run", "--save_every=1000", cwd=tmp_path):
         finish(process)
-    for process in two("--workdir=calm", "--save_every=1000", "--steps=60", cwd=tmp_path):
-        finish(process)
-    assert differences(tmp_path / "calm", run) == []
+    assert differences(together[0], run) == []
 
 
 def test_a_signal_while_two_compile_leaves_nothing_behind(tmp_path):
