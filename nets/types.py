@@ -10,7 +10,7 @@ Activation = Callable[[jax.Array], jax.Array]
 class Epochs(float):
     """A number of passes over the training set, in place of steps; `1.5epochs` as text.
 
-    `nets.train.experiment.resolve` turns it into steps, when it knows the size of the set.
+    `nets.cli.resolve.resolve` turns it into steps, when it knows the size of the set.
     """
 
     def __repr__(self) -> str:

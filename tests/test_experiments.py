@@ -20,14 +20,14 @@ import pytest
 from PIL import Image
 
 from nets import inception, mobilenet_v3, nasnet
-from nets.cli import catalogue, checks
+from nets.cli import catalogue, checks, config
 from nets.cli.catalogue import load
+from nets.cli.resolve import known_metadata, resolve
 from nets.errors import UserError
 from nets.inspect.summary import describe
 from nets.report.reporter import Reporter
-from nets.train import config, loop
-from nets.train import train_state as states
-from nets.train.experiment import Experiment, batch_struct, known_metadata, resolve
+from nets.train import loop, train_state
+from nets.train.experiment import Experiment, batch_struct
 from nets.train.signals import Signals
 from nets.types import Epochs
 from tests.support import toys
@@ -107,7 +107,7 @@ def test_every_experiment_fits_together(name):
 @pytest.mark.parametrize("name", IMAGENET)
 def test_every_experiment_for_imagenet_trains_the_parameters_that_it_names(name):
     experiment = resolved(load(name, FOLDER))
-    state = jax.eval_shape(states.make_init(experiment))
+    state = jax.eval_shape(train_state.make_init(experiment))
     loss, (_, metrics) = jax.eval_shape(
         functools.partial(experiment.task.loss, experiment.model, train=True),
         state.params,

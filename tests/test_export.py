@@ -11,8 +11,9 @@ import pytest
 
 from nets.cli import catalogue
 from nets.cli.catalogue import load
-from nets.train import train_state as states
-from nets.train.experiment import batch_struct, known_metadata, resolve
+from nets.cli.resolve import known_metadata, resolve
+from nets.train import train_state
+from nets.train.experiment import batch_struct
 from nets.train.step import make_train_step
 
 FOLDER = Path(__file__).parent.parent / "experiments"
@@ -33,7 +34,7 @@ def case(name):
 def test_every_update_is_lowered_for_accelerators(name):
     experiment = load(name, FOLDER)
     experiment = resolve(experiment, known_metadata(experiment.data)[0])
-    state = jax.eval_shape(states.make_init(experiment))
+    state = jax.eval_shape(train_state.make_init(experiment))
     found = exported(make_train_step(experiment), state, batch_struct(experiment.data))
     assert found.platforms == PLATFORMS
     after, metrics = jax.tree.unflatten(found.out_tree, found.out_avals)

@@ -21,7 +21,8 @@ TASK |= {"sacrebleu"}  # inside a function alone
 DATA = {"numpy", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
 DATA |= {"skimage", "sentencepiece"}  # inside a function alone
 INSPECT = MODEL | {"optax", "nets.inspect", "nets.tasks"}
-ENGINE = TASK | DATA | REPORT | {"orbax", "nets.train"}
+OPTIM = {"jax", "flax", "optax", "nets.optim", "nets.errors", "nets.types"}
+ENGINE = TASK | DATA | REPORT | OPTIM | {"orbax", "nets.train"}
 FOREIGN = {"torch", "safetensors"}  # inside a function alone
 # folder -> what it may import beside Python's own library; families may build on families
 RULE = {
@@ -31,13 +32,14 @@ RULE = {
     "nets/tasks": TASK | {"nets.<family>"},
     "nets/data": DATA,
     "nets/inspect": INSPECT,
+    "nets/optim": OPTIM,
     "nets/train": ENGINE,
     "nets/cli": ENGINE | INSPECT | {"absl", "nets.cli"},
     "nets/demos": TASK | DATA | {"nets.<family>", "nets.demos"},
     "nets/interop": {"numpy", "flax", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
     | FOREIGN,
     "experiments": {"jax", "flax", "nets.<family>", "nets.types"}
-    | {f"nets.{room}" for room in ("data", "tasks", "train", "demos")},
+    | {f"nets.{room}" for room in ("data", "tasks", "optim", "train", "demos")},
 }
 FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}
 

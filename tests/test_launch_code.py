@@ -17,7 +17,7 @@ from helper import WIDTH
 from nets.data.images import Images
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
+from nets.optim.optimizer import Optimizer
 
 
 class Mine(nn.Module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nets.cli.resolve import as_trained
 from nets.data.images import Images
-from nets.train.experiment import as_trained
 from tests.support.launching import launch
 
 RUN = ("--experiment=mlp_digits", "--steps=30", "--eval_every=30", "--data.path=own.npz")

@@ -13,12 +13,12 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 
 from nets.data.dates import Dates
 from nets.gru import GRU
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
 from nets.seq2seq import Bahdanau
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import Adam
-from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:

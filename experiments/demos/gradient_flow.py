@@ -24,10 +24,10 @@ One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.data.sequences import Recall
 from nets.demos.gradient_flow import GradientFlow
 from nets.elman import Elman
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
 from nets.sequence import ManyToMany
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import Adam
 
 
 def experiment() -> Experiment:

@@ -18,11 +18,11 @@ image by `python launch.py show --experiment=alexnet_imagenet`.
 """
 
 from nets.alexnet import AlexNetOriginal
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Plateau
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Plateau
 
 
 def experiment() -> Experiment:

@@ -15,11 +15,11 @@ image by `python launch.py show --experiment=densenet121_imagenet`.
 """
 
 from nets.densenet import DenseNet121
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Nesterov
+from nets.optim.schedules import Step
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Nesterov
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

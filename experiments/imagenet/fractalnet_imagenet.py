@@ -15,11 +15,11 @@ an image by `python launch.py show --experiment=fractalnet_imagenet`.
 """
 
 from nets.fractalnet import FractalNet34
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Step
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

@@ -18,13 +18,13 @@ image by `python launch.py show --experiment=googlenet_imagenet`.
 """
 
 from nets.googlenet import GoogLeNet2014
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Exponential
 from nets.tasks.classify import Classify
 from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Exponential
 from nets.types import Epochs
 
 

@@ -16,11 +16,11 @@ image by `python launch.py show --experiment=mobilenet_v2_imagenet`.
 """
 
 from nets.mobilenet import MobileNetV2
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import RMSpropTF
+from nets.optim.schedules import Exponential
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import RMSpropTF
-from nets.train.schedules import Exponential
 from nets.types import Epochs
 
 

@@ -15,12 +15,12 @@ Measured: not trained here, for want of the data; 25,549,352 parameters and 4.08
 image by `python launch.py show --experiment=resnet50_v2_imagenet`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Step
 from nets.resnet import ResNet50
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

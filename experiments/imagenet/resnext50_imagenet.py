@@ -13,12 +13,12 @@ Measured: not trained here, for want of the data; 25,028,904 parameters and 4.23
 image by `python launch.py show --experiment=resnext50_imagenet`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Nesterov
+from nets.optim.schedules import Step
 from nets.resnet import ResNeXt50_32x4d
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Nesterov
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

@@ -14,12 +14,12 @@ Measured: not trained here, for want of the data; 28,088,024 parameters and 4.09
 image by `python launch.py show --experiment=se_resnet50_imagenet`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Step
 from nets.resnet import SEResNet50
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

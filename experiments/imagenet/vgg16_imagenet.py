@@ -19,11 +19,11 @@ Measured: not trained here, for want of the data; 138,357,544 parameters and 15.
 an image by `python launch.py show --experiment=vgg16_imagenet`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Plateau
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Plateau
 from nets.vgg import VGG
 
 

@@ -14,12 +14,12 @@ Measured: not trained here, for want of the data; 68,883,240 parameters and 11.3
 an image by `python launch.py show --experiment=wide_resnet50_imagenet`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Nesterov
+from nets.optim.schedules import Step
 from nets.resnet import WideResNet50_2
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Nesterov
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

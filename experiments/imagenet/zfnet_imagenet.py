@@ -16,11 +16,11 @@ Measured: not trained here, for want of the data; 62,357,608 parameters and 1.16
 image by `python launch.py show --experiment=zfnet_imagenet`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Plateau
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import imagenet
-from nets.train.rules import Momentum
-from nets.train.schedules import Plateau
 from nets.zfnet import ZFNet
 
 

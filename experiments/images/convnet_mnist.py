@@ -12,11 +12,11 @@ Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 
 from nets.convnet import ConvNet
 from nets.data.images import Images
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Nesterov
+from nets.optim.schedules import Cosine
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import Nesterov
-from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:

@@ -16,11 +16,11 @@ parameters. One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
 from nets.fractalnet import FractalNet
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Step
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import cifar
-from nets.train.rules import Momentum
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

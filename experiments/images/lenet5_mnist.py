@@ -13,12 +13,12 @@ import flax.linen as nn
 
 from nets.data.images import Images
 from nets.lenet import LeNet5
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
 from nets.tasks.classify import Classify
 from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import Adam
-from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:

@@ -8,11 +8,11 @@ Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 
 from nets.data.images import Images
 from nets.mlp import MLP
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import AdamW
+from nets.optim.schedules import Cosine
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import AdamW
-from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:

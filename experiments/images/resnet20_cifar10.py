@@ -16,12 +16,12 @@ Measured: not trained to its end here: 64,000 steps of 0.81 s would take 14 h; 2
 One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
+from nets.optim.schedules import Step
 from nets.resnet_cifar import CifarResNet
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import cifar
-from nets.train.rules import Momentum
-from nets.train.schedules import Step
 
 
 def experiment() -> Experiment:

@@ -14,12 +14,12 @@ Measured: not trained here; 36,479,194 parameters and 5.243 G multiply-adds an i
 `python launch.py show --experiment=wide_resnet_cifar10`.
 """
 
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Nesterov
+from nets.optim.schedules import Step
 from nets.resnet_cifar import WideResNet
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.train.recipes import cifar
-from nets.train.rules import Nesterov
-from nets.train.schedules import Step
 from nets.types import epochs
 
 

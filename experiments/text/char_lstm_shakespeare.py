@@ -12,12 +12,12 @@ code of 2026-11-20.
 
 from nets.data.text import Text
 from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
 from nets.recurrent_lm import RecurrentLM
 from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import Adam
-from nets.train.schedules import Cosine
 
 
 def experiment() -> Experiment:

@@ -8,12 +8,10 @@ import jax
 import numpy as np
 
 from nets.errors import UserError
+from nets.optim.paths import flatten
 from nets.tasks.metrics import Rows
-from nets.train import evaluate
-from nets.train import sharding as meshes
-from nets.train import train_state as states
+from nets.train import evaluate, sharding, train_state
 from nets.train.experiment import Experiment, batch_struct
-from nets.train.paths import flatten
 
 
 def checked(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
@@ -24,9 +22,9 @@ def checked(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
             the set, or there is no such metric or initial run.
     """
     data = experiment.data
-    mesh = meshes.make()
-    meshes.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
-    meshes.check("data.eval_batch_size", data.eval_batch_size, mesh)
+    mesh = sharding.make()
+    sharding.check("data.batch_size", data.batch_size, mesh, experiment.accumulate)
+    sharding.check("data.eval_batch_size", data.eval_batch_size, mesh)
     names = metric_names(experiment, metadata)
     if experiment.monitor not in names:
         raise UserError(
@@ -43,7 +41,7 @@ def metric_names(experiment: Experiment, metadata: dict[str, Any]) -> list[str]:
     """
     try:
         with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
-            state = jax.eval_shape(states.make_init(experiment))
+            state = jax.eval_shape(train_state.make_init(experiment))
             key = jax.eval_shape(lambda: jax.random.key(0))
             _, metrics = jax.eval_shape(
                 functools.partial(experiment.task.test, experiment.model, final=False),

@@ -11,24 +11,18 @@ from typing import Any
 
 import jax
 
-from nets.cli import checks, compilation_cache, runs
+from nets.cli import checks, compilation_cache, config, provenance, runs
 from nets.cli.parse import Command
+from nets.cli.resolve import known_metadata, resolve
 from nets.cli.verify import verify_resume
 from nets.errors import UserError
 from nets.inspect import summary
 from nets.report import page
 from nets.tasks.task import Generative, Trained
-from nets.train import config, loop, provenance
-from nets.train import sharding as meshes
-from nets.train import train_state as states
+from nets.train import loop, sharding, train_state
 from nets.train.checkpoint import NotSaved
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import (
-    Experiment,
-    batch_struct,
-    known_metadata,
-    resolve,
-)
+from nets.train.experiment import Experiment, batch_struct
 from nets.train.signals import Signals, Stopped
 
 
@@ -151,11 +145,11 @@ def evaluate(command: Command, signals: Signals) -> int:
     checks.check_classes(metadata, trained.metadata, runs.warn)
     if not experiment.data.splits():
         raise UserError("the data has no validation and no test split: nothing to evaluate.")
-    mesh = meshes.make()
-    meshes.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
+    mesh = sharding.make()
+    sharding.check("data.eval_batch_size", experiment.data.eval_batch_size, mesh)
     parts = trained.params, trained.model_state
-    params, model_state = meshes.put(parts, meshes.replicated(mesh))
-    carried = jax.eval_shape(states.make_init(experiment)).model_state
+    params, model_state = sharding.put(parts, sharding.replicated(mesh))
+    carried = jax.eval_shape(train_state.make_init(experiment)).model_state
     if "carry" in carried:
         model_state = {**model_state, "carry": None}  # begun afresh by the evaluator
     evaluator = Evaluator(experiment, mesh, signals)

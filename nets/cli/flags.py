@@ -17,17 +17,8 @@ import jax.numpy as jnp
 from absl import flags
 from jax.typing import DTypeLike
 
+from nets.cli.config import Field, choices, is_union, leaves, members, replace, to_json, to_text
 from nets.errors import UserError
-from nets.train.config import (
-    Field,
-    choices,
-    is_union,
-    leaves,
-    members,
-    replace,
-    to_json,
-    to_text,
-)
 from nets.types import Activation, Epochs, Steps
 
 

@@ -3,8 +3,7 @@
 import textwrap
 from typing import Any
 
-from nets.cli import flags
-from nets.train import config
+from nets.cli import config, flags
 
 _FIRST = ("steps", "epochs", "data.batch_size", "optimizer.learning_rate", "workdir", "seed")
 _WIDTH = 100

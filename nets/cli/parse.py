@@ -42,7 +42,7 @@ class Command:
     def changes(self, experiment: Any) -> dict[str, str]:
         """What differs from the experiment's file, as text by flag name."""
 
-        from nets.train import config
+        from nets.cli import config
 
         before = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(self.default)}
         after = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(experiment)}
@@ -74,8 +74,7 @@ def parse(argv: list[str], folder: Path) -> Command | None:
     """
     from absl import flags as absl_flags
 
-    from nets.cli import flags, help_text
-    from nets.train import config
+    from nets.cli import config, flags, help_text
 
     verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
     if verb not in COMMANDS:

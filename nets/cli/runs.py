@@ -12,15 +12,16 @@ from typing import Any
 
 import jax
 
-from nets.cli import checks
+from nets.cli import checks, config, provenance, workdir
 from nets.cli.parse import parse
+from nets.cli.resolve import as_trained, resolve
 from nets.errors import UserError
 from nets.inspect import nan_finder
+from nets.optim import freeze
 from nets.report.reporter import Reporter
 from nets.tasks.task import Generative, Trained
-from nets.train import config, freeze, initial, loop, provenance, resume, workdir
-from nets.train import train_state as states
-from nets.train.experiment import Experiment, as_trained, make_trained, resolve
+from nets.train import initial, loop, resume, train_state
+from nets.train.experiment import Experiment, make_trained
 from nets.train.signals import Signals, Stopped
 from nets.train.step import step_key
 
@@ -125,7 +126,7 @@ def restored(
     if changed := provenance.changes(record["code"], provenance.digests(experiment, path, name)):
         warn(f"the code has changed since this run: {', '.join(changed)}")
     step, arrays = resume.best(folder, warn, checkpoint)
-    template = jax.eval_shape(states.make_init(experiment))
+    template = jax.eval_shape(train_state.make_init(experiment))
     parts = resume.parameters(template, arrays, f"checkpoint {step} of {folder}")
     key = jax.random.key(experiment.seed)
     return experiment, make_trained(experiment, *parts, metadata, key), step
@@ -179,7 +180,7 @@ def _check_initial(experiment: Experiment, metadata: dict[str, Any], reporter: R
     """Refuses parameters of another run that do not fit, before anything compiles."""
     other = Path(experiment.init_from)
     _, arrays = resume.best(other, reporter.warn)
-    template = jax.eval_shape(states.make_init(experiment))
+    template = jax.eval_shape(train_state.make_init(experiment))
     initial.take(experiment, template, arrays, f"init_from={other}")
     if experiment.init_include == ("*",) and not experiment.init_exclude:
         checks.check_vocabulary(metadata, read_record(other)["metadata"], f"init_from={other}")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nets.errors import check_range
-from nets.train import sharding as meshes
+from nets.train import sharding
 from nets.types import Steps
 
 NEVER = np.iinfo(np.int32).max
@@ -108,8 +108,8 @@ def after_evaluation(average: Average, state: Any, values: list[float], maximise
     """The state with a mean of the parameters from now on, when the evaluations say so."""
     if not isinstance(average, NTASGD) or not average.begins(values, maximise):
         return state
-    since = np.minimum(meshes.fetch(state.average_start), meshes.fetch(state.step))
-    return state._replace(average_start=meshes.put(since, meshes.replicated(mesh)))
+    since = np.minimum(sharding.fetch(state.average_start), sharding.fetch(state.step))
+    return state._replace(average_start=sharding.put(since, sharding.replicated(mesh)))
 
 
 def evaluated(state: Any) -> Any:

@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from nets.errors import UserError
-from nets.train.paths import flatten
+from nets.optim.paths import flatten
 
 Arrays = dict[str, np.ndarray]
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from nets.data.dataset import Batch, Dataset
 from nets.tasks.metrics import Metrics, Rows
-from nets.train import sharding as meshes
+from nets.train import sharding
 from nets.train.experiment import Experiment
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
@@ -44,7 +44,7 @@ class Evaluator:
 
     @functools.cached_property
     def _fresh(self):
-        return jax.jit(make_fresh_carry(self._experiment), out_shardings=meshes.rows(self._mesh))
+        return jax.jit(make_fresh_carry(self._experiment), out_shardings=sharding.rows(self._mesh))
 
     def __call__(
         self, params: Any, model_state: dict, split: str, final: bool = False
@@ -58,7 +58,7 @@ class Evaluator:
         task, data = self._experiment.task, self._experiment.data
         totals, pending, first = {}, None, True
         for batch in read(data.evaluate(split), data):
-            batch = meshes.put(batch, meshes.rows(self._mesh))
+            batch = sharding.put(batch, sharding.rows(self._mesh))
             if first and "carry" in model_state:
                 carry = signals.run(functools.partial(self._fresh, batch))
                 model_state = {**model_state, "carry": carry}
@@ -89,7 +89,7 @@ def add(totals: Metrics, metrics: Metrics) -> Metrics:
     """The totals with one batch more, on the host (waits for the device): sums in float64, rows
     without those that only fill the batch."""
     new = {}
-    for name, metric in meshes.fetch(metrics).items():
+    for name, metric in sharding.fetch(metrics).items():
         before = totals.get(name)
         if isinstance(metric, Rows):
             counts = np.flatnonzero(metric.mask)

@@ -9,11 +9,10 @@ import numpy as np
 
 from nets.data.dataset import Dataset
 from nets.errors import UserError, check_range
+from nets.optim.optimizer import Optimizer
 from nets.tasks.task import Task, Trained
-from nets.train import config
 from nets.train.averaging import Average
-from nets.train.optimizer import Optimizer
-from nets.types import Epochs, Steps
+from nets.types import Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,75 +86,12 @@ SILENT = ("save_every", "log_every", "debug_nans")  # fields that change no resu
 CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its continuation
 
 
-def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
-    """The experiment with the model's None fields filled by the data, and epochs as steps.
-
-    Raises:
-        UserError: a field of the model differs from the data's fact of its name, or epochs are
-            given and the data has no training set of known size ("train_examples" of its metadata).
-    """
-    model, filled = experiment.model, {}
-    fields = {field.name for field in dataclasses.fields(model)} - {"name", "parent"}  # Linen's
-    for name in fields & metadata.keys():
-        fact, given = metadata[name], getattr(model, name)
-        fact = tuple(fact) if isinstance(fact, list) else fact  # which JSON has not
-        if given is None:
-            filled[name] = fact
-        elif given != fact:
-            raise UserError(
-                f"must be the data's, {fact}, or none to take that, got {given}.",
-                f"model.{name}",
-            )
-    experiment = dataclasses.replace(experiment, model=model.clone(**filled))
-    return _in_steps(experiment, metadata.get("train_examples"))
-
-
-def _in_steps(experiment: Experiment, size: int | None) -> Experiment:
-    """The experiment with every number of epochs turned into steps, at least one."""
-
-    def count(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(count, value))
-        each = size / experiment.data.batch_size
-        return max(1, round(value * each)) if isinstance(value, Epochs) else value
-
-    values = {leaf.path: leaf.value for leaf in config.leaves(experiment)}
-    if experiment.epochs is not None:
-        values["steps"] = Epochs(experiment.epochs)
-    lists = {path: v if isinstance(v, tuple) else (v,) for path, v in values.items()}
-    found = [path for path, items in lists.items() if any(isinstance(x, Epochs) for x in items)]
-    if found and size is None:
-        path = "epochs" if "steps" in found else found[0]
-        kind = type(experiment.data).__name__
-        raise UserError(f"needs a training set of known size, unlike {kind}'s: use steps.", path)
-    changes = {path: count(values[path]) for path in found}
-    return config.replace(experiment, {"epochs": None} | changes)
-
-
-def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:
-    """The data, normalised by the mean and the standard deviation of a run that has these metadata.
-
-    It leaves fields as they are that are given, and data that has no such fields.
-    """
-    fields = {field.name for field in dataclasses.fields(data)} & {"mean", "std"} & metadata.keys()
-    absent = [name for name in fields if getattr(data, name) is None]
-    return dataclasses.replace(data, **{name: tuple(metadata[name]) for name in absent})
-
-
 def make_trained(
     experiment: Experiment, params, model_state: dict, metadata: dict[str, Any], key: jax.Array
 ) -> Trained:
     """The `Trained` of a run, with the tokenizers of its data."""
     tokenizers = (experiment.data.tokenizer(metadata), experiment.data.target_tokenizer(metadata))
     return Trained(experiment.model, params, model_state, metadata, *tokenizers, key)
-
-
-def known_metadata(data: Dataset) -> tuple[dict[str, Any], UserError | None]:
-    """The metadata of a set; where the data is missing, what is known without, and the error."""
-    try:
-        return data.metadata(), None
-    except UserError as error:
-        return data.spec().metadata, error
 
 
 def check_batch(data: Dataset, batch: dict[str, np.ndarray]) -> None:

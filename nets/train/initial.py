@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 
 from nets.errors import UserError
+from nets.optim.paths import flatten, matches, nearest
 from nets.train import averaging, checkpoint
 from nets.train.checkpoint import Arrays
 from nets.train.experiment import Experiment
-from nets.train.paths import flatten, matches, nearest
 
 
 class Taken(NamedTuple):

@@ -15,15 +15,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from nets.optim.schedules import Plateau
 from nets.report.reporter import Reporter
 from nets.tasks.task import Batch
-from nets.train import averaging, checkpoint, evaluate, resume, step
-from nets.train import sharding as meshes
-from nets.train import train_state as states
+from nets.train import averaging, checkpoint, evaluate, resume, sharding, step, train_state
 from nets.train.checkpoint import Checkpoints
 from nets.train.experiment import Experiment, batch_struct, check_batch, make_trained
 from nets.train.progress import Progress
-from nets.train.schedules import Plateau
 from nets.train.signals import Signals, Stopped
 
 
@@ -35,7 +33,7 @@ class Diverged(Exception):
         batch: that of the step; None without.
     """
 
-    def __init__(self, message: str, state: states.State | None, batch: Batch | None):
+    def __init__(self, message: str, state: train_state.State | None, batch: Batch | None):
         super().__init__(message)
         self.state, self.batch = state, batch
 
@@ -49,7 +47,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         Diverged: the loss or the gradient is no longer finite; the checkpoint before it is kept.
     """
     data, steps = experiment.data, experiment.steps
-    mesh = meshes.make()
+    mesh = sharding.make()
     maximise = experiment.monitor in experiment.task.maximise
     watch = "validation" in data.splits()
     metadata = data.metadata()
@@ -59,7 +57,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         experiment, workdir, mesh, signals, reporter.warn, reporter.say
     )
     batches = evaluate.read(data.train(experiment.seed), data, start)
-    rows = meshes.rows(mesh)
+    rows = sharding.rows(mesh)
     first = batch_struct(data)
     compiled = {shapes(first): signals.run(lambda: compile_step(experiment, state, mesh, first))}
     if (signum := signals.agree()) is not None:
@@ -80,7 +78,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         asked = host.pop(step.STOP, None)
         for name, (s, w) in host.items():
             if not math.isfinite(s):
-                known = meshes.fetch(before[n]) if n in before else (None, None)
+                known = sharding.fetch(before[n]) if n in before else (None, None)
                 raise Diverged(f"{name} is {float(s)} at step {n}", *known)
             total = progress.window.get(name, [0.0, 0.0])
             progress.window[name] = [total[0] + float(s), total[1] + float(w)]
@@ -121,7 +119,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             if n > saved and (save_due or improved or done or stop):
                 progress.elapsed_s = time.monotonic() - began
                 progress.log_size = reporter.sync()
-                arrays = checkpoint.flatten(meshes.fetch(state))
+                arrays = checkpoint.flatten(sharding.fetch(state))
                 score = progress.best_value if improved else None
                 checkpoints.save(n, arrays, dataclasses.asdict(progress), score)
                 saved = n
@@ -137,7 +135,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 make = functools.partial(compile_step, experiment, state, mesh, batch)
                 compiled[shape] = signals.run(make, to_end=True)
             if jax.process_count() > 1:
-                batch = meshes.put(batch, rows) | {step.STOP: signals.flags(mesh)}
+                batch = sharding.put(batch, rows) | {step.STOP: signals.flags(mesh)}
             if experiment.debug_nans and jax.process_count() == 1:
                 before = {n: before.get(n), n + 1: (state, batch)}
             state, device_metrics = compiled[shape](state, batch)
@@ -155,16 +153,16 @@ def shapes(batch: Batch) -> tuple:
     return tuple((name, x.shape) for name, x in sorted(batch.items()))
 
 
-def compile_step(experiment: Experiment, state: states.State, mesh, batch: Batch):
+def compile_step(experiment: Experiment, state: train_state.State, mesh, batch: Batch):
     """The update, compiled for batches as this one; the state it is given is donated (but to
     debug)."""
-    rows = meshes.rows(mesh)
+    rows = sharding.rows(mesh)
     batch = {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows) for name, x in batch.items()
     }
     if jax.process_count() > 1:
         batch[step.STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
-    where = (states.shardings(state, mesh), meshes.replicated(mesh))
+    where = (train_state.shardings(state, mesh), sharding.replicated(mesh))
     donated = () if experiment.debug_nans else 0
     update = jax.jit(step.make_train_step(experiment), donate_argnums=donated, out_shardings=where)
     return update.lower(state, batch).compile()
@@ -176,13 +174,13 @@ def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
     if not isinstance(plateau, Plateau) or progress.evals_since_drop < plateau.patience:
         return state
     progress.evals_since_drop = 0
-    scale = np.asarray(meshes.fetch(state.lr_scale) * plateau.factor, state.lr_scale.dtype)
-    return state._replace(lr_scale=meshes.put(scale, meshes.replicated(mesh)))
+    scale = np.asarray(sharding.fetch(state.lr_scale) * plateau.factor, state.lr_scale.dtype)
+    return state._replace(lr_scale=sharding.put(scale, sharding.replicated(mesh)))
 
 
 def draw(experiment, params, model_state, metrics, n: int, split: str, reporter, signals, final):
     """Has the task's figures of a split drawn (by process 0, from the host's copy)."""
-    params, model_state = meshes.fetch((params, model_state))
+    params, model_state = sharding.fetch((params, model_state))
     if jax.process_index() == 0:
         data, key = experiment.data, jax.random.fold_in(jax.random.key(experiment.seed), n)
         trained = make_trained(experiment, params, model_state, data.metadata(), key)

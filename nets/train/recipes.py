@@ -5,9 +5,9 @@ from typing import Any
 import flax.linen as nn
 
 from nets.data.images import Images
+from nets.optim.optimizer import Optimizer
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
 from nets.types import Epochs, Steps
 
 

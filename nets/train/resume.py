@@ -9,9 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from nets.errors import UserError
-from nets.train import averaging, checkpoint, initial
-from nets.train import sharding as meshes
-from nets.train import train_state as states
+from nets.train import averaging, checkpoint, initial, sharding, train_state
 from nets.train.checkpoint import Arrays, Checkpoints
 from nets.train.experiment import Experiment
 from nets.train.progress import Progress
@@ -25,23 +23,23 @@ def restore(
     signals: Signals,
     warn: Callable[[str], None],
     say: Callable[[str], None] = print,
-) -> tuple[states.State, Progress, int]:
+) -> tuple[train_state.State, Progress, int]:
     """The state to go on from, on the devices, what the host remembers, and the step. Reads only.
 
     Raises:
         UserError: a checkpoint whose arrays do not fit the experiment's (with the table), or that
             is past the experiment's last step.
     """
-    init = states.make_init(experiment)
+    init = train_state.make_init(experiment)
     template = jax.eval_shape(init)
-    where = states.shardings(template, mesh)
+    where = train_state.shardings(template, mesh)
     if (found := newest(workdir, warn)) is not None:
         step, arrays, progress = found
         if step > experiment.steps:
             raise UserError(f"must be at least {step}, which {workdir} has done.", "steps")
         source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
         state = checkpoint.unflatten(template, arrays, source)
-        return meshes.put(state, where), Progress(**progress), step
+        return sharding.put(state, where), Progress(**progress), step
     other = None
     if experiment.init_from is not None:
         best_step, arrays = best(Path(experiment.init_from), warn)
@@ -53,15 +51,16 @@ def restore(
     state = signals.run(lambda: jax.block_until_ready(start()))
     if other is not None:
         say(other.table)
-        params = initial.put_in(meshes.fetch(state.params), other.arrays, "params")
+        params = initial.put_in(sharding.fetch(state.params), other.arrays, "params")
         carry = {k: v for k, v in state.model_state.items() if k == "carry"}
         shared = {k: v for k, v in state.model_state.items() if k != "carry"}
-        shared = initial.put_in(meshes.fetch(shared), other.arrays, "model_state")
+        shared = initial.put_in(sharding.fetch(shared), other.arrays, "model_state")
         average = None if state.average is None else averaging.start(params)
         state = state._replace(
-            params=meshes.put(params, where.params),
-            model_state={k: meshes.put(v, where.model_state[k]) for k, v in shared.items()} | carry,
-            average=average if average is None else meshes.put(average, where.average),
+            params=sharding.put(params, where.params),
+            model_state={k: sharding.put(v, where.model_state[k]) for k, v in shared.items()}
+            | carry,
+            average=average if average is None else sharding.put(average, where.average),
         )
     return state, Progress(), 0
 
@@ -103,7 +102,7 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
             raise UserError(f"checkpoint {wanted} of {workdir} is damaged: {error}.") from None
 
 
-def parameters(template: states.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
+def parameters(template: train_state.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
     """The parameters that evaluations use (`averaging.evaluated`), and the model state without the
     carry.
 

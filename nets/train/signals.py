@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nets.train import sharding as meshes
+from nets.train import sharding
 
 
 class Stopped(Exception):
@@ -63,7 +63,7 @@ class Signals:
         The step returns the greatest over all processes, so that all stop at the same step.
         """
         number = np.full(mesh.size, self.received or 0, np.int32)
-        return jax.make_array_from_callback(number.shape, meshes.rows(mesh), lambda i: number[i])
+        return jax.make_array_from_callback(number.shape, sharding.rows(mesh), lambda i: number[i])
 
     def agree(self) -> int | None:
         """The greatest signal number that any process has received (all processes must call)."""

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from nets.optim import freeze
 from nets.tasks.metrics import Metrics
 from nets.tasks.task import Batch
-from nets.train import averaging, freeze
+from nets.train import averaging
 from nets.train.experiment import Experiment
 from nets.train.train_state import State
 

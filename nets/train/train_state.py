@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from nets.train import averaging
-from nets.train import sharding as meshes
+from nets.train import averaging, sharding
 from nets.train.experiment import Experiment, batch_struct
 
 
@@ -54,9 +53,9 @@ def make_init(experiment: Experiment):
 
 def shardings(state: State, mesh: Mesh) -> State:
     """A sharding for every leaf: the recurrent carry by rows, all else replicated."""
-    whole = jax.tree.map(lambda _: meshes.replicated(mesh), state)
+    whole = jax.tree.map(lambda _: sharding.replicated(mesh), state)
     carry = {
-        k: jax.tree.map(lambda _: meshes.rows(mesh), v)
+        k: jax.tree.map(lambda _: sharding.rows(mesh), v)
         for k, v in state.model_state.items()
         if k == "carry"
     }

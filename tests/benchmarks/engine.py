@@ -19,15 +19,14 @@ from pathlib import Path
 
 import jax
 
-from nets.cli import process
+from nets.cli import config, process
 from nets.cli.catalogue import load
+from nets.cli.resolve import resolve
 from nets.errors import UserError
 from nets.layers import conv as convolution_layer
 from nets.report.reporter import Reporter
-from nets.train import config, evaluate, loop
-from nets.train import sharding as meshes
-from nets.train import train_state as states
-from nets.train.experiment import batch_struct, resolve
+from nets.train import evaluate, loop, sharding, train_state
+from nets.train.experiment import batch_struct
 from nets.train.signals import Signals
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,12 +42,12 @@ class Alternating(Reporter):
     def __init__(self, workdir, experiment):
         super().__init__(workdir, RECORD)
         self.console.quiet = True
-        mesh, init = meshes.make(), states.make_init(experiment)
+        mesh, init = sharding.make(), train_state.make_init(experiment)
         self.state = jax.jit(init)()
         batch = batch_struct(experiment.data)
         self.update = loop.compile_step(experiment, self.state, mesh, batch)
         batches = evaluate.read(experiment.data.train(0), experiment.data)
-        self.batches = [meshes.put(next(batches), meshes.rows(mesh)) for _ in range(8)]
+        self.batches = [sharding.put(next(batches), sharding.rows(mesh)) for _ in range(8)]
         self.loop, self.bare = [], []
 
     def tick(self, step):
@@ -114,15 +113,15 @@ def convolution() -> None:
         load("lenet5_digits", ROOT / "experiments"), {"data.batch_size": 128}
     )
     experiment = resolve(experiment, experiment.data.metadata())
-    batch = meshes.put(experiment.data.train(0)[0], meshes.rows(meshes.make()))
+    batch = sharding.put(experiment.data.train(0)[0], sharding.rows(sharding.make()))
     updates, times = {}, {"own": [], "XLA's": []}
     for name, algorithm in (
         ("own", convolution_layer.cpu_algorithm),
         ("XLA's", lambda *given: None),
     ):
         with unittest.mock.patch.object(convolution_layer, "cpu_algorithm", algorithm):
-            state = jax.jit(states.make_init(experiment))()
-            updates[name] = [loop.compile_step(experiment, state, meshes.make(), batch), state]
+            state = jax.jit(train_state.make_init(experiment))()
+            updates[name] = [loop.compile_step(experiment, state, sharding.make(), batch), state]
     for _ in range(20):
         for name, pair in updates.items():
             began = time.perf_counter()

@@ -10,9 +10,8 @@ import pytest
 from absl import flags as absl_flags
 from jax.typing import DTypeLike
 
-from nets.cli import flags
+from nets.cli import config, flags
 from nets.errors import UserError
-from nets.train import config
 from nets.types import Activation, Epochs, Steps
 
 

@@ -7,12 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from nets.cli import runs
+from nets.cli import config, runs
 from nets.cli.verify import differences
 from nets.data.dataset import Batches
 from nets.data.images import Images
 from nets.errors import UserError
-from nets.train import config
 from tests.support import toys
 from tests.support.launching import main
 

@@ -15,8 +15,7 @@ from nets.recurrent_lm import RecurrentLM
 from nets.sequence import ManyToMany, OneToMany
 from nets.tasks.next_token import NextToken
 from nets.tasks.sequence import Regress, TagSequence
-from nets.train import loop
-from nets.train import train_state as states
+from nets.train import loop, train_state
 from nets.train.step import step_key
 from tests.support import toys
 from tests.train.test_loop import fit
@@ -66,7 +65,7 @@ def test_the_layer_and_time_step_are_named(layer, k2):
     cells = Elman(16, activation=saturating if layer == 0 else lambda x: x)
     experiment = dataclasses.replace(experiment, model=RecurrentLM(6, cells, 8, 2, parent=None))
     batch = toys.batch(experiment)
-    state = states.make_init(experiment)()
+    state = train_state.make_init(experiment)()
     size = 1e30 if layer == 0 else 1e38
     table = jnp.zeros((6, 8)).at[2].set(size)
     state.params["embedding"]["embedding"] = table
@@ -112,7 +111,7 @@ def test_the_time_step_where_back_propagation_is_truncated(k1, k2):
 
 def test_the_loss_where_all_layers_are_finite():
     experiment = toys.language_model()
-    batch, state = toys.batch(experiment), states.make_init(experiment)()
+    batch, state = toys.batch(experiment), train_state.make_init(experiment)()
     state.params["output"]["bias"] = jnp.array([3e38] + 5 * [-3e38])  # their distance overflows
     named = first_of(experiment, state, batch)
     assert named == "the loss; all layers are finite"
@@ -120,7 +119,7 @@ def test_the_loss_where_all_layers_are_finite():
 
 def test_a_parameter_the_state_or_the_backward_pass(tmp_path):
     experiment = toys.language_model()
-    batch, state = toys.batch(experiment), states.make_init(experiment)()
+    batch, state = toys.batch(experiment), train_state.make_init(experiment)()
     assert first_of(experiment, state, batch) is None
     carry = state.model_state["carry"]
     lost = jax.tree.map(lambda a: a.at[1].set(jnp.nan), carry.carry)

@@ -15,9 +15,7 @@ from nets.cli.compilation_cache import use_cache  # noqa: E402
 from nets.cli.options import Options  # noqa: E402
 from nets.data.images import Images  # noqa: E402
 from nets.lenet import LeNet5  # noqa: E402
-from nets.train import loop  # noqa: E402
-from nets.train import sharding as meshes  # noqa: E402
-from nets.train import train_state as states  # noqa: E402
+from nets.train import loop, sharding, train_state  # noqa: E402
 from tests.support import toys  # noqa: E402
 
 use_cache(Options().compilation_cache)
@@ -29,12 +27,12 @@ else:
     experiment = getattr(toys, sys.argv[1])()
     experiment = toys.dataclasses.replace(experiment, model=experiment.model.clone(**kinds))
 
-mesh = meshes.make()
-init = states.make_init(experiment)
-state = jax.jit(init, out_shardings=states.shardings(jax.eval_shape(init), mesh))()
+mesh = sharding.make()
+init = train_state.make_init(experiment)
+state = jax.jit(init, out_shardings=train_state.shardings(jax.eval_shape(init), mesh))()
 update = loop.compile_step(experiment, state, mesh, experiment.data.train(0)[0])
 batches, losses = experiment.data.train(0), []
 for i in range(50):
-    state, metrics = update(state, meshes.put(batches[i], meshes.rows(mesh)))
+    state, metrics = update(state, sharding.put(batches[i], sharding.rows(mesh)))
     losses.append(float(metrics["loss"][0] / metrics["loss"][1]))
 print(json.dumps({"devices": mesh.size, "losses": losses}))

@@ -11,12 +11,12 @@ from jax.typing import DTypeLike
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.tokenizers import Characters
 from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Momentum
 from nets.recurrent_lm import RecurrentLM
 from nets.tasks.classify import Classify
 from nets.tasks.next_token import NextToken
 from nets.train.experiment import Experiment
-from nets.train.optimizer import Optimizer
-from nets.train.rules import Momentum
 
 
 class BatchNormNet(nn.Module):

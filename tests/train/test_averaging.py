@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 
 from nets.cli.verify import differences
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import SGD
 from nets.report import metrics_log
-from nets.train import averaging, checkpoint, resume
-from nets.train import sharding as meshes
-from nets.train import train_state as states
+from nets.train import averaging, checkpoint, resume, sharding, train_state
 from nets.train.averaging import EMA, NTASGD, Polyak
-from nets.train.optimizer import Optimizer
 from nets.train.progress import Progress
-from nets.train.rules import SGD
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys
@@ -56,7 +54,7 @@ def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
     experiment = toys.classifier(
         average=EMA(decay), accumulate=accumulate, optimizer=Optimizer(SGD(), 0.5)
     )
-    state = jax.jit(states.make_init(experiment))()
+    state = jax.jit(train_state.make_init(experiment))()
     close(averaging.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 12)
     for n in (1, 2, 12):
@@ -65,7 +63,7 @@ def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
     assert jax.tree.reduce(
         max, jax.tree.map(lambda a, p: np.abs(a - p).max(), wanted, left[-1].params)
     ) > 0.05  # so the average is another than the parameters  # fmt: skip
-    assert jax.jit(states.make_init(toys.classifier()))().average is None
+    assert jax.jit(train_state.make_init(toys.classifier()))().average is None
 
 
 def test_the_average_of_equal_parameters_is_them_after_many_steps():
@@ -74,7 +72,7 @@ def test_the_average_of_equal_parameters_is_them_after_many_steps():
     step, batch = make_train_step(experiment), toys.batch(experiment)
     state = jax.jit(
         lambda: jax.lax.fori_loop(
-            0, 10_000, lambda _, s: step(s, batch)[0], states.make_init(experiment)()
+            0, 10_000, lambda _, s: step(s, batch)[0], train_state.make_init(experiment)()
         )
     )()
     close(averaging.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
@@ -86,7 +84,7 @@ def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     experiment = toys.classifier(
         model=model, optimizer=Optimizer(SGD(), 0.05), steps=300, eval_every=100, average=average
     )
-    state = jax.jit(states.make_init(experiment))()
+    state = jax.jit(train_state.make_init(experiment))()
     close(averaging.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 300)
     kinds = (
@@ -111,7 +109,7 @@ def test_an_average_begins_at_the_parameters_that_a_run_starts_from(tmp_path):
     fit(toys.classifier(average=EMA(0.9)), tmp_path / "first")
     experiment = toys.classifier(average=EMA(0.99), init_from=str(tmp_path / "first"), seed=1)
     state, _, step = resume.restore(
-        experiment, tmp_path / "second", meshes.make(), Signals(), print
+        experiment, tmp_path / "second", sharding.make(), Signals(), print
     )
     arrays = resume.best(tmp_path / "first", print)[1]
     given = checkpoint.flatten(averaging.evaluated(state))
@@ -162,7 +160,7 @@ def test_the_mean_is_of_all_steps_from_the_trigger_on(tmp_path):
     assert 2 * EVERY < since < STEPS - 4
     arrays = resume.newest(tmp_path / "whole", print)[1]
     assert arrays["average_start"] == since
-    step, state = jax.jit(make_train_step(experiment)), states.make_init(experiment)()
+    step, state = jax.jit(make_train_step(experiment)), train_state.make_init(experiment)()
     left, moved = [], []
     for i in range(STEPS):
         state, _ = step(state, toys.batch(experiment, i))

@@ -15,8 +15,7 @@ import pytest
 from nets.cli.verify import differences
 from nets.errors import UserError
 from nets.report import metrics_log
-from nets.train import resume
-from nets.train import sharding as meshes
+from nets.train import resume, sharding
 
 ROOT = Path(__file__).parent.parent.parent
 EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
@@ -162,7 +161,7 @@ def test_a_batch_that_does_not_divide_names_the_nearest(monkeypatch):
         size = 8
 
     with pytest.raises(UserError, match=r"must divide over 8 devices, got 60; .* 56 or 64\."):
-        meshes.check("data.batch_size", 60, Mesh)
+        sharding.check("data.batch_size", 60, Mesh)
     with pytest.raises(UserError, match=r"8 devices x 3 micro-batches.* 48 or 72\."):
-        meshes.check("data.batch_size", 64, Mesh, 3)
-    meshes.check("data.batch_size", 64, Mesh, 2)
+        sharding.check("data.batch_size", 64, Mesh, 3)
+    sharding.check("data.batch_size", 64, Mesh, 2)

@@ -3,8 +3,8 @@
 import flax.linen as nn
 import pytest
 
+from nets.cli.resolve import resolve
 from nets.errors import UserError
-from nets.train.experiment import resolve
 from tests.support import toys
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
-from nets.train import resume
-from nets.train import sharding as meshes
+from nets.optim.optimizer import Optimizer
+from nets.optim.paths import flatten
+from nets.train import resume, sharding
 from nets.train.averaging import EMA
-from nets.train.optimizer import Optimizer
-from nets.train.paths import flatten
 from nets.train.signals import Signals
 from tests.support import toys
 from tests.support.launching import launch, main
@@ -40,7 +39,7 @@ def begun(tmp_path, **changes):
     said = []
     experiment = toys.classifier(**changes)
     state, *_ = resume.restore(
-        experiment, tmp_path, meshes.make(), Signals(), pytest.fail, said.append
+        experiment, tmp_path, sharding.make(), Signals(), pytest.fail, said.append
     )
     return state, "\n".join(said)
 

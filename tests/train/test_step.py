@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.train import train_state as states
-from nets.train.optimizer import Optimizer
-from nets.train.rules import SGD, RMSpropTF
-from nets.train.schedules import Plateau, Step
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import SGD, RMSpropTF
+from nets.optim.schedules import Plateau, Step
+from nets.train import train_state
 from nets.train.step import gradient, make_train_step
 from tests.support import toys
 
 
 def start(experiment):
-    return jax.jit(states.make_init(experiment))()
+    return jax.jit(train_state.make_init(experiment))()
 
 
 def close(a, b, **tolerance):

@@ -13,13 +13,12 @@ import pytest
 from nets.caption import ShowAndTell, ShowAttendTell
 from nets.cli import checks
 from nets.errors import UserError
-from nets.train import freeze, resume
-from nets.train import sharding as meshes
-from nets.train import train_state as states
+from nets.optim import freeze
+from nets.optim.optimizer import Optimizer
+from nets.optim.paths import flatten, matching
+from nets.optim.rules import SGD, AdamW, Rule
+from nets.train import resume, sharding, train_state
 from nets.train.averaging import EMA
-from nets.train.optimizer import Optimizer
-from nets.train.paths import flatten, matching
-from nets.train.rules import SGD, AdamW, Rule
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys
@@ -52,7 +51,7 @@ def test_a_pattern_that_matches_nothing_is_refused_with_near_paths(pattern, near
     assert refused.value.field == "optimizer.freeze"
     experiment = toys.classifier(optimizer=Optimizer(freeze=("dense_0/*",)))
     with pytest.raises(UserError, match=r"^optimizer.freeze has dense_0/\*, .* Dense_0/\*"):
-        checks.checked(experiment)
+        checks.checked(experiment, {})
 
 
 def test_a_module_is_frozen_with_all_of_its_parameters():
@@ -66,7 +65,7 @@ def test_what_is_frozen_ends_bit_identical_and_the_rest_is_trained(average, tmp_
         AdamW(weight_decay=0.3), 0.05, l1=0.1, l2=0.1, clip_norm=1.0, freeze=("Dense_0/*", "*/bias")
     )
     experiment = toys.classifier(optimizer=optimizer, average=average)
-    state, *_ = resume.restore(experiment, tmp_path, meshes.make(), Signals(), print)
+    state, *_ = resume.restore(experiment, tmp_path, sharding.make(), Signals(), print)
     before = flatten(state.params)
     assert fit(experiment, tmp_path, at=7) is None
     fit(experiment, tmp_path)
@@ -79,7 +78,7 @@ def test_what_is_frozen_ends_bit_identical_and_the_rest_is_trained(average, tmp_
 
 def test_minus_zero_stays_minus_zero():
     experiment = toys.classifier(optimizer=Optimizer(SGD(), 0.1, freeze=("Dense_0/*",)))
-    state = states.make_init(experiment)()
+    state = train_state.make_init(experiment)()
     params = jax.tree.map(lambda p: -0.0 * p, state.params)
     after, _ = make_train_step(experiment)(state._replace(params=params), toys.batch(experiment))
     kept, given = after.params["Dense_0"]["kernel"], params["Dense_0"]["kernel"]
@@ -127,7 +126,7 @@ def test_frozen_normalisation_uses_its_running_statistics_and_keeps_them(accumul
     experiment = toys.classifier(
         model=Outer(), accumulate=accumulate, optimizer=Optimizer(freeze=("still/*", "norm/*"))
     )
-    state, batch = states.make_init(experiment)(), toys.batch(experiment)
+    state, batch = train_state.make_init(experiment)(), toys.batch(experiment)
     draw = lambda a: jax.random.uniform(jax.random.key(a.size), a.shape, minval=0.5)  # noqa: E731
     state = state._replace(model_state=jax.tree.map(draw, state.model_state))
     after, _ = jax.jit(make_train_step(experiment))(state, batch)
@@ -139,7 +138,7 @@ def test_frozen_normalisation_uses_its_running_statistics_and_keeps_them(accumul
     # what the first of the trained layers sees is what an evaluation computes
     variables = {"params": state.params, **state.model_state}
     _, seen = Outer().apply(
-        variables, batch["image"], train=False, capture_intermediates=True, mutable=True
+        variables, batch["inputs"], train=False, capture_intermediates=True, mutable=True
     )
     x = seen["intermediates"]["still"]["__call__"][0]
     dense = state.params["trained"]["Dense_0"]
@@ -200,5 +199,7 @@ def test_a_captioner_whose_backbone_is_frozen_trains_as_one_whose_backbone_stand
 def test_the_gradient_of_what_is_frozen_is_none():
     """Neither computed nor counted in the norm."""
     experiment = toys.classifier(optimizer=Optimizer(freeze=("*",)))
-    _, metrics = make_train_step(experiment)(states.make_init(experiment)(), toys.batch(experiment))
+    _, metrics = make_train_step(experiment)(
+        train_state.make_init(experiment)(), toys.batch(experiment)
+    )
     assert metrics["grad_norm"][0] == 0

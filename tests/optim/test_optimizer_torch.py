@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.train import config
-from nets.train.optimizer import Optimizer
-from nets.train.rules import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+from nets.cli import config
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
 
 torch = pytest.importorskip("torch")
 

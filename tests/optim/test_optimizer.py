@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.cli import config
 from nets.errors import UserError
-from nets.train import averaging, config
-from nets.train import train_state as states
+from nets.optim.optimizer import Optimizer
+from nets.optim.paths import kernels
+from nets.optim.rules import SGD, Adam, AdamW, Lamb, Momentum, RMSpropTF, Rule
+from nets.optim.schedules import Cosine, Exponential, Plateau, Step
+from nets.train import averaging, train_state
 from nets.train.averaging import EMA, NTASGD, Polyak
-from nets.train.optimizer import Optimizer
-from nets.train.paths import kernels
-from nets.train.rules import SGD, Adam, AdamW, Lamb, Momentum, RMSpropTF, Rule
-from nets.train.schedules import Cosine, Exponential, Plateau, Step
 from nets.train.step import make_train_step
 from tests.support import toys
 
@@ -207,7 +207,7 @@ def test_kernels_are_told_by_name():
 def test_the_mean_of_the_parameters_from_a_step_on():
     """Polyak and Juditsky 1992: against the mean of what each step left."""
     experiment = toys.classifier(average=Polyak(3), optimizer=Optimizer(SGD(), 0.1))
-    step, state = jax.jit(make_train_step(experiment)), states.make_init(experiment)()
+    step, state = jax.jit(make_train_step(experiment)), train_state.make_init(experiment)()
     left = []
     for i in range(6):
         state, _ = step(state, toys.batch(experiment, i))

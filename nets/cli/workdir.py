@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 
+from nets.cli import config, provenance
 from nets.errors import UserError
-from nets.train import config, provenance
+from nets.optim.schedules import Cosine
 from nets.train.experiment import CHANGEABLE
-from nets.train.schedules import Cosine
 
 COSINE = config.to_json(Cosine())["class"]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")

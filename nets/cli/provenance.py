@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nets.train import config
+from nets.cli import config
 
 _NO_RESULT = ("nets.train", "nets.cli", "nets.report", "nets.inspect")
 """Rooms whose code decides no result."""

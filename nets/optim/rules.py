@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from nets.errors import check_range
-from nets.train.paths import kernels
+from nets.optim.paths import kernels
 
 Chain = tuple[optax.GradientTransformation, ...]
 

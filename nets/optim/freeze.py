@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 from jax import lax
 
-from nets.train.paths import flatten
+from nets.optim.paths import flatten
 
 
 def stop_gradients(params: Any, frozen: Any) -> Any:

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from nets.errors import check_range
-from nets.train.paths import kernels, matching
-from nets.train.rules import Adam, Rule
-from nets.train.schedules import Constant, Schedule
+from nets.optim.paths import kernels, matching
+from nets.optim.rules import Adam, Rule
+from nets.optim.schedules import Constant, Schedule
 from nets.types import Steps
 
 
@@ -25,9 +25,9 @@ class Optimizer:
     sees the gradient of the whole objective.
 
     Attributes:
-        rule: update rule (nets/train/rules.py); rmsproptf is TensorFlow's, with momentum.
+        rule: update rule (nets/optim/rules.py); rmsproptf is TensorFlow's, with momentum.
         learning_rate: peak learning rate.
-        schedule: of the learning rate after the warm-up (nets/train/schedules.py).
+        schedule: of the learning rate after the warm-up (nets/optim/schedules.py).
         warmup: steps, or epochs, of linear growth from 0 to the learning rate, before any schedule.
         l1: weight of sum |w| over kernels.
         l2: weight of sum w^2 / 2 over kernels.
