@@ -13,8 +13,16 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax  # noqa: E402  (reads the environment)
+import pytest  # noqa: E402
 
 from nets.cli import compilation_cache, options  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 compilation_cache.use_cache(options.Options().compilation_cache)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_this_file_alone():
+    """Forgets what a file has compiled when it is through: over all files it grows to gigabytes."""
+    yield
+    jax.clear_caches()
