@@ -1,5 +1,7 @@
 """RNNsearch and Luong's attention against plain loops in numpy, row by row and step by step."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,14 +23,16 @@ SMALL = {"cell": GRU(4), "hidden": 5, "readout": 2}
 
 def made(model, x=X, y=Y):
     """Weights at random, all of them."""
-    params = model.init(jax.random.key(0), x, y, train=False)["params"]
+    init = functools.partial(model.init, train=False)
+    params = jax.eval_shape(init, jax.random.key(0), x, y)["params"]
     return jax.tree.map(lambda a: RNG.normal(size=a.shape) * 0.7, params)
 
 
 def applied(model, params, *inputs, **options):
     with jax.enable_x64(True):
         model = model.clone(dtype=jnp.float64, param_dtype=jnp.float64)
-        return jax.tree.map(np.asarray, model.apply({"params": params}, *inputs, **options))
+        apply = jax.jit(functools.partial(model.apply, **options))
+        return jax.tree.map(np.asarray, apply({"params": params}, *inputs))
 
 
 def dense(layer, x):
