@@ -193,7 +193,8 @@ def blocks():
     """The READMEs' complete Python examples: those that import something."""
     pages = (ROOT / name for name in ("README.md", "nets/README.md"))
     found = [b for page in pages for b in re.findall(PYTHON, page.read_text(), re.DOTALL)]
-    return [block for block in found if "import " in block and "def experiment" not in block]
+    needs = ("def experiment", "nets.cli")  # tested with the launcher, and with runs
+    return [b for b in found if "import " in b and not any(part in b for part in needs)]
 
 
 def run_example(number, folder):

@@ -1,9 +1,11 @@
 """Runs from Python: trained and resumed as by the launcher, interrupted, and used."""
 
 import os
+import re
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from nets.data.dataset import Batches
 from nets.data.images import Images
 from nets.errors import UserError
 from tests.support import toys
-from tests.support.launching import main
+from tests.support.launching import ROOT, main
 
 STEPS = {"steps": 12, "eval_every": 6, "save_every": 3, "log_every": 4}
 
@@ -78,6 +80,16 @@ def test_a_run_of_the_launcher_is_loaded_from_its_directory(tmp_path, capsys, mo
         runs.load("run", "7")
     with pytest.raises(UserError, match="holds no run"):
         runs.load("elsewhere")
+
+
+def test_the_readmes_lines_use_what_was_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main("--experiment=lenet5_digits", "--steps=2", "--workdir=runs/lenet5_digits") == 0
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if "runs.load" in block)
+    names = {"jnp": jnp}
+    exec(block, names)
+    assert names["logits"].shape == (1, 10) and names["run"].metadata["num_classes"] == 10
 
 
 def accuracy(trained, data, name):
