@@ -61,8 +61,8 @@ from tests.support.launching import ROOT, launch, main
             "--average.decay must be above 0 and below 1, got 2.0.",
         ),
         (
-            ["--experiment=mlp_digits", "--average=ema"],
-            "--average.decay must be given: ",
+            ["--experiment=mlp_digits", "--optimizer.schedule=step"],
+            "--optimizer.schedule.milestones must be given: ",
         ),
         (["--experiment=mlp_digits", "--average=mean"], "must be one of none, ema, polyak, ntasgd"),
         (["--experiment=mlp_digits", "--steps=3000000000"], "at most 2147483647, got 3000000000."),

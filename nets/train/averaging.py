@@ -26,7 +26,7 @@ class EMA:
         decay: share of the moving average that stays at each step.
     """
 
-    decay: float
+    decay: float = 0.999
 
     def __post_init__(self):
         check_range(self, "decay", above=0, below=1)
@@ -45,7 +45,7 @@ class Polyak:
         start_step: step, or epoch, from which on the mean of the parameters is taken.
     """
 
-    start_step: Steps
+    start_step: Steps = 1
 
     def __post_init__(self):
         check_range(self, "start_step", above=0)
