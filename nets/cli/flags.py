@@ -107,16 +107,8 @@ def parser(hint: Any) -> Callable[[str], Any] | None:
 
     It raises ValueError with the valid form.
     """
-    if hint in (int, float, str):
-        return functools.partial(_number, hint) if hint is not str else str
-    if hint is bool:
-        return _bool
-    if hint == DTypeLike:
-        return _dtype
-    if hint == Activation:
-        return _activation
-    if hint == Steps:
-        return _steps
+    if hint in _TYPES:
+        return _TYPES[hint][1]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return functools.partial(_literal, arguments)
@@ -217,14 +209,26 @@ def type_name(hint: Any) -> str:
     """How a flag's type is named in help."""
     if options := choices(hint):
         return "|".join(options)
-    if hint == DTypeLike:
-        return "dtype"
-    if hint == Activation:
-        return "activation"
-    if hint == Steps:
-        return "steps|epochs"
-    if hint == tuple[Steps, ...]:
-        return "steps|epochs,..."
+    if hint in _TYPES:
+        return _TYPES[hint][0]
+    if typing.get_origin(hint) is tuple:
+        return ",".join(map(type_name, typing.get_args(hint)))
     if typing.get_origin(hint) is Literal:
         return "|".join(map(str, typing.get_args(hint)))
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+    if hint is Ellipsis:
+        return "..."
+    if is_union(hint):
+        return "|".join(map(type_name, typing.get_args(hint)))
+    return "none" if hint is type(None) else hint.__name__
+
+
+_TYPES: dict[Any, tuple[str, Callable[[str], Any]]] = {
+    int: ("int", functools.partial(_number, int)),
+    float: ("float", functools.partial(_number, float)),
+    str: ("str", str),
+    bool: ("bool", _bool),
+    DTypeLike: ("dtype", _dtype),
+    Activation: ("activation", _activation),
+    Steps: ("steps|epochs", _steps),
+}
+"""Types of fields that are flags: the name in help, and the function that reads a value."""
