@@ -289,7 +289,7 @@ def test_an_experiment_may_lie_anywhere_and_flags_in_a_file(tmp_path, monkeypatc
 def test_help_begins_with_the_flags_that_people_change_first(capsys):
     assert main("--experiment=lenet5_digits", "--help") == 0
     out = capsys.readouterr().out
-    assert "--model.pooling" in out and "how S2 and S4 join 2x2 units" in out
+    assert "--model.pooling" in out and "average or max pooling of 2x2 units" in out
     assert "--optimizer.clip_norm" in out and "(default: cosine)" in out
     listed = re.findall(r"^  --([\w.]+)=", out, re.MULTILINE)
     first = ["steps", "epochs", "data.batch_size", "optimizer.learning_rate", "workdir", "seed"]
