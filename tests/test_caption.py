@@ -155,6 +155,7 @@ def test_bfloat16_computes_and_float32_is_kept(name):
     assert {a.dtype for a in jax.tree.leaves(carry)} == {jnp.dtype(jnp.float32)}
 
 
+@pytest.mark.slow
 def test_weights_from_torchvision_go_into_the_backbone():
     eyes = ResNet(layers=(1, 1), block="basic", width=4, num_classes=0)
     images = jax.random.normal(jax.random.key(3), (2, 16, 16, 3))

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_no_test_id_depends_on_time_hash_seed_or_addresses(request):
     """Collected again, later, in another process and with another seed of Python's hashes."""
     done = subprocess.run(

@@ -185,6 +185,7 @@ def test_two_processes_on_one_directory(tmp_path, capsys):
     first.communicate()
 
 
+@pytest.mark.slow
 def test_a_torn_entry_of_the_compilation_cache_is_replaced(tmp_path):
     arguments = [*SMALL, "--steps=5", f"--compilation_cache={tmp_path / 'cache'}"]
     out, _ = launch(*arguments, "--workdir=a", cwd=tmp_path)
@@ -203,6 +204,7 @@ def test_a_torn_entry_of_the_compilation_cache_is_replaced(tmp_path):
     assert differences(tmp_path / "a", tmp_path / "c") == []
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_is_told_and_harms_no_checkpoint(room, tmp_path):
     shutil.copytree(room / "digits", tmp_path / "run")
     limited = ["bash", "-c", 'ulimit -f 150; exec "$0" "$@"', sys.executable, ROOT / "launch.py"]
@@ -242,7 +244,7 @@ def test_a_full_disk_is_told_in_one_line(room, tmp_path):
         (["--model.dropout=0.3"], "differs in: model.dropout (0.2 there, 0.3 now)"),
         (["--seed=3"], "differs in: seed (0 there, 3 now)"),
         (["--data.rotate=5"], "differs in: data.rotate"),
-        (["--steps=20"], "--steps=20"),
+        (["--steps=20"], "--steps must be at least 60, which"),
         (["--experiment=mlp_digits"], "holds a run of lenet5_digits, not of mlp_digits"),
     ],
 )
@@ -307,6 +309,7 @@ def test_verify_resume(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_verify_resume_says_when_nothing_was_interrupted(monkeypatch, capsys):
     monkeypatch.setattr(verify.random, "uniform", lambda low, high: 1e9)
     assert main("verify-resume", "--experiment=mlp_digits", "--steps=2") == 1

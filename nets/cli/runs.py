@@ -183,7 +183,7 @@ def _check_initial(experiment: Experiment, metadata: dict[str, Any], reporter: R
     template = jax.eval_shape(train_state.make_init(experiment))
     initial.take(experiment, template, arrays, f"init_from={other}")
     if experiment.init_include == ("*",) and not experiment.init_exclude:
-        checks.check_vocabulary(metadata, read_record(other)["metadata"], f"init_from={other}")
+        checks.check_vocabulary(metadata, read_record(other)["metadata"], f"--init_from={other}")
 
 
 def explain(error: loop.Diverged, experiment: Experiment, folder: Path) -> str:

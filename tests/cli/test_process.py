@@ -53,6 +53,7 @@ def test_temporaries_of_numpy_fault_no_more(floats):
     assert kept < 0.1 * plain
 
 
+@pytest.mark.slow
 @pytest.mark.xla
 def test_convolutions_are_not_left_to_a_library_that_keeps_one_core():
     on_cpu = {"JAX_PLATFORMS": "cpu"}

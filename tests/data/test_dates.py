@@ -148,6 +148,7 @@ def test_batches_tell_the_date_and_where_it_is_said(forms):
     assert batch["inputs"].shape == (300, len(longest[forms]))
 
 
+@pytest.mark.slow
 def test_dates_of_an_evaluation_are_never_met_in_training():
     data = Dates(batch_size=60_000, eval_size=2000, eval_batch_size=1500)
     met = {split: set() for split in ("train", "validation", "test")}

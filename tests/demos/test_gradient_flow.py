@@ -111,6 +111,7 @@ def test_a_panel_of_gates_is_of_gates(cell, gated):
     assert gradient_flow.levels_title(levels) == title
 
 
+@pytest.mark.slow
 def test_three_cells_are_compared_before_and_after_the_same_training():
     """On a batch that they do not learn from: its targets are wrong, so that none is right."""
     data = Recall(distance=3, batch_size=32)

@@ -92,6 +92,7 @@ GROWING = Elman(3, activation=lambda x: x)  # a thousandfold at each step, from 
 GROWTH = {"recurrent_kernel": 1000 * jnp.eye(3)}
 
 
+@pytest.mark.slow
 def test_the_time_step_of_a_sequence_that_is_unfolded():
     model = OneToMany(length=6, outputs=2, cell=GROWING, vocab_size=4)
     batch = {"inputs": jnp.array([1, 3, 2, 2]), "targets": jnp.zeros((4, 6, 2))}

@@ -71,10 +71,10 @@ def init(model, method="__call__", *arguments, **options):
             Recurrent(LSTM(2), zoneout=(0.1,)),
             r"zoneout must have .* of LSTM, c, h, got \(0.1,\)",
         ),
-        (Recurrent(GRU(2, reset="befor")), "^reset must be one of after, before, got 'befor'"),
+        (Recurrent(GRU(2, reset="befor")), "^GRU.reset must be one of after, before, got 'befor'"),
         (
             Recurrent(GRU(2, update_gate="kep")),
-            "^update_gate must be one of keep, replace, got 'kep'",
+            "^GRU.update_gate must be one of keep, replace, got 'kep'",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_carry_of_another_depth(options, message):
 
 @pytest.mark.parametrize("field", ["dropout", "embed_dropout", "recurrent_dropout"])
 def test_dropouts_of_a_language_model(field):
-    with pytest.raises(ValueError, match=rf"^{field} must be in \[0, 1\), got 1.5"):
+    with pytest.raises(ValueError, match=rf"{field} must be in \[0, 1\), got 1.5"):
         init(
             RecurrentLM(5, GRU(4), **{field: 1.5}), "__call__", jnp.zeros((2, 3), int), train=False
         )

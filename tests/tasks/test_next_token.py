@@ -230,7 +230,7 @@ def test_a_run_of_words_from_the_command_line(tmp_path, capsys):
     assert launch(*sample)[1].out == first.out
     for given, message in (
         (("sample", "--prompt=the cow"), "has 'cow'"),
-        (("sample", "--prompt="), "--prompt='' has no symbols"),
+        (("sample", "--prompt="), "--prompt must have symbols, got ''"),
         (("sample", "--prompt=the", "--top_k=99"), "top_k must be from 1"),
         (("eval", f"--data.path={other}"), "the data's vocabulary"),
         (("train", *train, f"--data.path={other}"), "differs in: data.path"),

@@ -145,6 +145,7 @@ def test_a_run_that_began_so_goes_on_from_its_own_checkpoint(first, tmp_path):
     assert end["params/Dense_1/kernel"].shape != begin["params/Dense_1/kernel"].shape
 
 
+@pytest.mark.slow
 def test_the_command_line_says_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small = ("--experiment=mlp_digits", "--steps=5", "--model.widths=9")
