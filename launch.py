@@ -33,8 +33,7 @@ def main(argv: list[str]) -> int:
         )
         return 2
     except UserError as error:
-        flag = "--" if error.field else ""
-        print(f"{Path(argv[0]).name}: {flag}{error}", file=sys.stderr)
+        print(f"{Path(argv[0]).name}: {error.as_flag()}", file=sys.stderr)
         return 2
 
 

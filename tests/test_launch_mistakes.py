@@ -32,7 +32,10 @@ from tests.support.launching import ROOT, launch, main
         ),
         (["--experiment=mlp_digits", "--steps", "0"], "--steps must be at least 1 and"),
         (["--experiment=mlp_digits", "more"], "unexpected 'more'"),
-        (["--experiment=mlp_digits", "--data.batch_size=5000"], "batch_size must be at most 1257"),
+        (
+            ["--experiment=mlp_digits", "--data.batch_size=5000"],
+            "--data.batch_size must be at most 1257",
+        ),
         (
             ["--experiment=mlp_digits", "--accumulate=3"],
             "must divide over 1 devices x 3",
@@ -112,18 +115,21 @@ from tests.support.launching import ROOT, launch, main
             ["show", "--experiment=matched_filter", "--model.window=0"],
             "window must be at least 1, got 0",
         ),
-        (["show", "--experiment=word_lstm", "--data.path=no.txt"], "path=no.txt cannot be"),
+        (["show", "--experiment=word_lstm", "--data.path=no.txt"], "--data.path=no.txt cannot be"),
         (
             ["show", "--experiment=attention_multi30k", "--epochs=3"],
-            "source=train.de.gz cannot be read",
+            "--data.source=train.de.gz cannot be read",
         ),
-        (["--experiment=attention_multi30k"], "source=train.de.gz cannot be read"),
-        (["--experiment=attention_dates", "--task.beam=50"], "--task.beam=50 is more than the 12"),
+        (["--experiment=attention_multi30k"], "--data.source=train.de.gz cannot be read"),
+        (["--experiment=attention_dates", "--task.beam=50"], "--task.beam must be at most 12"),
         (
             ["show", "--experiment=lenet5_digits", "--model.dropout=1"],
             "LeNet5.dropout must be in [0, 1)",
         ),
-        (["show", "--experiment=lenet5_digits", "--task.smoothing=2"], "--task.smoothing=2.0 is"),
+        (
+            ["show", "--experiment=lenet5_digits", "--task.smoothing=2"],
+            "--task.smoothing must be at least 0 and below 1, got 2.0.",
+        ),
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments, message, tmp_path, monkeypatch, capsys):
@@ -145,7 +151,7 @@ def test_what_is_known_without_its_files_is_shown(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert main("show", "--experiment=attention_multi30k") == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("note: source=train.de.gz cannot be read")
+    assert captured.err.startswith("note: --data.source=train.de.gz cannot be read")
     assert re.search(r"^model.num_classes +4000$", captured.out, re.MULTILINE)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nets.errors import UserError
+from nets.errors import UserError, inside
 from nets.optim.paths import flatten
 from nets.tasks.metrics import Rows
 from nets.train import evaluate, sharding, train_state
@@ -41,7 +41,8 @@ def metric_names(experiment: Experiment, metadata: dict[str, Any]) -> list[str]:
     """
     try:
         with np.errstate(divide="raise"):  # by a size of 0, in an initialiser
-            state = jax.eval_shape(train_state.make_init(experiment))
+            with inside("task"):
+                state = jax.eval_shape(train_state.make_init(experiment))
             key = jax.eval_shape(lambda: jax.random.key(0))
             _, metrics = jax.eval_shape(
                 functools.partial(experiment.task.test, experiment.model, final=False),

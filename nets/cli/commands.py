@@ -15,7 +15,7 @@ from nets.cli import checks, compilation_cache, config, provenance, runs
 from nets.cli.parse import Command
 from nets.cli.resolve import known_metadata, resolve
 from nets.cli.verify import verify_resume
-from nets.errors import UserError
+from nets.errors import UserError, inside
 from nets.inspect import summary
 from nets.report import page
 from nets.tasks.task import Generative, Trained
@@ -118,7 +118,7 @@ def describe(command: Command, signals: Signals) -> int:
             raise missing from None
         raise
     if missing is not None:
-        print(f"note: {missing}", file=sys.stderr)
+        print(f"note: {missing.as_flag()}", file=sys.stderr)
     description = summary.describe(
         experiment.model,
         experiment.task,
@@ -140,7 +140,8 @@ def evaluate(command: Command, signals: Signals) -> int:
         UserError: the data has other symbols or another number of classes, or nothing to evaluate.
     """
     experiment, trained, step = restored(command)
-    metadata = experiment.data.metadata()
+    with inside("data"):
+        metadata = experiment.data.metadata()
     checks.check_vocabulary(metadata, trained.metadata, "the run")
     checks.check_classes(metadata, trained.metadata, runs.warn)
     if not experiment.data.splits():

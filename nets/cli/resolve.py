@@ -5,7 +5,7 @@ from typing import Any
 
 from nets.cli import config
 from nets.data.dataset import Dataset
-from nets.errors import UserError
+from nets.errors import UserError, inside
 from nets.train.experiment import Experiment
 from nets.types import Epochs
 
@@ -68,6 +68,7 @@ def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:
 def known_metadata(data: Dataset) -> tuple[dict[str, Any], UserError | None]:
     """The metadata of a set; where the data is missing, what is known without, and the error."""
     try:
-        return data.metadata(), None
+        with inside("data"):
+            return data.metadata(), None
     except UserError as error:
         return data.spec().metadata, error

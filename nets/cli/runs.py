@@ -15,7 +15,7 @@ import jax
 from nets.cli import checks, config, provenance, workdir
 from nets.cli.parse import parse
 from nets.cli.resolve import as_trained, resolve
-from nets.errors import UserError
+from nets.errors import UserError, inside
 from nets.inspect import nan_finder
 from nets.optim import freeze
 from nets.report.reporter import Reporter
@@ -140,7 +140,8 @@ def train_one(
     allow_changed_code: bool = False,
 ) -> dict[str, Any]:
     """One run, from wherever its work directory stands; its result."""
-    metadata = experiment.data.metadata()
+    with inside("data"):
+        metadata = experiment.data.metadata()
     experiment = checks.checked(resolve(experiment, metadata), metadata)
     reporter = Reporter(
         folder,
@@ -155,7 +156,8 @@ def train_one(
             f"the warm-up of {warmup} steps is longer than the run of {experiment.steps}: the "
             f"learning rate only rises, to {experiment.steps / warmup:.0%} of its peak"
         )
-    experiment.data.train(experiment.seed)  # refuses what is impossible before anything compiles
+    with inside("data"):
+        experiment.data.train(experiment.seed)  # refuses what is impossible before it compiles
     if experiment.init_from is not None:
         _check_initial(experiment, metadata, reporter)
     finished = folder / "result.json"

@@ -12,7 +12,7 @@ import numpy as np
 from nets.data import cache, corpora, crops, image_files, image_source, tfds
 from nets.data.annotations import Example
 from nets.data.image_source import ImageSet, Transform
-from nets.errors import UserError
+from nets.errors import UserError, about
 
 WORDS = r"\w+(?:['’-]\w+)*"
 """A word of a caption in lower case; what is between words is left out."""
@@ -51,8 +51,8 @@ class Files(NamedTuple):
 
     folder: Path
     captions: Path
-    shown_folder: str
-    shown: str
+    folder_setting: str
+    setting: str
 
 
 def plain(caption: str) -> str:
@@ -72,16 +72,16 @@ def from_files(given: dict[str, Files], square: Square) -> CaptionSet:
     """
     paths: dict[str, list[Path]] = {}
     texts, stats = {}, []
-    for split, (folder, captions, shown_folder, shown) in given.items():
+    for split, (folder, captions, folder_setting, setting) in given.items():
         if not folder.is_dir():
-            raise UserError(f"{shown_folder} is no folder.")
-        found = _parsed(corpora.read(captions, shown), shown)
+            raise UserError(f"{folder_setting} is no folder.")
+        found = _parsed(corpora.read(captions, setting), setting)
         if not found:
-            raise UserError(f"{shown} has no captions.")
+            raise about(setting, "has no captions.")
         if absent := [name for name in found if not (folder / name).is_file()]:
             more = f" and {len(absent) - 1:,} more" if len(absent) > 1 else ""
-            raise UserError(f"{shown} names {absent[0]}{more}, not in {shown_folder}.")
-        texts[split] = _plain(found.items(), shown)
+            raise about(setting, f"names {absent[0]}{more}, not in {folder_setting}.")
+        texts[split] = _plain(found.items(), setting)
         paths[split] = [folder / name for name in found]
         stats += [(name.as_posix(), (folder / name).stat()) for name in found]
 
@@ -180,22 +180,22 @@ def _texts(record: dict[str, Any]) -> list[str]:
     return [text.decode() for text in record["captions"]["text"]]
 
 
-def _plain(found: Iterable[tuple[Any, list[str]]], shown: str) -> list[list[str]]:
+def _plain(found: Iterable[tuple[Any, list[str]]], setting: str) -> list[list[str]]:
     """The captions of each image as `plain` has them."""
     texts = []
     for name, captions in found:
         texts.append([plain(caption) for caption in captions])
         if "" in texts[-1] or not captions:
-            raise UserError(f"{shown}: {name} has an empty caption, or none.")
+            raise about(setting, f"has an empty caption, or none, of {name}.")
     return texts
 
 
-def _parsed(text: str, shown: str) -> dict[Path, list[str]]:
+def _parsed(text: str, setting: str) -> dict[Path, list[str]]:
     """The captions of each image that has one, by its file."""
-    return (_coco if text.lstrip().startswith("{") else _lines)(text, shown)
+    return (_coco if text.lstrip().startswith("{") else _lines)(text, setting)
 
 
-def _coco(text: str, shown: str) -> dict[Path, list[str]]:
+def _coco(text: str, setting: str) -> dict[Path, list[str]]:
     try:
         given = json.loads(text)
         names = {image["id"]: Path(image["file_name"]) for image in given["images"]}
@@ -205,23 +205,25 @@ def _coco(text: str, shown: str) -> dict[Path, list[str]]:
                 annotation["caption"].strip()
             )
     except json.JSONDecodeError as error:
-        raise UserError(f"{shown} is not complete JSON: {error}.") from None
+        raise about(setting, f"is not complete JSON: {error}.") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{shown} is not COCO's JSON of captions: images with id and file_name, annotations "
-            "with the image_id of one of these and a caption."
+        raise about(
+            setting,
+            "is not COCO's JSON of captions: images with id and file_name, annotations "
+            "with the image_id of one of these and a caption.",
         ) from error
     return captions
 
 
-def _lines(text: str, shown: str) -> dict[Path, list[str]]:
+def _lines(text: str, setting: str) -> dict[Path, list[str]]:
     captions: dict[Path, list[str]] = {}
     for k, line in enumerate(text.splitlines(), 1):
         match = re.fullmatch(r"(.+)#\d+\t(.*)", line)
         if match is None:
-            raise UserError(
-                f"{shown} is not COCO's JSON, and its line {k} is not an image's name, #, a "
-                "number, a tab and a caption."
+            raise about(
+                setting,
+                f"is not COCO's JSON, and its line {k} is not an image's name, #, a "
+                "number, a tab and a caption.",
             )
         captions.setdefault(Path(match[1]), []).append(match[2])
     return captions

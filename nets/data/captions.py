@@ -12,11 +12,11 @@ import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
-from nets.data.checks import at_least, fits, together
+from nets.data.checks import fits, together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet
 from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
-from nets.errors import UserError
+from nets.errors import UserError, check_range
 
 _CHOICE = 3  # tells the generator of a step's captions from others of its seed
 
@@ -82,11 +82,11 @@ class Captions(Dataset):
     in_memory_mb: int = 1024
 
     def __post_init__(self):
-        at_least(self, 1, "image_size", "per_image", "min_count", "max_length")
-        at_least(self, 1, "batch_size", "eval_batch_size")
-        at_least(self, 0, "in_memory_mb")
+        check_range(self, "image_size", "per_image", "min_count", "max_length", at_least=1)
+        check_range(self, "batch_size", "eval_batch_size", at_least=1)
+        check_range(self, "in_memory_mb", at_least=0)
         if self.short_side is not None:
-            at_least(self, self.image_size, "short_side")
+            check_range(self, "short_side", at_least=self.image_size)
         for fields in _FILES.values():
             together(self, fields, "which belongs to it")
 
@@ -156,8 +156,10 @@ class Captions(Dataset):
         for split, fields in _FILES.items():
             images, captions = (getattr(self, field) for field in fields)
             if images is not None:
-                shown = (f"{field}={getattr(self, field)}" for field in fields)
-                found[split] = Files(Path(images).expanduser(), Path(captions).expanduser(), *shown)
+                setting = (f"{field}={getattr(self, field)}" for field in fields)
+                found[split] = Files(
+                    Path(images).expanduser(), Path(captions).expanduser(), *setting
+                )
         return found
 
     def _corpus(self) -> "CaptionedImages":

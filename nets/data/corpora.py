@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nets.data import tfds
-from nets.errors import UserError
+from nets.errors import UserError, about
 
 _PLAIN = str.maketrans(
     {"“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "--", "…": "...", "\xa0": " "}
@@ -118,7 +118,7 @@ def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) ->
         names = sorted(_below(root, suffixes), key=_digest)
         if not names:
             raise UserError(
-                f"path={path} has no file whose name ends in {', '.join(suffixes)} (suffixes)."
+                f"={path} has no file whose name ends in {', '.join(suffixes)} (suffixes).", "path"
             )
         texts = (read(root / name, f"path={path}: {name}") for name in names)
         text = "\n".join(text for text in texts if text)
@@ -136,7 +136,7 @@ def _below(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The files of a folder, by their path in it."""
 
     def refuse(error: OSError) -> None:
-        raise UserError(f"path={error.filename} cannot be read: {error.strerror}.")
+        raise UserError(f"={error.filename} cannot be read: {error.strerror}.", "path")
 
     for folder, folders, files in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -149,20 +149,20 @@ def _digest(name: str) -> bytes:
     return hashlib.blake2b(os.fsencode(name)).digest()
 
 
-def read(path: Path, shown: str) -> str:
+def read(path: Path, setting: str) -> str:
     """The text of a UTF-8 file, unpacked first where its name ends in .gz.
 
     Raises:
-        UserError: it cannot be read or is not UTF-8; `shown` is how it was given.
+        UserError: it cannot be read or is not UTF-8; `setting` is how it was given.
     """
     try:
         stored = path.read_bytes()
         return (gzip.decompress(stored) if path.suffix == ".gz" else stored).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{shown} is not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}."
+        raise about(
+            setting, f"is not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}."
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{shown} is not a complete gzip file: {error}.") from None
+        raise about(setting, f"is not a complete gzip file: {error}.") from None
     except OSError as error:
-        raise UserError(f"{shown} cannot be read: {error.strerror}.") from None
+        raise about(setting, f"cannot be read: {error.strerror}.") from None

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nets.data.checks import one_of
 from nets.data.numerals import in_words, ordinal
 from nets.data.synthetic import Batch, Generated, held_out, vocabularies
 from nets.data.tokenizers import Characters, pad
-from nets.errors import UserError
+from nets.errors import UserError, check_choice
 
 _FIRST, _LAST = datetime.date(1950, 1, 1), datetime.date(2049, 12, 31)  # two figures tell the year
 DATES = (_LAST - _FIRST).days + 1
@@ -105,11 +104,11 @@ class Dates(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        one_of(self, "forms", tuple(FORMS))
+        check_choice(self, "forms", tuple(FORMS))
         if 2 * self.eval_size >= DATES:
             raise UserError(
-                f"eval_size must be at most {(DATES - 1) // 2} of {DATES} dates, got "
-                f"{self.eval_size}."
+                f"must be at most {(DATES - 1) // 2} of {DATES} dates, got {self.eval_size}.",
+                "eval_size",
             )
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from nets.data import cache, image_loading
-from nets.data.checks import at_least
 from nets.data.dataset import Batches, Spec, padded_rows, shuffled
 from nets.data.derived_images import DerivedImages
 from nets.data.images import Images
-from nets.errors import UserError, missing
+from nets.errors import UserError, check_range, missing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class HOG(DerivedImages):
     block: int = 2
 
     def __post_init__(self):
-        at_least(self, 1, "orientations", "cell", "block")
+        check_range(self, "orientations", "cell", "block", at_least=1)
         super().__post_init__()
 
     def train(self, seed: int) -> Batches:

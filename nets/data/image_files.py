@@ -32,13 +32,13 @@ def open_path(path: str, image_size: int | None, decode_full_size: bool = False)
     if where.is_dir():
         return folder(where, image_size)
     if not where.is_file():
-        raise UserError(f"path={path}: no such file or folder.")
+        raise UserError(f"={path}: no such file or folder.", "path")
     if not zipfile.is_zipfile(where):
         if where.suffix == ".npz":
             raise UserError(f"{path} cannot be read as .npz: it is not a complete zip archive.")
         raise UserError(
-            f"path={path} is neither an .npz file nor a folder with a folder of images for "
-            "each class."
+            f"={path} is neither an .npz file nor a folder with a folder of images for each class.",
+            "path",
         )
     return npz(where, None if decode_full_size else image_size)
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from nets.data import augment, crops, image_loading
-from nets.data.checks import at_least, fits, one_of
+from nets.data.checks import fits
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
-from nets.errors import UserError
+from nets.errors import UserError, check_choice, check_range
 
 RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun": (-0.1, 1.175)}
 _AUGMENT = 1  # tells the generator of a step's augmentation from that of an epoch's order
@@ -89,23 +89,19 @@ class Images(Dataset):
     in_memory_mb: int = 1024
 
     def __post_init__(self):
-        at_least(self, 1, "batch_size", "eval_batch_size", "image_size")
-        at_least(self, self.image_size or 1, "eval_short_side")
-        at_least(self, 0, "pad_crop", "rotate", "shift", "scale", "validation", "background")
-        at_least(self, 0, "colour_jitter", "colour_noise", "in_memory_mb")
-        for field in ("validation", "scale", "colour_jitter"):
-            if getattr(self, field) >= 1:
-                raise UserError(f"{field} must be below 1, got {getattr(self, field)}.")
-        if self.background > 255:
-            raise UserError(f"background must be from 0 to 255, got {self.background}.")
-        one_of(self, "normalise", ("standard", *RANGES))
-        one_of(self, "crop", ("middle", "jitter", "area"))
+        check_range(self, "batch_size", "eval_batch_size", "image_size", at_least=1)
+        check_range(self, "eval_short_side", at_least=self.image_size or 1)
+        check_range(self, "pad_crop", "rotate", "shift", "colour_noise", "in_memory_mb", at_least=0)
+        check_range(self, "validation", "scale", "colour_jitter", at_least=0, below=1)
+        check_range(self, "background", at_least=0, at_most=255)
+        check_choice(self, "normalise", ("standard", *RANGES))
+        check_choice(self, "crop", ("middle", "jitter", "area"))
         for field in ("mean", "std"):
             value = getattr(self, field)
             if value is not None and not (value and np.isfinite(value).all()):
-                raise UserError(f"{field} must be a number for each channel, got {value}.")
+                raise UserError(f"must be a number for each channel, got {value}.", field)
         if self.std is not None and min(self.std) <= 0:
-            raise UserError(f"std must be above 0, got {self.std}.")
+            raise UserError(f"must be above 0, got {self.std}.", "std")
         if self._cropped() and self.image_size is None:
             raise UserError(
                 f"crop={self.crop} and eval_short_side={self.eval_short_side} need image_size."
@@ -116,7 +112,8 @@ class Images(Dataset):
         ):
             low, high = self.short_side
             raise UserError(
-                f"short_side must rise from image_size={self.image_size} or more, got {low},{high}."
+                f"must rise from image_size={self.image_size} or more, got {low},{high}.",
+                "short_side",
             )
 
     def train(self, seed: int) -> Batches:
@@ -124,8 +121,9 @@ class Images(Dataset):
         fits(self, len(rows), f"training images of {source.name}")
         if self.colour_noise and source.shape[2] != 3:
             raise UserError(
-                f"colour_noise={self.colour_noise} is for RGB images; those of "
-                f"{source.name} have channels={source.shape[2]}."
+                f"={self.colour_noise} is for RGB images; those of "
+                f"{source.name} have channels={source.shape[2]}.",
+                "colour_noise",
             )
         factor, offset = self._normalisation()
 
@@ -234,8 +232,9 @@ class Images(Dataset):
             value = getattr(self, field)
             if value is not None and len(value) != channels:
                 raise UserError(
-                    f"{field} has {len(value)} numbers, and the images of "
-                    f"{self.source().name} have channels={channels}."
+                    f"has {len(value)} numbers, and the images of "
+                    f"{self.source().name} have channels={channels}.",
+                    field,
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std

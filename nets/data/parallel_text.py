@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import corpora
-from nets.data.checks import at_least, fits, together
+from nets.data.checks import fits, together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.subwords import Subwords, train_bpe
 from nets.data.synthetic import vocabularies
 from nets.data.tokenizers import pad, target_mask
-from nets.errors import UserError
+from nets.errors import UserError, about, check_range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,13 +76,14 @@ class Parallel(Dataset):
     eval_batch_size: int = 250
 
     def __post_init__(self):
-        at_least(self, 1, "max_length", "batch_size", "eval_batch_size")
-        at_least(self, 3, "vocab_size")
+        check_range(self, "max_length", "batch_size", "eval_batch_size", at_least=1)
+        check_range(self, "vocab_size", at_least=3)
         rising = (0, *self.widths, self.max_length)
         if list(rising) != sorted(set(rising)):
             raise UserError(
-                f"widths must rise from 1 to below max_length={self.max_length}, got "
-                f"{','.join(map(str, self.widths))}."
+                f"must rise from 1 to below max_length={self.max_length}, got "
+                f"{','.join(map(str, self.widths))}.",
+                "widths",
             )
         for fields in _FILES.values():
             together(self, fields, "its translation")
@@ -251,11 +252,11 @@ def _pair(fields: tuple[str, str], paths: tuple[str, str]) -> list[list[str]]:
     return found
 
 
-def _lines(shown: str, path: str) -> list[str]:
-    text = corpora.read(Path(path).expanduser(), shown)
+def _lines(setting: str, path: str) -> list[str]:
+    text = corpora.read(Path(path).expanduser(), setting)
     if not text.strip():
-        raise UserError(f"{shown} is empty.")
+        raise about(setting, "is empty.")
     lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
     if "" in lines:
-        raise UserError(f"{shown}: line {lines.index('') + 1} is empty; it is to be a sentence.")
+        raise about(setting, f"has an empty line, {lines.index('') + 1}; each must be a sentence.")
     return lines

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nets.data.checks import at_least, one_of
 from nets.data.dataset import Batches, Spec
 from nets.data.derived_images import DerivedImages
+from nets.errors import check_choice, check_range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ class Pixels(DerivedImages):
     draw: bool = False
 
     def __post_init__(self):
-        one_of(self, "by", ("pixel", "row"))
-        at_least(self, 0, "permutation_seed")
+        check_choice(self, "by", ("pixel", "row"))
+        check_range(self, "permutation_seed", at_least=0)
         super().__post_init__()
 
     def train(self, seed: int) -> Batches:

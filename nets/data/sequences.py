@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.checks import at_least
 from nets.data.numerals import numbers
 from nets.data.synthetic import Batch, Generated, held_out, vocabularies
 from nets.data.tokenizers import target_mask
-from nets.errors import UserError
+from nets.errors import UserError, check_range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class Adding(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        at_least(self, 2, "length")
+        check_range(self, "length", at_least=2)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         half, row = self.length // 2, np.arange(rows)
@@ -70,11 +69,11 @@ class CopyMemory(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        at_least(self, 1, "delay", "symbols", "span", "grow_every")
-        at_least(self, 0, "first_batches")
+        check_range(self, "delay", "symbols", "span", "grow_every", at_least=1)
+        check_range(self, "first_batches", at_least=0)
         if self.first_delay is not None and not 1 <= self.first_delay <= self.delay:
             raise UserError(
-                f"first_delay must be from 1 to delay={self.delay}, got {self.first_delay}."
+                f"must be from 1 to delay={self.delay}, got {self.first_delay}.", "first_delay"
             )
 
     def curriculum(self, i: int) -> "CopyMemory":
@@ -120,8 +119,8 @@ class Recall(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        at_least(self, 1, "distance", "distractors")
-        at_least(self, 2, "symbols")
+        check_range(self, "distance", "distractors", at_least=1)
+        check_range(self, "symbols", at_least=2)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         question = self.symbols + self.distractors
@@ -156,7 +155,7 @@ class Brackets(Generated):
 
     def __post_init__(self):
         super().__post_init__()
-        at_least(self, 1, "length", "depth")
+        check_range(self, "length", "depth", at_least=1)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         steps = rng.choice([0, 1, -1], (self.length, rows), p=[0.2, 0.4, 0.4])
@@ -189,8 +188,9 @@ class NumberWords(Generated):
         super().__post_init__()
         if not 2 * self.eval_size <= self.maximum <= 999_999:
             raise UserError(
-                f"maximum must be from {2 * self.eval_size}, twice eval_size, to 999999, got "
-                f"{self.maximum}."
+                f"must be from {2 * self.eval_size}, twice eval_size, to 999999, got "
+                f"{self.maximum}.",
+                "maximum",
             )
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:

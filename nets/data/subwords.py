@@ -70,9 +70,8 @@ def train_bpe(lines: Iterable[str], size: int) -> Subwords:
     except RuntimeError as error:
         numbers = re.findall(r"\d+", str(error).rpartition("Vocabulary size")[2])
         limit = "at most" if "too high" in str(error) else "at least"
-        raise UserError(
-            f"vocab_size must be {limit} {numbers[-1]} for this training text, got {size}."
-        ) from error
+        message = f"must be {limit} {numbers[-1]} for this training text, got {size}."
+        raise UserError(message, "vocab_size") from error
     return Subwords.from_model(model.getvalue())
 
 

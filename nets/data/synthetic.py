@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nets.data.checks import at_least
 from nets.data.dataset import Batches, Dataset, Spec, padded
 from nets.data.tokenizers import Characters, Tokenizer
+from nets.errors import check_range
 
 Batch = dict[str, np.ndarray]
 _STREAMS = {"train": 0, "validation": 1, "test": 2}  # of random numbers
@@ -35,7 +35,7 @@ class Generated(Dataset):
     eval_size: int = 1000
 
     def __post_init__(self):
-        at_least(self, 1, "batch_size", "eval_batch_size", "eval_size")
+        check_range(self, "batch_size", "eval_batch_size", "eval_size", at_least=1)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         """That many rows of a split."""

@@ -11,10 +11,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from nets.data import corpora, tokenizers
-from nets.data.checks import at_least, one_of
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.tokenizers import Characters, Tokenizer, Words
-from nets.errors import UserError
+from nets.errors import UserError, check_choice, check_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +58,10 @@ class Text(Dataset):
     test: float = 0.05
 
     def __post_init__(self):
-        at_least(self, 1, "batch_size", "length", "eval_batch_size")
-        at_least(self, 3, "max_words")
-        one_of(self, "name", ("python", "prose", "tiny_shakespeare"))
-        one_of(self, "level", ("character", *tokenizers.PATTERNS))
+        check_range(self, "batch_size", "length", "eval_batch_size", at_least=1)
+        check_range(self, "max_words", at_least=3)
+        check_choice(self, "name", ("python", "prose", "tiny_shakespeare"))
+        check_choice(self, "level", ("character", *tokenizers.PATTERNS))
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise UserError(
                 "validation and test must be shares from 0 that leave some text to train on, got "

@@ -56,8 +56,9 @@ class GradientFlow(TagSequence):
         kernel = params["recurrent"]["layer_0"].get("recurrent_kernel")
         if kernel is None or kernel.shape[1] % kernel.shape[0]:
             raise UserError(
-                "model.cell must have square recurrent weights (elman, gru, mgu, or lstm without "
-                f"projection), got {type(model.cell).__name__.lower()}."
+                "must have square recurrent weights (elman, gru, mgu, or lstm without "
+                f"projection), got {type(model.cell).__name__.lower()}.",
+                "model.cell",
             )
         return params, state
 

@@ -68,8 +68,8 @@ class DetectPulse(Task):
         steps, width = batch["inputs"].shape[1], batch["pulse"].shape[1]
         if logits.shape[1] != steps - width + 1:
             raise UserError(
-                f"model.window must be {width}, the width of the pulse, "
-                f"got {steps - logits.shape[1] + 1}."
+                f"must be {width}, the width of the pulse, got {steps - logits.shape[1] + 1}.",
+                "model.window",
             )
         return variables["params"], {}
 
@@ -182,9 +182,9 @@ class NoisyPulses(Generated):
     def __post_init__(self):
         super().__post_init__()
         if not 2 <= self.width <= self.length:
-            raise UserError(f"width must be from 2 to length={self.length}, got {self.width}.")
+            raise UserError(f"must be from 2 to length={self.length}, got {self.width}.", "width")
         if not (self.snr > 0 and math.isfinite(self.snr)):
-            raise UserError(f"snr must be positive, got {self.snr}.")
+            raise UserError(f"must be positive, got {self.snr}.", "snr")
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         positions = rng.integers(0, self.length - self.width + 1, rows, np.int32)

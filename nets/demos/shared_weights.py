@@ -134,7 +134,7 @@ class ShiftedImages(DerivedImages):
 
     def __post_init__(self):
         if not 0 <= self.shift <= self.margin:
-            raise UserError(f"shift must be from 0 to margin={self.margin}, got {self.shift}.")
+            raise UserError(f"must be from 0 to margin={self.margin}, got {self.shift}.", "shift")
         super().__post_init__()
 
     def train(self, seed: int) -> Batches:

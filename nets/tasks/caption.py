@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nets.errors import UserError
+from nets.errors import UserError, check_choice, check_range
 from nets.layers.decoding import Decoded, decode
 from nets.tasks import caption_figures
 from nets.tasks.losses import doubly_stochastic_loss, moving_baseline, reinforce_loss
@@ -69,20 +69,11 @@ class Caption(Task):
     maximise: ClassVar[tuple[str, ...]] = ("exact_match", "attributes", "relation", "in_box")
 
     def __post_init__(self):
-        if self.references not in ("all", "any"):
-            raise UserError(f"--task.references={self.references}: valid are all, any.")
-        for name in ("doubly_stochastic", "reward_weight", "entropy_weight"):
-            if not getattr(self, name) >= 0:
-                raise UserError(
-                    f"--task.{name}={getattr(self, name)} is not possible; 0 is the least."
-                )
-        if not 0 <= self.baseline_decay < 1:
-            raise UserError(
-                f"--task.baseline_decay={self.baseline_decay} is not possible; "
-                "at least 0 and below 1 is valid."
-            )
+        check_choice(self, "references", ("all", "any"))
+        check_range(self, "doubly_stochastic", "reward_weight", "entropy_weight", at_least=0)
+        check_range(self, "baseline_decay", at_least=0, below=1)
         if not all(s > 0 for s in self.std):
-            raise UserError(f"--task.std={self.std} is not possible; it is above 0.")
+            raise UserError(f"must be above 0, got {self.std}.", "std")
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         variables = model.init(key, self.pixels(batch["inputs"]), batch["targets"], train=False)
@@ -91,8 +82,9 @@ class Caption(Task):
             state["baseline"] = jnp.zeros(())
         if self.doubly_stochastic and getattr(model, "hard", True):
             raise UserError(
-                f"--task.doubly_stochastic={self.doubly_stochastic}, but {type(model).__name__} "
-                "has no soft attention here, whose weights it is for; 0 is valid."
+                f"must be 0 for {type(model).__name__}, which has no soft attention here, got "
+                f"{self.doubly_stochastic}.",
+                "doubly_stochastic",
             )
         return variables["params"], state
 
@@ -156,8 +148,9 @@ class Caption(Task):
         """
         if not len(self.mean) == len(self.std) == image.shape[-1]:
             raise UserError(
-                f"--task.mean={self.mean} and --task.std={self.std} do not fit images of "
-                f"{image.shape[-1]} colours: one number for each is valid."
+                f"and std must have one number for each of the {image.shape[-1]} colours, got "
+                f"{self.mean} and {self.std}.",
+                "mean",
             )
         shape = (1,) * (image.ndim - 1) + (-1,)
         mean, std = (jnp.array(a).reshape(shape) for a in (self.mean, self.std))
@@ -236,8 +229,8 @@ def grid(cells: int, height: int, width: int) -> tuple[int, int]:
     rows = max(round((cells * height / width) ** 0.5), 1)
     if cells % rows:
         raise UserError(
-            f"{cells} places are no grid of cells over images of {height} x {width} pixels: valid "
-            "is a stage whose places are as many times fewer along each side."
+            f"{cells} positions are no grid of cells over images of {height} x {width} pixels: "
+            "valid is a stage that reduces both sides by the same factor."
         )
     return rows, cells // rows
 

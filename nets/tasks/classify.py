@@ -9,7 +9,7 @@ import flax
 import flax.linen as nn
 import jax
 
-from nets.errors import UserError
+from nets.errors import UserError, check_range
 from nets.tasks import classify_figures
 from nets.tasks.losses import cross_entropy, map_criterion, squared_error
 from nets.tasks.metrics import Metrics, collect, masked_sum, mean
@@ -42,25 +42,21 @@ class Classify(Task):
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5")
 
     def __post_init__(self):
-        if not self.auxiliary >= 0:
-            raise UserError(f"--task.auxiliary={self.auxiliary} is not possible; 0 is the least.")
-        if not 0 <= self.smoothing < 1:
-            raise UserError(
-                f"--task.smoothing={self.smoothing} is not possible; "
-                "at least 0 and below 1 is valid."
-            )
+        check_range(self, "auxiliary", at_least=0)
+        check_range(self, "smoothing", at_least=0, below=1)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         if self.auxiliary and not getattr(model, "auxiliary", False):
             raise UserError(
-                f"--task.auxiliary={self.auxiliary}, but {type(model).__name__} has no auxiliary "
-                "heads here: say --model.auxiliary=true where it can have them, or "
-                "--task.auxiliary=0."
+                f"must be 0 for {type(model).__name__} without auxiliary heads (model.auxiliary), "
+                f"got {self.auxiliary}.",
+                "auxiliary",
             )
         if getattr(model, "auxiliary", False) and not self.auxiliary:
             raise UserError(
-                f"--task.auxiliary={self.auxiliary} trains no auxiliary head, and "
-                f"{type(model).__name__} has some: say --model.auxiliary=false, or give a weight."
+                f"must be above 0 for {type(model).__name__} with auxiliary heads "
+                f"(model.auxiliary), got {self.auxiliary}.",
+                "auxiliary",
             )
         if self.maps:
             check_stages(model, batch["inputs"], self.maps)
@@ -146,14 +142,14 @@ def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -
     Raises:
         UserError: there is such a stage; names those that are.
     """
-    given = f"--task.maps={','.join(wanted)}"
     if "stages" not in inspect.signature(model.__call__).parameters:
-        raise UserError(f"{given}, but {type(model).__name__} hands out no stages.")
+        raise UserError(f"must be empty: {type(model).__name__} hands out no stages.", "maps")
     init = functools.partial(model.init_with_output, train=False, stages=True)
     (_, stages), _ = jax.eval_shape(init, jax.random.key(0), images)
     valid = [name for name, stage in stages.items() if stage.ndim == 4]
     if unknown := [name for name in wanted if name not in valid]:
         raise UserError(
-            f"{given}: {type(model).__name__} has no maps {', '.join(unknown)}; "
-            f"{', '.join(valid) or 'none'} are valid."
+            f"must be among {', '.join(valid) or 'none'}, the stages [B, H, W, C] of "
+            f"{type(model).__name__}, got {', '.join(unknown)}.",
+            "maps",
         )

@@ -49,7 +49,7 @@ class NextToken(Generative):
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         rows, k1 = batch["inputs"].shape
         if self.k2 is not None and self.k2 < k1:
-            raise UserError(f"--task.k2={self.k2} is less than a segment, --data.length={k1}.")
+            raise UserError(f"must be at least a segment, {k1} steps, got {self.k2}.", "k2")
         carry = model.initial_carry((rows,))
         variables = model.init(key, batch["inputs"], carry, batch["reset"], train=False)
         back = (self.k2 or k1) - k1
@@ -105,7 +105,7 @@ class NextToken(Generative):
         """
         size = len(trained.tokenizer.vocabulary)
         if top_k is not None and not 1 <= top_k <= size:
-            raise UserError(f"top_k must be from 1 to {size}, the vocabulary's size, got {top_k}.")
+            raise UserError(f"must be from 1 to {size}, the vocabulary, got {top_k}.", "top_k")
         ids = jnp.array([prompt])
         variables, decode = {"params": trained.params}, trained.tokenizer.decode
         symbols = _generate(trained.model, variables, trained.key, ids, length, temperature, top_k)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.errors import UserError
+from nets.errors import UserError, check_range
 from nets.layers.recurrent_bptt import truncated_scan
 from nets.tasks import sequence_figures
 from nets.tasks.losses import cross_entropy
@@ -125,16 +125,13 @@ class TagSequence(Task):
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
 
     def __post_init__(self):
+        check_range(self, "k1", at_least=1)
         if self.k1 is None and self.k2 is not None:
-            raise UserError(f"--task.k2={self.k2} needs --task.k1, at most as great.")
-        if self.k1 is not None and not 1 <= self.k1 <= (self.k2 or self.k1):
-            k2 = "" if self.k2 is None else f" with --task.k2={self.k2}"
-            raise UserError(f"--task.k1={self.k1}{k2} is not possible; 1 <= k1 <= k2 is valid.")
+            raise UserError("must be given with k2, and be at most k2.", "k1")
+        check_range(self, "k2", at_least=self.k1 or 1)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        steps = batch["targets"].shape[1]
-        if self.k1 is not None and steps % self.k1:
-            raise UserError(f"--task.k1={self.k1} does not fit: the data has {steps} steps.")
+        self._check_length(batch["targets"].shape[1])
         return model.init(key, batch["inputs"], train=False)["params"], {}
 
     def loss(self, model, params, model_state, batch, key, train):
@@ -143,6 +140,10 @@ class TagSequence(Task):
         right = logits.argmax(-1) == batch["targets"]
         metrics["exact_match"] = exact_match(right, batch)
         return mean(metrics["loss"]), (model_state, metrics)
+
+    def _check_length(self, steps: int) -> None:
+        if self.k1 is not None and steps % self.k1:
+            raise UserError(f"must divide the {steps} steps of a batch, got {self.k1}.", "k1")
 
     def steps(self, model, params, inputs: jax.Array, key: jax.Array, train: bool) -> jax.Array:
         """Logits [B, T, K] of every step."""
@@ -156,6 +157,7 @@ class TagSequence(Task):
             return carry, logits.swapaxes(0, 1)
 
         length = inputs.shape[1]
+        self._check_length(length)
         xs = inputs.swapaxes(0, 1), jax.random.split(key, length)
         k1 = (self.k1 if train else None) or length
         k2 = (self.k2 if train else None) or k1

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nets.errors import UserError, missing
+from nets.errors import UserError, check_range, missing
 from nets.layers.decoding import Decoded, decode
 from nets.tasks import translate_figures
 from nets.tasks.losses import cross_entropy
@@ -53,22 +53,15 @@ class Translate(Generative):
     needs_prompt: ClassVar[bool] = True
 
     def __post_init__(self):
-        if not 0 <= self.smoothing < 1:
-            raise UserError(
-                f"--task.smoothing={self.smoothing} is not possible; "
-                "at least 0 and below 1 is valid."
-            )
-        for field, least in {"beam": 1, "length_penalty": 0, "coverage_penalty": 0}.items():
-            if not getattr(self, field) >= least:
-                raise UserError(
-                    f"--task.{field}={getattr(self, field)} is not possible; {least} is the least."
-                )
+        check_range(self, "smoothing", at_least=0, below=1)
+        check_range(self, "beam", at_least=1)
+        check_range(self, "length_penalty", "coverage_penalty", at_least=0)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         if model.num_classes is not None and self.beam > model.num_classes:
             raise UserError(
-                f"--task.beam={self.beam} is more than the {model.num_classes} symbols that the "
-                "model writes."
+                f"must be at most {model.num_classes}, the model's symbols, got {self.beam}.",
+                "beam",
             )
         return model.init(key, batch["inputs"], batch["targets"], train=False)["params"], {}
 
@@ -133,7 +126,7 @@ class Translate(Generative):
             UserError: there is a `top_k`, which is for models that draw.
         """
         if top_k is not None:
-            raise UserError(f"--top_k={top_k} is for language models; here it is --task.beam.")
+            raise UserError(f"is for language models (here: task.beam), got {top_k}.", "top_k")
         source = np.array([prompt], np.int32)
         decoded = _decode(self, trained.model, trained.params, source, length)
         return f" -> {trained.target_tokenizer.decode(np.asarray(decoded.symbols)[0])}"

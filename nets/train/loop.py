@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from nets.errors import inside
 from nets.optim.schedules import Plateau
 from nets.report.reporter import Reporter
 from nets.tasks.task import Batch
@@ -165,7 +166,8 @@ def compile_step(experiment: Experiment, state: train_state.State, mesh, batch: 
     where = (train_state.shardings(state, mesh), sharding.replicated(mesh))
     donated = () if experiment.debug_nans else 0
     update = jax.jit(step.make_train_step(experiment), donate_argnums=donated, out_shardings=where)
-    return update.lower(state, batch).compile()
+    with inside("task"):
+        return update.lower(state, batch).compile()
 
 
 def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):

@@ -32,8 +32,14 @@ def files(tmp_path):
             "captions.gz is not COCO's JSON, and its line 1 is not an",
         ),
         (lambda said: lines(said) + "x.png\ta sky\n", "its line 7 is not an image's name, #, a"),
-        (lambda said: coco(said | {"red.png": ["?!"]}), "captions.gz: red.png has an empty captio"),
-        (lambda said: lines(said | {"red.png": [""]}), "captions.gz: red.png has an empty captio"),
+        (
+            lambda said: coco(said | {"red.png": ["?!"]}),
+            "captions.gz has an empty caption, or none, of red.png",
+        ),
+        (
+            lambda said: lines(said | {"red.png": [""]}),
+            "captions.gz has an empty caption, or none, of red.png",
+        ),
         (
             lambda said: coco(said | {"sun.png": ["a sun"], "sky.png": ["a sky"]}),
             "captions.gz names sky.png and 1 more, not in images=",
@@ -91,11 +97,11 @@ def test_impossible_values_are_refused(given, message):
         ({"val": SAID}, "'captioned/1.0.0' has no split train; it has val"),
         (
             {"train": {"red.png": []}},
-            "captioned/1.0.0 train: image 0 has an empty caption, or none",
+            "captioned/1.0.0 train has an empty caption, or none, of image 0",
         ),
         (
             {"train": {"red.png": ["a", "!"]}},
-            "captioned/1.0.0 train: image 0 has an empty caption, or none",
+            "captioned/1.0.0 train has an empty caption, or none, of image 0",
         ),
     ],
 )

@@ -143,7 +143,7 @@ def test_digits_are_cut_from_their_own_pixels():
             {"image_size": 32, "crop": "jitter", "short_side": (50, 40)},
             "short_side .*, got 50,40",
         ),
-        ({"colour_jitter": 1.0}, "colour_jitter must be below 1, got 1.0"),
+        ({"colour_jitter": 1.0}, "colour_jitter must be at least 0 and below 1, got 1.0"),
         ({"colour_noise": -0.1}, "colour_noise must be at least 0, got -0.1"),
     ],
 )

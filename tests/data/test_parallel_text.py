@@ -193,8 +193,8 @@ def test_a_batch_above_the_pairs_is_refused(counting):
     ("source", "target", "message"),
     [
         (["a", "b"], ["a"], r"source.gz has 2 lines and target=\S+ has 1; line k"),
-        (["a", "", "c"], ["a", "b", "c"], r"source=\S+: line 2 is empty"),
-        (["a", "b"], ["a", "  "], r"target=\S+: line 2 is empty"),
+        (["a", "", "c"], ["a", "b", "c"], r"source=\S+ has an empty line, 2"),
+        (["a", "b"], ["a", "  "], r"target=\S+ has an empty line, 2"),
         ([], ["a"], r"source=\S+ is empty"),
         (
             ["ab ab"],

@@ -101,24 +101,26 @@ def test_inceptions_auxiliary_head_learns_by_its_own_logits(monkeypatch):
 
 
 def test_an_auxiliary_weight_without_heads_is_refused():
-    with pytest.raises(UserError, match="--task.auxiliary=-1"):
+    with pytest.raises(UserError, match="auxiliary must be at least 0, got -1"):
         Classify(auxiliary=-1)
     images = {"inputs": jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)}
     plain = functools.partial(Classify(auxiliary=0.3).init, GoogLeNet(num_classes=3))
-    with pytest.raises(UserError, match="GoogLeNet has no auxiliary heads here"):
+    with pytest.raises(
+        UserError, match="auxiliary must be 0 for GoogLeNet without auxiliary heads"
+    ):
         jax.eval_shape(plain, jax.random.key(0), images)
 
 
 def test_auxiliary_heads_without_a_weight_are_refused():
     images = {"inputs": jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)}
     headed = functools.partial(Classify().init, GoogLeNet(num_classes=3, auxiliary=True))
-    with pytest.raises(UserError, match="GoogLeNet has some: say --model.auxiliary=false"):
+    with pytest.raises(UserError, match="auxiliary must be above 0 for GoogLeNet"):
         jax.eval_shape(headed, jax.random.key(0), images)
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0, math.nan])
 def test_a_smoothing_that_leaves_no_label_is_refused(smoothing):
-    with pytest.raises(UserError, match=f"--task.smoothing={smoothing} is not possible"):
+    with pytest.raises(UserError, match=f"smoothing must be .* got {smoothing}"):
         Classify(smoothing=smoothing)
 
 

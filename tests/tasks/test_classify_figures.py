@@ -166,7 +166,9 @@ def test_what_is_no_map_is_refused_before_anything_is_trained():
     metadata = shades.data.metadata()
     assert checks.checked(shades, metadata) is shades
     for wrong in (("row",), ("copies", "flat")):
-        with pytest.raises(UserError, match=f"no maps {wrong[-1]}; copies, rows are valid"):
+        with pytest.raises(
+            UserError, match=rf"task.maps must be among copies, rows, .* got {wrong[-1]}"
+        ):
             checks.checked(dataclasses.replace(shades, task=Classify(maps=wrong)), metadata)
 
 
@@ -176,5 +178,5 @@ def test_a_model_without_stages_says_so():
         def __call__(self, x, *, train):
             return nn.Dense(3)(x.reshape(len(x), -1))
 
-    with pytest.raises(UserError, match="--task.maps=conv1, but Plain hands out no stages"):
+    with pytest.raises(UserError, match="task.maps must be empty: Plain hands out no stages"):
         checks.checked(toys.classifier(model=Plain(), task=Classify(maps=("conv1",))), {})
