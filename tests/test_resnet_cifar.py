@@ -74,6 +74,7 @@ def test_stages(model, widths):
     assert (logits.shape, logits.dtype) == ((2, 7), jnp.dtype("float32"))
 
 
+@pytest.mark.slow
 def test_scanned_blocks_are_the_same_net():
     plain = CifarResNet(20, width=2, num_classes=3)
     x, variables = batch(4, 8, 8, 3), random_variables(plain, *IMAGES)

@@ -1,4 +1,4 @@
-"""What a convolution finds: a pulse in noise, by a learnt kernel and by the matched filter.
+"""A pulse in noise, found by a learnt kernel and by the matched filter.
 
     python launch.py --experiment=matched_filter
 

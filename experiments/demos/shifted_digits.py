@@ -1,4 +1,4 @@
-"""What shared weights are for: full, local and convolutional nets on digits that are moved.
+"""Why weights are shared: full, local and convolutional nets on digits that are moved.
 
     python launch.py --experiment=shifted_digits
 

@@ -8,7 +8,7 @@ to train on and 5,000 to choose by. The paper reports 8.75% wrong. Deeper ones b
 (7.51%), 44 (7.17%), 56 (6.97%), 110 (6.61% in the mean, with `--optimizer.warmup=400`) and,
 compiled in seconds, `--model.depth=1202 --model.scan_blocks=true` (7.93%).
 
-Here each channel is normalised, where the paper takes off the mean of each pixel; weight decay
+Here each channel is normalised, where the paper subtracts the mean of each pixel; weight decay
 spares biases and normalisation; and the warm-up of the 110 layers grows linearly from 0, where the
 paper's is a constant 0.01.
 

@@ -51,7 +51,7 @@ def run(command: Command) -> int:
 
 
 def _place(error: OSError, command: Command) -> str:
-    """Where an error was raised; the traceback goes to log.txt, where there is a work directory."""
+    """The place of an error; the traceback goes to log.txt, where there is a work directory."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not provenance.is_installed(Path(f.filename))]
     place = f"at {own[-1].filename}:{own[-1].lineno}"
@@ -85,14 +85,14 @@ def train(command: Command, signals: Signals) -> int:
 
 
 def source(command: Command, experiment: Experiment) -> runs.Source:
-    """Where one run of a command comes from."""
+    """The source of one run of a command."""
     changes = command.changes(dataclasses.replace(command.experiment, seed=experiment.seed))
     arguments = tuple(f"--{path}={text}" for path, text in changes.items())
     return runs.Source(command.name, command.line, arguments, command.path)
 
 
 def seeds_folder(command: Command) -> Path:
-    """Where the table of several seeds lies: in their --workdir, else beside their folders, in
+    """The folder of the table of several seeds: in their --workdir, else beside their folders, in
     runs/NAME-seeds=0,1,2."""
     if command.options.workdir is not None:
         return Path(command.options.workdir)

@@ -206,7 +206,7 @@ def _tuple(parse: Callable[[str], Any], arguments: tuple, text: str) -> tuple:
 
 
 def type_name(hint: Any) -> str:
-    """How a flag's type is named in help."""
+    """The name of a flag's type in help."""
     if options := choices(hint):
         return "|".join(options)
     if hint in _TYPES:

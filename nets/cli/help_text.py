@@ -1,4 +1,4 @@
-"""What --help prints: the flags that people change first, then the rest by part."""
+"""The text of --help: the flags that people change first, then the rest by part."""
 
 import textwrap
 from typing import Any
@@ -34,7 +34,7 @@ def render(options: Any, experiment: Any | None = None) -> str:
 _USAGE = """usage: python launch.py [COMMAND] --experiment=NAME [--FLAG=VALUE ...]
 
   list [WORD ...] [--long]  the experiments, those that a word finds, with details
-  train                     train it, or go on with what was begun; the command where none is named
+  train                     trains it, or resumes; the command if none is given
   show                      its layers, parameters, arithmetic and memory; trains nothing
   eval                      evaluates a run
   sample                    generates from a run

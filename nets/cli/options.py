@@ -14,7 +14,7 @@ class Options:
     Attributes:
         experiment: name of a file in experiments/, or the path of a .py file.
         workdir: the run's directory; runs/<experiment> with its overrides unless given.
-        compilation_cache: folder that keeps compiled programs from run to run. None keeps none.
+        compilation_cache: folder that keeps compiled programs from run to run. None means no cache.
         distributed: join the other processes of this job (jax.distributed.initialize); SLURM, TPU
             pods and Open MPI tell it all it needs, elsewhere give coordinator, num_processes and
             process_id too.

@@ -40,7 +40,7 @@ class Command:
     experiment: Any
 
     def changes(self, experiment: Any) -> dict[str, str]:
-        """What differs from the experiment's file, as text by flag name."""
+        """The fields that differ from the experiment's file, as text by flag name."""
 
         from nets.cli import config
 

@@ -1,4 +1,4 @@
-"""How the process is set up, before jax is imported: its malloc, and XLA's convolutions."""
+"""The set-up of the process, before jax is imported: malloc, and XLA's convolutions."""
 
 import os
 import signal

@@ -30,7 +30,7 @@ PYTHON = "an experiment from Python"  # its name in config.json
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where an experiment comes from, for config.json.
+    """The origin of an experiment, for config.json.
 
     Attributes:
         name: the experiment's name.

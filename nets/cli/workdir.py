@@ -23,7 +23,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def environment() -> dict[str, Any]:
-    """What bits depend on besides the configuration."""
+    """Versions and devices, on which the bits of a result depend."""
     device = jax.devices()[0]
     return {
         "python": platform.python_version(),

@@ -84,7 +84,7 @@ def statistics(where: ImageSource, validation: float) -> tuple[np.ndarray, np.nd
     source, (split, rows) = open_set(where), partition(where, validation)["train"]
 
     def make() -> dict[str, np.ndarray]:
-        """How many pixels of each channel have each of the 256 levels, [C, 256]."""
+        """The number of pixels of each channel at each of the 256 levels, [C, 256]."""
         step = 1 if source.stamp is None else max(1, len(rows) // SAMPLE)
         sample, channels = rows[::step], range(source.shape[-1])
         counts = np.zeros((source.shape[-1], 256), np.int64)

@@ -139,7 +139,7 @@ class Recall(Generated):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Brackets(Generated):
-    """How many brackets are open, at every step.
+    """The number of open brackets, at every step.
 
     "inputs" [B, T] int32 are letters (0), opening (1) and closing (2) brackets, at random but so
     that the number of open ones stays in 0 to `depth`; "targets" [B, T] are that number after each
@@ -204,5 +204,5 @@ class NumberWords(Generated):
 
 
 def _written(symbols: int) -> list[str]:
-    """How so many symbols are written: as letters while there are enough."""
+    """The names of so many symbols: letters while there are enough."""
     return [chr(ord("A") + k) if symbols <= 26 else str(k) for k in range(symbols)]

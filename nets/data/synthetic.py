@@ -108,7 +108,7 @@ def held_out(
 
 
 def vocabularies(inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
-    """How many symbols there are of inputs and of targets, and how they are written."""
+    """The numbers of symbols of inputs and of targets, and their names."""
     return {
         "vocab_size": len(inputs),
         "num_classes": len(outputs),

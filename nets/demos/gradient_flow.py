@@ -1,6 +1,7 @@
 """Figures of why recurrent networks are hard to train: gradients over time, gates, clipping."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,11 +17,11 @@ from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, gates
 from nets.layers.sequence import one_hot
 from nets.lstm import LSTM
-from nets.report.figures import Panels, Text
+from nets.report.figures import Figure, Panels, Text
 from nets.report.line_plot import LinePlot
-from nets.tasks.metrics import mean
+from nets.tasks.metrics import Metrics, mean
 from nets.tasks.sequence import TagSequence
-from nets.tasks.task import Batch
+from nets.tasks.task import Batch, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,9 @@ class GradientFlow(TagSequence):
             )
         return params, state
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         if not final:
             return {}
         model, params, key = trained.model, trained.params, trained.key

@@ -5,6 +5,7 @@ The model, the task and the data of the experiment `matched_filter`.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -17,12 +18,12 @@ from nets.data.synthetic import Generated
 from nets.errors import UserError
 from nets.layers.conv import Conv, convolve
 from nets.layers.filters import apply_filter, matched_filter
-from nets.report.figures import Panels, Text
+from nets.report.figures import Figure, Panels, Text
 from nets.report.line_plot import LinePlot
 from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Batch, Task
+from nets.tasks.task import Batch, Task, Trained
 
 
 class LinearFilter(nn.Module):
@@ -95,7 +96,9 @@ class DetectPulse(Task):
                 metrics[name] = masked_sum(predicted == positions, batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         if not final:
             return {}
         params, metadata = trained.params, trained.metadata

@@ -5,7 +5,7 @@ The task and the data of the experiment `shifted_digits`; its models are `nets.c
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -18,13 +18,13 @@ from nets.data.dataset import Batches, Spec
 from nets.data.derived_images import DerivedImages
 from nets.data.images import Images
 from nets.errors import UserError
-from nets.report.figures import Panels, Text, stored_pixels
+from nets.report.figures import Figure, Panels, Text, stored_pixels
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
 from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Batch, Task
+from nets.tasks.task import Batch, Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,9 @@ class CompareConnections(Task):
             metrics[name] = masked_sum(a.argmax(-1) == batch["targets"], batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         if not final:
             return {}
         model, params, metadata = trained.model, trained.params, trained.metadata

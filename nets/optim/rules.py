@@ -20,7 +20,7 @@ class SGD:
     """Stochastic gradient descent."""
 
     def chain(self, scale: optax.GradientTransformation) -> Chain:
-        """What is done to a gradient, in order; `scale` multiplies by minus the learning rate."""
+        """The transformations of a gradient, in order; `scale` is by minus the learning rate."""
         return (scale,)
 
 

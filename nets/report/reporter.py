@@ -1,4 +1,4 @@
-"""What a run tells: the terminal, log.txt, metrics.jsonl, TensorBoard, pictures, result.json."""
+"""The outputs of a run: terminal, log.txt, metrics.jsonl, TensorBoard, pictures, result.json."""
 
 import hashlib
 import json

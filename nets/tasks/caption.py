@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
@@ -12,50 +13,51 @@ import optax
 
 from nets.errors import UserError, check_choice, check_range
 from nets.layers.decoding import Decoded, decode
+from nets.report.figures import Figure
 from nets.tasks import caption_figures
 from nets.tasks.losses import doubly_stochastic_loss, moving_baseline, reinforce_loss
-from nets.tasks.metrics import masked_sum, mean
+from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Task
+from nets.tasks.task import Batch, Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
 class Caption(Task):
-    """Joins `model(images, captions, train=..., stages=True) -> logits, stages` to true captions.
+    """Captions of images by `model(images, captions, train=..., stages=True) -> logits, stages`.
 
-    Batches hold "inputs" [B, H, W, 3] uint8, "targets" [B, C, U] int32, of words, then zeros, and
-    "caption_lengths" [B, C], numbers of words. Where boxes are known they also hold "boxes"
-    [B, O, 4] (top, left, bottom, right, in pixels, the last two not in it) and "named" [B, C, U],
-    the object that a word names, or -1.
+    Batches have "inputs" [B, H, W, 3] uint8, "targets" [B, C, U] int32 (words, then zeros) and
+    "caption_lengths" [B, C] (numbers of words). If boxes are known, they also have "boxes"
+    [B, O, 4] (top, left, bottom, right in pixels, the last two exclusive) and "named" [B, C, U],
+    the index of the object that a word names, or -1.
 
-    The loss, in nats an image, is that of the words and the end, each given those before:
+    The loss, in nats per image, is the negative log-likelihood of the words and the end:
 
         references="all"    -mean_c log p(caption c)
         references="any"    -log sum_c p(caption c)
 
-    The second is that one of them is written, no matter which: the model may choose what it names
-    first, and look at it before it says so. While training what is minimised has besides the doubly
-    stochastic regulariser (Xu et al. 2015, equation 14) and, for hard attention, REINFORCE
-    (section 4.1), whose baseline goes from step to step.
+    With "any", one of the captions has to be likely, whichever the model prefers. The training loss
+    also has the doubly stochastic regulariser (Xu et al. 2015, equation 14) and, for hard
+    attention, REINFORCE (section 4.1), whose baseline is part of the model state.
 
-    Metrics: loss. In evaluation the model also writes by itself, the likeliest word each time. Each
-    such caption is held against the true one that it shares most words with, place by place:
+    Metrics: loss. In an evaluation the model also decodes, taking the likeliest word at each step.
+    A decoded caption is compared, position by position, with the true one that it shares most words
+    with:
 
-        exact_match share of captions that are right from first word to end
-        attributes  whose words that name an object are right
-        relation    whose other words are
-        in_box      share of attention inside the object's box when a word names it, in captions
-                    that are exact; a cell's lies evenly on its pixels
-        box_share   share of the image that the box covers, over the same words
+        exact_match  share of captions that are right from the first word to the end
+        attributes   share of captions whose words that name an object are right
+        relation     share of captions whose other words are right
+        in_box       share of the attention inside an object's box when a word names it, in captions
+                     that are right; the attention to a cell is spread evenly over its pixels
+        box_share    share of the image that the box covers, over the same words
 
     Attributes:
-        references: what the loss asks of several true captions.
-        doubly_stochastic: weight of that regulariser, a mean over captions.
+        references: whether the loss is of all true captions, or of any one.
+        doubly_stochastic: weight of the doubly stochastic regulariser, a mean over captions.
         reward_weight: lambda_r of REINFORCE.
-        entropy_weight: lambda_e of REINFORCE, of the entropy that keeps it looking around.
-        baseline_decay: of the moving baseline of REINFORCE.
-        mean: of each colour, 0 to 1, which is taken from it.
-        std: of each colour, which it is divided by.
+        entropy_weight: lambda_e of REINFORCE, weight of the entropy of the attention.
+        baseline_decay: decay of the moving baseline of REINFORCE.
+        mean: mean of each colour, 0 to 1, subtracted from the images.
+        std: standard deviation of each colour; the images are divided by it.
     """
 
     references: Literal["all", "any"] = "all"
@@ -88,7 +90,15 @@ class Caption(Task):
             )
         return variables["params"], state
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         images, captions = self.pixels(batch["inputs"]), batch["targets"]
         variables = _variables(params, model_state)
         noise = dict(zip(("dropout", "attention"), jax.random.split(key), strict=True))
@@ -122,7 +132,15 @@ class Caption(Task):
             penalty += self.doubly_stochastic * missing
         return mean(masked_sum(penalty, batch)), (model_state, metrics)
 
-    def test(self, model, params, model_state, batch, key, final):
+    def test(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        final: bool,
+    ) -> tuple[dict, Metrics]:
         model_state, metrics = super().test(model, params, model_state, batch, key, final)
         images, length = self.pixels(batch["inputs"]), batch["targets"].shape[-1]
         decoded = decode(model, _variables(params, model_state), images, length)
@@ -156,7 +174,9 @@ class Caption(Task):
         mean, std = (jnp.array(a).reshape(shape) for a in (self.mean, self.std))
         return (image.astype(jnp.float32) / 255 - mean) / std
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         rows = real(batches[0])
         variables = _variables(trained.params, trained.model_state)
         found = _written(self, trained.model, variables, rows)

@@ -21,13 +21,13 @@ def captions(
     tokenizer: Any,
     shown: int = 3,
 ) -> dict[str, Figure]:
-    """What was written for some images, and where attention lay at each word.
+    """Decoded captions of some images, and the attention at each word.
 
     Args:
         rows: of a batch (`nets.tasks.caption.Caption`), N of them.
         said: symbols [N, U] that were written.
         maps: attention [N, U, h, w] to cells that an image is cut into; none where there is none.
-        chosen: [N], the true caption that it is held against.
+        chosen: [N], the true caption that it is compared with.
         same: [N, U], where its words are those of that one.
         tokenizer: of captions.
         shown: images that attention is shown of.
@@ -75,7 +75,7 @@ def overlay(image: np.ndarray, weights: np.ndarray, box: np.ndarray | None) -> n
     Args:
         image: [H, W, 3] uint8.
         weights: [h, w], of cells that the image is cut into; the greatest is full brightness.
-        box: (top, left, bottom, right) in pixels, the last two not in it; none is no frame.
+        box: (top, left, bottom, right) in pixels, the last two not in it; None means no frame.
     """
     picture = canvas(image)
     size = picture.shape[:2]

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import flax
@@ -10,26 +11,27 @@ import flax.linen as nn
 import jax
 
 from nets.errors import UserError, check_range
+from nets.report.figures import Figure
 from nets.tasks import classify_figures
 from nets.tasks.losses import cross_entropy, map_criterion, squared_error
 from nets.tasks.metrics import Metrics, collect, masked_sum, mean
-from nets.tasks.task import Task
+from nets.tasks.task import Batch, Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
 class Classify(Task):
-    """Joins a classifier `model(x, train=...) -> [B, K]` to one of three criteria.
+    """Classification by `model(x, train=...) -> [B, K]`, with one of three criteria.
 
-    Metrics: loss, accuracy, and of more than ten classes top5 (the share whose class is among the
-    five best). They are those of the model's result; auxiliary heads enter only what is minimised.
+    Metrics: loss, accuracy, and for more than ten classes top5 (share of examples whose class is
+    among the five best). Auxiliary heads are part of the training loss only.
 
     Attributes:
         criterion: cross_entropy of logits; squared (targets +-1, LeCun 1989); map (distances, the
             smallest of which is the answer, LeCun 1998 equation 9).
         smoothing: label smoothing of the cross-entropy.
         j: the constant of the map criterion.
-        auxiliary: weight, while training, of the criterion of each auxiliary head: those are the
-            stages aux1, aux2, ... of a model whose field `auxiliary` is true.
+        auxiliary: weight in the training loss of the criterion of each auxiliary head (the stages
+            aux1, aux2, ... of a model whose field `auxiliary` is true).
         maps: stages of the model whose maps of the first test image are drawn at the end.
     """
 
@@ -64,7 +66,15 @@ class Classify(Task):
         variables = model.init(key, batch["inputs"], train=False, mutable=kept)
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         with_heads = train and self.auxiliary > 0
         outputs, updated = model.apply(
             {"params": params, **model_state},
@@ -84,7 +94,15 @@ class Classify(Task):
             loss += self.auxiliary * total / weight
         return loss, ({**model_state, **updated}, metrics)
 
-    def test(self, model, params, model_state, batch, key, final):
+    def test(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        final: bool,
+    ) -> tuple[dict, Metrics]:
         outputs = model.apply({"params": params, **model_state}, batch["inputs"], train=False)
         metrics = self.metrics(outputs, batch)
         if final:
@@ -122,7 +140,9 @@ class Classify(Task):
         """Outputs so turned that the largest is the answer."""
         return -outputs if self.criterion == "map" else outputs
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         if not final:
             return {}
         model, metadata = trained.model, trained.metadata

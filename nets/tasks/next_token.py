@@ -17,27 +17,28 @@ from nets.layers.decoding import generate
 from nets.layers.recurrent_bptt import StreamState, truncated_segment
 from nets.report.figures import Figure, Text
 from nets.report.highlighted_text import HighlightedText
-from nets.tasks.metrics import compute
-from nets.tasks.task import Generative, Trained
+from nets.tasks.metrics import Metrics, compute
+from nets.tasks.task import Batch, Generative, Trained
 
 
 @dataclasses.dataclass(frozen=True)
 class NextToken(Generative):
-    """Joins `model(inputs, carry, reset, train=...) -> logits, carry` to the next symbol's loss.
+    """Language modelling by `model(inputs, carry, reset, train=...) -> logits, carry`.
 
-    The recurrent carry goes from segment to segment in the model state, and no gradient follows it
-    from one update to the next: truncated BPTT(k2; k1) (Williams and Peng 1990), where k1 is the
-    length of a segment and `k2` how many steps back a gradient passes. Beyond k1, the k2 - k1
-    steps before a segment are run again for it; with dropout they then draw other masks.
+    The loss is the cross-entropy of the next symbol. The recurrent carry is part of the model
+    state, and no gradient passes through it from one update to the previous one: truncated
+    BPTT(k2; k1) (Williams and Peng 1990), where k1 is the length of a segment and `k2` the number
+    of steps that a gradient passes back. If k2 > k1, the k2 - k1 steps before a segment run again;
+    with dropout, their masks then differ.
 
-    A symbol is a character or a word, as the data has it. Metrics: loss (nats a symbol),
-    bits_per_symbol (of characters the bits per character, bpc, that papers report), perplexity (a
-    symbol), accuracy.
+    A symbol is a character or a word. Metrics: loss (nats per symbol), bits_per_symbol (for
+    characters: bits per character, bpc), perplexity (per symbol), accuracy.
 
     Attributes:
-        k2: steps that gradients pass back through time, at least a segment's; none is a segment's.
-        sample_length: symbols written at each evaluation.
-        temperature: of those samples; 0 takes the likeliest symbol.
+        k2: steps that gradients pass back through time, at least a segment's; None means a
+            segment's.
+        sample_length: length in symbols of the sample drawn at each evaluation.
+        temperature: temperature of that sample; 0 takes the likeliest symbol.
     """
 
     k2: int | None = None
@@ -56,7 +57,15 @@ class NextToken(Generative):
         past = (jnp.zeros((rows, back), jnp.int32), jnp.zeros((rows, back), bool)) if back else ()
         return variables["params"], {"carry": StreamState(carry, past)}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         keys = iter(jax.random.split(key))  # run once or twice
         window = model_state["carry"]
 
@@ -83,7 +92,9 @@ class NextToken(Generative):
         }
         return metrics["loss"][0] / mask.sum(), ({"carry": window}, metrics)
 
-    def finish(self, metrics, metadata, tokenizer):
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
         values = compute(metrics)
         if "loss" in values:
             values["bits_per_symbol"] = values["loss"] / math.log(2)
@@ -98,10 +109,10 @@ class NextToken(Generative):
         temperature: float,
         top_k: int | None = None,
     ) -> str:
-        """What follows the prompt: `length` symbols, drawn from the `top_k` likeliest (none: all).
+        """Samples `length` symbols after the prompt, from the `top_k` likeliest; None means all.
 
         Raises:
-            UserError: there are no k symbols.
+            UserError: top_k is above the size of the vocabulary.
         """
         size = len(trained.tokenizer.vocabulary)
         if top_k is not None and not 1 <= top_k <= size:
@@ -111,7 +122,9 @@ class NextToken(Generative):
         symbols = _generate(trained.model, variables, trained.key, ids, length, temperature, top_k)
         return decode([*prompt, *np.asarray(symbols)[0]]).removeprefix(decode(prompt))
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         tokenizer = trained.tokenizer
         newlines = [i for i, s in enumerate(tokenizer.vocabulary) if tokenizer.join([s]) == "\n"]
         prompt = newlines[:1] or [0]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -11,25 +12,25 @@ import numpy as np
 
 from nets.errors import UserError, check_range
 from nets.layers.recurrent_bptt import truncated_scan
+from nets.report.figures import Figure
 from nets.tasks import sequence_figures
 from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, exact_match, masked_sum, mean
-from nets.tasks.task import Task
+from nets.tasks.task import Batch, Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
 class Regress(Task):
-    """Joins a model's outputs to the squared distance from targets, one a sequence or one a step.
+    """Regression: the mean squared error of one output per sequence, or one per step.
 
     The model is `model(inputs, train=...) -> [B, ...]`, or many to many, `model(inputs, train=...)
-    -> [B, T, ...], carry`; targets have the shape of the outputs. What is scored is each sequence,
-    and each step where the model is many to many or the mask is [B, T]. Its loss is the mean over
-    all of its numbers. Metrics: loss; with a tolerance, accuracy, and of steps also exact_match
-    (the sequences without a mistake).
+    -> [B, T, ...], carry`; targets have the shape of the outputs. Sequences are scored; steps, if
+    the model is many to many or the mask is [B, T]. Metrics: loss; with a tolerance also accuracy,
+    and for steps exact_match (sequences without an error).
 
     Attributes:
-        tolerance: an answer is right where all of its numbers are nearer than this to the targets
-            (0.04 in Hochreiter and Schmidhuber 1997); none has no accuracy.
+        tolerance: an output is right if all of its numbers are nearer than this to the targets
+            (0.04 in Hochreiter and Schmidhuber 1997). None means that there is no accuracy.
     """
 
     tolerance: float | None = None
@@ -43,7 +44,15 @@ class Regress(Task):
             raise UserError(f"the model's outputs are {given} a row, and the targets are {valid}.")
         return variables["params"], {}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         noise = {"dropout": key}
         result = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
         outputs, by_step = _outputs(result)
@@ -58,7 +67,9 @@ class Regress(Task):
                 metrics["exact_match"] = exact_match(right, batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         model, variables = trained.model, {"params": trained.params}
         apply = jax.jit(lambda x: _outputs(model.apply(variables, x, train=False)))
         rows = sequence_figures.real(batches[0])
@@ -77,7 +88,7 @@ def _outputs(result: Any) -> tuple[jax.Array, bool]:
 
 @dataclasses.dataclass(frozen=True)
 class ClassifySequence(Task):
-    """Joins `model(inputs, train=...) -> logits [B, K]` to the cross-entropy of a class a sequence.
+    """One class per sequence, by `model(inputs, train=...) -> logits [B, K]`: cross-entropy.
 
     Metrics: loss (nats), accuracy.
     """
@@ -87,13 +98,23 @@ class ClassifySequence(Task):
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         return model.init(key, batch["inputs"], train=False)["params"], {}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         noise = {"dropout": key}
         logits = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
         metrics = _metrics(logits, batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         if not final:
             return {}
         model, variables = trained.model, {"params": trained.params}
@@ -108,11 +129,12 @@ class ClassifySequence(Task):
 
 @dataclasses.dataclass(frozen=True)
 class TagSequence(Task):
-    """Joins `model(inputs, carry, train=...) -> logits [B, T, K], carry` to a class at each step.
+    """One class per step, by `model(inputs, carry, train=...) -> logits [B, T, K], carry`.
 
-    Back-propagation through time may be truncated (`nets.layers.recurrent_bptt.truncated_scan`),
-    which changes gradients only; where k2 > k1, dropout draws other masks for the steps that are
-    run again. Metrics: loss (nats), accuracy, exact_match (the sequences without a mistake).
+    The loss is the cross-entropy. Back-propagation through time may be truncated
+    (`nets.layers.recurrent_bptt.truncated_scan`), which changes gradients only; if k2 > k1, the
+    dropout masks of the steps that run again differ. Metrics: loss (nats), accuracy, exact_match
+    (sequences without an error).
 
     Attributes:
         k1: steps between two truncations; must divide T. None truncates nothing.
@@ -134,7 +156,15 @@ class TagSequence(Task):
         self._check_length(batch["targets"].shape[1])
         return model.init(key, batch["inputs"], train=False)["params"], {}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         logits = self.steps(model, params, batch["inputs"], key, train)
         metrics = _metrics(logits, batch)
         right = logits.argmax(-1) == batch["targets"]
@@ -145,7 +175,9 @@ class TagSequence(Task):
         if self.k1 is not None and steps % self.k1:
             raise UserError(f"must divide the {steps} steps of a batch, got {self.k1}.", "k1")
 
-    def steps(self, model, params, inputs: jax.Array, key: jax.Array, train: bool) -> jax.Array:
+    def steps(
+        self, model: nn.Module, params: Any, inputs: jax.Array, key: jax.Array, train: bool
+    ) -> jax.Array:
         """Logits [B, T, K] of every step."""
 
         def run(carry, xs):
@@ -164,7 +196,9 @@ class TagSequence(Task):
         carry = model.initial_carry((len(inputs), *inputs.shape[2:]))
         return truncated_scan(run, carry, xs, k1, k2)[1].swapaxes(0, 1)
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         if not final:
             return {}
         model, params = trained.model, trained.params

@@ -68,7 +68,7 @@ def pictures(steps: np.ndarray, metadata: dict) -> np.ndarray:
 def reading(
     batches: Iterable[dict], answers: Callable[[np.ndarray], Any], metadata: dict
 ) -> dict[str, Figure]:
-    """How the answers [B, T, K] become right while a sequence is read; mistakes; confusion."""
+    """Accuracy of the outputs [B, T, K] after each step; mistakes; confusion."""
     inputs, targets, chosen, counted = [], [], [], 0
     for rows in batches:
         inputs.append(rows["inputs"])

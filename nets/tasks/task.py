@@ -15,15 +15,15 @@ Batch = dict[str, Any]
 
 
 class Trained(NamedTuple):
-    """What methods on the host are given of a run.
+    """A trained model, as methods on the host get it.
 
     Attributes:
         model: the model.
-        params: its parameters, those that evaluations use.
-        model_state: what goes from step to step besides.
-        metadata: that of the data which it was trained on.
-        tokenizer: turns text into inputs and back (`nets.data.tokenizers`); None: no text.
-        target_tokenizer: the same of targets.
+        params: its parameters; their average, if one was kept.
+        model_state: its model state, without the carry.
+        metadata: metadata of the training data.
+        tokenizer: turns text into inputs and back (`nets.data.tokenizers`). None means no text.
+        target_tokenizer: the same for targets.
         key: a random key.
     """
 
@@ -40,8 +40,9 @@ class Trained(NamedTuple):
 class Task(abc.ABC):
     """Joins a model to a loss; all of its methods are pure.
 
-    `model_state` is whatever goes from step to step without being optimised. Its entry "carry" is
-    per row (sharded like the batch, started afresh in each evaluation); all else is replicated.
+    `model_state` holds everything that is carried from step to step and not optimised. Its entry
+    "carry" is per row (sharded like the batch, reset at the start of each evaluation); everything
+    else is replicated.
     """
 
     maximise: ClassVar[tuple[str, ...]] = ()
@@ -53,12 +54,24 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def loss(
-        self, model: nn.Module, params, model_state: dict, batch: Batch, key: jax.Array, train: bool
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         """The loss to minimise, the new model state, and metrics, "loss" among them."""
 
     def test(
-        self, model: nn.Module, params, model_state: dict, batch: Batch, key: jax.Array, final: bool
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        final: bool,
     ) -> tuple[dict, Metrics]:
         """The new model state and the metrics of a batch of an evaluation: those of the loss.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -11,20 +12,21 @@ import numpy as np
 
 from nets.errors import UserError, check_range, missing
 from nets.layers.decoding import Decoded, decode
+from nets.report.figures import Figure
 from nets.tasks import translate_figures
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import collect, compute, exact_match, masked_sum, mean
+from nets.tasks.metrics import Metrics, collect, compute, exact_match, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Generative, Trained
+from nets.tasks.task import Batch, Generative, Trained
 
 
 @dataclasses.dataclass(frozen=True)
 class Translate(Generative):
-    """Joins `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.sequence.Seq2Seq` to a loss.
+    """Translation by `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.sequence.Seq2Seq`.
 
-    The loss is the cross-entropy of the targets, each given those before it. In an evaluation the
-    model also decodes without the targets, by taking the likeliest symbol at each step; in the one
-    that ends a run and in `eval` by beam search. Metrics:
+    The loss is the cross-entropy of each target, given the previous ones. In an evaluation the
+    model also decodes without the targets: it takes the likeliest symbol at each step, and in the
+    evaluation at the end of a run and in `eval` it searches with a beam. Metrics:
 
         loss         nats per symbol
         perplexity   its exponential
@@ -39,9 +41,9 @@ class Translate(Generative):
         smoothing: label smoothing of the training loss (Szegedy et al. 2016, section 7).
         beam: size of the beam at the end of a run, in `eval` and in `sample`; 1 takes the likeliest
             symbol at each step.
-        length_penalty: of that search (`nets.layers.decoding.beam_search`); above 0 prefers what
-            is longer.
-        coverage_penalty: of that search; above 0 prefers what looks at all of the source.
+        length_penalty: of the beam search (`nets.layers.decoding.beam_search`); above 0 prefers
+            longer sequences.
+        coverage_penalty: of the beam search; above 0 prefers attention to all of the source.
     """
 
     smoothing: float = 0.0
@@ -65,7 +67,15 @@ class Translate(Generative):
             )
         return model.init(key, batch["inputs"], batch["targets"], train=False)["params"], {}
 
-    def loss(self, model, params, model_state, batch, key, train):
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         inputs, targets = batch["inputs"], batch["targets"]
         variables, noise = {"params": params}, {"dropout": key}
         logits = model.apply(variables, inputs, targets, train=train, rngs=noise)
@@ -75,7 +85,15 @@ class Translate(Generative):
             loss = masked_sum(cross_entropy(logits, targets, self.smoothing), batch)
         return mean(loss), (model_state, metrics)
 
-    def test(self, model, params, model_state, batch, key, final):
+    def test(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        final: bool,
+    ) -> tuple[dict, Metrics]:
         model_state, metrics = super().test(model, params, model_state, batch, key, final)
         targets = batch["targets"]
         task = self if final else dataclasses.replace(self, beam=1)
@@ -89,7 +107,9 @@ class Translate(Generative):
             metrics["sentences"] = collect(rows, batch)
         return model_state, metrics
 
-    def finish(self, metrics, metadata, tokenizer):
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
         values = compute(metrics)
         values["perplexity"] = math.exp(min(values["loss"], 700.0))
         if "sentences" in metrics:
@@ -119,8 +139,8 @@ class Translate(Generative):
         temperature: float,
         top_k: int | None = None,
     ) -> str:
-        """What the search finds for a source, of at most `length` symbols. It draws nothing: a
-        temperature changes nothing.
+        """The translation of a source, at most `length` symbols. The search samples nothing: the
+        temperature has no effect.
 
         Raises:
             UserError: there is a `top_k`, which is for models that draw.
@@ -131,7 +151,9 @@ class Translate(Generative):
         decoded = _decode(self, trained.model, trained.params, source, length)
         return f" -> {trained.target_tokenizer.decode(np.asarray(decoded.symbols)[0])}"
 
-    def figures(self, trained, batches, metrics, final):
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
         rows = real(batches[0])
         task = self if final else dataclasses.replace(self, beam=1)
         inputs, length = rows["inputs"], rows["targets"].shape[1]

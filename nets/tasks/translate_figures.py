@@ -16,7 +16,7 @@ _LONGEST = 40  # symbols, at most, of a sequence that is drawn
 def translations(
     rows: dict[str, np.ndarray], written: np.ndarray, tokenizer: Any, target_tokenizer: Any
 ) -> dict[str, Figure]:
-    """What was written for some sequences, the wrong ones first."""
+    """Decoded sequences, the wrong ones first."""
     wrong = (written != rows["targets"]).any(1)
     lines = []
     for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:

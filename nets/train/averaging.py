@@ -104,7 +104,9 @@ def update(average: Average, mean: Any, params: Any, n: jax.Array, begun: jax.Ar
     return jax.tree.map(lambda a, p: (p + share * (a - p)).astype(a.dtype), mean, params)
 
 
-def after_evaluation(average: Average, state: Any, values: list[float], maximise: bool, mesh: Any):
+def after_evaluation(
+    average: Average, state: Any, values: list[float], maximise: bool, mesh: Any
+) -> Any:
     """The state with a mean of the parameters from now on, when the evaluations say so."""
     if not isinstance(average, NTASGD) or not average.begins(values, maximise):
         return state

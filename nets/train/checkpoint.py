@@ -8,7 +8,7 @@ because a restore by orbax does not notice a flipped bit.
 import contextlib
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ class Checkpoints:
                 raise Damaged(f"the digest of {path} does not match")
         return arrays, progress
 
-    def newest(self, warn) -> tuple[int, Arrays, dict] | None:
+    def newest(self, warn: Callable[[str], None]) -> tuple[int, Arrays, dict] | None:
         """The newest checkpoint that is intact, naming through `warn` each that is not."""
         for step in reversed(self.steps()):
             try:

@@ -1,4 +1,4 @@
-"""What an experiment is, where experiments are found, and what makes one impossible."""
+"""The experiment: a dataclass of everything that a run depends on."""
 
 import dataclasses
 from typing import Any
@@ -17,7 +17,7 @@ from nets.types import Steps
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What is trained, on what, how, and for how long.
+    """A model, its task, data and optimizer, and the settings of a run.
 
     A `None` in a field of the model whose name is in the data's metadata (`num_classes`,
     `vocab_size`) stands for what the data has.
@@ -87,7 +87,7 @@ CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its 
 
 
 def make_trained(
-    experiment: Experiment, params, model_state: dict, metadata: dict[str, Any], key: jax.Array
+    experiment: Experiment, params: Any, model_state: dict, metadata: dict[str, Any], key: jax.Array
 ) -> Trained:
     """The `Trained` of a run, with the tokenizers of its data."""
     tokenizers = (experiment.data.tokenizer(metadata), experiment.data.target_tokenizer(metadata))

@@ -1,4 +1,4 @@
-"""What a run takes from another run's parameters (`Experiment.init_from`), and what it does not."""
+"""Initial parameters from another run (`Experiment.init_from`)."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ def held(arrays: Arrays, template: Any) -> tuple[Arrays, dict[str, Any]]:
 
 
 def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> Taken:
-    """What the experiment's patterns choose of the arrays of another run, renamed.
+    """The arrays of another run that the experiment's patterns choose, renamed.
 
     Raises:
         UserError: what is chosen is not the same there and here (with the table), or a pattern or a
@@ -80,7 +80,7 @@ def put_in(tree: Any, arrays: Arrays, head: str) -> Any:
 
 
 def _name(path: str) -> str:
-    """What patterns are compared with: a parameter's path, or that of a statistic in its module."""
+    """The path that patterns are compared with: of a parameter, or of a statistic in its module."""
     parts = path.removeprefix("model_state/").split("/")
     return "/".join(parts[1:] or parts)
 

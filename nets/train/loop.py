@@ -10,20 +10,25 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from nets.errors import inside
 from nets.optim.schedules import Plateau
 from nets.report.reporter import Reporter
+from nets.tasks.metrics import Metrics
 from nets.tasks.task import Batch
-from nets.train import averaging, checkpoint, evaluate, resume, sharding, step, train_state
+from nets.train import averaging, checkpoint, evaluate, resume, sharding, step
 from nets.train.checkpoint import Checkpoints
-from nets.train.experiment import Experiment, batch_struct, check_batch, make_trained
+from nets.train.conclude import conclude, draw
+from nets.train.experiment import Experiment, batch_struct, check_batch
 from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
+from nets.train.train_state import State, shardings
 
 
 class Diverged(Exception):
@@ -34,7 +39,7 @@ class Diverged(Exception):
         batch: that of the step; None without.
     """
 
-    def __init__(self, message: str, state: train_state.State | None, batch: Batch | None):
+    def __init__(self, message: str, state: State | None, batch: Batch | None):
         super().__init__(message)
         self.state, self.batch = state, batch
 
@@ -154,67 +159,28 @@ def shapes(batch: Batch) -> tuple:
     return tuple((name, x.shape) for name, x in sorted(batch.items()))
 
 
-def compile_step(experiment: Experiment, state: train_state.State, mesh, batch: Batch):
-    """The update, compiled for batches as this one; the state it is given is donated (but to
-    debug)."""
+def compile_step(
+    experiment: Experiment, state: State, mesh: Mesh, batch: Batch
+) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    """The update, compiled for batches of these shapes; it donates the state, except to debug."""
     rows = sharding.rows(mesh)
     batch = {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows) for name, x in batch.items()
     }
     if jax.process_count() > 1:
         batch[step.STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
-    where = (train_state.shardings(state, mesh), sharding.replicated(mesh))
+    where = (shardings(state, mesh), sharding.replicated(mesh))
     donated = () if experiment.debug_nans else 0
     update = jax.jit(step.make_train_step(experiment), donate_argnums=donated, out_shardings=where)
     with inside("task"):
         return update.lower(state, batch).compile()
 
 
-def drop_on_plateau(experiment: Experiment, state, progress: Progress, mesh):
-    """The state with its updates scaled down, when the plateau schedule says so."""
+def drop_on_plateau(experiment: Experiment, state: State, progress: Progress, mesh: Mesh) -> State:
+    """The state with its updates scaled down, where the plateau schedule drops."""
     plateau = experiment.optimizer.schedule
     if not isinstance(plateau, Plateau) or progress.evals_since_drop < plateau.patience:
         return state
     progress.evals_since_drop = 0
     scale = np.asarray(sharding.fetch(state.lr_scale) * plateau.factor, state.lr_scale.dtype)
     return state._replace(lr_scale=sharding.put(scale, sharding.replicated(mesh)))
-
-
-def draw(experiment, params, model_state, metrics, n: int, split: str, reporter, signals, final):
-    """Has the task's figures of a split drawn (by process 0, from the host's copy)."""
-    params, model_state = sharding.fetch((params, model_state))
-    if jax.process_index() == 0:
-        data, key = experiment.data, jax.random.fold_in(jax.random.key(experiment.seed), n)
-        trained = make_trained(experiment, params, model_state, data.metadata(), key)
-        batches = data.evaluate(split)
-        make = functools.partial(experiment.task.figures, trained, batches, metrics, final)
-        reporter.figures(n, signals.run(make))
-
-
-def conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals) -> None:
-    """Evaluates the best parameters, on the test split where there is one, and reports."""
-    params, model_state, best = averaging.evaluated(state), state.model_state, progress.best_step
-    checkpoints.wait()
-    if best not in (None, n):
-        try:
-            source = f"checkpoint {best}"
-            arrays = checkpoints.read(best)[0]
-            params, shared = resume.parameters(state, arrays, source)
-            model_state = model_state | shared
-        except checkpoint.Damaged as error:
-            reporter.warn(
-                f"{source}, the best, is damaged ({error}); step {n} is evaluated instead"
-            )
-            best = n
-    result = {
-        "step": n,
-        "best_step": best,
-        "elapsed_s": progress.elapsed_s,
-        "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
-    }
-    for split in experiment.data.splits()[-1:]:
-        result[split], metrics = evaluator(params, model_state, split, final=True)
-        if split == "test":
-            reporter.evaluation(n if best is None else best, split, result[split], False)
-        draw(experiment, params, model_state, metrics, n, split, reporter, signals, True)
-    reporter.conclude(result)

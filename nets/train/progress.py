@@ -1,11 +1,11 @@
-"""What the host remembers of a run from step to step."""
+"""The state of a run on the host."""
 
 import dataclasses
 
 
 @dataclasses.dataclass
 class Progress:
-    """What the host remembers from step to step; it is saved with every checkpoint."""
+    """The state on the host, saved with every checkpoint."""
 
     evaluated: int = 0  # step of the last finished evaluation
     best_step: int | None = None

@@ -1,4 +1,4 @@
-"""What the recipes of a data set share: its images, how they are cut, and when it is evaluated."""
+"""Common parts of recipes: the images of a data set, their crops, when it is evaluated."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where a run begins: at its newest intact checkpoint, at another run's parameters, or afresh."""
+"""The start of a run: its newest intact checkpoint, another run's parameters, or new ones."""
 
 import contextlib
 from collections.abc import Callable

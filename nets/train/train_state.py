@@ -1,5 +1,6 @@
 """The training state: everything that goes from one step to the next."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ class State(NamedTuple):
     average_start: jax.Array | None = None  # None but for NTASGD
 
 
-def make_init(experiment: Experiment):
+def make_init(experiment: Experiment) -> Callable[[], State]:
     """The function of no argument that builds the state of step 0."""
     batch = batch_struct(experiment.data)
     transformation = experiment.optimizer.build(experiment.steps)

@@ -114,7 +114,7 @@ def test_cells_share_boxes_by_their_pixels():
 
 def test_places_are_a_grid():
     assert grid(256, 64, 64) == (16, 16) and grid(8, 20, 40) == (2, 4) and grid(4, 64, 64) == (2, 2)
-    with pytest.raises(UserError, match="7 places are no grid of cells over images of 64 x 64"):
+    with pytest.raises(UserError, match="7 positions are no grid of cells over images of 64 x 64"):
         grid(7, 64, 64)
 
 
@@ -214,7 +214,7 @@ def test_pixels_are_scaled_by_mean_and_std():
     task = Caption(mean=(0.0, 0.5, 1.0), std=(1.0, 0.25, 0.5))
     image = jnp.full((1, 1, 1, 3), 255, jnp.uint8)
     np.testing.assert_allclose(task.pixels(image).ravel(), [1, 2, 0])
-    with pytest.raises(UserError, match="do not fit images of 1 colours"):
+    with pytest.raises(UserError, match="one number for each of the 1 colours"):
         task.pixels(image[..., :1])
 
 
@@ -272,11 +272,11 @@ def test_an_overlay_is_bright_where_attention_is_and_frames_the_box():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"references": "some"}, "--task.references=some: valid are all, any"),
-        ({"doubly_stochastic": -1.0}, "--task.doubly_stochastic=-1.0 is not possible"),
-        ({"entropy_weight": float("nan")}, "--task.entropy_weight=nan is not possible"),
-        ({"baseline_decay": 1.0}, "--task.baseline_decay=1.0 is not possible"),
-        ({"std": (1.0, 0.0, 1.0)}, r"--task.std=\(1.0, 0.0, 1.0\) is not possible"),
+        ({"references": "some"}, "references must be one of all, any, got some"),
+        ({"doubly_stochastic": -1.0}, "doubly_stochastic must be at least 0, got -1.0"),
+        ({"entropy_weight": float("nan")}, "entropy_weight must be at least 0, got nan"),
+        ({"baseline_decay": 1.0}, "baseline_decay must be at least 0 and below 1, got 1.0"),
+        ({"std": (1.0, 0.0, 1.0)}, r"std must be above 0, got \(1.0, 0.0, 1.0\)"),
     ],
 )
 def test_refusals(fields, message):
@@ -288,6 +288,8 @@ def test_no_soft_attention_no_regulariser():
     """No gradient passes to the weights of hard attention, which are drawn."""
     blind = ShowAndTell(Eyes(), features=4, embedding=3, vocab_size=len(WORDS))
     for model in (blind, HARD):
-        with pytest.raises(UserError, match=f"{type(model).__name__} has no soft attention here"):
+        with pytest.raises(
+            UserError, match=f"{type(model).__name__} , which has no soft attention"
+        ):
             Caption(doubly_stochastic=1.0).init(model, KEY, batch())
     Caption(doubly_stochastic=1.0).init(HARD.clone(hard=False), KEY, batch())

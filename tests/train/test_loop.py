@@ -17,7 +17,7 @@ from nets.optim.rules import SGD
 from nets.optim.schedules import Plateau, Step
 from nets.report import metrics_log
 from nets.report.reporter import Reporter
-from nets.train import checkpoint, loop, resume
+from nets.train import checkpoint, loop, resume, train_state
 from nets.train.averaging import EMA
 from nets.train.checkpoint import Checkpoints
 from nets.train.progress import Progress
@@ -157,7 +157,7 @@ def test_newest_two_and_best_are_kept_and_the_best_is_tested(tmp_path):
     assert step == progress.best_step
     # the tested parameters are the best's: their own pass over the test split says the same
     params, model_state = resume.parameters(
-        jax.eval_shape(loop.states.make_init(experiment)), arrays, "best"
+        jax.eval_shape(train_state.make_init(experiment)), arrays, "best"
     )
     wrong = total = 0
     for batch in experiment.data.evaluate("test"):
@@ -237,7 +237,7 @@ def test_the_watched_split_may_be_missing(tmp_path):
 
 def test_saved_arrays_are_those_of_the_state():
     experiment = toys.classifier()
-    state = loop.states.make_init(experiment)()
+    state = train_state.make_init(experiment)()
     arrays = checkpoint.flatten(state)
     again = checkpoint.unflatten(state, arrays, "here")
     assert jax.tree.structure(again) == jax.tree.structure(state)
