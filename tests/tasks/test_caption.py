@@ -288,8 +288,6 @@ def test_no_soft_attention_no_regulariser():
     """No gradient passes to the weights of hard attention, which are drawn."""
     blind = ShowAndTell(Eyes(), features=4, embedding=3, vocab_size=len(WORDS))
     for model in (blind, HARD):
-        with pytest.raises(
-            UserError, match=f"{type(model).__name__} , which has no soft attention"
-        ):
+        with pytest.raises(UserError, match=f"{type(model).__name__}, which has no soft attention"):
             Caption(doubly_stochastic=1.0).init(model, KEY, batch())
     Caption(doubly_stochastic=1.0).init(HARD.clone(hard=False), KEY, batch())
