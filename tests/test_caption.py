@@ -44,7 +44,10 @@ KEYS = {"attention": jax.random.key(2)}
 def made(model):
     """Variables, batch statistics that are not those of the start among them."""
     variables = jit(functools.partial(model.init, train=False))(jax.random.key(0), IMAGES, CAPTIONS)
-    draw = lambda a: jax.random.uniform(jax.random.key(a.size), a.shape, minval=0.5)  # noqa: E731
+
+    def draw(a):
+        return jax.random.uniform(jax.random.key(a.size), a.shape, minval=0.5)
+
     return variables | {"batch_stats": jax.tree.map(draw, variables["batch_stats"])}
 
 

@@ -19,7 +19,10 @@ def init(model, images=IMAGES):
 def drawn(model, images):
     """Weights from the normal distribution."""
     rng = np.random.default_rng(0)
-    draw = lambda leaf: rng.normal(size=leaf.shape).astype(np.float32)  # noqa: E731
+
+    def draw(leaf):
+        return rng.normal(size=leaf.shape).astype(np.float32)
+
     return jax.tree.map(draw, init(model, images))
 
 
@@ -40,7 +43,10 @@ def test_parameters_by_hand():
 @pytest.mark.parametrize("connection", CONNECTIONS)
 def test_all_have_the_same_units(connection):
     model = MODELS[connection]
-    run = lambda v, x: model.apply(v, x, train=False, stages=True)  # noqa: E731
+
+    def run(v, x):
+        return model.apply(v, x, train=False, stages=True)
+
     logits, seen = jax.eval_shape(run, init(model), IMAGES)
     shapes = {"maps1": (2, 10, 10, 8), "maps2": (2, 10, 10, 16), "maximum": (2, 16)}
     assert {k: v.shape for k, v in seen.items()} == shapes and logits.shape == (2, 10)

@@ -61,7 +61,10 @@ def test_what_the_gradient_keeps(coupled, gates):
     the gates' cotangents, once for the input and the recurrent matmul."""
     model = Recurrent(LSTM(UNITS, coupled=coupled))
     params = model.init(jax.random.key(0), X)
-    loss = lambda params, x: model.apply(params, x)[0].sum()  # noqa: E731
+
+    def loss(params, x):
+        return model.apply(params, x)[0].sum()
+
     jaxpr = jax.make_jaxpr(jax.grad(loss, argnums=(0, 1)))(params, X).jaxpr
     scans = [e for e, _ in equations(jaxpr) if e.primitive.name == "scan"]
     results = [[v.aval for v in e.outvars] for e in scans]

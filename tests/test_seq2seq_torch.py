@@ -50,7 +50,9 @@ def tree(named):
     two gates are zero, and have the gradients of the first."""
 
     def gru(name, end=""):
-        get = lambda part: named[f"{name}.{part}{end}"].numpy()  # noqa: E731
+        def get(part):
+            return named[f"{name}.{part}{end}"].numpy()
+
         return {
             "kernel": get("weight_ih").T,
             "recurrent_kernel": get("weight_hh").T,

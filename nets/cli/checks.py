@@ -86,7 +86,7 @@ def check_classes(data: dict[str, Any], known: dict[str, Any], warn: Callable[[s
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+    return ", ".join([*names[:10], *(["..."] if len(names) > 10 else [])])
 
 
 def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nets.data import caption_files, image_source
 from nets.data.caption_files import Files, Square
-from nets.data.checks import fits, together
+from nets.data.checks import check_fits, check_together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet
 from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
@@ -88,12 +88,12 @@ class Captions(Dataset):
         if self.short_side is not None:
             check_range(self, "short_side", at_least=self.image_size)
         for fields in _FILES.values():
-            together(self, fields, "which belongs to it")
+            check_together(self, fields, "which belongs to it")
 
     def train(self, seed: int) -> Batches:
         corpus = self._corpus()
         n = len(corpus.rows["train"].indices)
-        fits(self, n, f"training images with a caption of at most {self.max_length} words")
+        check_fits(self, n, f"training images with a caption of at most {self.max_length} words")
 
         def batch(i: int) -> dict[str, np.ndarray]:
             rng = np.random.default_rng((seed, i, _CHOICE))

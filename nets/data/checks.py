@@ -5,13 +5,13 @@ from typing import Any
 from nets.errors import UserError
 
 
-def fits(data: Any, n: int, rows: str) -> None:
+def check_fits(data: Any, n: int, rows: str) -> None:
     """Refuses a batch_size above the n training rows, of which `rows` says what they are."""
     if data.batch_size > n:
         raise UserError(f"must be at most {n}, the {rows}, got {data.batch_size}.", "batch_size")
 
 
-def together(data: Any, fields: tuple[str, str], why: str) -> None:
+def check_together(data: Any, fields: tuple[str, str], why: str) -> None:
     """Refuses one of two fields without the other, of which `why` says what it is."""
     given = [field for field in fields if getattr(data, field) is not None]
     if len(given) == 1:

@@ -38,11 +38,11 @@ def open_set(where: ImageSource) -> ImageSet:
 
 
 @functools.lru_cache(maxsize=2)
-def outline(
+def shape_and_classes(
     name: str, data_dir: str | None, image_size: int | None
 ) -> tuple[tuple[int, int, int], tuple[str, ...]]:
     """Shape of an image and class names of a TFDS set, prepared or not."""
-    return tfds.image_outline(tfds.open_builder(name, data_dir), image_size)[:2]
+    return tfds.image_spec(tfds.open_builder(name, data_dir), image_size)[:2]
 
 
 _PUBLISHED = {"imagenet2012": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nets.data import augment, crops, image_loading
-from nets.data.checks import fits
+from nets.data.checks import check_fits
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError, check_choice, check_range
@@ -118,7 +118,7 @@ class Images(Dataset):
 
     def train(self, seed: int) -> Batches:
         source, (split, rows) = self.source(), self.rows("train")
-        fits(self, len(rows), f"training images of {source.name}")
+        check_fits(self, len(rows), f"training images of {source.name}")
         if self.colour_noise and source.shape[2] != 3:
             raise UserError(
                 f"={self.colour_noise} is for RGB images; those of "
@@ -151,12 +151,14 @@ class Images(Dataset):
     def splits(self) -> tuple[str, ...]:
         sizes = self.source().sizes
         held_out = self.validation > 0 or "validation" in sizes
-        return ("validation",) * held_out + ("test",) * ("test" in sizes)
+        exist = {"validation": held_out, "test": "test" in sizes}
+        return tuple(split for split, exists in exist.items() if exists)
 
     def spec(self) -> Spec:
         """Shapes, num_classes and class_names, known of a TFDS set that is not prepared too."""
         if self.path is None and self.name != "digits":
-            shape, classes = image_loading.outline(self.name, self.data_dir, self.image_size)
+            source = self.name, self.data_dir, self.image_size
+            shape, classes = image_loading.shape_and_classes(*source)
         else:
             shape, classes = self.source().shape, self.source().class_names
             if (side := self.image_size) is not None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import corpora
-from nets.data.checks import fits, together
+from nets.data.checks import check_fits, check_together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.subwords import Subwords, train_bpe
 from nets.data.synthetic import vocabularies
@@ -86,12 +86,12 @@ class Parallel(Dataset):
                 "widths",
             )
         for fields in _FILES.values():
-            together(self, fields, "its translation")
+            check_together(self, fields, "its translation")
 
     def train(self, seed: int) -> Batches:
         rows = self._corpus().rows["train"]
         n = len(rows["inputs"])
-        fits(self, n, f"training pairs of at most {self.max_length} subwords")
+        check_fits(self, n, f"training pairs of at most {self.max_length} subwords")
         longest = np.maximum(rows["lengths"], (rows["targets"] > 0).sum(1))
         widths = (*self.widths, self.max_length)
 

@@ -83,8 +83,8 @@ class Text(Dataset):
         stream = targets // b
         segments = stream // t
         if not segments:
-            fits = [f"batch_size={targets // t}"] * (targets >= t)
-            fits += [f"length={stream}"] * (targets >= b)
+            fits = [f"batch_size={targets // t}"] if targets >= t else []
+            fits += [f"length={stream}"] if targets >= b else []
             raise UserError(
                 f"the training text has {len(ids)} {self.level}s, and batch_size={b} times "
                 f"length={t} needs {b * t + 1}; "

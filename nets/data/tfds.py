@@ -110,7 +110,7 @@ def reader(
     return read
 
 
-def image_outline(
+def image_spec(
     builder: Any, image_size: int | None
 ) -> tuple[tuple[int, int, int], tuple[str, ...], tuple[str, str]]:
     """Shape, classes and keys of an image-classification set, without its data.
@@ -152,7 +152,7 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
     """
     builder = prepared(name, data_dir)
     info = builder.info
-    shape, class_names, (image_key, label_key) = image_outline(builder, image_size)
+    shape, class_names, (image_key, label_key) = image_spec(builder, image_size)
     if "train" not in info.splits:
         raise UserError(f"'{info.full_name}' has no split train; it has {', '.join(info.splits)}.")
 

@@ -104,7 +104,7 @@ class Reporter:
     def evaluation(self, step: int, split: str, values: dict[str, float], best: bool) -> None:
         self._write(step, split, values)
         shown = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
-        self.say(f"step {step}  {split}: {shown}" + "  (best so far)" * best)
+        self.say(f"step {step}  {split}: {shown}{'  (best so far)' if best else ''}")
 
     def figures(self, step: int, drawn: dict[str, figures.Figure]) -> None:
         """Draws what a task found worth looking at, as files and in TensorBoard."""

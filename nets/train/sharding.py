@@ -69,5 +69,6 @@ def check(name: str, batch_size: int, mesh: Mesh, micro_batches: int = 1) -> Non
     if batch_size % parts:
         below = batch_size // parts * parts
         nearest = f"{below} or {below + parts}" if below else f"{parts}"
-        of = f"{mesh.size} devices" + (f" x {micro_batches} micro-batches" * (micro_batches > 1))
+        of = f"{mesh.size} devices"
+        of += f" x {micro_batches} micro-batches" if micro_batches > 1 else ""
         raise UserError(f"must divide over {of}, got {batch_size}; nearest is {nearest}.", name)

@@ -64,7 +64,7 @@ def test_training_features_go_with_their_labels():
         np.testing.assert_array_equal(one[key][order[0]], two[key][order[1]])
 
 
-def test_the_outline_is_that_of_the_batches():
+def test_the_spec_is_that_of_the_batches():
     data = HOG(cell=2, block=3, orientations=5, batch_size=4)
     batch = data.train(0)[0]
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays

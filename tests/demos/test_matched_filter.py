@@ -46,7 +46,10 @@ def test_the_shares_found_are_those_of_numpys_correlation_and_convolution():
 
 def test_padding_counts_for_nothing():
     batch, model = dict(DATA.train(0)[0]), LinearFilter(window=8)
-    run = lambda batch: DetectPulse().loss(model, params(pulse(8)), {}, batch, None, train=False)  # noqa: E731
+
+    def run(batch):
+        return DetectPulse().loss(model, params(pulse(8)), {}, batch, None, train=False)
+
     few = run({k: v[:20] for k, v in batch.items()})
     batch["mask"] = (np.arange(50) < 20).astype(np.float32)
     padded = run(batch)

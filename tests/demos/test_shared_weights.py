@@ -57,7 +57,10 @@ def test_one_gradient_is_that_of_each_net_alone():
     batch = {"inputs": jax.random.normal(jax.random.key(0), (3, 6, 6, 1)), "targets": jnp.arange(3)}
     task, key = CompareConnections(), jax.random.key(1)
     rng = np.random.default_rng(0)
-    draw = lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32)  # noqa: E731
+
+    def draw(leaf):
+        return jnp.asarray(rng.normal(size=leaf.shape), jnp.float32)
+
     params = jax.tree.map(draw, jax.eval_shape(lambda: task.init(model, key, batch)[0]))
     together = jax.jit(jax.grad(lambda p: task.loss(model, p, {}, batch, key, True)[0]))(params)
 
@@ -67,7 +70,10 @@ def test_one_gradient_is_that_of_each_net_alone():
         return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(3), batch["targets"]])
 
     want = jax.jit(jax.grad(alone))(params["local"])
-    same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)  # noqa: E731
+
+    def same(a, b):
+        return np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
     jax.tree.map(same, together["local"], want)
 
 
@@ -76,8 +82,8 @@ def test_what_is_drawn_is_what_the_data_allows():
     image = np.zeros((2, 8, 8, 1), np.float32)
     image[:, 2:6, 2:6] = 1
     batch = {"inputs": image, "targets": np.array([0, 3]), "mask": np.ones(2)}
-    outline = jax.eval_shape(lambda: CompareConnections().init(model, jax.random.key(0), batch)[0])
-    params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
+    shapes = jax.eval_shape(lambda: CompareConnections().init(model, jax.random.key(0), batch)[0])
+    params = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), shapes)
     metadata = {"margin": 2, "shift": 1, "pixel_scale": [0.5], "pixel_offset": [0.0]}
     trained = Trained(model, params, {}, metadata, None, None, None)
     found = CompareConnections().figures(trained, [batch], {}, final=True)

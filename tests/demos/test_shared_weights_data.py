@@ -42,7 +42,7 @@ def test_batches_are_a_function_of_seed_and_step():
     assert (ShiftedImages().train(0)[4]["inputs"] != one).any()
 
 
-def test_the_outline_is_that_of_the_batches():
+def test_the_spec_is_that_of_the_batches():
     data = ShiftedImages(batch_size=8, margin=2, shift=1)
     batch = data.train(0)[0]
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == data.spec().arrays

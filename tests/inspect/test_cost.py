@@ -70,7 +70,10 @@ def test_scan_multiplies_by_its_length():
 
     assert count(recur, (8, 8), (10, 2, 8)) == 10 * 2 * 8 * 8
     assert count(recur, (8, 8), (100, 2, 8)) == 100 * 2 * 8 * 8
-    nested = lambda w, xs: jax.lax.fori_loop(0, 3, lambda i, h: h + recur(w, xs), xs[0])  # noqa: E731
+
+    def nested(w, xs):
+        return jax.lax.fori_loop(0, 3, lambda i, h: h + recur(w, xs), xs[0])
+
     assert count(nested, (8, 8), (10, 2, 8)) == 3 * 10 * 2 * 8 * 8
 
 
@@ -142,8 +145,12 @@ def test_what_depends_on_the_platform_counts_as_its_default():
 
 
 def test_loop_of_unknown_length_is_unbounded_only_if_it_multiplies():
-    product = lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c @ b, a)  # noqa: E731
-    addition = lambda a, b: jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, a @ b)  # noqa: E731
+    def product(a, b):
+        return jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c @ b, a)
+
+    def addition(a, b):
+        return jax.lax.while_loop(lambda c: c.sum() < 9, lambda c: c + 1, a @ b)
+
     assert count(product, (3, 4), (4, 4)) is None
     assert count(jax.jit(lambda a, b: product(a, b) @ b), (3, 4), (4, 4)) is None
     assert count(addition, (3, 4), (4, 4)) == 48
@@ -178,7 +185,9 @@ def test_recomputing_keeps_less():
             x = layer(x, w)
         return x.sum()
 
-    plain = lambda x, w: jnp.sin(x @ w)  # noqa: E731
+    def plain(x, w):
+        return jnp.sin(x @ w)
+
     kept = residual_bytes(lambda p, x: loss(p, x, plain), params, struct(16, 64))
     less = residual_bytes(lambda p, x: loss(p, x, jax.checkpoint(plain)), params, struct(16, 64))
     assert kept == 4 * 16 * 64 * (2 * 8 - 1)  # sin and cos of each; the last sin is not needed

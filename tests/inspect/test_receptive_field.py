@@ -113,10 +113,15 @@ class Framed(nn.Module):
         inside = np.pad(np.ones((1, 8, 8, 1), bool), ((0, 0), (2, 2), (2, 2), (0, 0)))
         x = jnp.where(inside, jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))), background)
         kernel = self.param("kernel", nn.initializers.ones, (5, 5, 1, 1))
-        layer = lambda x, kernel: jax.lax.conv_general_dilated(  # noqa: E731
-            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        rows = lambda x, kernel: layer(x.reshape(1, 12, 12, 1), kernel)  # noqa: E731
+
+        def layer(x, kernel):
+            return jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+
+        def rows(x, kernel):
+            return layer(x.reshape(1, 12, 12, 1), kernel)
+
         return jax.lax.platform_dependent(x, kernel, cpu=rows, default=layer)
 
 
@@ -136,9 +141,11 @@ def attend(x):
 
 
 def loop(x):
-    layer = lambda x: jax.lax.conv_general_dilated(  # noqa: E731
-        x, jnp.ones((3, 3, 4, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    def layer(x):
+        return jax.lax.conv_general_dilated(
+            x, jnp.ones((3, 3, 4, 4)), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
     return jax.lax.fori_loop(0, 5, lambda i, x: layer(x), x)
 
 

@@ -238,7 +238,10 @@ def test_a_loop_of_unknown_length_is_unbounded():
         def __call__(self, inputs):
             w = self.param("w", nn.initializers.ones, (5, 5))
             x = jax.lax.stop_gradient(inputs.astype(jnp.float32))
-            step = lambda x: jnp.tanh(x @ jax.lax.stop_gradient(w))  # noqa: E731
+
+            def step(x):
+                return jnp.tanh(x @ jax.lax.stop_gradient(w))
+
             return jax.lax.while_loop(lambda x: x.sum() > 1, step, x) @ w
 
     found = describe(Settling(), Text(), optax.sgd(1e-3), tokens(2, 5), {})

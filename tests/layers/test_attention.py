@@ -15,7 +15,7 @@ from nets.layers.attention import (
     weighted_sum,
 )
 from nets.layers.attention_scores import Additive, Dot, General
-from tests.support import plain_attention as plain
+from tests.support import plain_attention
 from tests.support.checks import assert_close, jit
 from tests.support.plain_attention import BATCH, KEYS, LENGTHS, MASK, QUERIES
 
@@ -30,22 +30,25 @@ def case(name):
     """A score, random parameters, query, memory and values for it, and the score of one pair."""
     rng = np.random.default_rng(0)
     if name == "additive":
-        params = {"query": plain.dense(rng, 3, 6), "key": plain.dense(rng, 4, 6)}
+        params = {
+            "query": plain_attention.dense(rng, 3, 6),
+            "key": plain_attention.dense(rng, 4, 6),
+        }
         params["v"] = rng.normal(size=(6, 1))
-        return Additive(6, dtype=None), params, plain.random_inputs(rng, 3, 4), additive
+        return Additive(6, dtype=None), params, plain_attention.random_inputs(rng, 3, 4), additive
     if name == "general":
-        params = {"key": plain.dense(rng, 4, 3)}
+        params = {"key": plain_attention.dense(rng, 4, 3)}
 
         def by_pair(p, q, m):
             return q @ p["key"]["kernel"].T @ m
 
-        return General(3, dtype=None), params, plain.random_inputs(rng, 3, 4), by_pair
+        return General(3, dtype=None), params, plain_attention.random_inputs(rng, 3, 4), by_pair
     scale = {"dot": 1, "scaled": 0.5}[name]
 
     def by_pair(p, q, m):
         return scale * sum(a * b for a, b in zip(q, m, strict=True))
 
-    return Dot(name == "scaled", dtype=None), {}, plain.random_inputs(rng, 4, 4), by_pair
+    return Dot(name == "scaled", dtype=None), {}, plain_attention.random_inputs(rng, 4, 4), by_pair
 
 
 @pytest.mark.parametrize("name", ["additive", "general", "dot", "scaled"])
@@ -54,30 +57,32 @@ def test_it_equals_loops(name, masked):
     score, params, arrays, by_pair = case(name)
     query, memory, values = arrays
     mask = MASK if masked else np.ones((BATCH, KEYS), bool)
-    weights = plain.weights_of(
-        plain.scores_of(functools.partial(by_pair, params), query, memory), mask
+    weights = plain_attention.weights_of(
+        plain_attention.scores_of(functools.partial(by_pair, params), query, memory), mask
     )
     model = Attention(score)
-    got = plain.whole(model, {"score": params}, *arrays, MASK if masked else None)
-    assert_close(got, (plain.contexts_of(weights, values), weights))
-    one = plain.whole(model, {"score": params}, query[:, 2], memory, values, jnp.asarray(mask))
+    got = plain_attention.whole(model, {"score": params}, *arrays, MASK if masked else None)
+    assert_close(got, (plain_attention.contexts_of(weights, values), weights))
+    one = plain_attention.whole(
+        model, {"score": params}, query[:, 2], memory, values, jnp.asarray(mask)
+    )
     assert_close(one, jax.tree.map(lambda a: a[:, 2], got))
 
 
 def test_additive_score_with_coverage_equals_loops():
     rng = np.random.default_rng(1)
     _, params, (query, memory, values), _ = case("additive")
-    params["coverage"] = plain.dense(rng, 1, 6)
+    params["coverage"] = plain_attention.dense(rng, 1, 6)
     params["key"]["bias"] = rng.normal(size=6)
     covered = rng.uniform(size=(BATCH, QUERIES, KEYS))
     scores = np.zeros(covered.shape)
     for b, q, k in np.ndindex(*scores.shape):
         scores[b, q, k] = additive(params, query[b, q], memory[b, k], covered[b, q, k])
-    weights = plain.weights_of(scores)
+    weights = plain_attention.weights_of(scores)
     model = Attention(Additive(6, use_bias=True, dtype=None))
     arrays = query, memory, values, MASK
-    got = plain.whole(model, {"score": params}, *arrays, coverage=covered)
-    assert_close(got, (plain.contexts_of(weights, values), weights))
+    got = plain_attention.whole(model, {"score": params}, *arrays, coverage=covered)
+    assert_close(got, (plain_attention.contexts_of(weights, values), weights))
 
 
 @pytest.mark.parametrize("name", ["additive", "general"])
@@ -97,7 +102,7 @@ def test_the_memory_is_projected_outside_the_scan(name):
 
     inputs = jax.tree.map(np.float32, (params, *arrays))
     steps = jax.tree.map(lambda a: a.swapaxes(0, 1), jit(decode)(*inputs))
-    assert_close(steps, plain.whole(model, {"score": params}, *arrays, MASK), 1e-5)
+    assert_close(steps, plain_attention.whole(model, {"score": params}, *arrays, MASK), 1e-5)
     (scan,) = (e for e in jax.make_jaxpr(decode)(*inputs).eqns if e.primitive.name == "scan")
     read = {v.aval.shape for v in scan.invars}
     query, memory, _ = arrays
@@ -124,7 +129,7 @@ def test_rows_of_no_key_are_zeros_and_so_are_gradients_of_masked_keys():
     # in row 1 a query that sees nothing, and a key that nothing sees
     allowed = [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 1], [0, 1, 0, 0, 1]]
     mask = np.array([np.zeros((QUERIES, KEYS)), allowed], bool)
-    query, memory, _ = (a[:2] for a in plain.random_inputs(rng, 4, 4))
+    query, memory, _ = (a[:2] for a in plain_attention.random_inputs(rng, 4, 4))
     towards = rng.normal(size=(2, QUERIES, 3))
 
     def run(query, scored, values):

@@ -7,16 +7,19 @@ import pytest
 
 from nets.layers.attention_local import LocalAttention
 from nets.layers.attention_scores import General
-from tests.support import plain_attention as plain
+from tests.support import plain_attention
 from tests.support.checks import assert_close, assert_gradient, jit
 from tests.support.plain_attention import LENGTHS, MASK
 
 
 def case(features):
     rng = np.random.default_rng(0)
-    params = {"score": {"key": plain.dense(rng, 4, 3)}}
+    params = {"score": {"key": plain_attention.dense(rng, 4, 3)}}
     if features:
-        params |= {"hidden": plain.dense(rng, 3, features), "v": plain.dense(rng, features, 1)}
+        params |= {
+            "hidden": plain_attention.dense(rng, 3, features),
+            "v": plain_attention.dense(rng, features, 1),
+        }
     return LocalAttention(General(3, dtype=None), 1, features, dtype=None), params, rng
 
 
@@ -25,18 +28,18 @@ def positions(params, query):
     expected = np.zeros(query.shape[:2])
     for b, q in np.ndindex(*expected.shape):
         logit = np.tanh(query[b, q] @ params["hidden"]["kernel"]) @ params["v"]["kernel"][:, 0]
-        expected[b, q] = LENGTHS[b] * plain.sigmoid(logit)
+        expected[b, q] = LENGTHS[b] * plain_attention.sigmoid(logit)
     return expected
 
 
 def weights_of(params, query, memory, position, window, predicted):
     kernel = params["score"]["key"]["kernel"]
-    scores = plain.scores_of(lambda q, m: q @ kernel.T @ m, query, memory)
+    scores = plain_attention.scores_of(lambda q, m: q @ kernel.T @ m, query, memory)
     expected = np.zeros_like(scores)
     for b, q in np.ndindex(*expected.shape[:2]):
         p = position[b, q]
         keys = [k for k in range(LENGTHS[b]) if p - window <= k <= p + window]
-        expected[b, q] = plain.softmax(scores[b, q], keys)
+        expected[b, q] = plain_attention.softmax(scores[b, q], keys)
         if predicted:
             for k in keys:
                 expected[b, q, k] *= np.exp(-((k - p) ** 2) / (2 * (window / 2) ** 2))
@@ -49,17 +52,17 @@ def test_it_equals_loops(window, features):
     """Steps past a row's end, where the window is empty, among them."""
     model, params, rng = case(features)
     model = model.clone(window=window)
-    query, memory, values = plain.random_inputs(rng, 3, 4)
+    query, memory, values = plain_attention.random_inputs(rng, 3, 4)
     if features:
         position, told = positions(params, query), None
     else:
         position = told = np.array([[0, 1, 4, 6], [0, 2, 4, 3], [9, 0, 2, 1]])
     want = weights_of(params, query, memory, position, window, bool(features))
     assert features or not want[2, 0].any()
-    got = plain.whole(model, params, query, memory, values, MASK, told)
-    assert_close(got, (plain.contexts_of(want, values), want))
+    got = plain_attention.whole(model, params, query, memory, values, MASK, told)
+    assert_close(got, (plain_attention.contexts_of(want, values), want))
     one = None if told is None else told[:, 1]
-    step = plain.whole(model, params, query[:, 1], memory, values, MASK, one)
+    step = plain_attention.whole(model, params, query[:, 1], memory, values, MASK, one)
     assert_close(step, jax.tree.map(lambda a: a[:, 1], got))
     if not features:  # a softmax in the window, so that nothing is lost
         np.testing.assert_allclose(got[1].sum(-1), (want > 0).any(-1).astype(float), rtol=1e-12)
@@ -68,12 +71,12 @@ def test_it_equals_loops(window, features):
 def test_the_predicted_position_learns():
     """The gradient, through the Gaussian alone, against a difference of the loops' values."""
     model, params, rng = case(6)
-    query, memory, values = plain.random_inputs(rng, 3, 4)
+    query, memory, values = plain_attention.random_inputs(rng, 3, 4)
     model, towards = model.clone(window=2), rng.normal(size=(3, 4, 2))
 
     def value(params):
         want = weights_of(params, query, memory, positions(params, query), 2, True)
-        return (plain.contexts_of(want, values) * towards).sum()
+        return (plain_attention.contexts_of(want, values) * towards).sum()
 
     def loss(params):
 
@@ -92,7 +95,7 @@ def test_the_predicted_position_learns():
 def test_rows_of_no_key_are_zeros(features):
     model, params, rng = case(features)
     model = model.clone(score=General(3), dtype=jnp.float32)
-    query, memory, values = (np.float32(a) for a in plain.random_inputs(rng, 3, 4))
+    query, memory, values = (np.float32(a) for a in plain_attention.random_inputs(rng, 3, 4))
     position = None if features else jnp.zeros((3, 4))
 
     def loss(params, memory):

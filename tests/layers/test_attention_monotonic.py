@@ -7,7 +7,7 @@ import pytest
 
 from nets.layers.attention_monotonic import MonotonicAttention, monotonic, monotonic_step
 from nets.layers.attention_scores import Dot
-from tests.support import plain_attention as plain
+from tests.support import plain_attention
 from tests.support.checks import assert_close, assert_gradient, jit
 from tests.support.plain_attention import BATCH, KEYS, MASK, QUERIES
 
@@ -60,7 +60,7 @@ def test_it_equals_loops_and_so_does_its_gradient():
 def test_certain_choices_do_not_underflow():
     """Keys chosen or passed for certain: the products of 1 - p are zero."""
     rng = np.random.default_rng(0)
-    chosen = np.float32(plain.sigmoid(rng.choice([-60.0, 0.0, 60.0], size=(2, 3, 60))))
+    chosen = np.float32(plain_attention.sigmoid(rng.choice([-60.0, 0.0, 60.0], size=(2, 3, 60))))
     previous = np.float32(np.eye(60)[[0, 37]])
 
     def with_slopes(chosen):
@@ -101,19 +101,21 @@ def test_it_is_the_mean_of_the_hard_process():
 @pytest.mark.parametrize("hard", [False, True])
 def test_the_layer_equals_loops(hard):
     rng = np.random.default_rng(2)
-    query, memory, values = plain.random_inputs(rng, 4, 4)
-    scores = plain.scores_of(np.dot, query, memory) + 0.3
-    chosen = np.where(MASK[:, None], scores > 0 if hard else plain.sigmoid(scores), 0.0)
+    query, memory, values = plain_attention.random_inputs(rng, 4, 4)
+    scores = plain_attention.scores_of(np.dot, query, memory) + 0.3
+    chosen = np.where(MASK[:, None], scores > 0 if hard else plain_attention.sigmoid(scores), 0.0)
     first = np.eye(KEYS)[[0] * BATCH]
     want = all_by_loops(chosen, first)
     model, params = MonotonicAttention(Dot(dtype=None)), {"r": np.array(0.3)}
-    got = plain.whole(model, params, query, memory, values, MASK, hard=hard)
-    assert_close(got, (plain.contexts_of(want, values), want))
+    got = plain_attention.whole(model, params, query, memory, values, MASK, hard=hard)
+    assert_close(got, (plain_attention.contexts_of(want, values), want))
     assert (got[1].sum(-1) <= 1 + 1e-12).all() and (got[1] >= 0).all()
     state = {"previous": got[1][:, 1], "hard": hard}
-    step = plain.whole(model, params, query[:, 2], memory, values, MASK, **state)
+    step = plain_attention.whole(model, params, query[:, 2], memory, values, MASK, **state)
     assert_close(step, jax.tree.map(lambda a: a[:, 2], got))
-    none = plain.whole(model, params, query, memory, values, np.zeros_like(MASK), hard=hard)
+    none = plain_attention.whole(
+        model, params, query, memory, values, np.zeros_like(MASK), hard=hard
+    )
     assert not any(a.any() for a in none)
     if hard:  # one key at most, that of the query before or a later one
         assert set(np.unique(got[1])) == {0.0, 1.0} and (got[1].sum(-1) <= 1).all()

@@ -44,8 +44,8 @@ def test_a_stream_equals_the_whole(window, multiplier, dilation):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 9, 3))
     with jax.enable_x64(True):
-        outline = jax.eval_shape(model.init, jax.random.key(0), x)
-        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), outline)
+        shapes = jax.eval_shape(model.init, jax.random.key(0), x)
+        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
         step = jit(functools.partial(model.apply, variables, method="step"))
         carry = np.float64(model.initial_carry((2, 3)))
         assert carry.shape == (2, (window - 1) * dilation, 3) and not carry.any()
@@ -55,7 +55,7 @@ def test_a_stream_equals_the_whole(window, multiplier, dilation):
             outputs.append(y)
         assert_close(np.stack(outputs, 1), jit(model.apply)(variables, x))
         init = functools.partial(model.init, method="step")
-        assert jax.eval_shape(init, jax.random.key(0), carry, x[:, 0]) == outline
+        assert jax.eval_shape(init, jax.random.key(0), carry, x[:, 0]) == shapes
 
 
 @pytest.mark.parametrize("options", [{}, {"padding": "CAUSAL", "strides": 2}])

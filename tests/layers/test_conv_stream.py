@@ -65,11 +65,11 @@ def test_a_stack_streams_as_a_whole():
         return jax.lax.scan(step, carries, x.swapaxes(0, 1))[1].swapaxes(0, 1)
 
     with jax.enable_x64(True):
-        outlines = [
+        shapes = [
             jax.eval_shape(layer.init, jax.random.key(0), np.zeros((2, 30, c)))
             for layer, c in zip(layers, widths, strict=True)
         ]
-        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), outlines)
+        variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
         assert_close(jit(stream)(variables, x), jit(whole)(variables, x))
         # (window - 1) dilation of every layer lie between an output and the first that it sees
         slope = jit(jax.grad(lambda x: whole(variables, x)[:, -1].sum()))(x)

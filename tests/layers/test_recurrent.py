@@ -9,7 +9,7 @@ from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
-from tests.support import plain_recurrent as plain
+from tests.support import plain_recurrent
 from tests.support.accumulator import Accumulator
 from tests.support.checks import assert_close, assert_gradient, jit, temporary_bytes
 
@@ -27,7 +27,7 @@ SOME = [("lstm", "fused"), ("gru", "scan"), ("elman", "fused")]
 def random_arguments(model):
     """Random (params, x, carry) for a model."""
     rng = np.random.default_rng(0)
-    params = plain.random_params(rng, model, INPUTS)
+    params = plain_recurrent.random_params(rng, model, INPUTS)
     carry = jax.eval_shape(lambda: model.initial_carry((BATCH, INPUTS)))
     carry = jax.tree.map(lambda a: np.tanh(rng.normal(size=a.shape)), carry)
     return params, rng.normal(size=(BATCH, TIME, INPUTS)), carry
@@ -39,7 +39,7 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
     `padding` is put into the padded steps of what the model reads, and not of what NumPy reads.
     """
     rng, arguments = np.random.default_rng(1), random_arguments(model)
-    expected = plain.run(model, *arguments, lengths, reset)
+    expected = plain_recurrent.run(model, *arguments, lengths, reset)
     weights = jax.tree.map(lambda a: rng.normal(size=a.shape), expected)
 
     def value(result):
@@ -63,7 +63,7 @@ def assert_equals_plain(model, lengths=None, reset=None, padding=None):
     assert_close(result, expected)
 
     def numpy_value(*moved):
-        return value(plain.run(model, *moved, lengths, reset))
+        return value(plain_recurrent.run(model, *moved, lengths, reset))
 
     assert_gradient(gradient, numpy_value, arguments)
 
@@ -115,7 +115,7 @@ def test_reset_of_the_first_step(options):
     whole[:, 0] = first = np.array([True, False, False, True, True])
     given_at = {"lengths": LENGTHS, "reset": first}
     got = jit(lambda x: model.apply({"params": params}, x, carry, **given_at))(x)
-    assert_close(got, plain.run(model, params, x, carry, LENGTHS, whole), 1e-5)
+    assert_close(got, plain_recurrent.run(model, params, x, carry, LENGTHS, whole), 1e-5)
 
 
 @pytest.mark.parametrize("cell, backend", SOME)
@@ -182,7 +182,7 @@ def test_looking_ahead_past_the_end_is_looking_at_all(lookahead):
     limited = model.clone(lookahead=lookahead)
     start = tuple((forward,) for forward, _ in carry)
     outputs, last = jit(lambda x: limited.apply({"params": params}, x, start, lengths=LENGTHS))(x)
-    whole, expected = plain.run(model, params, x, carry, LENGTHS)
+    whole, expected = plain_recurrent.run(model, params, x, carry, LENGTHS)
     assert_close((outputs, last[0]), (whole, expected[0][:1]), 1e-5)
 
 
@@ -191,7 +191,7 @@ def test_halves_and_steps_equal_the_whole(cell, backend):
     options = {"residual": True, "zoneout": MEAN[cell], "dropout": 0.5, "recurrent_dropout": 0.5}
     model = Recurrent(CELLS[cell], 2, backend=backend, **options)
     params, x, carry = random_arguments(model)
-    expected = plain.run(model, params, x, carry)
+    expected = plain_recurrent.run(model, params, x, carry)
     apply, step = (
         jit(functools.partial(model.apply, {"params": params}, method=method))
         for method in ("__call__", "step")
@@ -212,7 +212,7 @@ def test_stages_are_the_layers_outputs():
     outputs, last, stages = model.apply({"params": params}, x, carry, stages=True)
     assert len(stages) == 3
     for i, stage in enumerate(stages):
-        expected, _ = plain.run(model.clone(layers=i + 1), params, x, carry[: i + 1])
+        expected, _ = plain_recurrent.run(model.clone(layers=i + 1), params, x, carry[: i + 1])
         assert_close(stage, expected, 1e-5)
     assert_close(outputs, stages[-1], 0)
 

@@ -9,7 +9,7 @@ from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.recurrent import Recurrent
 from nets.lstm import LSTM
-from tests.support import plain_recurrent as plain
+from tests.support import plain_recurrent
 from tests.support.accumulator import Accumulator
 from tests.support.checks import jit
 
@@ -58,7 +58,7 @@ def test_dropout_is_between_layers(variational, residual):
 
 def test_dropout_spares_a_single_layer():
     rng, model = np.random.default_rng(0), Recurrent(GRU(2), bidirectional=True, dropout=0.5)
-    params, x = plain.random_params(rng, model, 5), rng.normal(size=(3, 4, 5))
+    params, x = plain_recurrent.random_params(rng, model, 5), rng.normal(size=(3, 4, 5))
     got, want = in_training(model, params, x), jit(model.apply)({"params": params}, x)
     jax.tree.map(np.testing.assert_array_equal, got, want)
 
@@ -98,13 +98,15 @@ def test_zoneout_keeps_what_it_keeps(backend):
     keep, units, shape = 0.25, 20, (10, 8, 3)
     rng = np.random.default_rng(0)
     model = Recurrent(GRU(units), zoneout=(keep,), backend=backend)
-    params = plain.random_params(rng, model, shape[-1])
+    params = plain_recurrent.random_params(rng, model, shape[-1])
     x, h = rng.normal(size=shape), np.tanh(rng.normal(size=(shape[0], units))).astype(np.float32)
     carry = jax.tree.unflatten(jax.tree.structure(model.initial_carry((10, 3))), [h])
     outputs, last = in_training(model, params, x, carry)
     before = np.concatenate([h[:, None], outputs[:, :-1]], axis=1)
     mask = outputs == before
-    step = [plain.gru(params["layer_0"], x[i], (before[i],))[0] for i in np.ndindex(10, 8)]
+    step = [
+        plain_recurrent.gru(params["layer_0"], x[i], (before[i],))[0] for i in np.ndindex(10, 8)
+    ]
     fresh = np.reshape(step, before.shape)
     np.testing.assert_allclose(outputs, np.where(mask, before, fresh), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(jax.tree.leaves(last)[0], outputs[:, -1])
@@ -121,7 +123,7 @@ def test_zoneout_of_each_entry_of_the_carry(backend, lookahead):
     model = Recurrent(
         LSTM(units), bidirectional=True, lookahead=lookahead, zoneout=keep, backend=backend
     )
-    params = plain.random_params(rng, model, 3)
+    params = plain_recurrent.random_params(rng, model, 3)
     x = rng.normal(size=(batch, 1, 3))
     carry = model.initial_carry((batch, 3))
     carry = jax.tree.map(lambda a: np.float32(rng.normal(size=a.shape)), carry)
@@ -130,7 +132,7 @@ def test_zoneout_of_each_entry_of_the_carry(backend, lookahead):
     for d, state in enumerate(carry[0]):
         weights = params["layer_0_reverse" if d else "layer_0"]
         rows = ([a[b] for a in state] for b in range(batch))
-        fresh = [plain.lstm(weights, x[b, 0], row) for b, row in enumerate(rows)]
+        fresh = [plain_recurrent.lstm(weights, x[b, 0], row) for b, row in enumerate(rows)]
         for entry, p in enumerate(keep):
             got = last[0][d][entry]
             mask = got == state[entry]

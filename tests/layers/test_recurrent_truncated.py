@@ -9,7 +9,7 @@ from jax import lax
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_bptt import StreamState, truncated_scan, truncated_segment
 from nets.lstm import LSTM
-from tests.support import plain_recurrent as plain
+from tests.support import plain_recurrent
 from tests.support.checks import assert_close, jit, temporary_bytes
 
 # k2 - k1 is a multiple of k1, or not; the last three cut nothing
@@ -64,7 +64,7 @@ def lstm():
     """A scan, time first, by the model that comes next; its weights, a carry and inputs."""
     rng = np.random.default_rng(0)
     model = Recurrent(LSTM(2), backend="fused")
-    params = plain.random_params(rng, model, 3)
+    params = plain_recurrent.random_params(rng, model, 3)
     carry = model.initial_carry((2, 3))
     carry = jax.tree.map(lambda a: np.tanh(rng.normal(size=a.shape)), carry)
     model = model.clone(dtype=jnp.float64, param_dtype=jnp.float64)

@@ -127,7 +127,10 @@ def test_frozen_normalisation_uses_its_running_statistics_and_keeps_them(accumul
         model=Outer(), accumulate=accumulate, optimizer=Optimizer(freeze=("still/*", "norm/*"))
     )
     state, batch = train_state.make_init(experiment)(), toys.batch(experiment)
-    draw = lambda a: jax.random.uniform(jax.random.key(a.size), a.shape, minval=0.5)  # noqa: E731
+
+    def draw(a):
+        return jax.random.uniform(jax.random.key(a.size), a.shape, minval=0.5)
+
     state = state._replace(model_state=jax.tree.map(draw, state.model_state))
     after, _ = jax.jit(make_train_step(experiment))(state, batch)
     was, now = (flatten(s.model_state["batch_stats"]) for s in (state, after))

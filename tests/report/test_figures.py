@@ -146,7 +146,10 @@ def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):
     VIEWS["confusion"].write(tmp_path, "x")
     axes = figures[0].axes[0]
     (image,) = axes.images
-    colour = lambda value: np.array(image.cmap(image.norm(value))[:3])  # noqa: E731
+
+    def colour(value):
+        return np.array(image.cmap(image.norm(value))[:3])
+
     assert np.abs(colour(1) - colour(0)).max() > 0.05
     numbers = {(t.get_position()): t.get_text() for t in axes.texts}
     assert numbers[8, 3] == "1"  # column 8, row 3

@@ -8,8 +8,7 @@ import pytest
 
 from nets.cli import commands, runs
 from nets.cli.parse import parse
-from nets.report import metrics_log
-from nets.report import page as pages
+from nets.report import metrics_log, page
 from nets.report.reporter import Reporter
 from tests.support import toys
 
@@ -24,10 +23,10 @@ HISTORY = [
 ]
 
 
-def page(workdir, **changes):
+def written(workdir, **changes):
     """The page of a run with this in its record, and its rows of two cells."""
     (workdir / "pictures").mkdir(exist_ok=True)
-    pages.write(workdir, toys.record(**changes), RESULT, HISTORY, "2001-02-03 05:00:00")
+    page.write(workdir, toys.record(**changes), RESULT, HISTORY, "2001-02-03 05:00:00")
     text = (workdir / "report.html").read_text()
     return text, dict(re.findall(r"<tr><td>(.*?)<td[^>]*>(.*?)</tr>", text))
 
@@ -35,7 +34,7 @@ def page(workdir, **changes):
 def test_the_page_says_what_was_run_when_from_what_and_how_fast(tmp_path):
     command = "python launch.py --experiment=toy --data.path='a & b'"
     git = {"commit": "12ab" * 10, "dirty": True}
-    text, rows = page(tmp_path, command=command, git=git)
+    text, rows = written(tmp_path, command=command, git=git)
     assert "<pre>python launch.py --experiment=toy --data.path=&#x27;a &amp; b&#x27;</pre>" in text
     assert rows["test accuracy"] == "0.875" and rows["best step"] == "40 of 60"
     assert rows["started"] == "2001-02-03 04:05:06"
@@ -43,19 +42,19 @@ def test_the_page_says_what_was_run_when_from_what_and_how_fast(tmp_path):
     assert rows["throughput"] == "1,500 examples/s"
     assert rows["parameters"] == "61,706"
     assert rows["git commit"] == "12ab" * 10 + ", with uncommitted changes"
-    assert page(tmp_path, git={"commit": "c", "dirty": False})[1]["git commit"] == "c"
-    assert page(tmp_path)[1]["git commit"] == "unknown"
+    assert written(tmp_path, git={"commit": "c", "dirty": False})[1]["git commit"] == "c"
+    assert written(tmp_path)[1]["git commit"] == "unknown"
 
 
 def test_the_page_shows_what_differs_from_the_experiment_and_folds_the_rest(tmp_path):
     config = {"steps": 60, "data": "Blobs", "data.path": "x=y", "model.width": 4}
-    text, rows = page(tmp_path, config=config, arguments=["--steps=60", "--data.path=x=y"])
+    text, rows = written(tmp_path, config=config, arguments=["--steps=60", "--data.path=x=y"])
     first, folded = re.search("<h2>Configuration</h2>(.*?)<details>(.*?)</details>", text).groups()
     cells = "<tr><td>(.*?)<td[^>]*>(.*?)</tr>"
     assert re.findall(cells, first) == [("steps", "60"), ("data.path", "x=y")]
     assert dict(re.findall(cells, folded)) == {k: str(v) for k, v in config.items()}
     assert "<summary>All 4 fields</summary>" in folded
-    same = page(tmp_path, config=config)[0]
+    same = written(tmp_path, config=config)[0]
     assert "All fields have the values of the experiment's file" in same
 
 
@@ -76,7 +75,7 @@ def test_several_seeds_leave_their_table_and_curves(tmp_path):
     results, folder = several(tmp_path / "all"), tmp_path / "all"
     runs = [{"seed": s, "workdir": str(folder / f"seed={s}")} | result
             for s, result in zip((0, 3), results, strict=True)]  # fmt: skip
-    pages.write_seeds(folder, "toy", runs)
+    page.write_seeds(folder, "toy", runs)
     table = json.loads((folder / "seeds.json").read_text())
     assert table["experiment"] == "toy" and table["runs"] == runs
     (accuracy,) = table["summary"].values()  # in_span has no spread
@@ -127,8 +126,10 @@ def test_one_seed_leaves_no_table(tmp_path, monkeypatch):
 
 
 def test_a_page_says_that_code_was_edited(tmp_path):
-    text, _ = page(tmp_path, code_changes=["2001-02-03 04:05:06: mine.py (edited)"])
-    assert "<li>2001-02-03 04:05:06: mine.py (edited)" in text and "edited" not in page(tmp_path)[0]
+    text, _ = written(tmp_path, code_changes=["2001-02-03 04:05:06: mine.py (edited)"])
+    assert (
+        "<li>2001-02-03 04:05:06: mine.py (edited)" in text and "edited" not in written(tmp_path)[0]
+    )
 
 
 def test_a_log_that_was_cut_from_outside_stays_readable_and_what_is_missing_is_told(tmp_path):

@@ -18,7 +18,7 @@ def forget():
     """Clears the cache of opened sets."""
     for function in (
         image_loading.open_set,
-        image_loading.outline,
+        image_loading.shape_and_classes,
         image_loading.partition,
         image_loading.statistics,
     ):

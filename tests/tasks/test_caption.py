@@ -137,7 +137,10 @@ def seen():
 
 def test_attention_inside_boxes_by_hand():
     written, rows = seen()
-    finish = lambda **more: Caption().finish(caption_metrics(written, rows | more), {}, None)  # noqa: E731
+
+    def finish(**more):
+        return Caption().finish(caption_metrics(written, rows | more), {}, None)
+
     inside = [0.5 * 0.5, 0.5, 0.2 * 0.5 + 0.8, 0.4 * 0.25 + 0.6 * 0.5]
     want = {"exact_match": 2 / 3, "attributes": 2 / 3, "relation": 1}
     want |= {"in_box": sum(inside) / 4, "box_share": (2 * 8 + 2 * 36) / 64 / 4}

@@ -77,9 +77,12 @@ def test_inceptions_auxiliary_head_learns_by_its_own_logits(monkeypatch):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 299, 299, 3)).astype(np.float32)
     batch, key = {"inputs": images, "targets": np.array([0, 2])}, jax.random.key(1)
-    outlines = jax.eval_shape(functools.partial(task.init, model), key, batch)
-    draw = lambda leaf: rng.uniform(-0.1, 0.1, leaf.shape).astype(np.float32)  # noqa: E731
-    params, state = jax.tree.map(draw, outlines)
+    shapes = jax.eval_shape(functools.partial(task.init, model), key, batch)
+
+    def draw(leaf):
+        return rng.uniform(-0.1, 0.1, leaf.shape).astype(np.float32)
+
+    params, state = jax.tree.map(draw, shapes)
 
     @jax.jit
     def step(params):

@@ -77,7 +77,10 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
 )
 def test_the_first_filters_are_those_of_the_layer_that_is_called_first(model, side, first):
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    init = lambda key, x: model.init(key, x, train=False)  # noqa: E731
+
+    def init(key, x):
+        return model.init(key, x, train=False)
+
     variables = jax.eval_shape(init, jax.random.key(0), images)
     kernel = classify_figures.first_kernel(model, variables, images)
     if first is None:
@@ -151,8 +154,8 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
     image = jax.random.normal(jax.random.key(0), (2, side, side, 1))
     batch = {"inputs": image, "targets": jnp.array([0, 1]), "mask": jnp.ones(2)}
     task = Classify(maps=(stage,))
-    outline = jax.eval_shape(lambda key: task.init(model, key, batch), jax.random.key(0))
-    params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), outline)
+    shapes = jax.eval_shape(lambda key: task.init(model, key, batch), jax.random.key(0))
+    params, state = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), shapes)
     metadata = {"class_names": list("0123456789")}
     trained = Trained(model, params, state, metadata, None, None, jax.random.key(0))
     _, metrics = task.test(model, params, state, batch, jax.random.key(0), True)

@@ -79,7 +79,10 @@ def test_steps_that_do_not_count_have_no_gradient():
 
     def gradient(x, targets):
         batch = {"inputs": x, "targets": targets, "mask": mask}
-        loss = lambda params: Regress().loss(model, params, state, batch, KEY, True)[0]  # noqa: E731
+
+        def loss(params):
+            return Regress().loss(model, params, state, batch, KEY, True)[0]
+
         return jax.grad(loss)(params)
 
     other = gradient(x + 9 * (1 - mask[..., None]), targets - 7 * (1 - mask[..., None]))
