@@ -78,6 +78,7 @@ def test_edited_code_is_refused_with_what_was_edited(own, file, old, new, named)
         assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_changed_code_may_be_allowed_and_is_then_told_everywhere(own):
     edited, before = OWN.replace("nn.relu", "nn.tanh"), config(own)["code"]["mine.py"]
     (own / "mine.py").write_text(edited)

@@ -57,6 +57,7 @@ def test_the_statistics_of_a_run_fill_what_is_not_given(room):
     np.testing.assert_allclose(given.evaluate("test")[0]["inputs"][:60], want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_classes_of_other_names_are_told_and_of_another_number_refused(room, tmp_path):
     for classes in (("ant", "bee", "cat"), ("ant", "bee")):
         folder = tmp_path / "".join(classes)

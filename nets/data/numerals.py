@@ -39,7 +39,8 @@ def in_words(n: int) -> str:
     head, rest = f"{in_words(n // size)} {name}", n % size
     if not rest:
         return head
-    return f"{head} {'and ' * (rest < 100)}{in_words(rest)}"
+    between = " and " if rest < 100 else " "
+    return f"{head}{between}{in_words(rest)}"
 
 
 def ordinal(n: int) -> str:

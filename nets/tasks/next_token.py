@@ -169,8 +169,8 @@ def text_features(text: str) -> dict[str, np.ndarray]:
 
 
 def cells_view(
-    model,
-    params,
+    model: nn.Module,
+    params: Any,
     vocabulary: Sequence[str],
     batches: Iterable[dict],
     length: int = 800,

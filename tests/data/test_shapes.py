@@ -97,7 +97,7 @@ def test_colours_and_sizes_are_true_of_the_pixels(batch):
 
 
 def true_of(boxes, one, two):
-    """What a person would say of two boxes that must not be close to a diagonal."""
+    """The relation of two boxes that a person would name; they must not be close to a diagonal."""
     (t, left, b, r), (t2, left2, b2, r2) = boxes[one], boxes[two]
     down, right = (t + b - t2 - b2) / 2, (left + r - left2 - r2) / 2
     found = set()

@@ -1,4 +1,4 @@
-"""What the pictures of gradients over time show is what it is by hand."""
+"""Pictures of gradients over time, compared with gradients by hand."""
 
 import dataclasses
 import math

@@ -78,7 +78,7 @@ def test_the_average_of_equal_parameters_is_them_after_many_steps():
     close(averaging.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
 
 
-@pytest.mark.parametrize("average", [EMA(0.999), Polyak(1)])
+@pytest.mark.parametrize("average", [EMA(0.999), pytest.param(Polyak(1), marks=pytest.mark.slow)])
 def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     model = toys.BatchNormNet(param_dtype=jnp.bfloat16, dropout=0.1)
     experiment = toys.classifier(
