@@ -1,4 +1,4 @@
-"""What the cells' weights start as, and the normalisation that they share."""
+"""Initial weights of the cells, and their normalisation."""
 
 import jax
 import jax.numpy as jnp

@@ -43,7 +43,7 @@ def resolved(experiment: Experiment) -> Experiment:
 
 
 def shortcoming(measured: str, parameters: int) -> str | None:
-    """What an experiment's `Measured:` paragraph lacks: a result and a time, or why there is none.
+    """The part that an experiment's `Measured:` paragraph lacks: a result, a time, a reason.
 
     Args:
         parameters: how many the model has, to be said where it was not trained.
@@ -283,7 +283,7 @@ SHALLOW = {
         ]
     },
 }
-"""What stands for what makes the nets deep whose depth is no field."""
+"""Replacements of module tables, for nets whose depth is no field."""
 
 
 LARGE = {"googlenet_imagenet", "inception_v3_imagenet", "nasnet_large_imagenet"}

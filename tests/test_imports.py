@@ -83,7 +83,7 @@ def folders(root):
 
 
 def broken(root, rule):
-    """What breaks the rule: imports that a folder may not have, and folders without a rule."""
+    """Violations of the rule: imports that a folder may not have, folders without a rule."""
     found = []
     for folder, files in folders(root).items():
         if folder not in rule:  # one inside another inherits nothing

@@ -86,8 +86,8 @@ def test_changed_code_may_be_allowed_and_is_then_told_everywhere(own):
     _, err = launch("eval", "--workdir=run", cwd=own, **environment)
     assert "warning: the code has changed since this run: mine.py (edited)" in err
     out, _ = launch(*RUN, "--steps=6", "--allow_changed_code", cwd=own, **environment)
-    assert "warning: going on with changed code: mine.py (edited)" in out
-    assert "going on with changed code" in (own / "run" / "log.txt").read_text()
+    assert "warning: resuming with changed code: mine.py (edited)" in out
+    assert "resuming with changed code" in (own / "run" / "log.txt").read_text()
     (change,) = config(own)["code_changes"]
     assert change.endswith(": mine.py (edited)") and change.partition(":")[2]
     assert change in (own / "run" / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""What models of recurrent layers hand on to them."""
+"""Options that models pass on to their recurrent layers."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What the early classifiers refuse, compute in, drop and start from, and their heads."""
+"""Options of the early classifiers: refusals, types, dropout, initial weights, heads."""
 
 import functools
 import math

@@ -56,12 +56,12 @@ def files(folder: Path) -> dict[str, Path]:
     Raises:
         UserError: two have the same name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.py")):
-        if path.stem in found:
-            raise UserError(f"two experiments have one name: {found[path.stem]} and {path}.")
-        found[path.stem] = path
-    return found
+        if path.stem in paths:
+            raise UserError(f"two experiments have one name: {paths[path.stem]} and {path}.")
+        paths[path.stem] = path
+    return paths
 
 
 def find(name: str, folder: Path) -> Path:

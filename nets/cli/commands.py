@@ -38,7 +38,7 @@ def run(command: Command) -> int:
         try:
             return verb(command, signals)
         except Stopped as stopped:
-            print(f"{stopped}; the same command goes on from here", file=sys.stderr)
+            print(f"{stopped}; the same command resumes from here", file=sys.stderr)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(stopped.code)  # a thread may still be compiling, which nothing else ends

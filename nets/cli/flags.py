@@ -173,11 +173,11 @@ def _dtype(text: str) -> Any:
 
 
 def _activation(text: str) -> Activation:
-    found = getattr(jax.nn, text, getattr(jnp, text, None))
+    function = getattr(jax.nn, text, getattr(jnp, text, None))
     x = jax.ShapeDtypeStruct((2, 3), jnp.float32)
     try:
-        y = jax.eval_shape(found, x)
-        valid = (y.shape, y.dtype) == (x.shape, x.dtype) and not isinstance(found, type)
+        y = jax.eval_shape(function, x)
+        valid = (y.shape, y.dtype) == (x.shape, x.dtype) and not isinstance(function, type)
     except Exception:  # whatever a function of another purpose raises
         valid = False
     if not valid:
@@ -185,7 +185,7 @@ def _activation(text: str) -> Activation:
             f"'{text}' is no function of jax.nn or jax.numpy that maps an array to one of its "
             "shape and type (relu, tanh, gelu, silu, ...)"
         )
-    return found
+    return function
 
 
 def _literal(valid: tuple[Any, ...], text: str) -> Any:

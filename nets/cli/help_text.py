@@ -14,8 +14,8 @@ def render(options: Any, experiment: Any | None = None) -> str:
     parts = [_USAGE]
     fields = {field.path: field for field in flags.flagged(experiment)} if experiment else {}
     own = {field.path: field for field in flags.flagged(options)}
-    found = fields | own
-    first = [found[path] for path in _FIRST if path in found] if fields else []
+    every_field = fields | own
+    first = [every_field[path] for path in _FIRST if path in every_field] if fields else []
     if first:
         parts.append(_section("changed most often", first))
     rest = [field for field in fields.values() if field not in first and field.path not in own]

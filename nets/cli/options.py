@@ -42,7 +42,7 @@ class Train(Options):
 
     Attributes:
         seed: seed of the run; several, with commas, run in turn and end with mean and spread.
-        allow_changed_code: go on with a run although the code that it began with was edited since.
+        allow_changed_code: resume a run although its code was edited since.
     """
 
     seed: tuple[int, ...] = ()

@@ -1,6 +1,6 @@
 """The code that a run was made by: digests of its files, the git commit, a copy of its experiment.
 
-A result is that of a configuration and of code; a run that goes on with other code than it began
+A result is that of a configuration and of code; a run that resumes with other code than it began
 with would be neither's.
 """
 
@@ -30,18 +30,18 @@ def digests(experiment: Any, path: Path | None, name: str | None) -> dict[str, s
     packages and the engine.
     """
     pending = [type(node).__module__ for node in config.nodes(experiment)]
-    found = {}
+    digest_by_name = {}
     if path is not None:
-        found[name] = _digest(path)
+        digest_by_name[name] = _digest(path)
         pending += _imports(path, "")
     while pending:
         name = pending.pop()
-        file = None if name in found or name.startswith(_NO_RESULT) else _file(name)
+        file = None if name in digest_by_name or name.startswith(_NO_RESULT) else _file(name)
         if file is not None and file != path:
-            found[name] = _digest(file)
+            digest_by_name[name] = _digest(file)
             package = name if file.name == "__init__.py" else name.rpartition(".")[0]
             pending += _imports(file, package)
-    return dict(sorted(found.items()))
+    return dict(sorted(digest_by_name.items()))
 
 
 def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:

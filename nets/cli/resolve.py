@@ -46,12 +46,12 @@ def _in_steps(experiment: Experiment, size: int | None) -> Experiment:
     if experiment.epochs is not None:
         values["steps"] = Epochs(experiment.epochs)
     lists = {path: v if isinstance(v, tuple) else (v,) for path, v in values.items()}
-    found = [path for path, items in lists.items() if any(isinstance(x, Epochs) for x in items)]
-    if found and size is None:
-        path = "epochs" if "steps" in found else found[0]
+    in_epochs = [path for path, items in lists.items() if any(isinstance(x, Epochs) for x in items)]
+    if in_epochs and size is None:
+        path = "epochs" if "steps" in in_epochs else in_epochs[0]
         kind = type(experiment.data).__name__
         raise UserError(f"needs a training set of known size, unlike {kind}'s: use steps.", path)
-    changes = {path: count(values[path]) for path in found}
+    changes = {path: count(values[path]) for path in in_epochs}
     return config.replace(experiment, {"epochs": None} | changes)
 
 

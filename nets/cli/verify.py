@@ -63,17 +63,17 @@ def differences(one: Path, other: Path) -> list[str]:
     """In what two finished runs differ: arrays of the newest checkpoint, lines of metrics.jsonl."""
     warn = functools.partial(print, "warning:", file=sys.stderr)
     (step, arrays, _), (step2, arrays2, _) = (resume.newest(run, warn) for run in (one, other))
-    found = [f"newest step: {step} and {step2}"] if step != step2 else []
+    differing = [f"newest step: {step} and {step2}"] if step != step2 else []
     for path in sorted(arrays.keys() | arrays2.keys()):
         a, b = arrays.get(path), arrays2.get(path)
         if a is None or b is None or a.tobytes() != b.tobytes():
-            found.append(f"array {path}")
+            differing.append(f"array {path}")
     rows, rows2 = (
         [metrics_log.seconds_free(row) for row in metrics_log.read(run / "metrics.jsonl")]
         for run in (one, other)
     )
     pairs = zip(rows, rows2, strict=False)
-    found += [f"line {i + 1} of metrics.jsonl" for i, (a, b) in enumerate(pairs) if a != b]
+    differing += [f"line {i + 1} of metrics.jsonl" for i, (a, b) in enumerate(pairs) if a != b]
     if len(rows) != len(rows2):
-        found.append(f"number of lines of metrics.jsonl: {len(rows)} and {len(rows2)}")
-    return found
+        differing.append(f"number of lines of metrics.jsonl: {len(rows)} and {len(rows2)}")
+    return differing

@@ -42,7 +42,7 @@ def check(
 
     Args:
         record: what config.json will hold (`nets.cli.runs.make_record`).
-        warn: told of a difference that can change bits.
+        warn: called with a difference that can change bits.
         allow_changed_code: whether code that was edited is only warned of, and noted in the record.
 
     Returns:
@@ -60,8 +60,8 @@ def check(
             raise UserError(f"{workdir} holds files that are not a run's; name another directory.")
         return record
     try:
-        held = json.loads(path.read_text())
-        absent = sorted(record.keys() - held.keys())
+        stored = json.loads(path.read_text())
+        absent = sorted(record.keys() - stored.keys())
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as a run's configuration: {error!r}.") from None
     if absent:
@@ -69,41 +69,41 @@ def check(
             f"{path} says nothing of {', '.join(absent)}: it was written by an older version; name "
             "another directory."
         )
-    changed = provenance.changes(held["code"], record["code"])
-    same_name = Path(held["experiment"]).name == Path(record["experiment"]).name
-    if held["experiment"] != record["experiment"] and not (same_name and not changed):
+    changed = provenance.changes(stored["code"], record["code"])
+    same_name = Path(stored["experiment"]).name == Path(record["experiment"]).name
+    if stored["experiment"] != record["experiment"] and not (same_name and not changed):
         raise UserError(
-            f"{workdir} holds a run of {held['experiment']}, not of {record['experiment']}; "
+            f"{workdir} holds a run of {stored['experiment']}, not of {record['experiment']}; "
             "name another directory."
         )
-    differing = _differences(held["config"], record["config"], skip=CHANGEABLE)
+    differing = _differences(stored["config"], record["config"], skip=CHANGEABLE)
     if differing:
         raise UserError(
             f"{workdir} holds a run that differs in: {differing}. "
             "Say the same, or name another directory."
         )
-    if held["metadata"]["digest"] != record["metadata"]["digest"]:
+    if stored["metadata"]["digest"] != record["metadata"]["digest"]:
         raise UserError(
-            f"{workdir} was trained on other data (digest {held['metadata']['digest']}, now "
+            f"{workdir} was trained on other data (digest {stored['metadata']['digest']}, now "
             f"{record['metadata']['digest']}); name another directory."
         )
-    steps, now = held["config"]["steps"], record["config"]["steps"]
-    if steps != now and held["config"]["optimizer.schedule"] == COSINE:
+    steps, now = stored["config"]["steps"], record["config"]["steps"]
+    if steps != now and stored["config"]["optimizer.schedule"] == COSINE:
         warn(f"the cosine now spans {now} steps, not {steps} as it did until here")
-    differing = _differences(held["environment"], record["environment"])
+    differing = _differences(stored["environment"], record["environment"])
     if differing:
         warn(f"bits may differ from those of an undisturbed run, since this differs: {differing}")
-    kept = {"started": held["started"], "code_changes": held["code_changes"]}
+    inherited = {"started": stored["started"], "code_changes": stored["code_changes"]}
     if changed:
         edited = ", ".join(changed)
         if not allow_changed_code:
             raise UserError(
                 f"the code that {workdir} was trained by has changed since: {edited}. Name another "
-                "directory, or give allow_changed_code to go on with the code as it is now."
+                "directory, or give allow_changed_code to resume with the code as it is now."
             )
-        warn(f"going on with changed code: {edited}")
-        kept["code_changes"] = [*held["code_changes"], f"{record['started']}: {edited}"]
-    return record | kept
+        warn(f"resuming with changed code: {edited}")
+        inherited["code_changes"] = [*stored["code_changes"], f"{record['started']}: {edited}"]
+    return record | inherited
 
 
 @contextlib.contextmanager
@@ -138,8 +138,10 @@ def locked(workdir: Path) -> Iterator[None]:
                 shutil.rmtree(workdir)
 
 
-def _differences(held: dict[str, Any], now: dict[str, Any], skip: tuple[str, ...] = ()) -> str:
-    keys = [k for k in sorted(held.keys() | now.keys()) if k not in skip]
+def _differences(stored: dict[str, Any], now: dict[str, Any], skip: tuple[str, ...] = ()) -> str:
+    keys = [k for k in sorted(stored.keys() | now.keys()) if k not in skip]
     return ", ".join(
-        f"{k} ({held.get(k)} there, {now.get(k)} now)" for k in keys if held.get(k) != now.get(k)
+        f"{k} ({stored.get(k)} there, {now.get(k)} now)"
+        for k in keys
+        if stored.get(k) != now.get(k)
     )

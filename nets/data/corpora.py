@@ -71,8 +71,8 @@ def _spread(kinds: Iterable[dict[str, str]], validation: float, test: float) -> 
     """Documents of several kinds, as `python` spreads them."""
     texts: dict[str, list[tuple[int, str, str]]] = {"train": [], "validation": [], "test": []}
     for documents in kinds:
-        kept = [(name, text) for name, text in documents.items() if text]
-        for rank, (name, text) in enumerate(sorted(kept, key=lambda d: (-len(d[1]), d[0]))):
+        nonempty = [(name, text) for name, text in documents.items() if text]
+        for rank, (name, text) in enumerate(sorted(nonempty, key=lambda d: (-len(d[1]), d[0]))):
             position = (0.5 + rank * _GOLDEN) % 1
             split = (
                 "test"

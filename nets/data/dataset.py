@@ -124,9 +124,9 @@ def padded(n: int, size: int, make: Callable[[np.ndarray], Batch]) -> Batches:
 
     def batch(i: int) -> Batch:
         rows, real = padded_rows(n, size, i)
-        found = make(rows)
-        mask = found.get("mask", np.ones(size, np.float32))
-        return found | {"mask": mask * real.reshape(-1, *[1] * (mask.ndim - 1))}
+        arrays = make(rows)
+        mask = arrays.get("mask", np.ones(size, np.float32))
+        return arrays | {"mask": mask * real.reshape(-1, *[1] * (mask.ndim - 1))}
 
     return Batches(batch, -(-n // size))
 

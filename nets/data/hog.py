@@ -59,8 +59,8 @@ class HOG(DerivedImages):
 
         def batch(i: int) -> dict[str, np.ndarray]:
             chosen, _ = padded_rows(len(rows), self.eval_batch_size, i)
-            found = images[i]
-            return found | {"image": found["inputs"], "inputs": features[chosen]}
+            arrays = images[i]
+            return arrays | {"image": arrays["inputs"], "inputs": features[chosen]}
 
         return Batches(batch, len(images))
 
@@ -105,13 +105,13 @@ def features(
         return hog(image / 255, orientations, cells, blocks, channel_axis=-1).astype(np.float32)
 
     def make() -> dict[str, np.ndarray]:
-        found = {}
+        arrays = {}
         for split, n in source.sizes.items():
             parts = np.array_split(np.arange(n), n // 1024 + 1)
-            found[split] = np.stack(
+            arrays[split] = np.stack(
                 [describe(image) for part in parts for image in source.read(split, part)[0]]
             )
-        return found
+        return arrays
 
     version = importlib.metadata.version("scikit-image")
     stamp = f"{source.digest} {source.stamp} {version} {orientations} {cell} {block}"

@@ -33,8 +33,8 @@ def open_set(where: ImageSource) -> ImageSet:
     else:
         source = tfds.image_set(where.name, where.data_dir, where.image_size)
     small = source.nbytes <= where.in_memory_mb * 1e6
-    held = source.stamp is not None and small and not where.decode_full_size
-    return image_source.load_into_memory(source) if held else source
+    fits_in_memory = source.stamp is not None and small and not where.decode_full_size
+    return image_source.load_into_memory(source) if fits_in_memory else source
 
 
 @functools.lru_cache(maxsize=2)

@@ -94,9 +94,9 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(what: str, found: Iterable[tuple[str, os.stat_result]]) -> tuple[str, str]:
+def fingerprint(what: str, files: Iterable[tuple[str, os.stat_result]]) -> tuple[str, str]:
     """A digest of `what` and of the names and sizes of files; and a stamp, of their times too."""
-    stats = list(found)
+    stats = list(files)
     listing = f"{what} {[(name, s.st_size) for name, s in stats]}"
     digest = hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
     return digest, f"{listing} {[s.st_mtime_ns for _, s in stats]}"

@@ -217,13 +217,13 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Pairs:
     for split, sides in encoded.items():
         pairs = list(zip(*sides, strict=True))
         fitting = [pair for pair in pairs if max(map(len, pair)) <= max_length]
-        kept = fitting if split == "train" else pairs
-        inputs = pad([source for source, _ in kept], max_length)
-        targets = pad([target[:max_length] for _, target in kept], max_length + 1)
+        used = fitting if split == "train" else pairs
+        inputs = pad([source for source, _ in used], max_length)
+        targets = pad([target[:max_length] for _, target in used], max_length + 1)
         lengths = (inputs > 0).sum(1, dtype=np.int32)
         rows[split] = {"inputs": inputs, "lengths": lengths, "targets": targets}
         if split != "train":
-            rows[split]["references"] = pad([target for _, target in kept], longest)
+            rows[split]["references"] = pad([target for _, target in used], longest)
         symbols = np.concatenate([inputs, targets], axis=1)
         counts["long"][split] = len(pairs) - len(fitting)
         counts["unknown"][split] = int((symbols == 1).sum())

@@ -62,11 +62,11 @@ def relations(centres: np.ndarray) -> np.ndarray:
     return 2 * axis + (away[np.arange(len(away)), axis] > 0)
 
 
-def masks(found: Layout) -> np.ndarray:
+def masks(scene: Layout) -> np.ndarray:
     """The pixels of each object, [B, 2, SIDE, SIDE] bool."""
     pixels = np.arange(SIDE, dtype=np.int16)
-    r = found.radii.astype(np.int16)[..., None, None]
-    row, column = (found.centres.astype(np.int16)[..., i, None] for i in (0, 1))
+    r = scene.radii.astype(np.int16)[..., None, None]
+    row, column = (scene.centres.astype(np.int16)[..., i, None] for i in (0, 1))
     dy, dx = (pixels - row)[..., :, None], (pixels - column)[..., None, :]
     y, x = np.abs(dy), np.abs(dx)
     box = (y <= r) & (x <= r)
@@ -77,7 +77,7 @@ def masks(found: Layout) -> np.ndarray:
         "diamond": y + x <= r,
         "cross": box & (np.minimum(y, x) <= r // 3),
     }
-    shape = found.objects[..., 2, None, None]
+    shape = scene.objects[..., 2, None, None]
     return np.select(
         [shape == i for i in range(len(SHAPES))], [drawn[name] for name in SHAPES], False
     )
@@ -88,15 +88,15 @@ def boxes(pixels: np.ndarray) -> np.ndarray:
 
     Bottom and right are the first row and column after the object.
     """
-    found = []
+    edges = []
     for axis in (-1, -2):  # any pixel in a row, in a column
         line = pixels.any(axis)
-        found.append((line.argmax(-1), line.shape[-1] - line[..., ::-1].argmax(-1)))
-    (top, bottom), (left, right) = found
+        edges.append((line.argmax(-1), line.shape[-1] - line[..., ::-1].argmax(-1)))
+    (top, bottom), (left, right) = edges
     return np.stack([top, left, bottom, right], -1).astype(np.int32)
 
 
-def images(rngs: Sequence[np.random.Generator], found: Layout, pixels: np.ndarray) -> np.ndarray:
+def images(rngs: Sequence[np.random.Generator], scene: Layout, pixels: np.ndarray) -> np.ndarray:
     """Scenes as RGB [B, SIDE, SIDE, 3] uint8.
 
     An object is flat, of its colour at 80% to 100% of its brightness. The ground is noise, coarse
@@ -104,7 +104,7 @@ def images(rngs: Sequence[np.random.Generator], found: Layout, pixels: np.ndarra
 
     Args:
         rngs: those that the layout was made by.
-        found: the layout.
+        scene: the layout.
         pixels: its masks.
     """
     coarse = np.stack([rng.random((_GRID, _GRID, 3), np.float32) for rng in rngs])
@@ -115,7 +115,7 @@ def images(rngs: Sequence[np.random.Generator], found: Layout, pixels: np.ndarra
     smooth = np.matmul(along, grey.reshape(len(rngs), _GRID, -1)).reshape(-1, _GRID, 3)
     drawn = np.matmul(along, smooth).reshape(len(rngs), SIDE, SIDE, 3) + 40 * fine
     image = drawn.astype(np.uint8)
-    colours = np.array(list(COLOURS.values()))[found.objects[..., 1]] * (0.8 + 0.2 * bright)
+    colours = np.array(list(COLOURS.values()))[scene.objects[..., 1]] * (0.8 + 0.2 * bright)
     for k in (0, 1):
         np.copyto(image, colours[:, k, None, None].astype(np.uint8), where=pixels[:, k, ..., None])
     return image

@@ -77,21 +77,21 @@ def generator(seed: int, index: int) -> np.random.Generator:
 
 def examples(rngs: Sequence[np.random.Generator], split: str) -> Batch:
     """One example of a split from each generator."""
-    found = scenes.layout(rngs, split)
-    pixels, holds = scenes.masks(found), scenes.relations(found.centres)
+    scene = scenes.layout(rngs, split)
+    pixels, holds = scenes.masks(scene), scenes.relations(scene.centres)
     captions = np.zeros((len(rngs), 2, _LONGEST + 1), np.int32)
     named = np.full_like(captions, -1)
-    for row, (pair, relation) in enumerate(zip(found.objects.tolist(), holds, strict=True)):
+    for row, (pair, relation) in enumerate(zip(scene.objects.tolist(), holds, strict=True)):
         for first, holding in ((0, relation), (1, _INVERSE[relation])):
             words = sentence(pair, first, holding)
             captions[row, first, : len(words)] = [_IDS[word] for word, _ in words]
             named[row, first, : len(words)] = [name for _, name in words]
     return {
-        "inputs": scenes.images(rngs, found, pixels),
+        "inputs": scenes.images(rngs, scene, pixels),
         "targets": captions,
         "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
         "named": named,
-        "objects": found.objects.astype(np.int32),
+        "objects": scene.objects.astype(np.int32),
         "boxes": scenes.boxes(pixels),
         "object_masks": pixels,
     }

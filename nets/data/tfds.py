@@ -159,13 +159,13 @@ def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageS
     def read(
         split: str, indices: np.ndarray, fit: Transform | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        found = records[split](indices)
-        images = [r[image_key] for r in found]
+        examples = records[split](indices)
+        images = [r[image_key] for r in examples]
         if fit is not None:
             images = [fit(Example(image)).image for image in images]
         elif image_size is not None:
             images = [resize(image, image_size) for image in images]
-        labels = np.array([r[label_key] for r in found])
+        labels = np.array([r[label_key] for r in examples])
         for i in np.flatnonzero((labels < 0) | (labels >= len(class_names))):
             raise UserError(
                 f"image {indices[i]} of split {split} of '{info.full_name}' at "

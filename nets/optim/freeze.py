@@ -33,7 +33,7 @@ def as_evaluated(frozen: Any) -> contextlib.AbstractContextManager:
     """Has modules that are wholly frozen run as in an evaluation, also while training.
 
     Their batch normalisations use running statistics, which stay as they are, and their dropout
-    drops nothing. A module is told so by its keyword `train`, and Flax's batch normalisation by
+    drops nothing. A module knows it by its keyword `train`, and Flax's batch normalisation by
     itself, so that models need not know of it.
     """
     modules = frozen_modules(frozen)

@@ -152,16 +152,16 @@ def _page(title: str, sections: list[str]) -> str:
 
 def _pictures(folder: Path) -> list[str]:
     """The curves first, then pictures and texts by name; coloured text as text, not as image."""
-    found = []
+    sections = []
     for path in sorted(folder.iterdir(), key=lambda p: (p.stem != "curves", p.name)):
         name = html.escape(path.stem.replace("_", " ").capitalize())
         if path.suffix == ".txt":
-            found.append(f"<h2>{name}</h2><pre>{html.escape(path.read_text())}</pre>")
+            sections.append(f"<h2>{name}</h2><pre>{html.escape(path.read_text())}</pre>")
         elif path.suffix == ".html":
-            found.append(f"<h2>{name}</h2>{path.read_text()}")
+            sections.append(f"<h2>{name}</h2>{path.read_text()}")
         elif path.suffix == ".png" and not path.with_suffix(".html").exists():
-            found.append(_image(name, path))
-    return found
+            sections.append(_image(name, path))
+    return sections
 
 
 def _image(name: str, path: Path) -> str:

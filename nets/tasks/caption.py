@@ -102,7 +102,7 @@ class Caption(Task):
         images, captions = self.pixels(batch["inputs"]), batch["targets"]
         variables = _variables(params, model_state)
         noise = dict(zip(("dropout", "attention"), jax.random.split(key), strict=True))
-        (logits, seen), updated = model.apply(
+        (logits, stages), updated = model.apply(
             variables,
             images,
             captions,
@@ -112,22 +112,22 @@ class Caption(Task):
             mutable=[k for k in variables if k != "params"] if train else [],
         )
         model_state = {**model_state, **updated}
-        counted = said(batch)
+        counted = symbol_mask(batch)
         each = optax.softmax_cross_entropy_with_integer_labels(logits, captions)
         nats = jnp.where(counted, each, 0).sum(-1)  # [B, C]
         penalty = self.penalty(nats)
         metrics = {"loss": masked_sum(penalty, batch)}
         if not train:
             return mean(metrics["loss"]), (model_state, metrics)
-        if "log_probability" in seen:
-            looked = [
-                jnp.where(counted, seen[k], 0).sum(-1) for k in ("log_probability", "entropy")
+        if "log_probability" in stages:
+            sampled = [
+                jnp.where(counted, stages[k], 0).sum(-1) for k in ("log_probability", "entropy")
             ]
             baseline = model_state["baseline"]
             model_state["baseline"] = moving_baseline(baseline, -penalty, self.baseline_decay)
-            penalty = self.reinforced(nats, looked, baseline)
+            penalty = self.reinforced(nats, sampled, baseline)
         if self.doubly_stochastic:
-            weights, steps = (a.reshape(-1, *a.shape[2:]) for a in (seen["weights"], counted))
+            weights, steps = (a.reshape(-1, *a.shape[2:]) for a in (stages["weights"], counted))
             missing = doubly_stochastic_loss(weights, steps).reshape(nats.shape).mean(-1)
             penalty += self.doubly_stochastic * missing
         return mean(masked_sum(penalty, batch)), (model_state, metrics)
@@ -150,13 +150,13 @@ class Caption(Task):
         """The loss of each image [B], from the nats of each of its captions, [B, C]."""
         return nats.mean(-1) if self.references == "all" else -jax.nn.logsumexp(-nats, axis=-1)
 
-    def reinforced(self, nats: jax.Array, looked: list, baseline: jax.Array) -> jax.Array:
+    def reinforced(self, nats: jax.Array, sampled: list, baseline: jax.Array) -> jax.Array:
         """`reinforce_loss` of each image [B]: the mean over its captions, or of all as one."""
         weights = {"reward_weight": self.reward_weight, "entropy_weight": self.entropy_weight}
         if self.references == "all":
-            return reinforce_loss(-nats, *looked, baseline, **weights).mean(-1)
-        looked = [a.sum(-1) for a in looked]
-        return reinforce_loss(-self.penalty(nats), *looked, baseline, **weights)
+            return reinforce_loss(-nats, *sampled, baseline, **weights).mean(-1)
+        sampled = [a.sum(-1) for a in sampled]
+        return reinforce_loss(-self.penalty(nats), *sampled, baseline, **weights)
 
     def pixels(self, image: jax.Array) -> jax.Array:
         """Images as the model takes them, float32.
@@ -179,23 +179,23 @@ class Caption(Task):
     ) -> dict[str, Figure]:
         rows = real(batches[0])
         variables = _variables(trained.params, trained.model_state)
-        found = _written(self, trained.model, variables, rows)
-        written, chosen, same = jax.tree.map(np.asarray, found)
-        keys, size = written.weights.shape[-1], rows["inputs"].shape[1:3]
-        maps = written.weights.reshape(*written.symbols.shape, *grid(keys, *size)) if keys else None
+        results = _decode(self, trained.model, variables, rows)
+        decoded, chosen, same = jax.tree.map(np.asarray, results)
+        keys, size = decoded.weights.shape[-1], rows["inputs"].shape[1:3]
+        maps = decoded.weights.reshape(*decoded.symbols.shape, *grid(keys, *size)) if keys else None
         return caption_figures.captions(
-            rows, written.symbols, maps, chosen, same, trained.target_tokenizer
+            rows, decoded.symbols, maps, chosen, same, trained.target_tokenizer
         )
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))
-def _written(task: Caption, model, variables, rows) -> tuple[Decoded, jax.Array, jax.Array]:
+def _decode(task: Caption, model, variables, rows) -> tuple[Decoded, jax.Array, jax.Array]:
     images = task.pixels(rows["inputs"])
-    written = decode(model, variables, images, rows["targets"].shape[-1])
-    return written, *matched(written.symbols, rows)
+    decoded = decode(model, variables, images, rows["targets"].shape[-1])
+    return decoded, *matched(decoded.symbols, rows)
 
 
-def said(batch: dict) -> jax.Array:
+def symbol_mask(batch: dict) -> jax.Array:
     """The symbols [B, C, U] that count: the words of each caption and its end."""
     lengths = batch["caption_lengths"][..., None]
     return jnp.arange(batch["targets"].shape[-1])[None, None] <= lengths
@@ -212,7 +212,7 @@ def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
         its place [B] among them, and where its words and the end are those written, [B, U].
     """
     same = symbols[:, None] == batch["targets"]
-    chosen = (same & said(batch)).sum(-1).argmax(-1)
+    chosen = (same & symbol_mask(batch)).sum(-1).argmax(-1)
     return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
 
 

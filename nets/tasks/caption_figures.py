@@ -14,23 +14,23 @@ _DIM = 0.35  # brightness where there is no attention
 
 def captions(
     rows: dict[str, np.ndarray],
-    said: np.ndarray,
+    decoded: np.ndarray,
     maps: np.ndarray | None,
     chosen: np.ndarray,
     same: np.ndarray,
     tokenizer: Any,
-    shown: int = 3,
+    examples: int = 3,
 ) -> dict[str, Figure]:
     """Decoded captions of some images, and the attention at each word.
 
     Args:
         rows: of a batch (`nets.tasks.caption.Caption`), N of them.
-        said: symbols [N, U] that were written.
+        decoded: symbols [N, U].
         maps: attention [N, U, h, w] to cells that an image is cut into; none where there is none.
         chosen: [N], the true caption that it is compared with.
         same: [N, U], where its words are those of that one.
         tokenizer: of captions.
-        shown: images that attention is shown of.
+        examples: number of images whose attention is drawn.
     """
 
     def text(ids: np.ndarray) -> str:
@@ -38,29 +38,29 @@ def captions(
 
     true, right = rows["targets"][np.arange(len(chosen)), chosen], same.all(1)
     lines = [
-        text(said[i]) + ("" if right[i] else f"  (wrong, it is: {text(true[i])})")
+        text(decoded[i]) + ("" if right[i] else f"  (wrong, it is: {text(true[i])})")
         for i in np.argsort(right, kind="stable")[:12]
     ]
     title = f"Written by itself: {np.sum(~right)} of {len(right)} wrong"
-    found: dict[str, Figure] = {"written": Text(title, "\n".join(lines))}
+    figures: dict[str, Figure] = {"written": Text(title, "\n".join(lines))}
     if maps is None:
-        return found
+        return figures
     panels, labels = [], []
-    for i in range(min(shown, len(chosen))):
+    for i in range(min(examples, len(chosen))):
         row = {k: a[i] for k, a in rows.items()}
-        named = row["named"][chosen[i]] if "named" in row else np.full(len(said[i]), -1)
+        named = row["named"][chosen[i]] if "named" in row else np.full(len(decoded[i]), -1)
         own = [canvas(row["inputs"])]
         labels.append("(correct)" if right[i] else "(wrong)")
-        for t in range(np.count_nonzero(said[i])):
+        for t in range(np.count_nonzero(decoded[i])):
             box = row["boxes"][named[t]] if named[t] >= 0 else None
             own.append(overlay(row["inputs"], maps[i, t], box))
-            labels.append(tokenizer.vocabulary[said[i, t]])
+            labels.append(tokenizer.vocabulary[decoded[i, t]])
         empty = -len(own) % _COLUMNS
         panels += own + [np.ones_like(own[0])] * empty
         labels += [""] * empty
     title = "Where it looks as it writes: bright is attention, a frame the object that a word names"
-    found["attention"] = ImageGrid(title, np.stack(panels), tuple(labels), _COLUMNS)
-    return found
+    figures["attention"] = ImageGrid(title, np.stack(panels), tuple(labels), _COLUMNS)
+    return figures
 
 
 def canvas(image: np.ndarray) -> np.ndarray:

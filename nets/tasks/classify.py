@@ -62,8 +62,8 @@ class Classify(Task):
             )
         if self.maps:
             check_stages(model, batch["inputs"], self.maps)
-        kept = flax.core.DenyList("intermediates")
-        variables = model.init(key, batch["inputs"], train=False, mutable=kept)
+        collections = flax.core.DenyList("intermediates")
+        variables = model.init(key, batch["inputs"], train=False, mutable=collections)
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss(

@@ -94,10 +94,10 @@ def filters(model: nn.Module, variables: dict, inputs: Any) -> dict[str, Figure]
     kernel = first_kernel(model, variables, inputs)
     if kernel is None or kernel.shape[2] not in (1, 3):
         return {}
-    shown = np.moveaxis(np.asarray(kernel, np.float32), -1, 0)[:64]
-    most = float(np.abs(shown).max())  # so that no weight at all is grey
-    captions = tuple(map(str, range(len(shown))))
-    view = ImageGrid("First-layer filters", shown, captions, limits=(-most, most), unit="weight")
+    selected = np.moveaxis(np.asarray(kernel, np.float32), -1, 0)[:64]
+    most = float(np.abs(selected).max())  # so that no weight at all is grey
+    captions = tuple(map(str, range(len(selected))))
+    view = ImageGrid("First-layer filters", selected, captions, limits=(-most, most), unit="weight")
     return {"filters": view}
 
 
@@ -113,11 +113,11 @@ def first_kernel(model: nn.Module, variables: dict, inputs: Any) -> Any | None:
     with nn.intercept_methods(note):
         jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, inputs)
     for path in paths:
-        held = variables["params"]
+        parameters = variables["params"]
         for name in path:
-            held = held.get(name, {})
-        if "kernel" in held:
-            return held["kernel"] if np.ndim(held["kernel"]) == 4 else None
+            parameters = parameters.get(name, {})
+        if "kernel" in parameters:
+            return parameters["kernel"] if np.ndim(parameters["kernel"]) == 4 else None
     return None
 
 
@@ -130,19 +130,19 @@ def feature_maps(
 ) -> dict[str, Figure]:
     """The first image of a batch, and what each of these stages [B, H, W, C] makes of it."""
     image = real(batch)["inputs"][:1]
-    seen = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
+    outputs = jax.jit(lambda x: model.apply(variables, x, train=False, stages=True)[1])(image)
     pixels, _ = stored_pixels(image, metadata)
-    found: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     for stage in stages:
-        maps = np.moveaxis(np.asarray(seen[stage][0], np.float32), -1, 0)[..., None]
-        shown = maps[:_MAPS]
+        maps = np.moveaxis(np.asarray(outputs[stage][0], np.float32), -1, 0)[..., None]
+        selected = maps[:_MAPS]
         side = np.maximum(image.shape[1:3], maps.shape[1:3])
-        cells = [_enlarged(cell, side, image.shape[-1]) for cell in (*pixels, *shown)]
-        count = f"{len(shown)} of {len(maps)} maps"
+        cells = [_enlarged(cell, side, image.shape[-1]) for cell in (*pixels, *selected)]
+        count = f"{len(selected)} of {len(maps)} maps"
         title = f"{stage}: {count}, each from its minimum (black) to its maximum (white)"
-        captions = ("image", *map(str, range(len(shown))))
-        found[f"maps_{stage}"] = ImageGrid(title, np.stack(cells), captions)
-    return found
+        captions = ("image", *map(str, range(len(selected))))
+        figures[f"maps_{stage}"] = ImageGrid(title, np.stack(cells), captions)
+    return figures
 
 
 def _enlarged(cell: np.ndarray, side: np.ndarray, channels: int) -> np.ndarray:

@@ -129,14 +129,14 @@ class NextToken(Generative):
         newlines = [i for i, s in enumerate(tokenizer.vocabulary) if tokenizer.join([s]) == "\n"]
         prompt = newlines[:1] or [0]
         text = self.sample(trained, prompt, self.sample_length, self.temperature)
-        found: dict[str, Figure] = {
+        figures: dict[str, Figure] = {
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
         if final and all(len(symbol) == 1 for symbol in tokenizer.vocabulary):
-            found["cells"] = cells_view(
+            figures["cells"] = cells_view(
                 trained.model, trained.params, tokenizer.vocabulary, batches
             )
-        return found
+        return figures
 
 
 _generate = jax.jit(generate, static_argnames=("model", "length", "top_k"))
@@ -174,13 +174,13 @@ def cells_view(
     vocabulary: Sequence[str],
     batches: Iterable[dict],
     length: int = 800,
-    shown: int = 4,
+    units_drawn: int = 4,
 ) -> HighlightedText:
     """The recurrent units that follow a readable property of the text most closely.
 
     Interpretability here is the absolute correlation of a unit's output over the text with one of
-    `text_features`; for each feature its best unit is taken, and the `shown` best are kept (cf.
-    Karpathy, Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
+    `text_features`; of each feature's best unit, the `units_drawn` best are drawn (cf. Karpathy,
+    Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
     """
     segments = itertools.islice(batches, math.ceil(length / batches[0]["inputs"].shape[1]))
     ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
@@ -192,7 +192,7 @@ def cells_view(
     names = [f"{layer}, unit {u}" for layer, h in stages.items() for u in range(h.shape[-1])]
     units = np.concatenate([np.asarray(h[0], np.float64) for h in stages.values()], -1).T  # [U, N]
     features = text_features(text)
-    found = []
+    candidates = []
     for feature, values in features.items():
         if values.std() == 0:
             continue
@@ -200,10 +200,10 @@ def cells_view(
         scale = np.maximum(units.std(1), 1e-3) * values.std() * len(text)
         correlation = centred @ (values - values.mean()) / scale
         best = int(np.abs(correlation).argmax())
-        found.append((abs(correlation[best]), best, feature, np.sign(correlation[best])))
-    found = sorted(found, reverse=True)[:shown]
+        candidates.append((abs(correlation[best]), best, feature, np.sign(correlation[best])))
+    candidates = sorted(candidates, reverse=True)[:units_drawn]
     captions = tuple(
-        f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in found
+        f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in candidates
     )
-    signals = np.stack([sign * units[u] for _, u, _, sign in found])
+    signals = np.stack([sign * units[u] for _, u, _, sign in candidates])
     return HighlightedText("Units that a person can read", text, signals, captions)

@@ -18,8 +18,8 @@ _READ = 2000  # sequences, at most, that a picture of a whole split is made from
 def real(batch: dict) -> dict[str, np.ndarray]:
     """The batch without the rows that only fill it."""
     mask = np.asarray(batch["mask"])
-    kept = mask.reshape(len(mask), -1).any(1)
-    return {k: np.asarray(a)[kept] for k, a in batch.items()}
+    examples = mask.reshape(len(mask), -1).any(1)
+    return {k: np.asarray(a)[examples] for k, a in batch.items()}
 
 
 def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> dict[str, Figure]:
@@ -84,7 +84,7 @@ def reading(
     wrong = np.flatnonzero(last != targets)
     confusion = np.zeros((len(names), len(names)), int)
     np.add.at(confusion, (targets, last), 1)
-    found: dict[str, Figure] = {
+    figures: dict[str, Figure] = {
         "reading": LinePlot(
             "How soon it knows: accuracy of an answer after each step",
             np.arange(1, len(accuracy) + 1), {"accuracy": accuracy}, "steps read", "accuracy / %",
@@ -95,11 +95,11 @@ def reading(
         ),
     }  # fmt: skip
     if len(wrong):
-        shown = wrong[:24]
-        captions = tuple(f"{names[targets[i]]} read as {names[last[i]]}" for i in shown)
-        images, units = stored_pixels(pictures(inputs[shown], metadata), metadata)
-        found["mistakes"] = ImageGrid("Mistakes", images, captions, **units)
-    return found
+        selected = wrong[:24]
+        captions = tuple(f"{names[targets[i]]} read as {names[last[i]]}" for i in selected)
+        images, units = stored_pixels(pictures(inputs[selected], metadata), metadata)
+        figures["mistakes"] = ImageGrid("Mistakes", images, captions, **units)
+    return figures
 
 
 def stepwise(
@@ -112,18 +112,18 @@ def stepwise(
     targets, answers = rows["targets"], shares.argmax(-1)
     right = np.take_along_axis(shares, targets[..., None], -1)[..., 0]  # [B, T]
     steps = targets.shape[1]
-    found: dict[str, Figure] = {
+    figures: dict[str, Figure] = {
         "probability": LinePlot(
             f"Probability of the right answer, mean of {len(right)} sequences",
             np.arange(1, steps + 1), {"right answer": right.mean(0)}, "step", "probability",
         )
     }  # fmt: skip
-    shown, last = right[:12], slice(max(0, steps - _COLUMNS), steps)
-    found["last_steps"] = Heatmap(
-        f"Probability of the right answer, last {len(range(steps)[last])} steps of {len(shown)} "
+    selected, last = right[:12], slice(max(0, steps - _COLUMNS), steps)
+    figures["last_steps"] = Heatmap(
+        f"Probability of the right answer, last {len(range(steps)[last])} steps of {len(selected)} "
         "sequences",
-        shown[:, last],
-        tuple(f"sequence {i + 1}" for i in range(len(shown))),
+        selected[:, last],
+        tuple(f"sequence {i + 1}" for i in range(len(selected))),
         tuple(symbols[i] for i in rows["inputs"][0, last]),
         "",
         "what sequence 1 shows",
@@ -132,15 +132,15 @@ def stepwise(
     )
     if all(len(symbol) == 1 for symbol in (*symbols, *target_symbols)):
         text = _aligned(rows, answers, symbols, target_symbols)
-        found["answers"] = Text("Sequences and answers", text)
-    return found
+        figures["answers"] = Text("Sequences and answers", text)
+    return figures
 
 
 def _aligned(
     rows: dict[str, np.ndarray],
     answers: np.ndarray,
-    shown: Sequence[str],
-    said: Sequence[str],
+    input_vocabulary: Sequence[str],
+    target_vocabulary: Sequence[str],
     most: int = 120,
 ) -> str:
     """Sequences, and at the steps that count targets and answers, in lines under one another."""
@@ -151,9 +151,9 @@ def _aligned(
     ):
         steps = list(zip(x, t, a, c, strict=True))[last]
         lines += [
-            "sequence  " + "".join(shown[i] for i, _, _, _ in steps),
-            "right     " + "".join(said[i] if c else " " for _, i, _, c in steps),
-            "answer    " + "".join(said[i] if c else " " for _, _, i, c in steps),
+            "sequence  " + "".join(input_vocabulary[i] for i, _, _, _ in steps),
+            "right     " + "".join(target_vocabulary[i] if c else " " for _, i, _, c in steps),
+            "answer    " + "".join(target_vocabulary[i] if c else " " for _, _, i, c in steps),
             "wrong     " + "".join("^" if c and i != j else " " for _, i, j, c in steps),
         ]
     return "\n".join(line.rstrip() for line in lines)

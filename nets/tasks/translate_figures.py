@@ -20,9 +20,11 @@ def translations(
     wrong = (written != rows["targets"]).any(1)
     lines = []
     for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:
-        said, right = map(target_tokenizer.decode, (written[i], rows["targets"][i]))
+        translation, right = map(target_tokenizer.decode, (written[i], rows["targets"][i]))
         asked = tokenizer.decode(rows["inputs"][i])
-        lines.append(f"{asked} -> {said}" + (f"  (wrong, it is {right})" if wrong[i] else ""))
+        lines.append(
+            f"{asked} -> {translation}" + (f"  (wrong, it is {right})" if wrong[i] else "")
+        )
     title = f"Written by itself: {wrong.sum()} of {len(wrong)} wrong"
     return {"written": Text(title, "\n".join(lines))}
 
@@ -41,12 +43,12 @@ def alignments(
     panels = []
     for i in drawn[:_ALIGNED]:
         source, target = _up_to_end(rows["inputs"][i]), _up_to_end(written.symbols[i])
-        seen = written.weights[i, : len(target) + 1, : len(source)]
+        attention = written.weights[i, : len(target) + 1, : len(source)]
         texts = tokenizer.decode(source), target_tokenizer.decode(target)
         panels.append(
             Heatmap(
-                " -> ".join(texts), seen,
-                (*(_shown(target_tokenizer.vocabulary[j]) for j in target), "end")[: len(seen)],
+                " -> ".join(texts), attention,
+                (*(_shown(target_tokenizer.vocabulary[j]) for j in target), "end")[:len(attention)],
                 tuple(_shown(tokenizer.vocabulary[j]) for j in source),
                 "written", "read", fixed_range=True, unit="attention",
             )

@@ -36,7 +36,7 @@ class Checkpoints:
 
     Args:
         folder: where they lie, `<workdir>/checkpoints`.
-        maximise: whether the best is the one of the greatest score.
+        maximise: whether the best checkpoint has the maximum score.
         read_only: never create or delete anything.
     """
 

@@ -19,33 +19,33 @@ class Taken(NamedTuple):
     table: str
 
 
-def held(arrays: Arrays, template: Any) -> tuple[Arrays, dict[str, Any]]:
+def stored(arrays: Arrays, template: Any) -> tuple[Arrays, dict[str, Any]]:
     """The parameters that evaluations use (`averaging.evaluated`) and the model state without the
     carry, of a checkpoint's arrays; and the shapes and types that a state's template has of them.
     """
     averaged = any(path.startswith("average/") for path in arrays)
     params = jax.eval_shape(averaging.start, template.params) if averaged else template.params
     shared = {k: v for k, v in template.model_state.items() if k != "carry"}
-    given = {}
+    stored_arrays = {}
     for path, array in arrays.items():
         head, _, rest = path.partition("/")
         if head == ("average" if averaged else "params"):
-            given[f"params/{rest}"] = array
+            stored_arrays[f"params/{rest}"] = array
         elif head == "model_state" and not rest.startswith("carry"):
-            given[path] = array
-    return given, {"params": params, "model_state": shared}
+            stored_arrays[path] = array
+    return stored_arrays, {"params": params, "model_state": shared}
 
 
 def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> Taken:
     """The arrays of another run that the experiment's patterns choose, renamed.
 
     Raises:
-        UserError: what is chosen is not the same there and here (with the table), or a pattern or a
+        UserError: what is chosen is not the same in both runs (with the table), or a pattern or a
             new name is for nothing.
     """
-    given, wanted = held(arrays, template)
-    given, wanted = _renamed(given, experiment.init_rename), flatten(wanted)
-    names = {_name(path) for path in given.keys() | wanted.keys()}
+    stored_arrays, expected = stored(arrays, template)
+    stored_arrays, expected = _renamed(stored_arrays, experiment.init_rename), flatten(expected)
+    names = {_name(path) for path in stored_arrays.keys() | expected.keys()}
     for field in ("init_include", "init_exclude"):
         for pattern in getattr(experiment, field):
             if not any(matches(name, [pattern]) for name in names):
@@ -60,12 +60,14 @@ def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> 
         included = matches(name, experiment.init_include)
         return included and not matches(name, experiment.init_exclude)
 
-    there, here = ({p: a for p, a in side.items() if chosen(p)} for side in (given, wanted))
+    chosen_there, chosen_here = (
+        {p: a for p, a in side.items() if chosen(p)} for side in (stored_arrays, expected)
+    )
     try:
-        taken = checkpoint.unflatten(here, there, source)
+        taken = checkpoint.unflatten(chosen_here, chosen_there, source)
     except UserError as error:
         raise UserError(f"{error}\ninit_exclude=PATTERN,... leaves parameters out.") from None
-    return Taken(taken, "\n".join([f"{source}:", *_rows(given, wanted, taken)]))
+    return Taken(taken, "\n".join([f"{source}:", *_rows(stored_arrays, expected, taken)]))
 
 
 def put_in(tree: Any, arrays: Arrays, head: str) -> Any:
@@ -85,14 +87,14 @@ def _name(path: str) -> str:
     return "/".join(parts[1:] or parts)
 
 
-def _renamed(given: Arrays, renames: tuple[str, ...]) -> Arrays:
+def _renamed(stored_arrays: Arrays, renames: tuple[str, ...]) -> Arrays:
     """The arrays by their new paths: of `old=new` all that is at old, or below it, is moved."""
     for rename in renames:
         old, equals, _ = rename.partition("=")
         if not equals:
             raise UserError(f"must be old=new paths, got {rename}.", "init_rename")
-        if old and not any(f"{_name(path)}/".startswith(f"{old}/") for path in given):
-            near = nearest(old, map(_name, given))
+        if old and not any(f"{_name(path)}/".startswith(f"{old}/") for path in stored_arrays):
+            near = nearest(old, map(_name, stored_arrays))
             message = f"has {old}, which the other run has not; near are {near}."
             raise UserError(message, "init_rename")
 
@@ -104,20 +106,24 @@ def _renamed(given: Arrays, renames: tuple[str, ...]) -> Arrays:
                 return path.removesuffix(name) + "/".join(part for part in (new, rest) if part)
         return path
 
-    renamed = {moved(path): array for path, array in given.items()}
-    if len(renamed) < len(given):
+    renamed = {moved(path): array for path, array in stored_arrays.items()}
+    if len(renamed) < len(stored_arrays):
         raise UserError("gives two parameters of the other run one path.", "init_rename")
     return renamed
 
 
-def _rows(given: Arrays, wanted: dict[str, Any], taken: Arrays) -> Iterator[str]:
+def _rows(stored_arrays: Arrays, expected: dict[str, Any], taken: Arrays) -> Iterator[str]:
     """A line for each parameter: taken, missing (as it is initialised) or left there."""
-    paths = [path for path in sorted(given.keys() | wanted.keys()) if path.startswith("params/")]
+    paths = [
+        path
+        for path in sorted(stored_arrays.keys() | expected.keys())
+        if path.startswith("params/")
+    ]
     width = max(map(len, paths)) - len("params/")
     for kind, where, counted in (
-        ("taken", wanted, lambda path: path in taken),
-        ("missing", wanted, lambda path: path in wanted and path not in taken),
-        ("left", given, lambda path: path in given and path not in taken),
+        ("taken", expected, lambda path: path in taken),
+        ("missing", expected, lambda path: path in expected and path not in taken),
+        ("left", stored_arrays, lambda path: path in stored_arrays and path not in taken),
     ):
         for path in filter(counted, paths):
             yield f"  {kind:7}  {_name(path):{width}}  {list(where[path].shape)}"

@@ -45,7 +45,7 @@ class Diverged(Exception):
 
 
 def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Reporter) -> Progress:
-    """Trains, or goes on from the newest intact checkpoint in `workdir`, to the last step.
+    """Trains to the last step, from the newest intact checkpoint in `workdir` if there is one.
 
     Raises:
         UserError: the checkpoint does not fit.
@@ -109,9 +109,11 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             if eval_due and n > 0 and not stop:
                 try:
                     parts = averaging.evaluated(state), state.model_state
-                    found, totals = evaluator(*parts, "validation")
-                    improved = progress.count_evaluation(n, found.get(experiment.monitor), maximise)
-                    reporter.evaluation(n, "validation", found, improved)
+                    values, totals = evaluator(*parts, "validation")
+                    improved = progress.count_evaluation(
+                        n, values.get(experiment.monitor), maximise
+                    )
+                    reporter.evaluation(n, "validation", values, improved)
                     state = drop_on_plateau(experiment, state, progress, mesh)
                     state = averaging.after_evaluation(
                         experiment.average, state, progress.values, maximise, mesh

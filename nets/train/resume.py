@@ -33,8 +33,8 @@ def restore(
     init = train_state.make_init(experiment)
     template = jax.eval_shape(init)
     where = train_state.shardings(template, mesh)
-    if (found := newest(workdir, warn)) is not None:
-        step, arrays, progress = found
+    if (latest := newest(workdir, warn)) is not None:
+        step, arrays, progress = latest
         if step > experiment.steps:
             raise UserError(f"must be at least {step}, which {workdir} has done.", "steps")
         source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
@@ -79,27 +79,27 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
     Raises:
         UserError: there is none, or the one asked for is not there or damaged.
     """
-    if (found := newest(workdir, warn)) is None:
+    if (latest := newest(workdir, warn)) is None:
         raise UserError(f"{workdir} holds no intact checkpoint.")
-    step, arrays, progress = found
+    step, arrays, progress = latest
     if name == "best" and progress["best_step"] is not None:
-        wanted = progress["best_step"]
+        chosen = progress["best_step"]
     elif name in ("best", "latest"):
-        wanted = step
+        chosen = step
     else:
-        wanted = int(name) if name.isdigit() else -1
+        chosen = int(name) if name.isdigit() else -1
     with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
-        if wanted not in (there := checkpoints.steps()):
+        if chosen not in (there := checkpoints.steps()):
             names = ", ".join(["best", "latest", *map(str, there)])
             raise UserError(
                 f"must be one of {names}, which {workdir} has, got {name}.", "checkpoint"
             )
-        if wanted == step:
+        if chosen == step:
             return step, arrays
         try:
-            return wanted, checkpoints.read(wanted)[0]
+            return chosen, checkpoints.read(chosen)[0]
         except checkpoint.Damaged as error:
-            raise UserError(f"checkpoint {wanted} of {workdir} is damaged: {error}.") from None
+            raise UserError(f"checkpoint {chosen} of {workdir} is damaged: {error}.") from None
 
 
 def parameters(template: train_state.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
@@ -109,8 +109,8 @@ def parameters(template: train_state.State, arrays: Arrays, source: str) -> tupl
     Raises:
         UserError: they do not fit (with the table).
     """
-    given, wanted = initial.held(arrays, template)
-    fitted = checkpoint.unflatten(wanted, given, source)
+    stored, expected = initial.stored(arrays, template)
+    fitted = checkpoint.unflatten(expected, stored, source)
     params = jax.tree.map(
         lambda x, p: x.astype(p.dtype, copy=False), fitted["params"], template.params
     )

@@ -60,13 +60,13 @@ class Signals:
     def flags(self, mesh: Mesh) -> jax.Array:
         """This process's flag [devices], one element for each of its devices, for the jitted step.
 
-        The step returns the greatest over all processes, so that all stop at the same step.
+        The step returns the maximum over all processes, so that all stop at the same step.
         """
         number = np.full(mesh.size, self.received or 0, np.int32)
         return jax.make_array_from_callback(number.shape, sharding.rows(mesh), lambda i: number[i])
 
     def agree(self) -> int | None:
-        """The greatest signal number that any process has received (all processes must call)."""
+        """The maximum signal number that any process has received (all processes must call)."""
         if jax.process_count() == 1:
             return self.received
         from jax.experimental.multihost_utils import process_allgather

@@ -1,4 +1,4 @@
-"""What the engine costs: the loop against the bare step, start-up, import, memory.
+"""The cost of the engine: the loop against the bare step, start-up, import, memory.
 
     python tests/benchmarks/engine.py [--data_dir=FOLDER OF TFDS SETS]
 

@@ -31,7 +31,7 @@ RUNS = {
 
 
 def phase(workdir: Path, output: str) -> str:
-    """What a run was doing, from what it has written."""
+    """The activity of a run, from the files it has written."""
     if not (workdir / ".lock").exists() or not output.strip():
         return "starting or compiling"
     if list((workdir / "checkpoints").glob("*tmp*")):

@@ -1,4 +1,4 @@
-"""What the benchmarks against other libraries share: medians of interleaved runs, and a floor."""
+"""Helpers of the benchmarks against other libraries: medians of interleaved runs, and a floor."""
 
 import statistics
 import time

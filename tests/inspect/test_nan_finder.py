@@ -80,7 +80,7 @@ def test_the_layer_and_time_step_are_named(layer, k2):
 
 
 def first(model, task, batch, changes):
-    """What is named for a model with no weights but these."""
+    """The place that is named for a model with these weights alone."""
     params, model_state = task.init(model, jax.random.key(0), batch)
     params = jax.tree.map(jnp.zeros_like, params)
     params["recurrent"]["layer_0"] |= changes

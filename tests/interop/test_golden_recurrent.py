@@ -30,7 +30,7 @@ def golden(kind):
 
 
 def part(data, name):
-    """What stands in `data` below "name/"."""
+    """The entries of `data` below "name/"."""
     return {k.removeprefix(f"{name}/"): a for k, a in data.items() if k.startswith(f"{name}/")}
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves for people: TensorBoard's sub-runs, the page, the table of several seeds."""
+"""Outputs of a run for people: TensorBoard's sub-runs, the page, the table of several seeds."""
 
 import json
 import re

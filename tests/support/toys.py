@@ -149,7 +149,7 @@ def language_model(**changes) -> Experiment:
 
 
 def record(**changes) -> dict:
-    """What config.json holds of a run, with nothing that is worth telling."""
+    """A config.json of a run, with empty entries."""
     return {
         "experiment": "toy",
         "command": "python launch.py --experiment=toy",

@@ -10,7 +10,7 @@ from nets.errors import UserError
 from nets.sequence import ManyToMany
 from nets.tasks.sequence import Regress
 from nets.tasks.task import Trained
-from tests.tasks.test_sequence import Echo, judged
+from tests.tasks.test_sequence import Echo, evaluated
 
 KEY = jax.random.key(0)
 
@@ -93,9 +93,9 @@ def test_a_sequence_drawn_from_one_vector_may_end_early():
     """Outputs [B, T, D] of a model that is not many to many, with a mask [B, T]."""
     inputs = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     batch = {"inputs": inputs, "targets": inputs + [[[0, 2], [1, 1], [9, 9]], [[4, 0]] * 3]}
-    found = judged(Regress(), Echo(), batch | {"mask": np.array([[1, 1, 0], [1, 0, 0.0]])})
+    found = evaluated(Regress(), Echo(), batch | {"mask": np.array([[1, 1, 0], [1, 0, 0.0]])})
     assert found == pytest.approx({"loss": (2 + 1 + 8) / 3})
-    whole = judged(Regress(tolerance=1.5), Echo(), batch | {"mask": np.array([1.0, 1])})
+    whole = evaluated(Regress(tolerance=1.5), Echo(), batch | {"mask": np.array([1.0, 1])})
     assert whole == pytest.approx({"loss": ((2 + 1 + 81) / 3 + 8) / 2, "accuracy": 0})
 
 

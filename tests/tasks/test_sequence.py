@@ -27,7 +27,7 @@ class Echo(nn.Module):
         return inputs * self.param("scale", nn.initializers.ones, (1,) * inputs.ndim)
 
 
-def judged(task, model, batch, train=False):
+def evaluated(task, model, batch, train=False):
     """The finished metrics of a batch, and its loss."""
     batch = {k: jnp.asarray(a) for k, a in batch.items()}
     params, state = task.init(model, KEY, batch)
@@ -42,12 +42,12 @@ def test_regression_by_hand():
     inputs = np.array([[1.0, 2.0], [0.0, 0.0], [5.0, 5.0]], np.float32)
     targets = np.array([[1.0, 4.0], [0.1, 0.3], [0.0, 0.0]], np.float32)
     batch = {"inputs": inputs, "targets": targets, "mask": np.array([1, 1, 0], np.float32)}
-    found = judged(Regress(tolerance=0.35), Echo(), batch)
+    found = evaluated(Regress(tolerance=0.35), Echo(), batch)
     assert found == pytest.approx({"loss": ((0 + 4) / 2 + (0.01 + 0.09) / 2) / 2, "accuracy": 0.5})
     # every number of a row must be near
-    assert judged(Regress(tolerance=0.2), Echo(), batch)["accuracy"] == 0
+    assert evaluated(Regress(tolerance=0.2), Echo(), batch)["accuracy"] == 0
     del batch["mask"]
-    assert judged(Regress(), Echo(), batch) == pytest.approx({"loss": (2 + 0.05 + 25) / 3})
+    assert evaluated(Regress(), Echo(), batch) == pytest.approx({"loss": (2 + 0.05 + 25) / 3})
     with pytest.raises(UserError, match=r"outputs are \(2,\) a row, and the targets are \(1,\)"):
         Regress().init(Echo(), KEY, {"inputs": inputs, "targets": targets[:, :1]})
 
@@ -55,7 +55,7 @@ def test_regression_by_hand():
 def test_classes_of_sequences_by_hand():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]], np.float32))
     batch = {"inputs": logits, "targets": np.array([0, 1, 2])}
-    found = judged(ClassifySequence(), Echo(), batch | {"mask": np.array([1, 1, 0], np.float32)})
+    found = evaluated(ClassifySequence(), Echo(), batch | {"mask": np.array([1, 1, 0], np.float32)})
     assert found == pytest.approx({"loss": -(math.log(0.5) + math.log(0.1)) / 2, "accuracy": 0.5})
 
 

@@ -1,4 +1,4 @@
-"""What a model leaves to the data, on a toy."""
+"""Fields of a model that the data fills in, on a toy."""
 
 import flax.linen as nn
 import pytest
@@ -9,7 +9,7 @@ from tests.support import toys
 
 
 class Sized(nn.Module):
-    """A model whose sizes are facts of the data, and one field that None turns off."""
+    """A model whose sizes are metadata of the data, and one field that None turns off."""
 
     nodes: int | None = None
     sides: tuple[int, ...] | None = None
@@ -18,8 +18,8 @@ class Sized(nn.Module):
 
 def test_any_field_of_a_facts_name_is_filled_and_no_other():
     experiment = toys.classifier(model=Sized())
-    facts = {"nodes": 7, "sides": [2, 3], "classes": 4, "name": "cora"}
-    model = resolve(experiment, facts).model
+    metadata = {"nodes": 7, "sides": [2, 3], "classes": 4, "name": "cora"}
+    model = resolve(experiment, metadata).model
     assert model == Sized(nodes=7, sides=(2, 3)) and model.name is None
     hash(model)  # what is compiled for it is found by it
     assert resolve(experiment, {}).model == Sized()

@@ -1,4 +1,4 @@
-"""What a run takes from another's parameters: without the head, a renamed subtree, refusals."""
+"""Parameters taken from another run: without the head, a renamed subtree, refusals."""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,4 @@
-"""What torch's recurrent modules compute, for tests to read without torch.
+"""Outputs of torch's recurrent modules, for tests to read without torch.
 
     python tests/interop/golden/make_recurrent.py
 
