@@ -124,6 +124,7 @@ def test_an_error_of_the_system_in_ones_own_code_shows_where(own):
     assert "Traceback" in (own / "run" / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_seed_that_diverges_is_explained_and_its_batch_kept_in_its_own_folder(tmp_path):
     arguments = ["--experiment=mlp_digits", "--steps=9", "--seed=3,4", "--workdir=both"]
     ruin = ["--optimizer.rule=sgd", "--optimizer.learning_rate=1e30"]

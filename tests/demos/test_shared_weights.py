@@ -52,6 +52,7 @@ def test_the_loss_is_the_sum_and_padding_counts_for_nothing():
     assert task.finish(sums, {}, None) == {"loss": float(loss), "one": 0.5, "other": 0.5}
 
 
+@pytest.mark.slow
 def test_one_gradient_is_that_of_each_net_alone():
     model = EachConnected(features=(2, 3), window=3, num_classes=4)
     batch = {"inputs": jax.random.normal(jax.random.key(0), (3, 6, 6, 1)), "targets": jnp.arange(3)}

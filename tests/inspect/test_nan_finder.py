@@ -110,6 +110,7 @@ def test_the_time_step_where_back_propagation_is_truncated(k1, k2):
     assert named == "the output of recurrent/layer_0, time step 5 of row 1"
 
 
+@pytest.mark.slow
 def test_the_loss_where_all_layers_are_finite():
     experiment = toys.language_model()
     batch, state = toys.batch(experiment), train_state.make_init(experiment)()
