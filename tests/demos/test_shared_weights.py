@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nets.connectivity import Connected, EachConnected
 from nets.demos import shared_weights

@@ -46,7 +46,7 @@ def finish(process, code=0):
 @pytest.mark.parametrize(
     ("kind", "dtype", "tolerance"),
     [
-        ("classifier", "float64", 1e-9),  # with batch normalisation and dropout
+        pytest.param("classifier", "float64", 1e-9, marks=pytest.mark.slow),  # with dropout
         ("language_model", "float64", 1e-9),  # with a recurrent carry
         pytest.param("lenet", "float32", 1e-5, marks=pytest.mark.slow),
     ],
