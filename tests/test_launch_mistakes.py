@@ -47,17 +47,17 @@ from tests.support.launching import ROOT, launch, main
         ),
         (
             ["--experiment=mlp_digits", "--steps=5", "--epochs=3"],
-            "--steps or epochs must be given, one of the two, got steps=5 and epochs=3.0.",
+            "exactly one of steps and epochs must be given, got steps=5 and epochs=3.0.",
         ),
         (["--experiment=mlp_digits", "--epochs=0"], "--epochs must be above 0, got 0.0."),
         (["--experiment=mlp_digits", "--eval_every=soon"], "'soon' is not a number of steps (500)"),
         (
             ["--experiment=adding", "--epochs=3"],
-            "--epochs needs a training set of known size, unlike Adding's: use steps.",
+            "--epochs needs train_examples in the metadata, which Adding has not: use steps.",
         ),
         (
             ["--experiment=char_lstm_python", "--optimizer.warmup=2epochs"],
-            "--optimizer.warmup needs a training set of known size, unlike Text's: use steps.",
+            "--optimizer.warmup needs train_examples in the metadata, which Text has not",
         ),
         (
             ["--experiment=mlp_digits", "--average=ema", "--average.decay=2"],

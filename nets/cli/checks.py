@@ -51,6 +51,7 @@ def metric_names(experiment: Experiment, metadata: dict[str, Any]) -> list[str]:
                 batch_struct(experiment.data),
                 key,
             )
+        _check_metrics(type(experiment.task).__name__, metrics)
     except (ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"the model does not take these batches: {reason}") from error
@@ -64,6 +65,14 @@ def metric_names(experiment: Experiment, metadata: dict[str, Any]) -> list[str]:
     collects = any(isinstance(metric, Rows) for metric in metrics.values())
     tokenizer = experiment.data.target_tokenizer(metadata) if collects else None
     return list(experiment.task.finish(evaluate.add({}, ones), metadata, tokenizer))
+
+
+def _check_metrics(task: str, metrics: dict[str, Any]) -> None:
+    if "loss" not in metrics:
+        raise UserError(f"{task} has no metric loss; it has {', '.join(metrics) or 'none'}.")
+    for name, metric in metrics.items():
+        if not isinstance(metric, tuple) or len(metric) != 2:
+            raise UserError(f"{task}'s metric {name} is neither (sum, weight) nor Rows.")
 
 
 def check_classes(data: dict[str, Any], known: dict[str, Any], warn: Callable[[str], None]) -> None:

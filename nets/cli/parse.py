@@ -14,6 +14,8 @@ from nets.cli import catalogue
 from nets.cli.options import COMMANDS, Options, Train
 from nets.errors import UserError
 
+PYTHON = "an experiment from Python"  # the name of one in config.json
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -90,6 +92,11 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         if saved and (name is None or verb in ("eval", "sample")):
             arguments = _without_length(saved["arguments"], arguments) + arguments
             name = name or saved["experiment"]
+            if name == PYTHON:
+                raise UserError(
+                    f"{options.workdir} was trained from Python: resume it by nets.cli.runs.train, "
+                    "use it by nets.cli.runs.load."
+                )
         if name is None:
             if options.help:
                 print(help_text.render(none_given))

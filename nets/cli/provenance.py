@@ -81,7 +81,10 @@ def _digest(path: Path) -> str:
 
 
 def _file(name: str) -> Path | None:
-    """The source file of a module that is not an installed package's."""
+    """The source file of a module that is not an installed package's; a notebook has none."""
+    if name == "__main__":
+        script = vars(sys.modules[name]).get("__file__")
+        return None if script is None else Path(script)
     if not _is_own(name.partition(".")[0]):
         return None
     try:

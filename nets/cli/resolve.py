@@ -50,7 +50,8 @@ def _in_steps(experiment: Experiment, size: int | None) -> Experiment:
     if in_epochs and size is None:
         path = "epochs" if "steps" in in_epochs else in_epochs[0]
         kind = type(experiment.data).__name__
-        raise UserError(f"needs a training set of known size, unlike {kind}'s: use steps.", path)
+        message = f"needs train_examples in the metadata, which {kind} has not: use steps."
+        raise UserError(message, path)
     changes = {path: count(values[path]) for path in in_epochs}
     return config.replace(experiment, {"epochs": None} | changes)
 

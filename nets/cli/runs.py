@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from nets.cli import checks, config, provenance, workdir
-from nets.cli.parse import parse
+from nets.cli.parse import PYTHON, parse
 from nets.cli.resolve import as_trained, resolve
 from nets.errors import UserError, inside
 from nets.inspect import nan_finder
@@ -24,8 +24,6 @@ from nets.train import initial, loop, resume, train_state
 from nets.train.experiment import Experiment, make_trained
 from nets.train.signals import Signals, Stopped
 from nets.train.step import step_key
-
-PYTHON = "an experiment from Python"  # its name in config.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +162,11 @@ def train_one(
     if finished.is_file():
         result = json.loads(finished.read_text())
         if result["step"] > experiment.steps:
-            raise UserError(f"must be at least {result['step']}, which {folder} has done.", "steps")
+            raise UserError(
+                f"must be at least {result['step']}, which {folder} has done; or name another "
+                "directory.",
+                "steps",
+            )
         if result["step"] == experiment.steps:
             reporter.say(f"{folder} is finished; another directory or seed starts another run.")
             reporter.result(result)

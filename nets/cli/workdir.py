@@ -99,7 +99,7 @@ def check(
         if not allow_changed_code:
             raise UserError(
                 f"the code that {workdir} was trained by has changed since: {edited}. Name another "
-                "directory, or give allow_changed_code to resume with the code as it is now."
+                "directory, or give --allow_changed_code to resume with the code as it is now."
             )
         warn(f"resuming with changed code: {edited}")
         inherited["code_changes"] = [*stored["code_changes"], f"{record['started']}: {edited}"]

@@ -24,7 +24,7 @@ class Reporter:
         record: what config.json holds.
         active: whether anything is written or printed; of several processes in one alone.
         samples: whether what is trained can be sampled from.
-        source: the experiment's file, of which a copy is kept. None means no copy.
+        source: the experiment's file, of which a copy is kept. None means one from Python.
     """
 
     def __init__(
@@ -163,6 +163,11 @@ class Reporter:
             ("trained for", f"{result['elapsed_s']:.1f} s"),
             ("report", str(self.workdir / "report.html")),
         ]
+        if self.source is None:
+            return [
+                *rows,
+                ("load it", f"nets.cli.runs.load({str(self.workdir)!r}, experiment=...)"),
+            ]
         if evaluated:
             rows.append(("evaluate it", f"{launch} eval {where}"))
         if self.samples:

@@ -45,7 +45,7 @@ def exact_match(right: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
 def collect(values: Any, batch: dict) -> Rows:
     """Rows [B, ...] of a batch, to be kept to the end of the split."""
     rows = len(jax.tree.leaves(values)[0])
-    mask = weights(jnp.ones(rows), {"mask": batch["mask"].reshape(rows, -1).max(1)})
+    mask = batch["mask"].reshape(rows, -1).max(1) if "mask" in batch else jnp.ones(rows)
     return Rows(values, mask)
 
 

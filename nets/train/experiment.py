@@ -70,9 +70,8 @@ class Experiment:
     def __post_init__(self):
         if (self.steps is None) == (self.epochs is None):
             raise UserError(
-                f"or epochs must be given, one of the two, got steps={self.steps} and "
-                f"epochs={self.epochs}.",
-                "steps",
+                f"exactly one of steps and epochs must be given, got steps={self.steps} and "
+                f"epochs={self.epochs}."
             )
         check_range(self, "seed", at_least=0, at_most=2**32 - 1)
         check_range(self, "steps", at_least=1, at_most=2**31 - 1)  # counted in int32

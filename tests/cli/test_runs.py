@@ -1,11 +1,13 @@
 """Runs from Python: trained and resumed as by the launcher, interrupted, and used."""
 
+import json
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -52,11 +54,52 @@ def test_an_interrupt_raises_and_the_same_call_goes_on(tmp_path, monkeypatch):
         runs.train(changed, tmp_path / "calm")
 
 
-def test_a_run_from_python_is_loaded_by_its_experiment(tmp_path):
+SCRIPT = """
+import flax.linen as nn
+from nets.cli import runs
+from nets.data.images import Images
+from nets.optim.optimizer import Optimizer
+from nets.tasks.classify import Classify
+from nets.train.experiment import Experiment
+
+
+class Tiny(nn.Module):
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+experiment = Experiment(Tiny(), Classify(), Images(name="digits"), Optimizer(), steps=3)
+print(runs.train(experiment, "run")["step"], runs.load("run", experiment=experiment).model)
+"""
+
+
+@pytest.mark.parametrize("by_file", [True, False], ids=["script", "notebook"])
+def test_a_model_may_be_defined_where_it_is_trained(by_file, tmp_path):
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    code = ["mine.py"] if by_file else ["-c", SCRIPT]
+    done = subprocess.run(
+        [sys.executable, *code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 Tiny(" in done.stdout and "launch.py" not in done.stdout
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert ("__main__" in record["code"]) == by_file
+
+
+def test_a_run_from_python_is_loaded_by_its_experiment(tmp_path, capsys):
     experiment = toys.classifier(**STEPS)
     result = runs.train(experiment, tmp_path)
     with pytest.raises(UserError, match="was trained from Python: give its experiment"):
         runs.load(tmp_path)
+    assert main("eval", f"--workdir={tmp_path}") == 2
+    assert "was trained from Python: resume it by nets.cli.runs.train" in capsys.readouterr().err
     trained = runs.load(tmp_path, experiment=experiment)
     assert accuracy(trained, experiment.data, "inputs") == pytest.approx(result["test"]["accuracy"])
 
@@ -87,7 +130,7 @@ def test_the_readmes_lines_use_what_was_trained(tmp_path, monkeypatch):
     assert main("--experiment=lenet5_digits", "--steps=2", "--workdir=runs/lenet5_digits") == 0
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (block,) = (block for block in blocks if "runs.load" in block)
-    names = {"jnp": jnp}
+    names = {}
     exec(block, names)
     assert names["logits"].shape == (1, 10) and names["run"].metadata["num_classes"] == 10
 
