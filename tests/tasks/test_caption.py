@@ -227,7 +227,7 @@ def test_pictures_show_a_panel_a_word():
     same[2, 2] = False
     maps = written.weights.reshape(3, 4, 2, 2)
     words = Words(tuple(WORDS))
-    found = caption_figures.captions(rows, written.symbols, maps, chosen, same, words, shown=2)
+    found = caption_figures.captions(rows, written.symbols, maps, chosen, same, words, examples=2)
     view = found["attention"]
     assert view.columns == 6 and view.images.shape == (12, 192, 192, 3)
     ax = Figure().add_subplot()

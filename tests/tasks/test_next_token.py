@@ -179,7 +179,7 @@ def test_a_unit_of_a_gru_is_found():
         weights["bias"][4:8] = -20.0  # z = 0: the unit takes the candidate
         for (source, target), weight in kernel.items():
             weights["kernel"][source, 8 + target] = weight
-    view = next_token.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, shown=1)
+    view = next_token.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, units_drawn=1)
     assert view.text == "".join(vocabulary[i] for i in ids[0])
     capital = [c.isupper() for c in view.text]
     unit = np.where(capital, np.tanh(np.tanh(1.0)), 0)  # shown with the sign that it has not
@@ -202,7 +202,7 @@ def test_the_unit_that_follows_a_property_is_found():
 
     ids = np.random.default_rng(0).integers(0, 6, (1, 50)).astype(np.int32)
     batches = [{"inputs": np.roll(ids, i, 1)} for i in range(40)]
-    view = next_token.cells_view(Planted(), {}, "ABcd(e", batches, length=120, shown=1)
+    view = next_token.cells_view(Planted(), {}, "ABcd(e", batches, length=120, units_drawn=1)
     assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation 1.00",)
     assert view.signals.min() >= 0  # the unit itself is negative on capitals
     assert len(view.text) == 120 and view.signals.shape == (1, 120)
