@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import signal
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -294,7 +295,7 @@ def test_an_evaluation_in_which_nothing_counted_is_not_the_best():
 
 def test_the_closing_tables_commands_are_whole_on_a_narrow_terminal(tmp_path, capsys):
     folder = tmp_path / "a-work-directory-whose-name-is-longer-than-a-terminal-is-wide"
-    reporter = Reporter(folder, toys.record())
+    reporter = Reporter(folder, toys.record(), source=Path("mine.py"))
     reporter.console.width = 60
     result = {"step": 3, "best_step": 3, "elapsed_s": 1.0, "test": {"loss": 0.5}}
     reporter.result(result)  # the output is no terminal: each command is in a line
