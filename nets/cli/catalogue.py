@@ -125,13 +125,50 @@ def _needs(entry: Listing) -> str:
     return f"  (pip install -e '.[{entry.extra}]')" if entry.extra else ""
 
 
-def load(name: str, folder: Path) -> Any:
-    """The experiment of that name in the folder, or of the `.py` file that `name` is a path of."""
+def load(name: str, folder: Path, variant: str | None = None) -> Any:
+    """The experiment of that name in the folder, or of the `.py` file that `name` is a path of.
+
+    Args:
+        variant: which of the file's variants. None means its `experiment()`.
+
+    Raises:
+        UserError: there is none, or the file defines no such function or variant.
+    """
     path = find(name, folder)
+    functions = _functions(path)
+    if variant is not None:
+        return choose(_variants(path, functions), variant, "variant")
+    if not callable(functions.get("experiment")):
+        raise UserError(f"{path} defines no function experiment() that returns an Experiment.")
+    return functions["experiment"]()
+
+
+def variants(name: str, folder: Path) -> dict[str, Any]:
+    """The experiments that a file's `variants()` returns, by name.
+
+    Raises:
+        UserError: the file defines no such function, or it returns nothing.
+    """
+    path = find(name, folder)
+    return _variants(path, _functions(path))
+
+
+def _variants(path: Path, functions: dict[str, Any]) -> dict[str, Any]:
+    if not callable(functions.get("variants")):
+        raise UserError(f"{path} defines no function variants() that returns Experiments by name.")
+    return functions["variants"]()
+
+
+def choose(variants: dict[str, Any], name: str, field: str) -> Any:
+    """The variant of that name, or UserError that names the field."""
+    if name not in variants:
+        raise UserError(f"must be one of {', '.join(variants)}, got {name}.", field)
+    return variants[name]
+
+
+def _functions(path: Path) -> dict[str, Any]:
     spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # so that the type hints of classes defined there resolve
     spec.loader.exec_module(module)
-    if not callable(getattr(module, "experiment", None)):
-        raise UserError(f"{path} defines no function experiment() that returns an Experiment.")
-    return module.experiment()
+    return vars(module)

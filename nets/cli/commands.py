@@ -17,7 +17,7 @@ from nets.cli.resolve import known_metadata, resolve
 from nets.cli.verify import verify_resume
 from nets.errors import UserError, inside
 from nets.inspect import summary
-from nets.report import page
+from nets.report import comparison, page
 from nets.tasks.task import Generative, Trained
 from nets.train import loop, sharding, train_state
 from nets.train.checkpoint import NotSaved
@@ -32,8 +32,8 @@ def run(command: Command) -> int:
     if options.distributed:
         jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
     compilation_cache.use_cache(options.compilation_cache)
-    verb = {"train": train, "show": describe, "eval": evaluate, "sample": sample,
-            "verify-resume": verify_resume}[command.verb]  # fmt: skip
+    verb = {"train": train, "compare": compare, "show": describe, "eval": evaluate,
+            "sample": sample, "verify-resume": verify_resume}[command.verb]  # fmt: skip
     with runs.quiet(), Signals() as signals:
         try:
             return verb(command, signals)
@@ -64,23 +64,49 @@ def _place(error: OSError, command: Command) -> str:
 
 def train(command: Command, signals: Signals) -> int:
     """Trains each seed in turn, and ends with mean and spread where there are several."""
-    seeds = command.options.seed or (command.experiment.seed,)
-    experiments = [dataclasses.replace(command.experiment, seed=seed) for seed in seeds]
-    allowed = command.options.allow_changed_code
-    results = [
-        runs.train_one(one, command.workdir(one), source(command, one), signals, allowed)
-        for one in experiments
-    ]
-    for line in over_seeds(results):
+    rows = [train_one(command, one, signals) for one in of_seeds(command)]
+    for line in over_seeds(rows):
         print(line)
-    if len(seeds) > 1 and jax.process_index() == 0:
+    if len(rows) > 1 and jax.process_index() == 0:
         folder = seeds_folder(command)
-        rows = [
-            {"seed": experiment.seed, "workdir": str(command.workdir(experiment))} | result
-            for experiment, result in zip(experiments, results, strict=True)
-        ]
         page.write_seeds(folder, command.name, rows)
         print(f"table of the seeds: {folder / 'seeds.html'}")
+    return 0
+
+
+def of_seeds(command: Command) -> list[Experiment]:
+    """The experiment with each of the command's seeds."""
+    seeds = command.options.seed or (command.experiment.seed,)
+    return [dataclasses.replace(command.experiment, seed=seed) for seed in seeds]
+
+
+def train_one(command: Command, experiment: Experiment, signals: Signals) -> dict[str, Any]:
+    """Trains one seed of a command; its result, with "seed" and "workdir"."""
+    folder, allowed = command.workdir(experiment), command.options.allow_changed_code
+    result = runs.train_one(experiment, folder, source(command, experiment), signals, allowed)
+    return {"seed": experiment.seed, "workdir": str(folder)} | result
+
+
+def compare(command: Command, signals: Signals) -> int:
+    """Trains each variant with each seed, and ends with a table of all.
+
+    A run whose loss is no longer finite is in the table as one that diverged.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for variant, one in command.variants.items():
+        for experiment in of_seeds(one):
+            print(f"--- {variant}, seed {experiment.seed}", flush=True)
+            try:
+                row = train_one(one, experiment, signals)
+            except loop.Diverged as error:
+                print(error)
+                folder = str(one.workdir(experiment))
+                row = {"seed": experiment.seed, "workdir": folder, "diverged": str(error)}
+            rows.setdefault(variant, []).append(row)
+    if jax.process_index() == 0:
+        folder = command.workdir(command.experiment)
+        print(comparison.write(folder, command.name, rows))
+        print(f"the comparison: {folder / 'compare.html'}")
     return 0
 
 

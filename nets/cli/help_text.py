@@ -35,6 +35,7 @@ _USAGE = """usage: python launch.py [COMMAND] --experiment=NAME [--FLAG=VALUE ..
 
   list [WORD ...] [--long]  the experiments, those that a word finds, with details
   train                     trains it, or resumes; the command if none is given
+  compare                   trains the variants that its file defines; a table of all
   show                      its layers, parameters, arithmetic and memory; trains nothing
   eval                      evaluates a run
   sample                    generates from a run

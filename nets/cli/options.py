@@ -13,6 +13,8 @@ class Options:
 
     Attributes:
         experiment: name of a file in experiments/, or the path of a .py file.
+        variant: which of the experiments that the file's variants() returns. None means that of
+            its experiment().
         workdir: the run's directory; runs/<experiment> with its overrides unless given.
         compilation_cache: folder that keeps compiled programs from run to run. None means no cache.
         distributed: join the other processes of this job (jax.distributed.initialize); SLURM, TPU
@@ -25,6 +27,7 @@ class Options:
     """
 
     experiment: str | None = None
+    variant: str | None = None
     workdir: str | None = None
     compilation_cache: str | None = os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "nets", "compilation"
@@ -53,6 +56,22 @@ class Train(Options):
             if self.seed.count(seed) > 1:
                 seeds = ",".join(map(str, self.seed))
                 raise UserError(f"has {seed} more than once: {seeds}.", "seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare(Train):
+    """The flags of `compare`.
+
+    Attributes:
+        variants: names of those that are compared. Empty means all that the file has.
+    """
+
+    variants: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.variant is not None:
+            raise UserError("is not of compare, which takes --variants.", "variant")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +119,7 @@ class Sample(Evaluate):
 
 COMMANDS: dict[str, type[Options]] = {
     "train": Train,
+    "compare": Compare,
     "show": Show,
     "eval": Evaluate,
     "sample": Sample,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nets.cli import catalogue
-from nets.cli.options import COMMANDS, Options, Train
+from nets.cli.options import COMMANDS, Compare, Options, Train
 from nets.errors import UserError
 
 PYTHON = "an experiment from Python"  # the name of one in config.json
@@ -30,6 +30,7 @@ class Command:
         folder: the project's experiments.
         default: the experiment as its file defines it.
         experiment: the same with the flags' values.
+        variants: of `compare`, what each of the file's variants would be trained by.
     """
 
     verb: str
@@ -40,9 +41,11 @@ class Command:
     folder: Path
     default: Any
     experiment: Any
+    variants: dict[str, "Command"] = dataclasses.field(default_factory=dict)
 
     def changes(self, experiment: Any) -> dict[str, str]:
-        """The fields that differ from the experiment's file, as text by flag name."""
+        """The fields that differ from the experiment's file, as text by flag name, after the
+        variant."""
 
         from nets.cli import config
 
@@ -50,21 +53,28 @@ class Command:
         after = {leaf.path: config.to_text(leaf.value) for leaf in config.leaves(experiment)}
         changed = {path: text for path, text in after.items() if before.get(path) != text}
         replaced = [path for path in ("steps", "epochs") if changed.get(path) == "none"]
-        return {path: text for path, text in changed.items() if path not in replaced}
+        chosen = {"variant": self.options.variant} if self.options.variant is not None else {}
+        return chosen | {path: text for path, text in changed.items() if path not in replaced}
 
     def workdir(self, experiment: Any) -> Path:
         """The work directory of one run; its overrides are in the name of the default one."""
         from nets.train.experiment import SILENT
 
+        compare = isinstance(self.options, Compare)
         if self.options.workdir is not None:
             several = isinstance(self.options, Train) and len(self.options.seed) > 1
+            several = several and not compare
             return Path(self.options.workdir) / (f"seed={experiment.seed}" if several else "")
         changes = self.changes(experiment)
         parts = [f"{path}={text}" for path, text in changes.items() if path not in SILENT]
-        name = "-".join([Path(self.name).stem, *parts]).replace(os.sep, "_")
-        if len(name) > 200:
-            name = f"{name[:180]}-{zlib.crc32(name.encode()):08x}"
-        return Path("runs") / name
+        stem = Path(self.name).stem + ("-compare" if compare else "")
+        return Path("runs") / folder_name("-".join([stem, *parts]))
+
+
+def folder_name(text: str) -> str:
+    """The text as the name of a folder: without separators or blanks, and not too long."""
+    name = text.replace(os.sep, "_").replace(" ", "_")
+    return f"{name[:180]}-{zlib.crc32(name.encode()):08x}" if len(name) > 200 else name
 
 
 def parse(argv: list[str], folder: Path) -> Command | None:
@@ -76,7 +86,7 @@ def parse(argv: list[str], folder: Path) -> Command | None:
     """
     from absl import flags as absl_flags
 
-    from nets.cli import config, flags, help_text
+    from nets.cli import flags, help_text
 
     verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
     if verb not in COMMANDS:
@@ -85,12 +95,11 @@ def parse(argv: list[str], folder: Path) -> Command | None:
     try:
         arguments = absl_flags.FlagValues().read_flags_from_files(rest, force_gnu=True)
         arguments = ["--help" if a in ("-h", "-help", "--helpfull") else a for a in arguments]
-        first = _values(none_given)
-        first(["", *arguments], known_only=True)
-        options = config.replace(none_given, flags.given(none_given, first))
+        options = _options(none_given, arguments)
         name, saved = options.experiment, _saved(options.workdir)
         if saved and (name is None or verb in ("eval", "sample")):
             arguments = _without_length(saved["arguments"], arguments) + arguments
+            options = _options(none_given, arguments)
             name = name or saved["experiment"]
             if name == PYTHON:
                 raise UserError(
@@ -111,31 +120,74 @@ def parse(argv: list[str], folder: Path) -> Command | None:
 
         path = _file(name, folder, options.workdir)
         name = str(path) if name.endswith(".py") else name
-        default = catalogue.load(str(path), folder)
-        chosen = flags.choose(default, arguments)
-        values = _values(none_given)
-        flags.define(chosen, values, Path(name).stem, skip=tuple(none_given.__dict__))
+        default = catalogue.load(str(path), folder, options.variant)
         if options.help:
-            print(help_text.render(none_given, chosen))
+            print(help_text.render(none_given, flags.choose(default, arguments)))
             return None
-        left = values(["", *arguments])[1:]
-        if left:
-            raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
-        options = config.replace(none_given, flags.given(none_given, values))
-        given = flags.given(chosen, values)
-        if isinstance(options, Train):  # whose seeds may be several
-            given.pop("seed", None)
-            given |= {"seed": options.seed[0]} if len(options.seed) == 1 else {}
-        for length, other in (("steps", "epochs"), ("epochs", "steps")):
-            if given.get(length) is not None and other not in given:
-                given[other] = None
-        experiment = config.replace(chosen, given)
-    except absl_flags.UnrecognizedFlagError as error:
-        raise UserError(_unknown(error.flagname, verb, list(values))) from None
+        options, experiment = _apply(verb, default, arguments)
+        line = shlex.join(["python", "launch.py", *argv[1:]])
+        command = Command(verb, options, line, name, path, folder, default, experiment)
+        if isinstance(options, Compare):
+            return dataclasses.replace(command, variants=_variants(command, arguments))
+        return command
     except absl_flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
-    line = shlex.join(["python", "launch.py", *argv[1:]])
-    return Command(verb, options, line, name, path, folder, default, experiment)
+
+
+def _options(none_given: Options, arguments: list[str]) -> Options:
+    """The flags of the command among the arguments."""
+    from nets.cli import config, flags
+
+    values = _values(none_given)
+    values(["", *arguments], known_only=True)
+    return config.replace(none_given, flags.given(none_given, values))
+
+
+def _apply(verb: str, default: Any, arguments: list[str]) -> tuple[Options, Any]:
+    """The flags of the command, and the experiment with the values of its own."""
+    from absl import flags as absl_flags
+
+    from nets.cli import config, flags
+
+    none_given = COMMANDS[verb]()
+    chosen = flags.choose(default, arguments)
+    values = _values(none_given)
+    flags.define(chosen, values, "experiment", skip=tuple(none_given.__dict__))
+    try:
+        left = values(["", *arguments])[1:]
+    except absl_flags.UnrecognizedFlagError as error:
+        raise UserError(_unknown(error.flagname, verb, list(values))) from None
+    if left:
+        raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
+    options = config.replace(none_given, flags.given(none_given, values))
+    changes = flags.given(chosen, values)
+    if isinstance(options, Train):  # whose seeds may be several
+        changes.pop("seed", None)
+        changes |= {"seed": options.seed[0]} if len(options.seed) == 1 else {}
+    for length, other in (("steps", "epochs"), ("epochs", "steps")):
+        if changes.get(length) is not None and other not in changes:
+            changes[other] = None
+    return options, config.replace(chosen, changes)
+
+
+def _variants(command: Command, arguments: list[str]) -> dict[str, Command]:
+    """What each variant that is compared is trained by; its directory lies in the command's.
+
+    Raises:
+        UserError: there is no such variant, or a flag is not one of all of them.
+    """
+    folder = command.workdir(command.experiment)
+    defaults = catalogue.variants(str(command.path), command.folder)
+    commands = {}
+    for variant in command.options.variants or defaults:
+        default = catalogue.choose(defaults, variant, "variants")
+        _, experiment = _apply(command.verb, default, arguments)
+        train = {field: getattr(command.options, field) for field in Train.__dataclass_fields__}
+        where = {"variant": variant, "workdir": str(folder / folder_name(f"variant={variant}"))}
+        commands[variant] = dataclasses.replace(
+            command, options=Train(**train | where), default=default, experiment=experiment
+        )
+    return commands
 
 
 def _without_length(saved: list[str], arguments: list[str]) -> list[str]:

@@ -156,6 +156,8 @@ def train_one(
         )
     with inside("data"):
         experiment.data.train(experiment.seed)  # refuses what is impossible before it compiles
+        if experiment.eval_train:
+            experiment.data.evaluate("train")
     if experiment.init_from is not None:
         _check_initial(experiment, metadata, reporter)
     finished = folder / "result.json"

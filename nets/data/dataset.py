@@ -70,6 +70,8 @@ class Dataset(abc.ABC):
     def evaluate(self, split: str) -> Sequence[Batch]:
         """All batches of a split; the last is padded and "mask" says so.
 
+        Many sets have the split "train" here too, without augmentation (`Experiment.eval_train`).
+
         Raises:
             UserError: there is no such split.
         """
@@ -103,9 +105,9 @@ class Dataset(abc.ABC):
         """Threads in which batches are made, ahead of the step."""
         return 1
 
-    def check_split(self, split: str) -> None:
-        """Refuses, by UserError, a split that is not one of an evaluation."""
-        if split not in self.splits():
+    def check_split(self, split: str, *also: str) -> None:
+        """Refuses, by UserError, a split that is not one of an evaluation or of `also`."""
+        if split not in (*self.splits(), *also):
             valid = ", ".join(self.splits()) or "train only"
             raise UserError(f"{type(self).__name__} has no split {split}; it has {valid}.")
 

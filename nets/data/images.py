@@ -137,8 +137,9 @@ class Images(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        """All images of "validation" or "test" in their stored order; the last batch is padded."""
-        self.check_split(split)
+        """All images of "train", "validation" or "test", not augmented, in their stored order; the
+        last batch is padded."""
+        self.check_split(split, "train")
         source, (stored, rows) = self.source(), self.rows(split)
         factor, offset = self._normalisation()
 

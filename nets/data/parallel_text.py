@@ -115,7 +115,7 @@ class Parallel(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        self.check_split(split)
+        self.check_split(split, "train")
         arrays = self._corpus().rows[split]
 
         def batch(rows: np.ndarray) -> dict[str, np.ndarray]:

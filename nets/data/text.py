@@ -104,8 +104,8 @@ class Text(Dataset):
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
-        """The text of a split, every symbol but its first once a target."""
-        self.check_split(split)
+        """The text of a split, "train" too, every symbol but its first once a target."""
+        self.check_split(split, "train")
         ids, b, t = self._corpus().ids[split], self.eval_batch_size, self.length
         targets = len(ids) - 1
         if targets < 1:

@@ -11,7 +11,7 @@ import numpy as np
 from nets.report.figures import COLOURS, LINES, POINT, Panel, saved, set_title
 from nets.report.metrics_log import SPLITS
 
-_SPLITS = dict(zip(SPLITS, zip(COLOURS[:3], LINES[:3], "osD", strict=True), strict=True))
+_SPLITS = dict(zip(SPLITS, zip(COLOURS[:4], LINES, "osD^", strict=True), strict=True))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

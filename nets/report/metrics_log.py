@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "train_eval")
+"""train: means over batches of training; train_eval: the training split, evaluated at the end."""
 
 
 def seconds_free(row: dict[str, Any]) -> dict[str, Any]:
@@ -48,8 +49,8 @@ class Log:
 
     Args:
         workdir: where both are written.
-        step: TensorBoard's readers drop the events of later steps, and all of the test split,
-            which is evaluated at the end of a run.
+        step: TensorBoard's readers drop the events of later steps, and all of the splits
+            that are evaluated at the end of a run.
     """
 
     def __init__(self, workdir: Path, step: int):
@@ -59,7 +60,8 @@ class Log:
         # the writer's own file names have whole seconds: a continuation would overwrite a file
         named = {"filename_suffix": f".{time.time_ns()}"}
         folder = workdir / "tensorboard"
-        first = {"train": step + 1, "validation": step + 1, "test": 0, "pictures": step + 1}
+        at_end = ("test", "train_eval")
+        first = {name: 0 if name in at_end else step + 1 for name in (*SPLITS, "pictures")}
         boards = {
             k: SummaryWriter(str(folder / k), purge_step=n, **named) for k, n in first.items()
         }

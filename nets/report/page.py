@@ -10,6 +10,8 @@ from typing import Any
 
 from nets.report import line_plot, metrics_log
 
+EVALUATED = ("train_eval", "validation", "test")
+"""Splits that a result may have."""
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -38,7 +40,7 @@ def write(
         finished: date and time at which the run ended.
     """
     title = html.escape(f"{record['experiment']}: step {result['step']}")
-    results = {name: f"{value:.6g}" for name, value in _metrics(result).items()}
+    results = {name: f"{value:.6g}" for name, value in metrics(result).items()}
     if result["best_step"] is not None:
         results["best step"] = f"{result['best_step']} of {result['step']}"
     run = {
@@ -64,7 +66,7 @@ def write(
         f"<h2>Data</h2>{_table(metadata)}",
         f"<h2>Environment</h2>{_table(record['environment'])}",
     ]
-    (workdir / "report.html").write_text(_page(title, sections))
+    (workdir / "report.html").write_text(whole(title, sections))
 
 
 def _code_changes(changes: list[str]) -> list[str]:
@@ -86,8 +88,8 @@ def write_seeds(folder: Path, experiment: str, runs: list[dict[str, Any]]) -> No
     line_plot.learning_curves(histories, folder / "seeds.png")
     links = [os.path.relpath(Path(run["workdir"]) / "report.html", folder) for run in runs]
     title = html.escape(f"{experiment}: seeds {', '.join(str(run['seed']) for run in runs)}")
-    sections = [_seeds(runs, summary, links), _image("Learning curves", folder / "seeds.png")]
-    (folder / "seeds.html").write_text(_page(title, sections))
+    sections = [_seeds(runs, summary, links), image("Learning curves", folder / "seeds.png")]
+    (folder / "seeds.html").write_text(whole(title, sections))
 
 
 def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -97,7 +99,7 @@ def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """
     values: dict[str, list[float]] = {}
     for result in results:
-        for name, value in _metrics(result).items():
+        for name, value in metrics(result).items():
             values.setdefault(name, []).append(value)
     return {
         name: {"mean": mean(v), "standard_deviation": stdev(v), "seeds": len(v)}
@@ -106,21 +108,21 @@ def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _metrics(result: dict[str, Any]) -> dict[str, float]:
+def metrics(result: dict[str, Any]) -> dict[str, float]:
     """The metrics of a result under "split name"."""
     return {
         f"{split} {name}": value
-        for split in ("validation", "test")
+        for split in EVALUATED
         for name, value in result.get(split, {}).items()
     }
 
 
 def _seeds(runs: list[dict[str, Any]], summary: dict, links: list[str]) -> str:
     """One line per seed, then the mean and the standard deviation."""
-    names = dict.fromkeys(name for run in runs for name in _metrics(run))
+    names = dict.fromkeys(name for run in runs for name in metrics(run))
     lines = [["seed", *names]]
     for run, link in zip(runs, links, strict=True):
-        values = _metrics(run)
+        values = metrics(run)
         first = f'<a href="{html.escape(link)}">{run["seed"]}</a>'
         lines.append([first, *(f"{values[n]:.6g}" if n in values else "" for n in names)])
     for key in ("mean", "standard_deviation"):
@@ -143,7 +145,7 @@ def _commit(commit: str | None, dirty: bool | None) -> str:
     return commit + changed[dirty]
 
 
-def _page(title: str, sections: list[str]) -> str:
+def whole(title: str, sections: list[str]) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style><h1>{title}</h1>{''.join(sections)}</html>"
@@ -160,11 +162,11 @@ def _pictures(folder: Path) -> list[str]:
         elif path.suffix == ".html":
             sections.append(f"<h2>{name}</h2>{path.read_text()}")
         elif path.suffix == ".png" and not path.with_suffix(".html").exists():
-            sections.append(_image(name, path))
+            sections.append(image(name, path))
     return sections
 
 
-def _image(name: str, path: Path) -> str:
+def image(name: str, path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
     return f'<h2>{name}</h2><img alt="{name}" src="data:image/png;base64,{data}">'
 

@@ -149,7 +149,7 @@ class Reporter:
 
     def _rows(self, result: dict[str, Any]) -> list[tuple[str, str]]:
         launch, where = "python launch.py", shlex.quote(f"--workdir={self.workdir}")
-        evaluated = [split for split in ("validation", "test") if split in result]
+        evaluated = [split for split in page.EVALUATED if split in result]
         rows = [
             (f"{split} {name}", f"{value:.6g}")
             for split in evaluated

@@ -47,7 +47,10 @@ def conclude(
     reporter: Reporter,
     signals: Signals,
 ) -> None:
-    """Evaluates the best parameters after n updates, on the test split if any, and reports."""
+    """Evaluates the best parameters after n updates, on the test split if any, and reports.
+
+    With `eval_train` on the training split too.
+    """
     params, model_state, best = averaging.evaluated(state), state.model_state, progress.best_step
     checkpoints.wait()
     if best not in (None, n):
@@ -67,9 +70,13 @@ def conclude(
         "elapsed_s": progress.elapsed_s,
         "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
     }
+    done = n if best is None else best
+    if experiment.eval_train:
+        result["train_eval"], _ = evaluator(params, model_state, "train", final=True)
+        reporter.evaluation(done, "train_eval", result["train_eval"], False)
     for split in experiment.data.splits()[-1:]:
         result[split], metrics = evaluator(params, model_state, split, final=True)
         if split == "test":
-            reporter.evaluation(n if best is None else best, split, result[split], False)
+            reporter.evaluation(done, split, result[split], False)
         draw(experiment, params, model_state, metrics, n, split, reporter, signals, True)
     reporter.conclude(result)

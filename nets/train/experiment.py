@@ -35,6 +35,7 @@ class Experiment:
         patience: evaluations without improvement before the run stops.
         average: average of the parameters, which is evaluated in their place; None means the
             parameters themselves.
+        eval_train: whether the training split is evaluated too, at the end ("train_eval").
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.
         init_include: patterns of the parameters that it takes from there, such as encoder/*; * is
@@ -60,6 +61,7 @@ class Experiment:
     monitor: str = "loss"
     patience: int | None = None
     average: Average = None
+    eval_train: bool = False
     accumulate: int = 1
     init_from: str | None = None
     init_include: tuple[str, ...] = ("*",)
@@ -81,7 +83,7 @@ class Experiment:
         check_range(self, "epochs", "eval_every", "save_every", above=0)
 
 
-SILENT = ("save_every", "log_every", "debug_nans")  # fields that change no result
+SILENT = ("save_every", "log_every", "debug_nans", "eval_train")  # fields that change no result
 CHANGEABLE = ("steps", *SILENT)  # fields that may differ between a run and its continuation
 
 

@@ -10,12 +10,15 @@ import sys
 import jax
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from nets.cli import config, runs
 from nets.cli.verify import differences
 from nets.data.dataset import Batches
 from nets.data.images import Images
+from nets.data.sequences import Adding
 from nets.errors import UserError
+from nets.mlp import MLP
 from tests.support import toys
 from tests.support.launching import ROOT, main
 
@@ -153,9 +156,30 @@ def accuracy(trained, data, name):
         (["--checkpoint=best"], "--checkpoint is a flag of eval and sample, not of train."),
         (["sample", "--length=0"], "--length must be at least 1, got 0."),
         (["sample", "--temperature=-1"], "--temperature must be at least 0, got -1.0."),
-        (["learn"], "unknown command 'learn'; there are list, train, show, eval, sample"),
+        (["learn"], "unknown command 'learn'; there are list, train, compare, show"),
     ],
 )
 def test_flags_belong_to_their_command(arguments, message, capsys):
     assert main(*arguments, "--experiment=mlp_digits") == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_training_split_is_evaluated_where_that_is_asked_for(tmp_path):
+    data = Images(name="digits", shift=2.0)
+    model = MLP(widths=(8,), num_classes=None)
+    experiment = toys.classifier(model=model, data=data, eval_train=True, **STEPS)
+    result = runs.train(experiment, tmp_path / "run")
+    trained = runs.load(tmp_path / "run", experiment=experiment)
+    images, digits = load_digits(return_X_y=True)
+    rows = np.flatnonzero((np.arange(1797) % 5 != 0) & (np.arange(1797) % 10 != 1))
+    pixels = np.round(images * 255 / 16)
+    scale, offset = trained.metadata["pixel_scale"][0], trained.metadata["pixel_offset"][0]
+    inputs = np.float32(pixels[rows] * scale + offset).reshape(-1, 8, 8, 1)
+    logits = trained.model.apply({"params": trained.params}, inputs, train=False)
+    accuracy = np.mean(logits.argmax(-1) == digits[rows])
+    assert result["train_eval"]["accuracy"] == pytest.approx(accuracy)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    line = {"step": result["best_step"], "split": "train_eval"} | result["train_eval"]
+    assert json.loads(lines[-2]) == line
+    with pytest.raises(UserError, match="has no split train; it has validation, test"):
+        Adding().evaluate("train")
