@@ -29,6 +29,7 @@ from nets.report.reporter import Reporter
 from nets.train import loop, train_state
 from nets.train.experiment import Experiment, batch_struct
 from nets.train.signals import Signals
+from nets.train.step import make_train_step
 from nets.types import Epochs
 from tests.support import toys
 
@@ -36,6 +37,8 @@ FOLDER = Path(__file__).parent.parent / "experiments"
 LISTED = {entry.name: entry for entry in catalogue.listing(FOLDER)}
 NAMES = list(LISTED)
 IMAGENET = [name for name in NAMES if name.endswith("_imagenet")]
+
+DEFINES = "\ndef variants("
 
 
 def resolved(experiment: Experiment) -> Experiment:
@@ -121,6 +124,17 @@ def test_every_experiment_for_imagenet_trains_the_parameters_that_it_names(name)
     (_, *image), _ = experiment.data.spec().arrays["inputs"]
     assert image == [experiment.data.image_size] * 2 + [3]
     assert experiment.data.spec().metadata["num_classes"] == experiment.model.num_classes == 1000
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, path in catalogue.files(FOLDER).items() if DEFINES in path.read_text()]
+)
+def test_every_variant_can_be_trained(name):
+    for variant, experiment in catalogue.variants(name, FOLDER).items():
+        experiment = checks.checked(resolved(experiment), known_metadata(experiment.data)[0])
+        state = jax.eval_shape(train_state.make_init(experiment))
+        update, batch = make_train_step(experiment), batch_struct(experiment.data)
+        assert "loss" in jax.eval_shape(update, state, batch)[1], variant
 
 
 @pytest.mark.parametrize("name", NAMES)
