@@ -141,8 +141,10 @@ def test_bad_files_and_values_are_refused(tmp_path):
         Text(path=str(empty)).train(0)
     with pytest.raises(UserError, match="0 characters"):
         Text(path=str(empty)).evaluate("test")
-    with pytest.raises(UserError, match="no split train; it has validation, test"):
+    with pytest.raises(UserError, match="0 characters"):
         Text(path=str(empty)).evaluate("train")
+    with pytest.raises(UserError, match="no split dev; it has validation, test"):
+        Text(path=str(empty)).evaluate("dev")
     for fields in ({"batch_size": 0}, {"length": -1}, {"validation": 0.5, "test": 0.5},
                    {"test": -0.1}, {"validation": float("nan")}, {"name": "java"},
                    {"level": "line"}, {"max_words": 2}):  # fmt: skip
