@@ -34,12 +34,13 @@ RULE = {
     "nets/inspect": INSPECT,
     "nets/optim": OPTIM,
     "nets/train": ENGINE,
+    "nets/recipes": TASK | DATA | OPTIM | {"nets.train", "nets.recipes"},
     "nets/cli": ENGINE | INSPECT | {"absl", "nets.cli"},
     "nets/demos": TASK | DATA | {"nets.<family>", "nets.demos"},
     "nets/interop": {"numpy", "flax", "nets.<family>", "nets.layers", "nets.interop", "nets.errors"}
     | FOREIGN,
     "experiments": {"jax", "flax", "nets.<family>", "nets.types"}
-    | {f"nets.{room}" for room in ("data", "tasks", "optim", "train", "demos")},
+    | {f"nets.{room}" for room in ("data", "tasks", "optim", "train", "recipes", "demos")},
 }
 FAMILIES = {p.stem for p in (ROOT / "nets").glob("*.py")} - {"__init__", "errors", "types"}
 

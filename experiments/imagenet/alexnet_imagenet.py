@@ -21,8 +21,8 @@ from nets.alexnet import AlexNetOriginal
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Plateau
+from nets.recipes.images import imagenet
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 
 
 def experiment() -> Experiment:

@@ -18,8 +18,8 @@ from nets.fractalnet import FractalNet34
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Step
+from nets.recipes.images import imagenet
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import epochs
 
 

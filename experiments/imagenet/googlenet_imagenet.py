@@ -18,13 +18,13 @@ image by `python launch.py show --experiment=googlenet_imagenet`.
 """
 
 from nets.googlenet import GoogLeNet2014
+from nets.optim.averages import EMA
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Exponential
+from nets.recipes.images import imagenet
 from nets.tasks.classify import Classify
-from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import Epochs
 
 

@@ -19,8 +19,8 @@ from nets.mobilenet import MobileNetV2
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import RMSpropTF
 from nets.optim.schedules import Exponential
+from nets.recipes.images import imagenet
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import Epochs
 
 

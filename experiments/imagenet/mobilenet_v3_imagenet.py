@@ -16,12 +16,12 @@ image by `python launch.py show --experiment=mobilenet_v3_imagenet`.
 """
 
 from nets.mobilenet_v3 import MobileNetV3Large
+from nets.optim.averages import EMA
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import RMSpropTF
 from nets.optim.schedules import Exponential
-from nets.train.averaging import EMA
+from nets.recipes.images import imagenet
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import Epochs
 
 

@@ -20,9 +20,9 @@ an image by `python launch.py show --experiment=resnet50_imagenet`.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Nesterov
 from nets.optim.schedules import Step
+from nets.recipes.images import imagenet
 from nets.resnet import ResNet50
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import Epochs, epochs
 
 

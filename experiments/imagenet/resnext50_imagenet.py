@@ -16,9 +16,9 @@ image by `python launch.py show --experiment=resnext50_imagenet`.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Nesterov
 from nets.optim.schedules import Step
+from nets.recipes.images import imagenet
 from nets.resnet import ResNeXt50_32x4d
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import epochs
 
 

@@ -22,8 +22,8 @@ an image by `python launch.py show --experiment=vgg16_imagenet`.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Plateau
+from nets.recipes.images import imagenet
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.vgg import VGG
 
 

@@ -17,9 +17,9 @@ an image by `python launch.py show --experiment=wide_resnet50_imagenet`.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Nesterov
 from nets.optim.schedules import Step
+from nets.recipes.images import imagenet
 from nets.resnet import WideResNet50_2
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.types import epochs
 
 

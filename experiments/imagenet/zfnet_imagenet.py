@@ -19,8 +19,8 @@ image by `python launch.py show --experiment=zfnet_imagenet`.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Plateau
+from nets.recipes.images import imagenet
 from nets.train.experiment import Experiment
-from nets.train.recipes import imagenet
 from nets.zfnet import ZFNet
 
 

@@ -19,8 +19,8 @@ from nets.densenet import DenseNetBC100
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Nesterov
 from nets.optim.schedules import Step
+from nets.recipes.images import cifar
 from nets.train.experiment import Experiment
-from nets.train.recipes import cifar
 from nets.types import epochs
 
 

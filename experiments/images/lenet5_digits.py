@@ -13,11 +13,11 @@ import flax.linen as nn
 
 from nets.data.images import Images
 from nets.lenet import LeNet5
+from nets.optim.averages import EMA
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
 from nets.tasks.classify import Classify
-from nets.train.averaging import EMA
 from nets.train.experiment import Experiment
 
 

@@ -19,8 +19,8 @@ from nets.nin import NiN
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Plateau
+from nets.recipes.images import cifar
 from nets.train.experiment import Experiment
-from nets.train.recipes import cifar
 
 
 def experiment() -> Experiment:

@@ -19,9 +19,9 @@ One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Momentum
 from nets.optim.schedules import Step
+from nets.recipes.images import cifar
 from nets.resnet_cifar import CifarResNet
 from nets.train.experiment import Experiment
-from nets.train.recipes import cifar
 
 
 def experiment() -> Experiment:

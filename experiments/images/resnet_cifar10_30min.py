@@ -14,10 +14,10 @@ Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Nesterov
 from nets.optim.schedules import Cosine
+from nets.recipes.images import cifar
 from nets.resnet_cifar import QuickResNet
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
-from nets.train.recipes import cifar
 
 
 def experiment() -> Experiment:

@@ -17,9 +17,9 @@ Measured: not trained here; 36,479,194 parameters and 5.243 G multiply-adds an i
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Nesterov
 from nets.optim.schedules import Step
+from nets.recipes.images import cifar
 from nets.resnet_cifar import WideResNet
 from nets.train.experiment import Experiment
-from nets.train.recipes import cifar
 from nets.types import epochs
 
 

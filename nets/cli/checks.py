@@ -9,8 +9,8 @@ import numpy as np
 
 from nets.errors import UserError, inside
 from nets.optim.paths import flatten
-from nets.tasks.metrics import Rows
-from nets.train import evaluate, sharding, train_state
+from nets.tasks.metrics import Rows, add
+from nets.train import sharding, train_state
 from nets.train.experiment import Experiment, batch_struct
 
 
@@ -64,7 +64,7 @@ def metric_names(experiment: Experiment, metadata: dict[str, Any]) -> list[str]:
     ones = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), metrics)
     collects = any(isinstance(metric, Rows) for metric in metrics.values())
     tokenizer = experiment.data.target_tokenizer(metadata) if collects else None
-    return list(experiment.task.finish(evaluate.add({}, ones), metadata, tokenizer))
+    return list(experiment.task.finish(add({}, ones), metadata, tokenizer))
 
 
 def _check_metrics(task: str, metrics: dict[str, Any]) -> None:

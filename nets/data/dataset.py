@@ -112,6 +112,27 @@ class Dataset(abc.ABC):
             raise UserError(f"{type(self).__name__} has no split {split}; it has {valid}.")
 
 
+def check_batch(data: Dataset, batch: Batch) -> None:
+    """Compares a training batch with what `spec` says of all: names, types, rows and rank.
+
+    Raises:
+        UserError: they differ; names the class and the array.
+    """
+    kind, spec = type(data).__name__, data.spec().arrays
+    if spec.keys() != batch.keys():
+        raise UserError(
+            f"{kind}.spec() names {', '.join(sorted(spec))}, and a batch has "
+            f"{', '.join(sorted(batch))}."
+        )
+    for name, (shape, dtype) in spec.items():
+        array = batch[name]
+        if (array.dtype, array.shape[:1], array.ndim) != (dtype, shape[:1], len(shape)):
+            raise UserError(
+                f"{kind}.spec() says that {name} is {np.dtype(dtype).name}{list(shape)}, and a "
+                f"batch has {array.dtype.name}{list(array.shape)}."
+            )
+
+
 def padded(n: int, size: int, make: Callable[[np.ndarray], Batch]) -> Batches:
     """The batches of an evaluation: n rows in their order, the last batch filled up with row 0.
 

@@ -1,9 +1,11 @@
 """Metrics of a split: masked sums, which batches add up, and rows, which are kept to its end."""
 
+import operator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Rows(NamedTuple):
@@ -47,6 +49,25 @@ def collect(values: Any, batch: dict) -> Rows:
     rows = len(jax.tree.leaves(values)[0])
     mask = batch["mask"].reshape(rows, -1).max(1) if "mask" in batch else jnp.ones(rows)
     return Rows(values, mask)
+
+
+def add(totals: Metrics, metrics: Metrics) -> Metrics:
+    """The totals with one batch more, on the host: sums in float64, rows without padding."""
+    new = {}
+    for name, metric in metrics.items():
+        before = totals.get(name)
+        if isinstance(metric, Rows):
+            counts = np.flatnonzero(metric.mask)
+            rows = jax.tree.map(lambda a, counts=counts: list(np.asarray(a)[counts]), metric.values)
+            if before is not None:
+                rows = jax.tree.map(
+                    operator.add, before.values, rows, is_leaf=lambda a: isinstance(a, list)
+                )
+            new[name] = Rows(rows, None)
+        else:
+            pairs = zip(before or (0.0, 0.0), metric, strict=True)
+            new[name] = tuple(total + np.asarray(x, np.float64) for total, x in pairs)
+    return new
 
 
 def mean(metric: tuple[jax.Array, jax.Array]) -> jax.Array:

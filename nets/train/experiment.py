@@ -5,13 +5,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 
 from nets.data.dataset import Dataset
 from nets.errors import UserError, check_range
+from nets.optim.averages import Average
 from nets.optim.optimizer import Optimizer
 from nets.tasks.task import Task, Trained
-from nets.train.averaging import Average
 from nets.types import Steps
 
 
@@ -93,27 +92,6 @@ def make_trained(
     """The `Trained` of a run, with the tokenizers of its data."""
     tokenizers = (experiment.data.tokenizer(metadata), experiment.data.target_tokenizer(metadata))
     return Trained(experiment.model, params, model_state, metadata, *tokenizers, key)
-
-
-def check_batch(data: Dataset, batch: dict[str, np.ndarray]) -> None:
-    """Compares a training batch with what `spec` says of all: names, types, rows and rank.
-
-    Raises:
-        UserError: they differ; names the class and the array.
-    """
-    kind, spec = type(data).__name__, data.spec().arrays
-    if spec.keys() != batch.keys():
-        raise UserError(
-            f"{kind}.spec() names {', '.join(sorted(spec))}, and a batch has "
-            f"{', '.join(sorted(batch))}."
-        )
-    for name, (shape, dtype) in spec.items():
-        given = batch[name]
-        if (given.dtype, given.shape[:1], given.ndim) != (dtype, shape[:1], len(shape)):
-            raise UserError(
-                f"{kind}.spec() says that {name} is {np.dtype(dtype).name}{list(shape)}, and a "
-                f"batch has {given.dtype.name}{list(given.shape)}."
-            )
 
 
 def batch_struct(data: Dataset, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:

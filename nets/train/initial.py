@@ -1,30 +1,25 @@
 """Initial parameters from another run (`Experiment.init_from`)."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from nets.errors import UserError
+from nets.optim import averages
 from nets.optim.paths import flatten, matches, nearest
-from nets.train import averaging, checkpoint
+from nets.train import checkpoint
 from nets.train.checkpoint import Arrays
 from nets.train.experiment import Experiment
-
-
-class Taken(NamedTuple):
-    """Arrays by their path in the new run's state, and a table of what became of each."""
-
-    arrays: Arrays
-    table: str
+from nets.train.train_state import State
 
 
 def stored(arrays: Arrays, template: Any) -> tuple[Arrays, dict[str, Any]]:
-    """The parameters that evaluations use (`averaging.evaluated`) and the model state without the
+    """The parameters that evaluations use (`train_state.evaluated`) and the model state without the
     carry, of a checkpoint's arrays; and the shapes and types that a state's template has of them.
     """
     averaged = any(path.startswith("average/") for path in arrays)
-    params = jax.eval_shape(averaging.start, template.params) if averaged else template.params
+    params = jax.eval_shape(averages.start, template.params) if averaged else template.params
     shared = {k: v for k, v in template.model_state.items() if k != "carry"}
     stored_arrays = {}
     for path, array in arrays.items():
@@ -36,8 +31,9 @@ def stored(arrays: Arrays, template: Any) -> tuple[Arrays, dict[str, Any]]:
     return stored_arrays, {"params": params, "model_state": shared}
 
 
-def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> Taken:
-    """The arrays of another run that the experiment's patterns choose, renamed.
+def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> tuple[Arrays, str]:
+    """The arrays of another run that the experiment's patterns choose, by their paths in the new
+    run's state, and a table of what became of each.
 
     Raises:
         UserError: what is chosen is not the same in both runs (with the table), or a pattern or a
@@ -67,18 +63,17 @@ def take(experiment: Experiment, template: Any, arrays: Arrays, source: str) -> 
         taken = checkpoint.unflatten(chosen_here, chosen_there, source)
     except UserError as error:
         raise UserError(f"{error}\ninit_exclude=PATTERN,... leaves parameters out.") from None
-    return Taken(taken, "\n".join([f"{source}:", *_rows(stored_arrays, expected, taken)]))
+    return taken, "\n".join([f"{source}:", *_rows(stored_arrays, expected, taken)])
 
 
-def put_in(tree: Any, arrays: Arrays, head: str) -> Any:
-    """The tree with the arrays of the paths that begin with `head`, in the tree's own types."""
-    leaves = [
-        arrays[f"{head}/{path}"].astype(leaf.dtype, copy=False)
-        if f"{head}/{path}" in arrays
-        else leaf
-        for path, leaf in flatten(tree).items()
-    ]
-    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
+def put_in(state: State, arrays: Arrays) -> State:
+    """The state of step 0, on the host, with the arrays in the state's own types."""
+    leaves = flatten(state)
+    for path, array in arrays.items():
+        leaves[path] = array.astype(leaves[path].dtype, copy=False)
+    state = jax.tree.unflatten(jax.tree.structure(state), leaves.values())
+    average = None if state.average is None else averages.start(state.params)
+    return state._replace(average=average)
 
 
 def _name(path: str) -> str:

@@ -10,25 +10,25 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import numpy as np
-from jax.sharding import Mesh
 
-from nets.errors import inside
-from nets.optim.schedules import Plateau
+from nets.data.dataset import check_batch
+from nets.data.prefetch import prefetch
 from nets.report.reporter import Reporter
+from nets.tasks import metrics
 from nets.tasks.metrics import Metrics
 from nets.tasks.task import Batch
-from nets.train import averaging, checkpoint, evaluate, resume, sharding, step
+from nets.train import checkpoint, resume, sharding, train_state
 from nets.train.checkpoint import Checkpoints
-from nets.train.conclude import conclude, draw
-from nets.train.experiment import Experiment, batch_struct, check_batch
+from nets.train.conclude import conclude
+from nets.train.evaluate import Evaluator
+from nets.train.experiment import Experiment, batch_struct
 from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
-from nets.train.train_state import State, shardings
+from nets.train.step import STOP, compile_step, shapes
+from nets.train.train_state import State
 
 
 class Diverged(Exception):
@@ -62,7 +62,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     state, progress, start = resume.restore(
         experiment, workdir, mesh, signals, reporter.warn, reporter.say
     )
-    batches = evaluate.read(data.train(experiment.seed), data, start)
+    batches = prefetch(data.train(experiment.seed), data.read_threads, start)
     rows = sharding.rows(mesh)
     first = batch_struct(data)
     compiled = {shapes(first): signals.run(lambda: compile_step(experiment, state, mesh, first))}
@@ -73,22 +73,20 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     devices = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     reporter.say(f"{parameters:,} parameters on {devices}, from step {start}, in {workdir}")
-    evaluator = evaluate.Evaluator(experiment, mesh, signals)
+    evaluator = Evaluator(experiment, mesh, signals)
     pending, stop, saved = None, None, start
     before: dict[int, tuple] = {}  # the state and batch of the last updates, to explain them by
     began = time.monotonic() - progress.elapsed_s
 
-    def absorb(n: int, device_metrics: dict) -> int | None:
-        """Adds step n's metrics to the window; waits for the device."""
-        host = evaluate.add({}, device_metrics)
-        asked = host.pop(step.STOP, None)
-        for name, (s, w) in host.items():
-            if not math.isfinite(s):
-                known = sharding.fetch(before[n]) if n in before else (None, None)
-                raise Diverged(f"{name} is {float(s)} at step {n}", *known)
-            total = progress.window.get(name, [0.0, 0.0])
-            progress.window[name] = [total[0] + float(s), total[1] + float(w)]
-        return int(asked[0]) or None if asked is not None else signals.received
+    def absorb(n: int, step_metrics: Metrics) -> int | None:
+        """Adds step n's metrics to the window; waits for the device. A signal's number, if any."""
+        progress.window = metrics.add(progress.window, sharding.fetch(step_metrics))
+        agreed = progress.window.pop(STOP, None)
+        for name, (total, _) in progress.window.items():
+            if not math.isfinite(total):
+                cause = sharding.fetch(before[n]) if n in before else (None, None)
+                raise Diverged(f"{name} is {float(total)} at step {n}", *cause)
+        return signals.received if agreed is None else int(agreed[0]) or None
 
     with contextlib.closing(Checkpoints(workdir / "checkpoints", maximise)) as checkpoints:
         checkpoints.set_aside(start)
@@ -101,24 +99,22 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 stop = absorb(n, pending) or stop
                 pending = None
             if log_due:
-                window = {k: tuple(v) for k, v in progress.window.items()}
-                values = experiment.task.finish(window, metadata, tokenizer)
+                values = experiment.task.finish(progress.window, metadata, tokenizer)
                 reporter.train_line(n, steps, values, data.batch_size)
                 progress.window = {}
             improved = False
             if eval_due and n > 0 and not stop:
                 try:
-                    parts = averaging.evaluated(state), state.model_state
-                    values, totals = evaluator(*parts, "validation")
+                    trained = train_state.evaluated(state), state.model_state
+                    values, totals = evaluator(*trained, "validation")
                     improved = progress.count_evaluation(
                         n, values.get(experiment.monitor), maximise
                     )
                     reporter.evaluation(n, "validation", values, improved)
-                    state = drop_on_plateau(experiment, state, progress, mesh)
-                    state = averaging.after_evaluation(
-                        experiment.average, state, progress.values, maximise, mesh
+                    state = train_state.after_evaluation(
+                        experiment, state, progress, maximise, mesh
                     )
-                    draw(experiment, *parts, totals, n, "validation", reporter, signals, False)
+                    evaluator.draw(reporter, n, "validation", *trained, totals)
                 except Stopped as stopped:
                     stop = stopped.code - 128
             done = (
@@ -143,46 +139,14 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 make = functools.partial(compile_step, experiment, state, mesh, batch)
                 compiled[shape] = signals.run(make, to_end=True)
             if jax.process_count() > 1:
-                batch = sharding.put(batch, rows) | {step.STOP: signals.flags(mesh)}
+                batch = sharding.put(batch, rows) | {STOP: signals.flags(mesh)}
             if experiment.debug_nans and jax.process_count() == 1:
                 before = {n: before.get(n), n + 1: (state, batch)}
-            state, device_metrics = compiled[shape](state, batch)
+            state, new = compiled[shape](state, batch)
             if pending is not None:
                 stop = absorb(n, pending)
-            pending = device_metrics
+            pending = new
             reporter.tick(n + 1)
 
-        conclude(experiment, state, progress, n, checkpoints, evaluator, reporter, signals)
+        conclude(state, progress, n, checkpoints, evaluator, reporter)
     return progress
-
-
-def shapes(batch: Batch) -> tuple:
-    """The shapes that key the cache of compiled steps."""
-    return tuple((name, x.shape) for name, x in sorted(batch.items()))
-
-
-def compile_step(
-    experiment: Experiment, state: State, mesh: Mesh, batch: Batch
-) -> Callable[[State, Batch], tuple[State, Metrics]]:
-    """The update, compiled for batches of these shapes; it donates the state, except to debug."""
-    rows = sharding.rows(mesh)
-    batch = {
-        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows) for name, x in batch.items()
-    }
-    if jax.process_count() > 1:
-        batch[step.STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
-    where = (shardings(state, mesh), sharding.replicated(mesh))
-    donated = () if experiment.debug_nans else 0
-    update = jax.jit(step.make_train_step(experiment), donate_argnums=donated, out_shardings=where)
-    with inside("task"):
-        return update.lower(state, batch).compile()
-
-
-def drop_on_plateau(experiment: Experiment, state: State, progress: Progress, mesh: Mesh) -> State:
-    """The state with its updates scaled down, where the plateau schedule drops."""
-    plateau = experiment.optimizer.schedule
-    if not isinstance(plateau, Plateau) or progress.evals_since_drop < plateau.patience:
-        return state
-    progress.evals_since_drop = 0
-    scale = np.asarray(sharding.fetch(state.lr_scale) * plateau.factor, state.lr_scale.dtype)
-    return state._replace(lr_scale=sharding.put(scale, sharding.replicated(mesh)))

@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from nets.errors import UserError
-from nets.train import averaging, checkpoint, initial, sharding, train_state
+from nets.train import checkpoint, initial, sharding, train_state
 from nets.train.checkpoint import Arrays, Checkpoints
 from nets.train.experiment import Experiment
 from nets.train.progress import Progress
@@ -40,28 +40,18 @@ def restore(
         source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
         state = checkpoint.unflatten(template, arrays, source)
         return sharding.put(state, where), Progress(**progress), step
-    other = None
+    taken = None
     if experiment.init_from is not None:
         best_step, arrays = best(Path(experiment.init_from), warn)
         source = f"init_from={experiment.init_from}, checkpoint {best_step}"
-        other = initial.take(experiment, template, arrays, source)
+        taken, table = initial.take(experiment, template, arrays, source)
     # it runs once: on a CPU it is compiled in a fifth of the time without LLVM's optimisations
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     start = jax.jit(init, out_shardings=where, compiler_options=quick)
     state = signals.run(lambda: jax.block_until_ready(start()))
-    if other is not None:
-        say(other.table)
-        params = initial.put_in(sharding.fetch(state.params), other.arrays, "params")
-        carry = {k: v for k, v in state.model_state.items() if k == "carry"}
-        shared = {k: v for k, v in state.model_state.items() if k != "carry"}
-        shared = initial.put_in(sharding.fetch(shared), other.arrays, "model_state")
-        average = None if state.average is None else averaging.start(params)
-        state = state._replace(
-            params=sharding.put(params, where.params),
-            model_state={k: sharding.put(v, where.model_state[k]) for k, v in shared.items()}
-            | carry,
-            average=average if average is None else sharding.put(average, where.average),
-        )
+    if taken is not None:
+        say(table)
+        state = sharding.put(initial.put_in(sharding.fetch(state), taken), where)
     return state, Progress(), 0
 
 
@@ -103,8 +93,8 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
 
 
 def parameters(template: train_state.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
-    """The parameters that evaluations use (`averaging.evaluated`), and the model state without the
-    carry.
+    """The parameters that evaluations use (`train_state.evaluated`), and the model state, without
+    the carry.
 
     Raises:
         UserError: they do not fit (with the table).

@@ -1,18 +1,21 @@
-"""The two jitted functions of the engine: one update, and one batch of an evaluation."""
+"""The jitted functions of the engine: one update, and one batch of an evaluation."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.sharding import Mesh
 
-from nets.optim import freeze
+from nets.errors import inside
+from nets.optim import averages, freeze
 from nets.tasks.metrics import Metrics
 from nets.tasks.task import Batch
-from nets.train import averaging
+from nets.train import sharding
 from nets.train.experiment import Experiment
-from nets.train.train_state import State
+from nets.train.train_state import State, shardings
 
 STOP = "_stop"  # batch and metrics entry by which processes agree to stop (nets.train.signals)
 
@@ -48,15 +51,45 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         )
         params = optax.apply_updates(state.params, updates)
         params = freeze.restored(params, state.params, experiment.optimizer.frozen(params))
-        average = averaging.update(
+        average = averages.update(
             experiment.average, state.average, params, state.step + 1, state.average_start
         )
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
-        kept = {"lr_scale": state.lr_scale, "average_start": state.average_start}
-        return State(state.step + 1, params, model_state, opt_state, average, **kept), metrics
+        return (
+            state._replace(
+                step=state.step + 1,
+                params=params,
+                model_state=model_state,
+                opt_state=opt_state,
+                average=average,
+            ),
+            metrics,
+        )
 
     return step
+
+
+def shapes(batch: Batch) -> tuple:
+    """The shapes that key the cache of compiled steps."""
+    return tuple((name, x.shape) for name, x in sorted(batch.items()))
+
+
+def compile_step(
+    experiment: Experiment, state: State, mesh: Mesh, batch: Batch
+) -> Callable[[State, Batch], tuple[State, Metrics]]:
+    """The update, compiled for batches of these shapes; it donates the state, except to debug."""
+    rows = sharding.rows(mesh)
+    batch = {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=rows) for name, x in batch.items()
+    }
+    if jax.process_count() > 1:
+        batch[STOP] = jax.ShapeDtypeStruct((mesh.size,), np.int32, sharding=rows)
+    where = (shardings(state, mesh), sharding.replicated(mesh))
+    donated = () if experiment.debug_nans else 0
+    update = jax.jit(make_train_step(experiment), donate_argnums=donated, out_shardings=where)
+    with inside("task"):
+        return update.lower(state, batch).compile()
 
 
 def step_key(seed: int, step: jax.Array) -> jax.Array:
@@ -96,8 +129,8 @@ def gradient(
     def micro(sums, part):
         grads, weight, shared = sums
         j, batch, carry = part
-        given = shared | ({"carry": carry} if has_carry else {})
-        g, (new, metrics) = differentiate(params, given, batch, jax.random.fold_in(key, j))
+        state = shared | ({"carry": carry} if has_carry else {})
+        g, (new, metrics) = differentiate(params, state, batch, jax.random.fold_in(key, j))
         w = metrics["loss"][1]
         grads = jax.tree.map(lambda a, b: a + (w * b).astype(a.dtype), grads, g)
         new = dict(new)

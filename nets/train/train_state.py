@@ -5,18 +5,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from nets.train import averaging, sharding
+from nets.optim import averages
+from nets.optim.averages import NTASGD
+from nets.optim.schedules import Plateau
+from nets.train import sharding
 from nets.train.experiment import Experiment, batch_struct
+from nets.train.progress import Progress
 
 
 class State(NamedTuple):
     """A pytree; `step` counts the updates done.
 
     `lr_scale` multiplies the learning rate (plateau schedule). `average_start` is the step from
-    which on the mean of the parameters is taken, averaging.NEVER until it is known.
+    which on the mean of the parameters is taken, averages.NEVER until it is known.
     """
 
     step: jax.Array
@@ -44,9 +49,9 @@ def make_init(experiment: Experiment) -> Callable[[], State]:
             opt_state=transformation.init(params),
             average=None
             if experiment.average is None
-            else jax.tree.map(jnp.copy, averaging.start(params)),
+            else jax.tree.map(jnp.copy, averages.start(params)),
             lr_scale=jnp.ones(()),
-            average_start=averaging.start_step(experiment.average),
+            average_start=averages.start_step(experiment.average),
         )
 
     return init
@@ -61,3 +66,27 @@ def shardings(state: State, mesh: Mesh) -> State:
         if k == "carry"
     }
     return whole._replace(model_state=whole.model_state | carry)
+
+
+def evaluated(state: State) -> Any:
+    """The parameters that evaluations use: the average where there is one, in their own types."""
+    if state.average is None:
+        return state.params
+    return jax.tree.map(lambda a, p: a.astype(p.dtype), state.average, state.params)
+
+
+def after_evaluation(
+    experiment: Experiment, state: State, progress: Progress, maximise: bool, mesh: Mesh
+) -> State:
+    """The state where an evaluation was the one at which the plateau schedule drops the learning
+    rate, or at which the mean of the parameters begins."""
+    changes = {}
+    schedule, average = experiment.optimizer.schedule, experiment.average
+    if isinstance(schedule, Plateau) and progress.evals_since_drop >= schedule.patience:
+        progress.evals_since_drop = 0
+        scale = sharding.fetch(state.lr_scale) * schedule.factor
+        changes["lr_scale"] = np.asarray(scale, state.lr_scale.dtype)
+    if isinstance(average, NTASGD) and average.begins(progress.values, maximise):
+        start, step = sharding.fetch((state.average_start, state.step))
+        changes["average_start"] = np.minimum(start, step)
+    return state._replace(**sharding.put(changes, sharding.replicated(mesh)))

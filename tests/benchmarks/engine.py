@@ -22,10 +22,11 @@ import jax
 from nets.cli import config, process
 from nets.cli.catalogue import load
 from nets.cli.resolve import resolve
+from nets.data.prefetch import prefetch
 from nets.errors import UserError
 from nets.layers import conv as convolution_layer
 from nets.report.reporter import Reporter
-from nets.train import evaluate, loop, sharding, train_state
+from nets.train import loop, sharding, train_state
 from nets.train.experiment import batch_struct
 from nets.train.signals import Signals
 
@@ -46,7 +47,7 @@ class Alternating(Reporter):
         self.state = jax.jit(init)()
         batch = batch_struct(experiment.data)
         self.update = loop.compile_step(experiment, self.state, mesh, batch)
-        batches = evaluate.read(experiment.data.train(0), experiment.data)
+        batches = prefetch(experiment.data.train(0), experiment.data.read_threads)
         self.batches = [sharding.put(next(batches), sharding.rows(mesh)) for _ in range(8)]
         self.loop, self.bare = [], []
 

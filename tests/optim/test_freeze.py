@@ -14,11 +14,11 @@ from nets.caption import ShowAndTell, ShowAttendTell
 from nets.cli import checks
 from nets.errors import UserError
 from nets.optim import freeze
+from nets.optim.averages import EMA
 from nets.optim.optimizer import Optimizer
 from nets.optim.paths import flatten, matching
 from nets.optim.rules import SGD, AdamW, Rule
 from nets.train import resume, sharding, train_state
-from nets.train.averaging import EMA
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys

@@ -9,12 +9,12 @@ import pytest
 
 from nets.cli import config
 from nets.errors import UserError
+from nets.optim.averages import EMA, NTASGD, Polyak
 from nets.optim.optimizer import Optimizer
 from nets.optim.paths import kernels
 from nets.optim.rules import SGD, Adam, AdamW, Lamb, Momentum, RMSpropTF, Rule
 from nets.optim.schedules import Cosine, Exponential, Plateau, Step
-from nets.train import averaging, train_state
-from nets.train.averaging import EMA, NTASGD, Polyak
+from nets.train import train_state
 from nets.train.step import make_train_step
 from tests.support import toys
 
@@ -215,7 +215,7 @@ def test_the_mean_of_the_parameters_from_a_step_on():
         counted = left[2:] or left[-1:]
         mean = jax.tree.map(lambda *a: np.mean(np.asarray(a, float), 0), *counted)
         for a, b in zip(
-            jax.tree.leaves(averaging.evaluated(state)), jax.tree.leaves(mean), strict=True
+            jax.tree.leaves(train_state.evaluated(state)), jax.tree.leaves(mean), strict=True
         ):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 

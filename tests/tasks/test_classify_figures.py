@@ -20,8 +20,8 @@ from nets.resnet import ResNet18
 from nets.resnet_cifar import CifarResNet
 from nets.tasks import classify_figures
 from nets.tasks.classify import Classify
+from nets.tasks.metrics import add
 from nets.tasks.task import Trained
-from nets.train import evaluate
 from tests.support import toys
 
 
@@ -48,7 +48,7 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
     totals = {}
     for batch in batches:
         _, metrics = Classify().test(Known(), {}, {}, batch, jax.random.key(0), True)
-        totals = evaluate.add(totals, metrics)
+        totals = add(totals, metrics)
     rows = totals["predictions"]
     np.testing.assert_allclose(rows.values["margin"], [3, 2, 9, 1])
     metadata = {"class_names": ["a", "b", "c"], "pixel_scale": [0.5], "pixel_offset": [-1.0]}
@@ -159,7 +159,7 @@ def test_the_maps_of_a_network_are_drawn_after_training(model, side, stage, maps
     metadata = {"class_names": list("0123456789")}
     trained = Trained(model, params, state, metadata, None, None, jax.random.key(0))
     _, metrics = task.test(model, params, state, batch, jax.random.key(0), True)
-    found = task.figures(trained, [batch], evaluate.add({}, metrics), final=True)
+    found = task.figures(trained, [batch], add({}, metrics), final=True)
     assert found[f"maps_{stage}"].images.shape == (1 + maps, side, side, 1)
     assert {"confusion", "rejection", "filters"} <= set(found)
 

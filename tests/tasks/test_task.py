@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from nets.cli import checks
-from nets.data.dataset import Dataset
+from nets.data.dataset import Dataset, check_batch
 from nets.demos.matched_filter import DetectPulse
 from nets.errors import UserError
 from nets.tasks.task import Generative, Task
-from nets.train.experiment import check_batch
 from tests.support import toys
 
 

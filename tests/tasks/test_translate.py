@@ -13,9 +13,9 @@ from nets.errors import UserError
 from nets.layers.decoding import Decoded
 from nets.sequence import Seq2Seq
 from nets.tasks import translate_figures
+from nets.tasks.metrics import add
 from nets.tasks.task import Trained
 from nets.tasks.translate import Translate, in_span
-from nets.train import evaluate
 
 KEY = jax.random.key(0)
 MODEL = Seq2Seq(num_classes=3, vocab_size=2, cell=Elman(3))
@@ -76,7 +76,7 @@ def test_bleu_by_hand_is_that_of_the_real_rows():
     batch = {"inputs": inputs, "targets": targets, "mask": np.array([[1.0], [1.0], [0.0]])}
     known, batch = batch, batch | {"references": np.array([[1, 1, 1, 1, 3]] * 2 + [[3] * 5])}
     _, metrics = task.test(MODEL, params, {}, batch, KEY, True)
-    bleu = task.finish(evaluate.add({}, metrics), {}, TOKENIZERS[1])["bleu"]
+    bleu = task.finish(add({}, metrics), {}, TOKENIZERS[1])["bleu"]
     # nine words written, five to compare with: 4 of 9 words, 3 of 8 pairs, 2 of 7, 1 of 6
     expected = 100 * math.exp(sum(map(math.log, (4 / 9, 3 / 8, 2 / 7, 1 / 6))) / 4)
     assert bleu == pytest.approx(expected, rel=1e-6)

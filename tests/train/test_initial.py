@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nets.errors import UserError
+from nets.optim.averages import EMA
 from nets.optim.optimizer import Optimizer
 from nets.optim.paths import flatten
 from nets.train import resume, sharding
-from nets.train.averaging import EMA
 from nets.train.signals import Signals
 from tests.support import toys
 from tests.support.launching import launch, main

@@ -13,13 +13,13 @@ import pytest
 from nets.cli import commands
 from nets.cli.verify import differences
 from nets.errors import UserError
+from nets.optim.averages import EMA
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import SGD
 from nets.optim.schedules import Plateau, Step
 from nets.report import metrics_log
 from nets.report.reporter import Reporter
 from nets.train import checkpoint, loop, resume, train_state
-from nets.train.averaging import EMA
 from nets.train.checkpoint import Checkpoints
 from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from nets.cli.verify import differences
+from nets.optim.averages import EMA, NTASGD, Polyak
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import SGD
 from nets.report import metrics_log
-from nets.train import averaging, checkpoint, resume, sharding, train_state
-from nets.train.averaging import EMA, NTASGD, Polyak
+from nets.train import checkpoint, resume, sharding, train_state
 from nets.train.progress import Progress
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
@@ -55,11 +55,11 @@ def test_the_moving_average_is_corrected_for_its_start(decay, accumulate):
         average=EMA(decay), accumulate=accumulate, optimizer=Optimizer(SGD(), 0.5)
     )
     state = jax.jit(train_state.make_init(experiment))()
-    close(averaging.evaluated(state), state.params, rtol=0)
+    close(train_state.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 12)
     for n in (1, 2, 12):
         wanted = moving_mean([state.params for state in left[:n]], decay)
-        close(averaging.evaluated(left[n - 1]), wanted, rtol=1e-5, atol=1e-6)
+        close(train_state.evaluated(left[n - 1]), wanted, rtol=1e-5, atol=1e-6)
     assert jax.tree.reduce(
         max, jax.tree.map(lambda a, p: np.abs(a - p).max(), wanted, left[-1].params)
     ) > 0.05  # so the average is another than the parameters  # fmt: skip
@@ -75,7 +75,7 @@ def test_the_average_of_equal_parameters_is_them_after_many_steps():
             0, 10_000, lambda _, s: step(s, batch)[0], train_state.make_init(experiment)()
         )
     )()
-    close(averaging.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
+    close(train_state.evaluated(state), state.params, rtol=1e-6, atol=1e-20)
 
 
 @pytest.mark.parametrize("average", [EMA(0.999), pytest.param(Polyak(1), marks=pytest.mark.slow)])
@@ -85,7 +85,7 @@ def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
         model=model, optimizer=Optimizer(SGD(), 0.05), steps=300, eval_every=100, average=average
     )
     state = jax.jit(train_state.make_init(experiment))()
-    close(averaging.evaluated(state), state.params, rtol=0)
+    close(train_state.evaluated(state), state.params, rtol=0)
     left = train(experiment, state, 300)
     kinds = (
         {x.dtype for x in jax.tree.leaves(tree)} for tree in (left[-1].average, left[-1].params)
@@ -99,7 +99,7 @@ def test_bfloat16_parameters_are_averaged_in_float32(average, tmp_path):
     # of parameters near 1, whose last bit is 4e-3; XLA may average them as they were unrounded
     close(left[-1].average, wanted, atol=1e-3)
     rounded = jax.tree.map(lambda a: np.asarray(a, jnp.bfloat16), left[-1].average)
-    close(averaging.evaluated(left[-1]), rounded, rtol=0)
+    close(train_state.evaluated(left[-1]), rounded, rtol=0)
     fit(experiment, tmp_path)
     arrays = resume.newest(tmp_path, print)[1]
     close(resume.parameters(left[-1], arrays, "it")[0], rounded, rtol=0)
@@ -112,11 +112,11 @@ def test_an_average_begins_at_the_parameters_that_a_run_starts_from(tmp_path):
         experiment, tmp_path / "second", sharding.make(), Signals(), print
     )
     arrays = resume.best(tmp_path / "first", print)[1]
-    given = checkpoint.flatten(averaging.evaluated(state))
+    given = checkpoint.flatten(train_state.evaluated(state))
     assert step == 0 and all(np.array_equal(given[p], arrays[f"average/{p}"]) for p in given)
     left = train(experiment, state, 3)
     wanted = moving_mean([state.params for state in left], 0.99)
-    close(averaging.evaluated(left[-1]), wanted, rtol=1e-5, atol=1e-6)
+    close(train_state.evaluated(left[-1]), wanted, rtol=1e-5, atol=1e-6)
 
 
 def trigger(values: list[float], n: int) -> int | None:

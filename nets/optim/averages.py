@@ -9,13 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from nets.errors import check_range
-from nets.train import sharding
 from nets.types import Steps
 
-NEVER = np.iinfo(np.int32).max
+NEVER = jnp.iinfo(jnp.int32).max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,20 +100,3 @@ def update(average: Average, mean: Any, params: Any, n: jax.Array, begun: jax.Ar
     share = average.share_kept(n, begun)
     # exactly the parameters where the share is 0, and where both are equal
     return jax.tree.map(lambda a, p: (p + share * (a - p)).astype(a.dtype), mean, params)
-
-
-def after_evaluation(
-    average: Average, state: Any, values: list[float], maximise: bool, mesh: Any
-) -> Any:
-    """The state with a mean of the parameters from now on, when the evaluations say so."""
-    if not isinstance(average, NTASGD) or not average.begins(values, maximise):
-        return state
-    since = np.minimum(sharding.fetch(state.average_start), sharding.fetch(state.step))
-    return state._replace(average_start=sharding.put(since, sharding.replicated(mesh)))
-
-
-def evaluated(state: Any) -> Any:
-    """The parameters that evaluations use: the average where there is one, in their own types."""
-    if state.average is None:
-        return state.params
-    return jax.tree.map(lambda a, p: a.astype(p.dtype), state.average, state.params)
