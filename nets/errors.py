@@ -17,7 +17,7 @@ class UserError(Exception):
             follow it); the launcher shows it as a flag. Empty where there is none.
     """
 
-    def __init__(self, message: str, field: str = ""):
+    def __init__(self, message: str, field: str = "") -> None:
         between = " " if field and message[:1] != "=" else ""
         super().__init__(f"{field}{between}{message}")
         self.message, self.field = message, field
@@ -65,10 +65,10 @@ def check_choice(owner: Any, field: str, choices: Any) -> None:
         raise UserError(f"must be one of {', '.join(map(str, valid))}, got {value}.", field)
 
 
-def about(given: str, message: str) -> UserError:
+def about(setting: str, message: str) -> UserError:
     """The error about a field and its value, `given` as FIELD=VALUE, or about anything else."""
-    field, equals, value = given.partition("=")
-    return UserError(f"={value} {message}", field) if equals else UserError(f"{given} {message}")
+    field, equals, value = setting.partition("=")
+    return UserError(f"={value} {message}", field) if equals else UserError(f"{setting} {message}")
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@
 "nineteen seventy-nine, may the third" and "'79 may 3" are 1979-05-03; all of these forms tell the
 year first (`--data.forms=any` has others). The attention of each figure that is written is drawn
 over the characters that were read, and measured: in_span is the share that falls on the year while
-the year is written, on the month and the day likewise, in dates that are exact.
+the year is written, on the month and the day likewise, in dates that are right.
 
-Measured: each of 1,000 dates that it has never met is exact, in_span 0.892; 2 min 18 s.
+Measured: all of 1,000 dates that are not in the training set are right, in_span 0.892; 2 min 18 s.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 

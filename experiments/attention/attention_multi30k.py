@@ -5,13 +5,13 @@
 
 Needs: the extra translate.
 
-A bidirectional GRU reads subwords, another writes and looks at what was read before each one; a
+A bidirectional GRU reads subwords, another writes and attends to what was read before each one; a
 beam of five searches at the end. Of the paper's settings it keeps the structure; units are 256
 instead of 1,000, and the reset gate acts after the matmul. The second command is the same network
 without attention: every word sees the same summary of the sentence.
 
 The folder has train.de.gz, val.de.gz, test_2016_flickr.de.gz and the same in .en.gz (Elliott et al.
-2016), a sentence a line, as published. BLEU is sacrebleu's, 13a, cased.
+2016), one sentence per line, as published. BLEU is sacrebleu's, 13a, cased.
 
 Measured: BLEU 39.98 on test_2016_flickr, without attention 30.10; 40 min 13 s and 29 min 45 s. One
 symbol at a time (`--task.beam=1`) 38.43 and 27.82.

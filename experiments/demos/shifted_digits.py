@@ -2,10 +2,10 @@
 
     python launch.py --experiment=shifted_digits
 
-Three nets of the same depth and units, which differ in what a unit sees and in whether places share
-weights (LeCun 1989, "Generalization and network design strategies"), learn side by side from 8x8
-digits on a canvas of 20x20, moved by up to two pixels. The picture `shifts` shows how each reads
-digits that are moved further.
+Three nets of the same depth and units, which differ in what a unit sees and in whether positions
+share weights (LeCun 1989, "Generalization and network design strategies"), learn side by side from
+8x8 digits on a canvas of 20x20, moved by up to two pixels. The picture `shifts` shows how each
+reads digits that are moved further.
 
 Measured: of test digits moved by four pixels the convolutional net, of 3,594 parameters, reads
 0.954, the local one (342,570) 0.065, the full one (1,602,570) 0.073; where they were trained, in

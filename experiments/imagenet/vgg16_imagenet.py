@@ -12,7 +12,7 @@ train and validation are read by `--data.path` instead.
 The paper starts deep nets from shallow ones, those of drawn sizes from one trained at 384, and
 tests on whole images at several sizes; here convolutions start as He et al. 2015 and dense layers
 normal with a deviation of 0.01, all sizes are drawn from the start, and the middle of the image at
-256 is tested. How long it waits before it divides is not said: here five epochs. Weight decay
+256 is tested. How long it waits before it divides is not published: here five epochs. Weight decay
 spares biases here.
 
 Measured: not trained here, for want of the data; 138,357,544 parameters and 15.470 G multiply-adds

@@ -10,7 +10,7 @@ shorter side at 256, mirrored; dropout 0.5. Images in class folders train and va
 Lowered here means to a tenth after five epochs without improvement (the paper did so by hand); the
 weight decay, which it does not give, and the noise of colour are AlexNet's. Parts lie anywhere
 here, there in the corners and the middle; each channel is normalised, where the paper subtracts the
-mean of each pixel; and filters are not renormalised to a greatest root mean square.
+mean of each pixel; and filters are not renormalised to a maximum root mean square.
 
 Measured: not trained here, for want of the data; 62,357,608 parameters and 1.168 G multiply-adds an
 image by `python launch.py show --experiment=zfnet_imagenet`.

@@ -4,12 +4,12 @@
     python launch.py --experiment=adding --data.length=600
     python launch.py --experiment=adding --model.cell=elman
 
-Numbers come one a step; two of them are marked, and their sum is asked for at the end (Hochreiter
+There is one number per step; two are marked, and their sum is the target at the end (Hochreiter
 and Schmidhuber 1997, in the form of Le et al. 2015). The mean squared error of always answering 1
 is 0.167. Bai et al. 2018, Table 1, at 600 steps: 0.164 (LSTM), 5.3e-5 (GRU).
 
 Measured: mean squared error 0.00036 on the test set, 97.3% within 0.04; 78 s. With 600 steps and
---steps=5500, 2.2e-5, below both published, and 100%; 20 min.
+--steps=5500, 2.2e-5, better than Bai et al., and 100%; 20 min.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 

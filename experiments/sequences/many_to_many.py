@@ -1,4 +1,4 @@
-"""Many to many: how many brackets are open, said after every symbol.
+"""Many to many: how many brackets are open, answered after every symbol.
 
     python launch.py --experiment=many_to_many
     python launch.py --experiment=many_to_many --task.k1=10 --task.k2=20

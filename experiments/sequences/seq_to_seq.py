@@ -3,10 +3,10 @@
     python launch.py --experiment=seq_to_seq
 
 One network reads the words, its carry starts another that writes the figures (Sutskever et al.
-2014); there is no attention. The numbers that it is tested on are never met in training;
+2014); there is no attention. The numbers that it is tested on are not in the training set;
 `exact_match` is the share of those that it writes without a mistake.
 
-Measured: 0.999 of numbers it has never met are exact; 50 s.
+Measured: exact_match 0.999 on numbers that are not in the training set; 50 s.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 

@@ -68,14 +68,14 @@ def find(name: str, folder: Path) -> Path:
     """The file of that experiment; a name that ends in `.py` is itself a path.
 
     Raises:
-        UserError: there is none; names the nearest and all.
+        UserError: there is none; names the nearest.
     """
     names = files(folder)
     path = Path(name) if name.endswith(".py") else names.get(name)
     if path is None or not path.is_file():
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise UserError(f"no experiment '{name}'. {hint}There are: {', '.join(names)}.")
+        near = difflib.get_close_matches(name, names, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise UserError(f"no experiment '{name}'. {hint}`python launch.py list` names all.")
     return path
 
 

@@ -105,9 +105,9 @@ def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> N
         UserError: their vocabularies differ.
     """
     for key in ("vocabulary", "input_symbols", "output_symbols"):
-        read, held = (list(metadata.get(key, ())) for metadata in (data, known))
-        if read != held:
+        present, trained = (list(metadata.get(key, ())) for metadata in (data, known))
+        if present != trained:
             raise UserError(
-                f"the data's vocabulary, of {len(read)} symbols, is not that of {run}, of "
-                f"{len(held)}: its ids would mean something else."
+                f"the data's vocabulary, of {len(present)} symbols, is not that of {run}, of "
+                f"{len(trained)}: its ids would mean something else."
             )

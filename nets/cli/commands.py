@@ -46,20 +46,20 @@ def run(command: Command) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 1
         except OSError as error:
-            print(f"error: {error} ({_place(error, command)})", file=sys.stderr)
+            print(f"error: {error} ({_location(error, command)})", file=sys.stderr)
             return 1
 
 
-def _place(error: OSError, command: Command) -> str:
-    """The place of an error; the traceback goes to log.txt, where there is a work directory."""
+def _location(error: OSError, command: Command) -> str:
+    """The location of an error; the traceback goes to log.txt, where there is a work directory."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not provenance.is_installed(Path(f.filename))]
-    place = f"at {own[-1].filename}:{own[-1].lineno}"
+    editable = [f for f in frames if not provenance.is_installed(Path(f.filename))]
+    location = f"at {editable[-1].filename}:{editable[-1].lineno}"
     log = command.workdir(command.experiment) / "log.txt"
     with contextlib.suppress(OSError), open(log, "a") as file:
         traceback.print_exception(error, file=file)
-        return f"{place}; the traceback is in {log}"
-    return place
+        return f"{location}; the traceback is in {log}"
+    return location
 
 
 def train(command: Command, signals: Signals) -> int:
@@ -182,8 +182,8 @@ def evaluate(command: Command, signals: Signals) -> int:
     evaluator = Evaluator(experiment, mesh, signals)
     for split in experiment.data.splits():
         values, _ = evaluator(params, model_state, split, final=True)
-        shown = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
-        print(f"step {step}  {split}: {shown}")
+        metrics = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
+        print(f"step {step}  {split}: {metrics}")
     return 0
 
 

@@ -52,22 +52,22 @@ def _make(cls: type, leaf: Field, texts: dict[str, str], name: str) -> Any:
         return None
     fields, hints = cls.__dataclass_fields__, typing.get_type_hints(cls)
     present = () if leaf.value is None else members(leaf.value)
-    kept = {field: value for field, value in present if field in fields}
+    arguments = {field: value for field, value in present if field in fields}
     for field, declared in fields.items():
         optional = any(
             default is not dataclasses.MISSING
             for default in (declared.default, declared.default_factory)
         )
-        if field in kept or optional or not declared.init:
+        if field in arguments or optional or not declared.init:
             continue
         if (flag := f"{leaf.path}.{field}") not in texts:
             raise UserError(f"must be given: --{leaf.path}={name} needs it.", flag)
         try:
-            kept[field] = parser(hints[field])(texts[flag])
+            arguments[field] = parser(hints[field])(texts[flag])
         except ValueError as error:
             raise UserError(f"cannot be read: {error}.", flag) from None
     try:
-        return cls(**kept)
+        return cls(**arguments)
     except UserError as error:
         raise error.inside(leaf.path) from None
 
@@ -95,8 +95,8 @@ def define(tree: Any, values: flags.FlagValues, module_name: str, skip: tuple[st
         flags.DEFINE_flag(flag, values, module_name)
 
 
-def given(tree: Any, values: flags.FlagValues) -> dict[str, Any]:
-    """The leaves whose flags were given a value other than the tree's own, by path."""
+def changed(tree: Any, values: flags.FlagValues) -> dict[str, Any]:
+    """The leaves whose flags have another value than the tree's, by path."""
     paths = {leaf.path: leaf.value for leaf in leaves(tree) if not choices(leaf.hint)}
     set_ = {p: values[p].value for p in paths if p in values and values[p].present}
     return {p: v for p, v in set_.items() if to_json(v) != to_json(paths[p])}
@@ -123,7 +123,7 @@ def parser(hint: Any) -> Callable[[str], Any] | None:
 class _Parser(flags.ArgumentParser):
     """An absl parser around `parser(hint)`."""
 
-    def __init__(self, parse: Callable[[str], Any], hint: Any):
+    def __init__(self, parse: Callable[[str], Any], hint: Any) -> None:
         self._parse, self._hint = parse, hint
 
     def parse(self, argument: Any) -> Any:

@@ -13,12 +13,12 @@ def render(options: Any, experiment: Any | None = None) -> str:
     """The usage, and the flags of the command and, where one is given, of the experiment."""
     parts = [_USAGE]
     fields = {field.path: field for field in flags.flagged(experiment)} if experiment else {}
-    own = {field.path: field for field in flags.flagged(options)}
-    every_field = fields | own
+    command_fields = {field.path: field for field in flags.flagged(options)}
+    every_field = fields | command_fields
     first = [every_field[path] for path in _FIRST if path in every_field] if fields else []
     if first:
         parts.append(_section("changed most often", first))
-    rest = [field for field in fields.values() if field not in first and field.path not in own]
+    rest = [f for f in fields.values() if f not in first and f.path not in command_fields]
     parts_of_it = dict.fromkeys(path.partition(".")[0] for path in fields if "." in path)
     for part in (part for part in parts_of_it if part not in fields):
         chosen = [field for field in rest if field.path.startswith(f"{part}.")]
@@ -27,7 +27,7 @@ def render(options: Any, experiment: Any | None = None) -> str:
         rest = [field for field in rest if field not in chosen]
     if rest:
         parts.append(_section("the run", rest))
-    parts.append(_section("the command", [f for f in own.values() if f not in first]))
+    parts.append(_section("the command", [f for f in command_fields.values() if f not in first]))
     return "\n\n".join(parts)
 
 

@@ -51,7 +51,7 @@ class Train(Options):
     seed: tuple[int, ...] = ()
     allow_changed_code: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for seed in self.seed:
             if self.seed.count(seed) > 1:
                 seeds = ",".join(map(str, self.seed))
@@ -112,7 +112,7 @@ class Sample(Evaluate):
     temperature: float = 0.8
     top_k: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "length", "top_k", at_least=1)
         check_range(self, "temperature", at_least=0)
 

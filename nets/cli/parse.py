@@ -78,28 +78,28 @@ def folder_name(text: str) -> str:
 
 
 def parse(argv: list[str], folder: Path) -> Command | None:
-    """Understands a command line; None where it asked for help, which is then printed.
+    """Understands a command line; None where it requests help, which is then printed.
 
     Raises:
         UserError: unknown command, experiment or flag; a value of the wrong type or an impossible
             one.
     """
-    from absl import flags as absl_flags
+    import absl.flags
 
     from nets.cli import flags, help_text
 
     verb, rest = ("train", argv[1:]) if not argv[1:] or argv[1][:1] == "-" else (argv[1], argv[2:])
     if verb not in COMMANDS:
         raise UserError(f"unknown command '{verb}'; there are {', '.join(['list', *COMMANDS])}.")
-    none_given = COMMANDS[verb]()
+    no_options = COMMANDS[verb]()
     try:
-        arguments = absl_flags.FlagValues().read_flags_from_files(rest, force_gnu=True)
+        arguments = absl.flags.FlagValues().read_flags_from_files(rest, force_gnu=True)
         arguments = ["--help" if a in ("-h", "-help", "--helpfull") else a for a in arguments]
-        options = _options(none_given, arguments)
+        options = _options(no_options, arguments)
         name, saved = options.experiment, _saved(options.workdir)
         if saved and (name is None or verb in ("eval", "sample")):
             arguments = _without_length(saved["arguments"], arguments) + arguments
-            options = _options(none_given, arguments)
+            options = _options(no_options, arguments)
             name = name or saved["experiment"]
             if name == PYTHON:
                 raise UserError(
@@ -108,21 +108,20 @@ def parse(argv: list[str], folder: Path) -> Command | None:
                 )
         if name is None:
             if options.help:
-                print(help_text.render(none_given))
+                print(help_text.render(no_options))
                 return None
             if options.workdir is not None:
                 raise UserError(
                     f"there is no run in {options.workdir}; name one by --workdir, or start one by "
                     "--experiment=NAME."
                 )
-            names = ", ".join(entry.name for entry in catalogue.listing(folder))
-            raise UserError(f"--experiment=NAME is needed; there are: {names}.")
+            raise UserError("--experiment=NAME is needed; `python launch.py list` names all.")
 
         path = _file(name, folder, options.workdir)
         name = str(path) if name.endswith(".py") else name
         default = catalogue.load(str(path), folder, options.variant)
         if options.help:
-            print(help_text.render(none_given, flags.choose(default, arguments)))
+            print(help_text.render(no_options, flags.choose(default, arguments)))
             return None
         options, experiment = _apply(verb, default, arguments)
         line = shlex.join(["python", "launch.py", *argv[1:]])
@@ -130,37 +129,37 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         if isinstance(options, Compare):
             return dataclasses.replace(command, variants=_variants(command, arguments))
         return command
-    except absl_flags.Error as error:
+    except absl.flags.Error as error:
         raise UserError(" ".join(str(error).split())) from None
 
 
-def _options(none_given: Options, arguments: list[str]) -> Options:
+def _options(no_options: Options, arguments: list[str]) -> Options:
     """The flags of the command among the arguments."""
     from nets.cli import config, flags
 
-    values = _values(none_given)
+    values = _values(no_options)
     values(["", *arguments], known_only=True)
-    return config.replace(none_given, flags.given(none_given, values))
+    return config.replace(no_options, flags.changed(no_options, values))
 
 
 def _apply(verb: str, default: Any, arguments: list[str]) -> tuple[Options, Any]:
     """The flags of the command, and the experiment with the values of its own."""
-    from absl import flags as absl_flags
+    import absl.flags
 
     from nets.cli import config, flags
 
-    none_given = COMMANDS[verb]()
+    no_options = COMMANDS[verb]()
     chosen = flags.choose(default, arguments)
-    values = _values(none_given)
-    flags.define(chosen, values, "experiment", skip=tuple(none_given.__dict__))
+    values = _values(no_options)
+    flags.define(chosen, values, "experiment", skip=tuple(no_options.__dict__))
     try:
         left = values(["", *arguments])[1:]
-    except absl_flags.UnrecognizedFlagError as error:
+    except absl.flags.UnrecognizedFlagError as error:
         raise UserError(_unknown(error.flagname, verb, list(values))) from None
     if left:
         raise UserError(f"unexpected '{' '.join(left)}'; flags are written --name=value.")
-    options = config.replace(none_given, flags.given(none_given, values))
-    changes = flags.given(chosen, values)
+    options = config.replace(no_options, flags.changed(no_options, values))
+    changes = flags.changed(chosen, values)
     if isinstance(options, Train):  # whose seeds may be several
         changes.pop("seed", None)
         changes |= {"seed": options.seed[0]} if len(options.seed) == 1 else {}
@@ -220,11 +219,11 @@ def _unknown(flag: str, verb: str, names: list[str]) -> str:
 
 
 def _values(options: Options) -> Any:
-    from absl import flags as absl_flags
+    import absl.flags
 
     from nets.cli import flags
 
-    values = absl_flags.FlagValues()
+    values = absl.flags.FlagValues()
     values.set_gnu_getopt(True)
     flags.define(options, values, "command", skip=())
     return values

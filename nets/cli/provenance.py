@@ -103,8 +103,8 @@ def _is_own(package: str) -> bool:
         return True
     if package in sys.stdlib_module_names or (spec := importlib.util.find_spec(package)) is None:
         return False
-    places = [spec.origin, *(spec.submodule_search_locations or ())]
-    paths = [Path(place) for place in places if place is not None]
+    origins = [spec.origin, *(spec.submodule_search_locations or ())]
+    paths = [Path(origin) for origin in origins if origin is not None]
     return not any(map(is_installed, paths))
 
 

@@ -14,19 +14,19 @@ def resolve(experiment: Experiment, metadata: dict[str, Any]) -> Experiment:
     """The experiment with the model's None fields filled by the data, and epochs as steps.
 
     Raises:
-        UserError: a field of the model differs from the data's fact of its name, or epochs are
+        UserError: a field of the model differs from the data's of its name, or epochs are
             given and the data has no training set of known size ("train_examples" of its metadata).
     """
     model, filled = experiment.model, {}
     fields = {field.name for field in dataclasses.fields(model)} - {"name", "parent"}  # Linen's
     for name in fields & metadata.keys():
-        fact, given = metadata[name], getattr(model, name)
-        fact = tuple(fact) if isinstance(fact, list) else fact  # which JSON has not
-        if given is None:
-            filled[name] = fact
-        elif given != fact:
+        known, value = metadata[name], getattr(model, name)
+        known = tuple(known) if isinstance(known, list) else known  # which JSON has not
+        if value is None:
+            filled[name] = known
+        elif value != known:
             raise UserError(
-                f"must be the data's, {fact}, or none to take that, got {given}.",
+                f"must be the data's, {known}, or none to take that, got {value}.",
                 f"model.{name}",
             )
     experiment = dataclasses.replace(experiment, model=model.clone(**filled))

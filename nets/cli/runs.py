@@ -15,6 +15,7 @@ import jax
 from nets.cli import checks, config, provenance, workdir
 from nets.cli.parse import PYTHON, parse
 from nets.cli.resolve import as_trained, resolve
+from nets.data.dataset import check_metadata
 from nets.errors import UserError, inside
 from nets.inspect import nan_finder
 from nets.optim import freeze
@@ -140,6 +141,7 @@ def train_one(
     """One run, from wherever its work directory stands; its result."""
     with inside("data"):
         metadata = experiment.data.metadata()
+    check_metadata(experiment.data, metadata)
     experiment = checks.checked(resolve(experiment, metadata), metadata)
     reporter = Reporter(
         folder,
@@ -164,11 +166,7 @@ def train_one(
     if finished.is_file():
         result = json.loads(finished.read_text())
         if result["step"] > experiment.steps:
-            raise UserError(
-                f"must be at least {result['step']}, which {folder} has done; or name another "
-                "directory.",
-                "steps",
-            )
+            raise UserError(resume.past(folder, result["step"], experiment.steps), "steps")
         if result["step"] == experiment.steps:
             reporter.say(f"{folder} is finished; another directory or seed starts another run.")
             reporter.result(result)

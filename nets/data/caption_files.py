@@ -60,7 +60,7 @@ def plain(caption: str) -> str:
     return " ".join(re.findall(WORDS, caption.lower()))
 
 
-def from_files(given: dict[str, Files], square: Square) -> CaptionSet:
+def from_files(files: dict[str, Files], square: Square) -> CaptionSet:
     """Images and captions of files by split; images without a caption are left out.
 
     Captions are COCO's JSON, or lines of an image's name, "#" and a number, a tab and a caption, as
@@ -72,25 +72,25 @@ def from_files(given: dict[str, Files], square: Square) -> CaptionSet:
     """
     paths: dict[str, list[Path]] = {}
     texts, stats = {}, []
-    for split, (folder, captions, folder_setting, setting) in given.items():
+    for split, (folder, captions, folder_setting, setting) in files.items():
         if not folder.is_dir():
             raise UserError(f"{folder_setting} is no folder.")
-        found = _parsed(corpora.read(captions, setting), setting)
-        if not found:
+        captions_by_image = _parsed(corpora.read(captions, setting), setting)
+        if not captions_by_image:
             raise about(setting, "has no captions.")
-        if absent := [name for name in found if not (folder / name).is_file()]:
+        if absent := [name for name in captions_by_image if not (folder / name).is_file()]:
             more = f" and {len(absent) - 1:,} more" if len(absent) > 1 else ""
             raise about(setting, f"names {absent[0]}{more}, not in {folder_setting}.")
-        texts[split] = _plain(found.items(), setting)
-        paths[split] = [folder / name for name in found]
-        stats += [(name.as_posix(), (folder / name).stat()) for name in found]
+        texts[split] = _plain(captions_by_image.items(), setting)
+        paths[split] = [folder / name for name in captions_by_image]
+        stats += [(name.as_posix(), (folder / name).stat()) for name in captions_by_image]
 
     def decoded(split: str, indices: Iterable[int]) -> list[np.ndarray]:
-        return [image_files.look(paths[split][i], _rgb) for i in indices]
+        return [image_files.read_image(paths[split][i], _rgb) for i in indices]
 
     digest, changes = image_source.fingerprint(str(square), stats)
-    folders = [one.folder.resolve() for one in given.values()]
-    name = given["train"].folder.resolve().name
+    folders = [one.folder.resolve() for one in files.values()]
+    name = files["train"].folder.resolve().name
     return CaptionSet(_images(name, decoded, texts, square, digest, f"{folders} {changes}"), texts)
 
 
@@ -109,25 +109,31 @@ def from_tfds(name: str, data_dir: str | None, square: Square) -> CaptionSet:
         raise UserError(
             f"'{full_name}' has no captioned images; it holds {', '.join(sorted(fields))}."
         )
-    readers = {split: tfds.reader(builder, own) for split, own in splits.items()}
+    readers = {split: tfds.reader(builder, stored_name) for split, stored_name in splits.items()}
 
     def decoded(split: str, indices: Iterable[int]) -> list[np.ndarray]:
         return [record["image"] for record in readers[split](indices)]
 
     def make() -> dict[str, np.ndarray]:
         arrays = {}
-        for split, own in splits.items():
-            read = tfds.reader(builder, own, without=("image",))
-            every = range(builder.info.splits[own].num_examples)
+        for split, stored_name in splits.items():
+            read = tfds.reader(builder, stored_name, without=("image",))
+            every = range(builder.info.splits[stored_name].num_examples)
             blocks = (read(every[i : i + _AT_ONCE]) for i in every[::_AT_ONCE])
-            found = [_texts(record) for record in itertools.chain.from_iterable(blocks)]
-            texts = _plain(((f"image {k}", t) for k, t in enumerate(found)), f"{full_name} {own}")
+            captions = [_texts(record) for record in itertools.chain.from_iterable(blocks)]
+            texts = _plain(
+                ((f"image {k}", t) for k, t in enumerate(captions)), f"{full_name} {stored_name}"
+            )
             joined = "\n".join(itertools.chain(*texts)).encode()
             arrays[split] = np.frombuffer(joined, np.uint8)
             arrays[f"{split}_counts"] = np.array([len(captions) for captions in texts])
         return arrays
 
-    shards = [Path(path) for own in splits.values() for path in builder.info.splits[own].filepaths]
+    shards = [
+        Path(path)
+        for stored_name in splits.values()
+        for path in builder.info.splits[stored_name].filepaths
+    ]
     stats = [(path.name, path.stat()) for path in shards]
     digest, stamp = image_source.fingerprint(f"{full_name} {square}", stats)
     _, changes = image_source.fingerprint(f"{full_name} {WORDS}", stats)
@@ -146,12 +152,12 @@ def stored(builder: Any) -> dict[str, str]:
         UserError: there is none to train on.
     """
     splits = builder.info.splits
-    found = {split: own for split, names in _STORED.items() for own in names if own in splits}
-    if "train" not in found:
+    present = {split: name for split, names in _STORED.items() for name in names if name in splits}
+    if "train" not in present:
         raise UserError(
             f"'{builder.info.full_name}' has no split train; it has {', '.join(splits)}."
         )
-    return found
+    return present
 
 
 def _images(
@@ -180,10 +186,10 @@ def _texts(record: dict[str, Any]) -> list[str]:
     return [text.decode() for text in record["captions"]["text"]]
 
 
-def _plain(found: Iterable[tuple[Any, list[str]]], setting: str) -> list[list[str]]:
+def _plain(captions_by_image: Iterable[tuple[Any, list[str]]], setting: str) -> list[list[str]]:
     """The captions of each image as `plain` has them."""
     texts = []
-    for name, captions in found:
+    for name, captions in captions_by_image:
         texts.append([plain(caption) for caption in captions])
         if "" in texts[-1] or not captions:
             raise about(setting, f"has an empty caption, or none, of {name}.")
@@ -197,10 +203,10 @@ def _parsed(text: str, setting: str) -> dict[Path, list[str]]:
 
 def _coco(text: str, setting: str) -> dict[Path, list[str]]:
     try:
-        given = json.loads(text)
-        names = {image["id"]: Path(image["file_name"]) for image in given["images"]}
+        table = json.loads(text)
+        names = {image["id"]: Path(image["file_name"]) for image in table["images"]}
         captions: dict[Path, list[str]] = {}
-        for annotation in given["annotations"]:
+        for annotation in table["annotations"]:
             captions.setdefault(names[annotation["image_id"]], []).append(
                 annotation["caption"].strip()
             )

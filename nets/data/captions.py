@@ -81,7 +81,7 @@ class Captions(Dataset):
     eval_batch_size: int = 100
     in_memory_mb: int = 1024
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "image_size", "per_image", "min_count", "max_length", at_least=1)
         check_range(self, "batch_size", "eval_batch_size", at_least=1)
         check_range(self, "in_memory_mb", at_least=0)
@@ -113,8 +113,8 @@ class Captions(Dataset):
 
     def splits(self) -> tuple[str, ...]:
         paths = self._files()
-        found = self._corpus().rows if "train" not in paths else paths
-        return tuple(split for split in found if split != "train")
+        names = self._corpus().rows if "train" not in paths else paths
+        return tuple(split for split in names if split != "train")
 
     def spec(self) -> Spec:
         b, s, c = self.batch_size, self.image_size, self.per_image
@@ -152,15 +152,15 @@ class Captions(Dataset):
         return 1 if self._corpus().images.stamp is None else min(16, os.cpu_count() or 1)
 
     def _files(self) -> dict[str, Files]:
-        found = {}
+        files = {}
         for split, fields in _FILES.items():
             images, captions = (getattr(self, field) for field in fields)
             if images is not None:
                 setting = (f"{field}={getattr(self, field)}" for field in fields)
-                found[split] = Files(
+                files[split] = Files(
                     Path(images).expanduser(), Path(captions).expanduser(), *setting
                 )
-        return found
+        return files
 
     def _corpus(self) -> "CaptionedImages":
         paths = self._files()
@@ -209,14 +209,14 @@ def _corpus(
     )
     if images.nbytes <= in_memory_mb * 1e6:
         images = image_source.load_into_memory(images)
-    kept = dict(texts)
-    kept["train"] = [[c for c in one if _length(c) <= max_length] for one in texts["train"]]
-    frequent = (word for caption in itertools.chain(*kept["train"]) for word in caption.split())
+    chosen = dict(texts)
+    chosen["train"] = [[c for c in one if _length(c) <= max_length] for one in texts["train"]]
+    frequent = (word for caption in itertools.chain(*chosen["train"]) for word in caption.split())
     vocabulary = by_frequency(frequent, ("", UNKNOWN), min_count=min_count)
     words = Words(vocabulary, caption_files.WORDS, lower=True)
     digest = hashlib.blake2b("\n".join([images.digest, *vocabulary]).encode(), digest_size=16)
     rows, counts = {}, {"captions": {}, "long": {}, "unknown": {}}
-    for split, every in kept.items():
+    for split, every in chosen.items():
         lengths = [_length(caption) for one in texts[split] for caption in one]
         counts["captions"][split] = len(lengths)
         counts["long"][split] = sum(n > max_length for n in lengths)

@@ -13,7 +13,7 @@ def check_fits(data: Any, n: int, rows: str) -> None:
 
 def check_together(data: Any, fields: tuple[str, str], why: str) -> None:
     """Refuses one of two fields without the other, of which `why` says what it is."""
-    given = [field for field in fields if getattr(data, field) is not None]
-    if len(given) == 1:
-        (lacking,) = set(fields) - set(given)
-        raise UserError(f"needs {lacking}, {why}.", given[0])
+    set_fields = [field for field in fields if getattr(data, field) is not None]
+    if len(set_fields) == 1:
+        (lacking,) = set(fields) - set(set_fields)
+        raise UserError(f"needs {lacking}, {why}.", set_fields[0])

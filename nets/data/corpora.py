@@ -45,8 +45,8 @@ def prose(validation: float, test: float) -> dict[str, str]:
     documented = Module | ClassDef | FunctionDef | AsyncFunctionDef
     docstrings = {}
     for name, text in _source().items():
-        found = (get_docstring(node) for node in walk(parse(text)) if isinstance(node, documented))
-        docstrings[name] = "\n\n".join(filter(None, found))
+        parts = (get_docstring(node) for node in walk(parse(text)) if isinstance(node, documented))
+        docstrings[name] = "\n\n".join(filter(None, parts))
     return _spread((_topics(), docstrings), validation, test)
 
 
@@ -57,14 +57,14 @@ def _topics() -> dict[str, str]:
 
 
 def _source() -> dict[str, str]:
-    found = {
+    sources = {
         path.name: _clean(path.read_text(encoding="utf-8", errors="replace"))
         for path in _STDLIB.glob("*.py")
         if path.stem in sys.stdlib_module_names
     }
-    if not found:
+    if not sources:
         raise UserError(f"the standard library's source is not at {_STDLIB}; give path.")
-    return found
+    return sources
 
 
 def _spread(kinds: Iterable[dict[str, str]], validation: float, test: float) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _spread(kinds: Iterable[dict[str, str]], validation: float, test: float) -> 
                 else "train"
             )
             texts[split].append((zlib.crc32(name.encode()), name, text))
-    return {split: "\n".join(t for _, _, t in sorted(found)) for split, found in texts.items()}
+    return {split: "\n".join(t for *_, t in sorted(rows)) for split, rows in texts.items()}
 
 
 def _clean(text: str) -> str:
@@ -102,7 +102,9 @@ def tiny_shakespeare(data_dir: str | None) -> dict[str, str]:
     return {"train": train, "validation": validation + test}
 
 
-def own(path: str, suffixes: tuple[str, ...], validation: float, test: float) -> dict[str, str]:
+def from_path(
+    path: str, suffixes: tuple[str, ...], validation: float, test: float
+) -> dict[str, str]:
     """A UTF-8 file, or a folder of them: its beginning to train, then validation, then test.
 
     Those of a folder, in its subfolders too, whose names end in one of `suffixes` are taken one

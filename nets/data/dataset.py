@@ -28,7 +28,7 @@ class Spec(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Batches(Sequence):
-    """A sequence of batches, each made when it is asked for.
+    """A sequence of batches, each made when it is requested.
 
     Attributes:
         make: makes batch i; thread-safe.
@@ -110,6 +110,15 @@ class Dataset(abc.ABC):
         if split not in (*self.splits(), *also):
             valid = ", ".join(self.splits()) or "train only"
             raise UserError(f"{type(self).__name__} has no split {split}; it has {valid}.")
+
+
+def check_metadata(data: Dataset, metadata: dict[str, Any]) -> None:
+    """Refuses, by UserError, metadata without a digest, by which a resume knows the data."""
+    if "digest" not in metadata:
+        raise UserError(
+            f"{type(data).__name__}.metadata() must have a digest, a text that changes with the "
+            f"data, got {', '.join(sorted(metadata)) or 'nothing'}."
+        )
 
 
 def check_batch(data: Dataset, batch: Batch) -> None:

@@ -102,7 +102,7 @@ class Dates(Generated):
 
     forms: Literal["year_first", "any"] = "year_first"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_choice(self, "forms", tuple(FORMS))
         if 2 * self.eval_size >= DATES:

@@ -33,14 +33,14 @@ class DerivedImages(Dataset):
     image_size: int | None = None
     validation: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.images()  # which checks what it shares
 
     def images(self, **fixed: Any) -> Images:
         """The images, with the values of the fields shared but for those that are fixed."""
         shared = {field.name for field in dataclasses.fields(Images)}
-        own = (field.name for field in dataclasses.fields(self) if field.name in shared)
-        return Images(**{name: getattr(self, name) for name in own} | fixed)
+        names = (field.name for field in dataclasses.fields(self) if field.name in shared)
+        return Images(**{name: getattr(self, name) for name in names} | fixed)
 
     def splits(self) -> tuple[str, ...]:
         return self.images().splits()

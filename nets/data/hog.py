@@ -36,7 +36,7 @@ class HOG(DerivedImages):
     cell: int = 4
     block: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "orientations", "cell", "block", at_least=1)
         super().__post_init__()
 

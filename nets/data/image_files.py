@@ -124,7 +124,7 @@ def _labels(what: str, labels: np.ndarray) -> np.ndarray:
 
 
 def folder(path: Path, image_size: int | None) -> ImageSet:
-    """Image files in one subfolder a class, read as they are asked for.
+    """Image files in one subfolder a class, read as they are requested.
 
     The class folders lie in `path` itself (then all are for training), or below its subfolders
     train and, where there are, validation and test. Images are grey if 64 of them, evenly spaced,
@@ -146,21 +146,21 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
     for split, root in roots.items():
         if unknown := set(_subfolders(root)) - set(names):
             raise UserError(f"{root} has classes that train has not: {', '.join(sorted(unknown))}.")
-        found = [(file, names.index(k)) for k in _subfolders(root) for file in _pictures(root / k)]
-        if not found:
+        labelled = [(f, names.index(k)) for k in _subfolders(root) for f in _pictures(root / k)]
+        if not labelled:
             raise UserError(f"{root} has no class folders.")
         files[split], labels[split] = (
-            [f for f, _ in found],
-            np.array([k for _, k in found], np.int32),
+            [f for f, _ in labelled],
+            np.array([k for _, k in labelled], np.int32),
         )
     every = [file for split in files.values() for file in split]
-    sample = [look(file, _header) for file in every[:: max(1, len(every) // 64)]]
+    sample = [read_image(file, _header) for file in every[:: max(1, len(every) // 64)]]
     mode = "L" if all(mode in ("1", "L") for mode, _ in sample) else "RGB"
     width, height = (image_size, image_size) if image_size is not None else sample[0][1]
     shape = (height, width, 1 if mode == "L" else 3)
 
     def decode(file: Path, fit: Transform | None) -> np.ndarray:
-        image = look(file, lambda picture: np.asarray(picture.convert(mode)))
+        image = read_image(file, lambda picture: np.asarray(picture.convert(mode)))
         image = image.reshape(*image.shape[:2], shape[2])
         if fit is not None:
             return fit(Example(image)).image
@@ -180,7 +180,7 @@ def folder(path: Path, image_size: int | None) -> ImageSet:
 
     stats = ((file.relative_to(path).as_posix(), file.stat()) for file in every)
     digest, stamp = fingerprint(str(image_size), stats)
-    sizes = {split: len(found) for split, found in files.items()}
+    sizes = {split: len(paths) for split, paths in files.items()}
     where = path.resolve()
     return ImageSet(where.name, shape, names, sizes, read, digest, f"{where} {stamp}")
 
@@ -190,24 +190,24 @@ def _subfolders(path: Path) -> list[str]:
 
 
 def _pictures(path: Path) -> list[Path]:
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-    if not found:
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not files:
         raise UserError(f"class folder {path} has no image files ({' '.join(SUFFIXES)}).")
-    return found
+    return files
 
 
 def _header(picture: Any) -> tuple[str, tuple[int, int]]:
     return picture.mode, picture.size
 
 
-def look(file: Path, at: Callable[[Any], Any]) -> Any:
-    """The result of `at` on the PIL image of a file."""
+def read_image(file: Path, convert: Callable[[Any], Any]) -> Any:
+    """The result of `convert` on the PIL image of a file."""
     from PIL import Image
 
     try:
         with Image.open(file) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise ValueError(f"its pixels are of PIL's mode {picture.mode}; 8 bits are valid")
-            return at(picture)
+            return convert(picture)
     except Exception as error:  # PIL raises OSError, SyntaxError, ValueError, struct.error, ...
         raise UserError(f"{file} cannot be read as an image: {error}") from error

@@ -88,7 +88,7 @@ class Images(Dataset):
     background: int = 0
     in_memory_mb: int = 1024
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "batch_size", "eval_batch_size", "image_size", at_least=1)
         check_range(self, "eval_short_side", at_least=self.image_size or 1)
         check_range(self, "pad_crop", "rotate", "shift", "colour_noise", "in_memory_mb", at_least=0)

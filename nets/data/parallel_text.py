@@ -75,7 +75,7 @@ class Parallel(Dataset):
     batch_size: int = 64
     eval_batch_size: int = 250
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "max_length", "batch_size", "eval_batch_size", at_least=1)
         check_range(self, "vocab_size", at_least=3)
         rising = (0, *self.widths, self.max_length)
@@ -119,8 +119,8 @@ class Parallel(Dataset):
         arrays = self._corpus().rows[split]
 
         def batch(rows: np.ndarray) -> dict[str, np.ndarray]:
-            found = {name: array[rows] for name, array in arrays.items()}
-            return found | {"mask": target_mask(found["targets"])}
+            chosen = {name: array[rows] for name, array in arrays.items()}
+            return chosen | {"mask": target_mask(chosen["targets"])}
 
         return padded(len(arrays["inputs"]), self.eval_batch_size, batch)
 
@@ -166,10 +166,10 @@ class Parallel(Dataset):
     def _paths(self) -> dict[str, tuple[str, str] | None]:
         """The two files of each split, None where they are not given."""
         folder = Path(self.folder).expanduser()
-        found = {split: [getattr(self, f) for f in files] for split, files in _FILES.items()}
+        paths = {split: [getattr(self, f) for f in files] for split, files in _FILES.items()}
         return {
             split: None if None in names else tuple(str(folder / name) for name in names)
-            for split, names in found.items()
+            for split, names in paths.items()
         }
 
     def _corpus(self) -> "Pairs":
@@ -242,14 +242,14 @@ def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndar
 def _pair(fields: tuple[str, str], paths: tuple[str, str]) -> list[list[str]]:
     """The lines of two files."""
     one, other = (f"{field}={path}" for field, path in zip(fields, paths, strict=True))
-    found = [_lines(one, paths[0]), _lines(other, paths[1])]
-    n, m = map(len, found)
+    lines = [_lines(one, paths[0]), _lines(other, paths[1])]
+    n, m = map(len, lines)
     if n != m:
         raise UserError(
             f"{one} has {n} lines and {other} has {m}; line k of one is to be the translation of "
             "line k of the other."
         )
-    return found
+    return lines
 
 
 def _lines(setting: str, path: str) -> list[str]:

@@ -41,7 +41,7 @@ class Pixels(DerivedImages):
     permutation_seed: int = 0
     draw: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice(self, "by", ("pixel", "row"))
         check_range(self, "permutation_seed", at_least=0)
         super().__post_init__()

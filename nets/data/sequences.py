@@ -27,7 +27,7 @@ class Adding(Generated):
 
     length: int = 200
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "length", at_least=2)
 
@@ -67,7 +67,7 @@ class CopyMemory(Generated):
     first_batches: int = 0
     grow_every: int = 100
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "delay", "symbols", "span", "grow_every", at_least=1)
         check_range(self, "first_batches", at_least=0)
@@ -100,7 +100,7 @@ class CopyMemory(Generated):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recall(Generated):
-    """The first symbol of a sequence, asked for at its end: how far a memory reaches.
+    """The first symbol of a sequence, the target at its end: how far a memory reaches.
 
     "inputs" [B, T] int32, T = distance + 1, are a symbol (0, 1, ...), distractors (the numbers
     after those) and a question mark, the highest number. "targets" [B, T] are the symbol at every
@@ -117,7 +117,7 @@ class Recall(Generated):
     symbols: int = 8
     distractors: int = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "distance", "distractors", at_least=1)
         check_range(self, "symbols", at_least=2)
@@ -153,7 +153,7 @@ class Brackets(Generated):
     length: int = 60
     depth: int = 5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "length", "depth", at_least=1)
 
@@ -184,7 +184,7 @@ class NumberWords(Generated):
 
     maximum: int = 9999
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 2 * self.eval_size <= self.maximum <= 999_999:
             raise UserError(

@@ -34,7 +34,7 @@ class Generated(Dataset):
     eval_batch_size: int = 250
     eval_size: int = 1000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "batch_size", "eval_batch_size", "eval_size", at_least=1)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
@@ -42,7 +42,7 @@ class Generated(Dataset):
         raise NotImplementedError
 
     def curriculum(self, i: int) -> "Generated":
-        """The problem that training batch i is drawn from; where lessons get harder, another."""
+        """The problem that training batch i is drawn from; of a curriculum, another."""
         return self
 
     def extra_metadata(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Text(Dataset):
     validation: float = 0.05
     test: float = 0.05
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "batch_size", "length", "eval_batch_size", at_least=1)
         check_range(self, "max_words", at_least=3)
         check_choice(self, "name", ("python", "prose", "tiny_shakespeare"))
@@ -207,7 +207,7 @@ def _corpus(level: str, max_words: int, *where) -> Corpus:
 
 def _texts(name, data_dir, path, suffixes, validation, test) -> dict[str, str]:
     if path is not None:
-        return corpora.own(path, suffixes, validation, test)
+        return corpora.from_path(path, suffixes, validation, test)
     if name == "tiny_shakespeare":
         return corpora.tiny_shakespeare(data_dir)
     return (corpora.prose if name == "prose" else corpora.python)(validation, test)

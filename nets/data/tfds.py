@@ -145,7 +145,7 @@ def image_spec(
 
 
 def image_set(name: str, data_dir: str | None, image_size: int | None) -> ImageSet:
-    """A prepared image-classification set, its records read and decoded as they are asked for.
+    """A prepared image-classification set, its records read and decoded as they are requested.
 
     A split without labels (a test split whose answers are kept back) is left out. Reading raises a
     UserError where a label is not one of the classes.

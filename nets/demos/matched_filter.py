@@ -182,7 +182,7 @@ class NoisyPulses(Generated):
     width: int = 32
     snr: float = 25.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 2 <= self.width <= self.length:
             raise UserError(f"must be from 2 to length={self.length}, got {self.width}.", "width")

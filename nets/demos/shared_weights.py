@@ -134,7 +134,7 @@ class ShiftedImages(DerivedImages):
     margin: int = 6
     shift: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.shift <= self.margin:
             raise UserError(f"must be from 0 to margin={self.margin}, got {self.shift}.", "shift")
         super().__post_init__()

@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from flax import linen as nn
@@ -24,6 +24,17 @@ _LEAVES = {
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }
+
+
+@runtime_checkable
+class FlattenedMaps(Protocol):
+    """A model with linear layers that read flattened maps, which torch flattens as [C, H, W].
+
+    Attributes:
+        flattened: the [H, W] of these maps by the layer's name.
+    """
+
+    flattened: Mapping[str, tuple[int, int]]
 
 
 def vision_from_torch(
@@ -48,9 +59,8 @@ def vision_from_torch(
 
     Args:
         state_dict: tensors or arrays by name; they are copied, with the same dtypes.
-        model: the model that the weights are for. Its property `flattened`, if it has one, names
-            the linear layers that read flattened maps, and the [H, W] of these maps: torch flattens
-            [C, H, W].
+        model: the model that the weights are for. Of one that flattens maps (`FlattenedMaps`) the
+            rows of the linear layer after them are put in Flax's order.
         variables: variables of the model, or their shapes.
         ignore: prefixes of names that are skipped, such as "fc." for a model with num_classes=0, or
             "aux1.".
@@ -78,7 +88,7 @@ def vision_from_torch(
     names = {path: by_key.get(_key(name), name) for path, name in names.items()}
     expected = {names[path]: _torch_shape(leaf.shape) for path, leaf in leaves.items()}
     tables.check(f"these are not the weights of {type(model).__name__}:", expected, arrays)
-    flattened = getattr(model, "flattened", {})
+    flattened = model.flattened if isinstance(model, FlattenedMaps) else {}
     return tables.nested(
         {path: _from_torch(path, arrays[name], flattened) for path, name in names.items()}
     )
@@ -102,7 +112,7 @@ def vision_to_torch(variables: Mapping, model: nn.Module) -> Arrays:
     call = "vision_to_torch(variables, model)"
     tables.check_variables(call, variables)
     _check_model(call, model)
-    flattened = getattr(model, "flattened", {})
+    flattened = model.flattened if isinstance(model, FlattenedMaps) else {}
     return {
         _torch_name(path): _to_torch(path, tables.array(leaf), flattened)
         for path, leaf in tables.flat(variables).items()

@@ -1,4 +1,4 @@
-"""Row convolution: a layer that looks a few steps ahead."""
+"""Row convolution: a layer that reads a few steps ahead."""
 
 import jax
 import jax.numpy as jnp

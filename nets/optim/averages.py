@@ -1,4 +1,4 @@
-"""Averages of the parameters, which are evaluated in their place. `Average` is the set of them.
+"""Averages of the parameters, which are evaluated instead of them. `Average` is the set of them.
 
 Each tells what share of the average stays when the parameters after n updates enter it.
 """
@@ -26,7 +26,7 @@ class EMA:
 
     decay: float = 0.999
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "decay", above=0, below=1)
 
     def share_kept(self, n: jax.Array, start: jax.Array | None) -> jax.Array:
@@ -45,7 +45,7 @@ class Polyak:
 
     start_step: Steps = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "start_step", above=0)
 
     def share_kept(self, n: jax.Array, start: jax.Array | None) -> jax.Array:
@@ -65,7 +65,7 @@ class NTASGD:
 
     patience: int = 5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "patience", at_least=1)
 
     def share_kept(self, n: jax.Array, start: jax.Array | None) -> jax.Array:

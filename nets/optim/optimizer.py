@@ -47,7 +47,7 @@ class Optimizer:
     clip_value: float | None = None
     freeze: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "learning_rate", "clip_norm", "clip_value", above=0)
         check_range(self, "warmup", "l1", "l2", at_least=0)
 

@@ -34,7 +34,7 @@ class Momentum:
 
     momentum: float = 0.9
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "momentum", at_least=0, below=1)
 
     def chain(self, scale: optax.GradientTransformation) -> Chain:
@@ -61,7 +61,7 @@ class RMSprop:
     decay: float = 0.9
     eps: float = 1e-8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "decay", at_least=0, below=1)
         check_range(self, "eps", above=0)
 
@@ -82,7 +82,7 @@ class RMSpropTF(RMSprop):
 
     momentum: float = 0.9
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "momentum", at_least=0, below=1)
 
@@ -101,7 +101,7 @@ class Adagrad:
 
     eps: float = 1e-8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "eps", above=0)
 
     def chain(self, scale: optax.GradientTransformation) -> Chain:
@@ -122,7 +122,7 @@ class Adam:
     b2: float = 0.999
     eps: float = 1e-8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "b1", "b2", at_least=0, below=1)
         check_range(self, "eps", above=0)
 
@@ -140,7 +140,7 @@ class AdamW(Adam):
 
     weight_decay: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "weight_decay", at_least=0)
 

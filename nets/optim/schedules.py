@@ -29,7 +29,7 @@ class Step:
     milestones: tuple[Steps, ...]
     factor: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "factor", above=0)
         if not self.milestones or sorted({0, *self.milestones}) != [0, *self.milestones]:
             raise UserError(f"must be rising and above 0, got {self.milestones}.", "milestones")
@@ -49,7 +49,7 @@ class Cosine:
 
     final_fraction: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "final_fraction", at_least=0, at_most=1)
 
     def decay(self, peak: float, warmup: int, steps: int) -> optax.Schedule:
@@ -68,7 +68,7 @@ class Exponential:
     every: Steps
     factor: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "every", "factor", above=0)
 
     def decay(self, peak: float, warmup: int, steps: int) -> optax.Schedule:
@@ -87,7 +87,7 @@ class Plateau(Constant):
     patience: int = 5
     factor: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "patience", at_least=1)
         check_range(self, "factor", above=0)
 

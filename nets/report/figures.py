@@ -112,13 +112,12 @@ class Panels(Picture):
 @contextlib.contextmanager
 def saved(path: Path) -> Iterator[Any]:
     """An empty `matplotlib.figure.Figure` that is saved at the end, with our settings."""
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
+    import matplotlib.figure
 
     settings = {"font.size": POINT + 1, "text.parse_math": False, "text.hinting": "none"}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        canvas = Canvas(layout="constrained")
+        canvas = matplotlib.figure.Figure(layout="constrained")
         yield canvas
         canvas.savefig(path, dpi=110, format="png", bbox_inches="tight")
 

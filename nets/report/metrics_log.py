@@ -34,10 +34,10 @@ def cut(path: Path, size: int) -> int:
     """
     with open(path, "ab+") as file:
         file.seek(0)
-        held = file.read(size)
-        kept = size if len(held) == size else held.rfind(b"\n") + 1
-        file.truncate(kept)
-    return size - kept
+        content = file.read(size)
+        end = size if len(content) == size else content.rfind(b"\n") + 1
+        file.truncate(end)
+    return size - end
 
 
 class Log:
@@ -53,7 +53,7 @@ class Log:
             that are evaluated at the end of a run.
     """
 
-    def __init__(self, workdir: Path, step: int):
+    def __init__(self, workdir: Path, step: int) -> None:
         from tensorboardX import SummaryWriter
 
         self._file = open(workdir / "metrics.jsonl", "ab")

@@ -95,7 +95,7 @@ def write_seeds(folder: Path, experiment: str, runs: list[dict[str, Any]]) -> No
 def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Of each metric the mean, the standard deviation and the number of seeds that have it.
 
-    Left out is what fewer than two have: one may lack a metric (in_span, where nothing was exact).
+    Left out is what fewer than two have: one may lack a metric (in_span, where nothing was right).
     """
     values: dict[str, list[float]] = {}
     for result in results:

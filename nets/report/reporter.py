@@ -35,7 +35,7 @@ class Reporter:
         active: bool = True,
         samples: bool = False,
         source: Path | None = None,
-    ):
+    ) -> None:
         self.workdir, self.record, self.samples, self.source = workdir, record, samples, source
         self.finished: dict[str, Any] = {}
         self.active = active
@@ -94,17 +94,17 @@ class Reporter:
         self._last = (step, now)
         rates = {"steps_per_s": speed, "examples_per_s": speed * batch_size}
         self._write(step, "train", values | rates)
-        shown = f"loss {values['loss']:.4f}  {speed:.1f} steps/s"
+        line = f"loss {values['loss']:.4f}  {speed:.1f} steps/s"
         if self._bar:
-            self._bar.update(self._task, description=shown)
+            self._bar.update(self._task, description=line)
         else:
             left = time.strftime("%H:%M:%S", time.gmtime((steps - step) / speed))
-            self.say(f"step {step}/{steps}  {shown}  {left} left")
+            self.say(f"step {step}/{steps}  {line}  {left} left")
 
     def evaluation(self, step: int, split: str, values: dict[str, float], best: bool) -> None:
         self._write(step, split, values)
-        shown = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
-        self.say(f"step {step}  {split}: {shown}{'  (best so far)' if best else ''}")
+        line = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
+        self.say(f"step {step}  {split}: {line}{'  (best so far)' if best else ''}")
 
     def figures(self, step: int, drawn: dict[str, figures.Figure]) -> None:
         """Draws what a task found worth looking at, as files and in TensorBoard."""

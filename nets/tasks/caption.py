@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -19,6 +19,17 @@ from nets.tasks.losses import doubly_stochastic_loss, moving_baseline, reinforce
 from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
 from nets.tasks.task import Batch, Task, Trained
+
+
+@runtime_checkable
+class AttentionModel(Protocol):
+    """A captioner with attention: Show, Attend and Tell.
+
+    Attributes:
+        hard: whether it is sampled while training, which needs a baseline in the model state.
+    """
+
+    hard: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Caption(Task):
 
     maximise: ClassVar[tuple[str, ...]] = ("exact_match", "attributes", "relation", "in_box")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice(self, "references", ("all", "any"))
         check_range(self, "doubly_stochastic", "reward_weight", "entropy_weight", at_least=0)
         check_range(self, "baseline_decay", at_least=0, below=1)
@@ -80,9 +91,10 @@ class Caption(Task):
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         variables = model.init(key, self.pixels(batch["inputs"]), batch["targets"], train=False)
         state = {k: v for k, v in variables.items() if k != "params"}
-        if hasattr(model, "hard"):  # soft too, so that a hard one can begin with its parameters
+        attends = isinstance(model, AttentionModel)
+        if attends:  # soft too, so that a hard one can begin with its parameters
             state["baseline"] = jnp.zeros(())
-        if self.doubly_stochastic and getattr(model, "hard", True):
+        if self.doubly_stochastic and not (attends and not model.hard):
             raise UserError(
                 f"must be 0 for {type(model).__name__}, which has no soft attention here, got "
                 f"{self.doubly_stochastic}.",
@@ -202,14 +214,14 @@ def symbol_mask(batch: dict) -> jax.Array:
 
 
 def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
-    """Of each image's captions the one that shares most words, and the end, with what was written.
+    """Of each image's captions the one that shares most words, and the end, with the decoded one.
 
     Args:
         symbols: [B, U].
         batch: its "targets" [B, C, U] and "caption_lengths" [B, C].
 
     Returns:
-        its place [B] among them, and where its words and the end are those written, [B, U].
+        its index [B] among them, and where its words and the end are those decoded, [B, U].
     """
     same = symbols[:, None] == batch["targets"]
     chosen = (same & symbol_mask(batch)).sum(-1).argmax(-1)
@@ -219,8 +231,8 @@ def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
 def caption_metrics(decoded: Decoded, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
     """The metrics (sum, weight) of captions that a model decoded without the true ones."""
     chosen, same = matched(decoded.symbols, batch)
-    exact = same.all(-1)
-    metrics = {"exact_match": masked_sum(exact, batch)}
+    right = same.all(-1)
+    metrics = {"exact_match": masked_sum(right, batch)}
     if "named" not in batch:
         return metrics
     named = jnp.take_along_axis(batch["named"], chosen[:, None, None], 1)[:, 0]  # [B, U]
@@ -234,7 +246,7 @@ def caption_metrics(decoded: Decoded, batch: dict) -> dict[str, tuple[jax.Array,
     word = jnp.maximum(named, 0)[..., None]
     inside = jnp.take_along_axis(share, word, 1)  # [B, U, K]
     box = jnp.take_along_axis(share.mean(-1, keepdims=True), word, 1)[..., 0]
-    counted = (exact[:, None] & (named >= 0)) * batch.get("mask", jnp.ones(len(exact)))[:, None]
+    counted = (right[:, None] & (named >= 0)) * batch.get("mask", jnp.ones(len(right)))[:, None]
     metrics["in_box"] = jnp.sum((inside * decoded.weights).sum(-1) * counted), counted.sum()
     metrics["box_share"] = jnp.sum(box * counted), counted.sum()
     return metrics

@@ -1,4 +1,4 @@
-"""Captions that a model wrote, and where it looked at each word."""
+"""Captions that a model wrote, and its attention at each word."""
 
 from typing import Any
 
@@ -38,27 +38,27 @@ def captions(
 
     true, right = rows["targets"][np.arange(len(chosen)), chosen], same.all(1)
     lines = [
-        text(decoded[i]) + ("" if right[i] else f"  (wrong, it is: {text(true[i])})")
+        text(decoded[i]) + ("" if right[i] else f"  (wrong; correct: {text(true[i])})")
         for i in np.argsort(right, kind="stable")[:12]
     ]
-    title = f"Written by itself: {np.sum(~right)} of {len(right)} wrong"
-    figures: dict[str, Figure] = {"written": Text(title, "\n".join(lines))}
+    title = f"Decoded captions: {np.sum(~right)} of {len(right)} wrong"
+    figures: dict[str, Figure] = {"decoded": Text(title, "\n".join(lines))}
     if maps is None:
         return figures
     panels, labels = [], []
     for i in range(min(examples, len(chosen))):
         row = {k: a[i] for k, a in rows.items()}
         named = row["named"][chosen[i]] if "named" in row else np.full(len(decoded[i]), -1)
-        own = [canvas(row["inputs"])]
+        images = [canvas(row["inputs"])]
         labels.append("(correct)" if right[i] else "(wrong)")
         for t in range(np.count_nonzero(decoded[i])):
             box = row["boxes"][named[t]] if named[t] >= 0 else None
-            own.append(overlay(row["inputs"], maps[i, t], box))
+            images.append(overlay(row["inputs"], maps[i, t], box))
             labels.append(tokenizer.vocabulary[decoded[i, t]])
-        empty = -len(own) % _COLUMNS
-        panels += own + [np.ones_like(own[0])] * empty
+        empty = -len(images) % _COLUMNS
+        panels += images + [np.ones_like(images[0])] * empty
         labels += [""] * empty
-    title = "Where it looks as it writes: bright is attention, a frame the object that a word names"
+    title = "Attention at each word (bright). The frame is the object that the word names"
     figures["attention"] = ImageGrid(title, np.stack(panels), tuple(labels), _COLUMNS)
     return figures
 
@@ -74,7 +74,7 @@ def overlay(image: np.ndarray, weights: np.ndarray, box: np.ndarray | None) -> n
 
     Args:
         image: [H, W, 3] uint8.
-        weights: [h, w], of cells that the image is cut into; the greatest is full brightness.
+        weights: [h, w], of cells that the image is cut into; the maximum is full brightness.
         box: (top, left, bottom, right) in pixels, the last two not in it; None means no frame.
     """
     picture = canvas(image)

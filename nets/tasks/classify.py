@@ -2,9 +2,8 @@
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import flax
 import flax.linen as nn
@@ -16,6 +15,17 @@ from nets.tasks import classify_figures
 from nets.tasks.losses import cross_entropy, map_criterion, squared_error
 from nets.tasks.metrics import Metrics, collect, masked_sum, mean
 from nets.tasks.task import Batch, Task, Trained
+
+
+@runtime_checkable
+class AuxiliaryHeads(Protocol):
+    """A model that may have auxiliary heads: GoogLeNet, InceptionV3, NASNet.
+
+    Attributes:
+        auxiliary: whether it has them; while training its stages aux1, aux2, ... are their logits.
+    """
+
+    auxiliary: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +40,8 @@ class Classify(Task):
             smallest of which is the answer, LeCun 1998 equation 9).
         smoothing: label smoothing of the cross-entropy.
         j: the constant of the map criterion.
-        auxiliary: weight in the training loss of the criterion of each auxiliary head (the stages
-            aux1, aux2, ... of a model whose field `auxiliary` is true).
+        auxiliary: weight in the training loss of the criterion of each auxiliary head
+            (`AuxiliaryHeads`).
         maps: stages of the model whose maps of the first test image are drawn at the end.
     """
 
@@ -43,18 +53,19 @@ class Classify(Task):
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "auxiliary", at_least=0)
         check_range(self, "smoothing", at_least=0, below=1)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        if self.auxiliary and not getattr(model, "auxiliary", False):
+        has_heads = isinstance(model, AuxiliaryHeads) and model.auxiliary
+        if self.auxiliary and not has_heads:
             raise UserError(
                 f"must be 0 for {type(model).__name__} without auxiliary heads (model.auxiliary), "
                 f"got {self.auxiliary}.",
                 "auxiliary",
             )
-        if getattr(model, "auxiliary", False) and not self.auxiliary:
+        if has_heads and not self.auxiliary:
             raise UserError(
                 f"must be above 0 for {type(model).__name__} with auxiliary heads "
                 f"(model.auxiliary), got {self.auxiliary}.",
@@ -162,10 +173,12 @@ def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -
     Raises:
         UserError: there is such a stage; names those that are.
     """
-    if "stages" not in inspect.signature(model.__call__).parameters:
-        raise UserError(f"must be empty: {type(model).__name__} hands out no stages.", "maps")
     init = functools.partial(model.init_with_output, train=False, stages=True)
-    (_, stages), _ = jax.eval_shape(init, jax.random.key(0), images)
+    try:
+        (_, stages), _ = jax.eval_shape(init, jax.random.key(0), images)
+    except TypeError as error:  # an unexpected keyword
+        message = f"must be empty: {type(model).__name__} hands out no stages ({error})."
+        raise UserError(message, "maps") from error
     valid = [name for name, stage in stages.items() if stage.ndim == 4]
     if unknown := [name for name in wanted if name not in valid]:
         raise UserError(

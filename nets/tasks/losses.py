@@ -27,9 +27,9 @@ def map_criterion(distances: jax.Array, labels: jax.Array, j: float = 1.0) -> ja
     The constant j bounds the penalty on the wrong classes' distances: past it they are left alone.
     The paper prints no value for it.
     """
-    own = jnp.take_along_axis(distances, labels[:, None], -1)[:, 0]
+    right = jnp.take_along_axis(distances, labels[:, None], -1)[:, 0]
     rubbish = jnp.full_like(distances[:, :1], -j)
-    return own + jax.nn.logsumexp(jnp.concatenate([rubbish, -distances], -1), -1)
+    return right + jax.nn.logsumexp(jnp.concatenate([rubbish, -distances], -1), -1)
 
 
 def coverage_loss(weights: jax.Array, previous: jax.Array) -> jax.Array:

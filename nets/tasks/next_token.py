@@ -71,7 +71,7 @@ class NextToken(Generative):
 
         def run(carry, steps):  # time first
             inputs, reset = (a.swapaxes(0, 1) for a in steps)
-            reset = reset if window.xs else batch["reset"]  # then no step has to look for one
+            reset = reset if window.xs else batch["reset"]  # then no step has to check for one
             noise = {"dropout": next(keys)}
             variables = {"params": params}
             logits, carry = model.apply(variables, inputs, carry, reset, train=train, rngs=noise)
@@ -206,4 +206,6 @@ def cells_view(
         f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in candidates
     )
     signals = np.stack([sign * units[u] for _, u, _, sign in candidates])
-    return HighlightedText("Units that a person can read", text, signals, captions)
+    return HighlightedText(
+        "Units whose activation follows a feature of the text", text, signals, captions
+    )

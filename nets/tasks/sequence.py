@@ -39,9 +39,11 @@ class Regress(Task):
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         result, variables = model.init_with_output(key, batch["inputs"], train=False)
-        given, valid = _outputs(result)[0].shape[1:], batch["targets"].shape[1:]
-        if given != valid:
-            raise UserError(f"the model's outputs are {given} a row, and the targets are {valid}.")
+        shape, expected = _outputs(result)[0].shape[1:], batch["targets"].shape[1:]
+        if shape != expected:
+            raise UserError(
+                f"the model's outputs are {shape} a row, and the targets are {expected}."
+            )
         return variables["params"], {}
 
     def loss(
@@ -78,7 +80,7 @@ class Regress(Task):
             return sequence_figures.error_by_step(rows, outputs)
         if outputs.ndim == 2:
             return sequence_figures.prediction(rows["targets"][:, 0], outputs[:, 0])
-        return sequence_figures.drawn(rows, outputs, trained.metadata)
+        return sequence_figures.generated(rows, outputs, trained.metadata)
 
 
 def _outputs(result: Any) -> tuple[jax.Array, bool]:
@@ -146,7 +148,7 @@ class TagSequence(Task):
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "k1", at_least=1)
         if self.k1 is None and self.k2 is not None:
             raise UserError("must be given with k2, and be at most k2.", "k1")

@@ -1,4 +1,4 @@
-"""Figures of a sequence task: answers beside what was asked."""
+"""Figures of a sequence task: answers beside the questions."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -34,8 +34,10 @@ def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> di
     return {"answers": LinePlot(title, right, curves, "target", "prediction")}
 
 
-def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict) -> dict[str, Figure]:
-    """For each input symbol what was drawn [T, D], and the mean of all its targets."""
+def generated(
+    rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict
+) -> dict[str, Figure]:
+    """For each input symbol the output [T, D], and the mean of all its targets."""
     symbols, first = np.unique(rows["inputs"], return_index=True)
     means = [rows["targets"][rows["inputs"] == symbol].mean(0) for symbol in symbols]
     pairs = (pictures(steps, metadata) for steps in (outputs[first], np.stack(means)))
@@ -43,8 +45,8 @@ def drawn(rows: dict[str, np.ndarray], outputs: np.ndarray, metadata: dict) -> d
     gap = np.full_like(left[:, :, :1], units["limits"][1])
     images = np.concatenate([left, gap, right], axis=2)
     captions = tuple(f"class {metadata['class_names'][symbol]}" for symbol in symbols)
-    title = "Left: drawn from the class alone. Right: the mean of that class's images"
-    return {"drawn": ImageGrid(title, images, captions, **units)}
+    title = "Left: generated from the class. Right: mean image of the class"
+    return {"generated": ImageGrid(title, images, captions, **units)}
 
 
 def error_by_step(rows: dict[str, np.ndarray], outputs: np.ndarray) -> dict[str, Figure]:

@@ -1,4 +1,4 @@
-"""Translation: a sequence of symbols into another, written by itself, and how well (BLEU)."""
+"""Translation: a sequence of symbols into another, decoded, and its score (BLEU)."""
 
 import dataclasses
 import math
@@ -54,7 +54,7 @@ class Translate(Generative):
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "in_span", "bleu")
     needs_prompt: ClassVar[bool] = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "smoothing", at_least=0, below=1)
         check_range(self, "beam", at_least=1)
         check_range(self, "length_penalty", "coverage_penalty", at_least=0)
@@ -166,11 +166,11 @@ class Translate(Generative):
 
 
 def in_span(weights: jax.Array, right: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
-    """Sum and weight of the attention [B, U, S] inside spans, at targets of exact rows that have
-    one."""
+    """Sum and weight of the attention [B, U, S] inside the spans of targets that have one, in rows
+    without a mistake."""
     first, last = batch["spans"][..., :1], batch["spans"][..., 1:]
-    places = jnp.arange(weights.shape[-1])[None, None]
-    inside = jnp.where((first <= places) & (places < last), weights, 0).sum(-1)  # [B, U]
+    positions = jnp.arange(weights.shape[-1])[None, None]
+    inside = jnp.where((first <= positions) & (positions < last), weights, 0).sum(-1)  # [B, U]
     counts = (last > first)[..., 0] & right.all(1, keepdims=True)
     return masked_sum(jnp.where(counts, inside, 0), batch)[0], masked_sum(counts, batch)[0]
 

@@ -1,4 +1,4 @@
-"""Figures of a translation run: what was written, and where each symbol looked."""
+"""Figures of a translation run: decoded sequences, and the attention of each symbol."""
 
 from typing import Any
 
@@ -14,48 +14,48 @@ _LONGEST = 40  # symbols, at most, of a sequence that is drawn
 
 
 def translations(
-    rows: dict[str, np.ndarray], written: np.ndarray, tokenizer: Any, target_tokenizer: Any
+    rows: dict[str, np.ndarray], decoded: np.ndarray, tokenizer: Any, target_tokenizer: Any
 ) -> dict[str, Figure]:
     """Decoded sequences, the wrong ones first."""
-    wrong = (written != rows["targets"]).any(1)
+    wrong = (decoded != rows["targets"]).any(1)
     lines = []
     for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:
-        translation, right = map(target_tokenizer.decode, (written[i], rows["targets"][i]))
-        asked = tokenizer.decode(rows["inputs"][i])
+        translation, right = map(target_tokenizer.decode, (decoded[i], rows["targets"][i]))
+        source = tokenizer.decode(rows["inputs"][i])
         lines.append(
-            f"{asked} -> {translation}" + (f"  (wrong, it is {right})" if wrong[i] else "")
+            f"{source} -> {translation}" + (f"  (wrong; correct: {right})" if wrong[i] else "")
         )
-    title = f"Written by itself: {wrong.sum()} of {len(wrong)} wrong"
-    return {"written": Text(title, "\n".join(lines))}
+    title = f"Decoded test sequences: {wrong.sum()} of {len(wrong)} wrong"
+    return {"decoded": Text(title, "\n".join(lines))}
 
 
 def alignments(
-    rows: dict[str, np.ndarray], written: Decoded, tokenizer: Any, target_tokenizer: Any
+    rows: dict[str, np.ndarray], decoded: Decoded, tokenizer: Any, target_tokenizer: Any
 ) -> dict[str, Figure]:
     """The attention of some sequences, symbol by symbol, the right ones first.
 
     Those are the longest right ones, then wrong ones, of what is not too long to draw.
     """
-    wrong = (written.symbols != rows["targets"]).any(1)
-    lengths = [[len(_up_to_end(ids)) for ids in a] for a in (rows["inputs"], written.symbols)]
+    wrong = (decoded.symbols != rows["targets"]).any(1)
+    lengths = [[len(_up_to_end(ids)) for ids in a] for a in (rows["inputs"], decoded.symbols)]
     drawn = np.flatnonzero(np.max(lengths, 0) < _LONGEST)
     drawn = drawn[np.lexsort((-np.max(lengths, 0)[drawn], wrong[drawn]))]
     panels = []
     for i in drawn[:_ALIGNED]:
-        source, target = _up_to_end(rows["inputs"][i]), _up_to_end(written.symbols[i])
-        attention = written.weights[i, : len(target) + 1, : len(source)]
+        source, target = _up_to_end(rows["inputs"][i]), _up_to_end(decoded.symbols[i])
+        attention = decoded.weights[i, : len(target) + 1, : len(source)]
         texts = tokenizer.decode(source), target_tokenizer.decode(target)
         panels.append(
             Heatmap(
                 " -> ".join(texts), attention,
                 (*(_shown(target_tokenizer.vocabulary[j]) for j in target), "end")[:len(attention)],
                 tuple(_shown(tokenizer.vocabulary[j]) for j in source),
-                "written", "read", fixed_range=True, unit="attention",
+                "output", "input", fixed_range=True, unit="attention",
             )
         )  # fmt: skip
     if not panels:
         return {}
-    title = "Where each symbol written looked: its attention to the symbols read"
+    title = "Attention of each output symbol (rows) to the input symbols (columns)"
     return {"alignment": Panels(title, tuple(panels), columns=1)}
 
 

@@ -40,24 +40,17 @@ class Checkpoints:
         read_only: never create or delete anything.
     """
 
-    def __init__(self, folder: Path, maximise: bool = False, read_only: bool = False):
+    def __init__(self, folder: Path, maximise: bool = False, read_only: bool = False) -> None:
         self.folder = folder
         policies = checkpoint_managers
 
         def score(metrics: dict[str, float]) -> float:
             return metrics["score"]
 
-        policy = policies.AnyPreservationPolicy(
-            [
-                policies.LatestN(2),
-                policies.BestN(
-                    get_metric_fn=score,
-                    reverse=not maximise,
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
-                ),
-            ]
+        best = policies.BestN(
+            get_metric_fn=score, reverse=not maximise, n=1, keep_checkpoints_without_metrics=False
         )
+        policy = policies.AnyPreservationPolicy([policies.LatestN(2), best])
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
@@ -76,7 +69,7 @@ class Checkpoints:
         Raises:
             NotSaved: the disk is full, or it or the one begun before could not be written.
         """
-        # met in the middle, orbax and tensorstore flood the terminal; a MiB is for what they add
+        # on a full disk orbax and tensorstore flood the terminal; a MiB is for what they add
         needed, free = sum(x.nbytes for x in arrays.values()) + 2**20, _free(self.folder)
         if free < needed:
             raise NotSaved(f"checkpoint {step} needs {needed:,} bytes, the disk has {free:,} left")

@@ -11,7 +11,7 @@ from nets.report.reporter import Reporter
 from nets.tasks import metrics
 from nets.tasks.metrics import Metrics
 from nets.train import sharding
-from nets.train.experiment import Experiment, make_trained
+from nets.train.experiment import Experiment, make_trained, shape_errors
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
 
@@ -19,7 +19,7 @@ from nets.train.step import STOP, make_eval_step, make_fresh_carry
 class Evaluator:
     """Evaluates parameters; compiles at its first use and keeps what it compiled."""
 
-    def __init__(self, experiment: Experiment, mesh: Mesh, signals: Signals):
+    def __init__(self, experiment: Experiment, mesh: Mesh, signals: Signals) -> None:
         self.experiment, self._mesh, self._signals = experiment, mesh, signals
         self._step = functools.cache(lambda final: jax.jit(make_eval_step(experiment, final)))
 
@@ -46,7 +46,8 @@ class Evaluator:
             if several:
                 batch[STOP] = signals.flags(self._mesh)
             call = functools.partial(self._step(final), params, model_state, batch)
-            model_state, new = signals.run(call) if first else call()
+            with shape_errors(data, batch):
+                model_state, new = signals.run(call) if first else call()
             first = False
             if pending is not None:
                 totals = self._add(totals, pending)

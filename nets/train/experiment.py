@@ -1,12 +1,15 @@
 """The experiment: a dataclass of everything that a run depends on."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
 import jax
+from flax.errors import FlaxError
 
-from nets.data.dataset import Dataset
+from nets.data.dataset import Batch, Dataset
 from nets.errors import UserError, check_range
 from nets.optim.averages import Average
 from nets.optim.optimizer import Optimizer
@@ -32,8 +35,8 @@ class Experiment:
         log_every: steps between lines of training metrics, each the mean over those steps.
         monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
-        average: average of the parameters, which is evaluated in their place; None means the
-            parameters themselves.
+        average: average of the parameters, which is evaluated instead of them; None
+            means no average.
         eval_train: whether the training split is evaluated too, at the end ("train_eval").
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.
@@ -68,7 +71,7 @@ class Experiment:
     init_rename: tuple[str, ...] = ()
     debug_nans: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
             raise UserError(
                 f"exactly one of steps and epochs must be given, got steps={self.steps} and "
@@ -94,9 +97,21 @@ def make_trained(
     return Trained(experiment.model, params, model_state, metadata, *tokenizers, key)
 
 
-def batch_struct(data: Dataset, rows: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:
-    """The shapes and types of a training batch, of `rows` rows where given."""
-    return {
-        name: jax.ShapeDtypeStruct(shape if rows is None else (rows, *shape[1:]), dtype)
-        for name, (shape, dtype) in data.spec().arrays.items()
-    }
+def batch_struct(data: Dataset) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes and types of a training batch."""
+    return {name: jax.ShapeDtypeStruct(*array) for name, array in data.spec().arrays.items()}
+
+
+@contextlib.contextmanager
+def shape_errors(data: Dataset, batch: Batch) -> Iterator[None]:
+    """Tells an error of the model in one line where a batch has other shapes than `spec` says."""
+    try:
+        yield
+    except (FlaxError, TypeError, ValueError) as error:
+        for name, (shape, _) in data.spec().arrays.items():
+            if (other := batch[name].shape[1:]) != shape[1:]:
+                raise UserError(
+                    f"{type(data).__name__}.spec() says that {name} has rows of {list(shape[1:])}, "
+                    f"and a batch has {list(other)}: {str(error).partition('. (')[0]}."
+                ) from error
+        raise

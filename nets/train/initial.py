@@ -109,16 +109,12 @@ def _renamed(stored_arrays: Arrays, renames: tuple[str, ...]) -> Arrays:
 
 def _rows(stored_arrays: Arrays, expected: dict[str, Any], taken: Arrays) -> Iterator[str]:
     """A line for each parameter: taken, missing (as it is initialised) or left there."""
-    paths = [
-        path
-        for path in sorted(stored_arrays.keys() | expected.keys())
-        if path.startswith("params/")
-    ]
+    paths = {p for p in stored_arrays.keys() | expected.keys() if p.startswith("params/")}
     width = max(map(len, paths)) - len("params/")
-    for kind, where, counted in (
-        ("taken", expected, lambda path: path in taken),
-        ("missing", expected, lambda path: path in expected and path not in taken),
-        ("left", stored_arrays, lambda path: path in stored_arrays and path not in taken),
+    for kind, side, chosen in (
+        ("taken", expected, taken.keys()),
+        ("missing", expected, expected.keys() - taken.keys()),
+        ("left", stored_arrays, stored_arrays.keys() - taken.keys()),
     ):
-        for path in filter(counted, paths):
-            yield f"  {kind:7}  {_name(path):{width}}  {list(where[path].shape)}"
+        for path in sorted(chosen & paths):
+            yield f"  {kind:7}  {_name(path):{width}}  {list(side[path].shape)}"

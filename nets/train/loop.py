@@ -24,7 +24,7 @@ from nets.train import checkpoint, resume, sharding, train_state
 from nets.train.checkpoint import Checkpoints
 from nets.train.conclude import conclude
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import Experiment, batch_struct
+from nets.train.experiment import Experiment, batch_struct, shape_errors
 from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, compile_step, shapes
@@ -39,7 +39,7 @@ class Diverged(Exception):
         batch: that of the step; None without.
     """
 
-    def __init__(self, message: str, state: State | None, batch: Batch | None):
+    def __init__(self, message: str, state: State | None, batch: Batch | None) -> None:
         super().__init__(message)
         self.state, self.batch = state, batch
 
@@ -137,7 +137,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 check_batch(data, batch)
             if (shape := shapes(batch)) not in compiled:
                 make = functools.partial(compile_step, experiment, state, mesh, batch)
-                compiled[shape] = signals.run(make, to_end=True)
+                with shape_errors(data, batch):
+                    compiled[shape] = signals.run(make, to_end=True)
             if jax.process_count() > 1:
                 batch = sharding.put(batch, rows) | {STOP: signals.flags(mesh)}
             if experiment.debug_nans and jax.process_count() == 1:

@@ -36,7 +36,7 @@ def restore(
     if (latest := newest(workdir, warn)) is not None:
         step, arrays, progress = latest
         if step > experiment.steps:
-            raise UserError(f"must be at least {step}, which {workdir} has done.", "steps")
+            raise UserError(past(workdir, step, experiment.steps), "steps")
         source = f"checkpoint {workdir / 'checkpoints' / str(step)}"
         state = checkpoint.unflatten(template, arrays, source)
         return sharding.put(state, where), Progress(**progress), step
@@ -55,6 +55,14 @@ def restore(
     return state, Progress(), 0
 
 
+def past(workdir: Path, step: int, steps: int) -> str:
+    """The message of a run that was extended past the requested number of steps."""
+    return (
+        f"must be at least {step}, got {steps}: {workdir} was extended to that. Give the number of "
+        "steps that it was extended to, a larger one, or another work directory."
+    )
+
+
 def newest(workdir: Path, warn: Callable[[str], None]) -> tuple[int, Arrays, dict] | None:
     """The newest intact checkpoint of a work directory."""
     if not (workdir / "checkpoints").is_dir():
@@ -67,17 +75,13 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
     """The best, the newest ("latest") or the numbered checkpoint of a work directory.
 
     Raises:
-        UserError: there is none, or the one asked for is not there or damaged.
+        UserError: there is none, or the requested one is not there or damaged.
     """
     if (latest := newest(workdir, warn)) is None:
         raise UserError(f"{workdir} holds no intact checkpoint.")
     step, arrays, progress = latest
-    if name == "best" and progress["best_step"] is not None:
-        chosen = progress["best_step"]
-    elif name in ("best", "latest"):
-        chosen = step
-    else:
-        chosen = int(name) if name.isdigit() else -1
+    named = {"best": progress["best_step"] or step, "latest": step}
+    chosen = named.get(name, int(name) if name.isdigit() else -1)
     with contextlib.closing(Checkpoints(workdir / "checkpoints", read_only=True)) as checkpoints:
         if chosen not in (there := checkpoints.steps()):
             names = ", ".join(["best", "latest", *map(str, there)])

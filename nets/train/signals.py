@@ -14,14 +14,14 @@ from nets.train import sharding
 
 
 class Stopped(Exception):
-    """The work was asked to stop.
+    """A signal stopped the work.
 
     Attributes:
         code: the exit code, 128 + the signal's number.
         interrupt: whether the signal was SIGINT, Ctrl-C.
     """
 
-    def __init__(self, signum: int):
+    def __init__(self, signum: int) -> None:
         self.code, self.interrupt = 128 + signum, signum == signal.SIGINT
         super().__init__(f"stopped by {signal.Signals(signum).name}")
 
@@ -36,7 +36,7 @@ class Signals:
         exit_at_second: whether a second signal ends the process at once; without, it is ignored.
     """
 
-    def __init__(self, exit_at_second: bool = True):
+    def __init__(self, exit_at_second: bool = True) -> None:
         self.received: int | None = None
         self._exit_at_second = exit_at_second
         self._old: dict[int, Any] = {}

@@ -42,7 +42,7 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         grads, model_state, metrics = gradient(
             loss, experiment.accumulate, state.params, state.model_state, batch, key
         )
-        # flax's running statistics are float32 at first, whatever they become
+        # flax's running statistics are initialised to float32, whatever they become
         model_state = jax.tree.map(lambda x, y: x.astype(y.dtype), model_state, state.model_state)
         metrics["grad_norm"] = (optax.tree.norm(grads), 1.0)
         metrics["learning_rate"] = (state.lr_scale * learning_rate(state.step), 1.0)
@@ -56,16 +56,8 @@ def make_train_step(experiment: Experiment) -> Callable[[State, Batch], tuple[St
         )
         if stop is not None:
             metrics[STOP] = (jnp.max(stop), 1.0)
-        return (
-            state._replace(
-                step=state.step + 1,
-                params=params,
-                model_state=model_state,
-                opt_state=opt_state,
-                average=average,
-            ),
-            metrics,
-        )
+        unchanged = {"lr_scale": state.lr_scale, "average_start": state.average_start}
+        return State(state.step + 1, params, model_state, opt_state, average, **unchanged), metrics
 
     return step
 

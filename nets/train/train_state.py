@@ -42,14 +42,13 @@ def make_init(experiment: Experiment) -> Callable[[], State]:
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), batch)
         key, _ = jax.random.split(jax.random.key(experiment.seed))
         params, model_state = experiment.task.init(experiment.model, key, zeros)
+        average = None if experiment.average is None else averages.start(params)
         return State(
             step=jnp.zeros((), jnp.int32),
             params=params,
             model_state=model_state,
             opt_state=transformation.init(params),
-            average=None
-            if experiment.average is None
-            else jax.tree.map(jnp.copy, averages.start(params)),
+            average=jax.tree.map(jnp.copy, average),
             lr_scale=jnp.ones(()),
             average_start=averages.start_step(experiment.average),
         )

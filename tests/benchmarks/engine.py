@@ -24,7 +24,7 @@ from nets.cli.catalogue import load
 from nets.cli.resolve import resolve
 from nets.data.prefetch import prefetch
 from nets.errors import UserError
-from nets.layers import conv as convolution_layer
+from nets.layers import conv
 from nets.report.reporter import Reporter
 from nets.train import loop, sharding, train_state
 from nets.train.experiment import batch_struct
@@ -117,10 +117,10 @@ def convolution() -> None:
     batch = sharding.put(experiment.data.train(0)[0], sharding.rows(sharding.make()))
     updates, times = {}, {"own": [], "XLA's": []}
     for name, algorithm in (
-        ("own", convolution_layer.cpu_algorithm),
+        ("own", conv.cpu_algorithm),
         ("XLA's", lambda *given: None),
     ):
-        with unittest.mock.patch.object(convolution_layer, "cpu_algorithm", algorithm):
+        with unittest.mock.patch.object(conv, "cpu_algorithm", algorithm):
             state = jax.jit(train_state.make_init(experiment))()
             updates[name] = [loop.compile_step(experiment, state, sharding.make(), batch), state]
     for _ in range(20):

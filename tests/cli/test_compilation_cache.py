@@ -30,13 +30,13 @@ def start(folder):
 
 
 def test_what_a_killed_process_tore_is_deleted_and_nothing_else(tmp_path):
-    import jax._src.compilation_cache as jax_cache
+    from jax._src.compilation_cache import compress_executable
 
     before, whole, torn = (tmp_path / f"{name}-cache" for name in ("before", "whole", "torn"))
     before.write_bytes(b"torn long ago")
     os.utime(before, (1, 1))
     process = start(tmp_path)
-    entry = jax_cache.compress_executable(b"a program" * 99)
+    entry = compress_executable(b"a program" * 99)
     whole.write_bytes(entry)
     torn.write_bytes(entry[: len(entry) // 2])
     assert delete_torn(tmp_path) == [] and torn.exists()  # its writer may be about to end it

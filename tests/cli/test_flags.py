@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Literal
 
+import absl.flags
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
-from absl import flags as absl_flags
 from jax.typing import DTypeLike
 
 from nets.cli import config, flags
@@ -91,10 +91,10 @@ class Root:
 
 def parse(*arguments, tree=Root()):  # noqa: B008
     tree = flags.choose(tree, list(arguments))
-    values = absl_flags.FlagValues()
+    values = absl.flags.FlagValues()
     flags.define(tree, values, "test", skip=())
     values(["", *arguments])
-    return config.replace(tree, flags.given(tree, values))
+    return config.replace(tree, flags.changed(tree, values))
 
 
 def test_every_type_of_field_is_a_flag():
@@ -130,7 +130,7 @@ def test_steps_may_be_epochs():
     found = parse("--milestones=3,1e3epochs", tree=Long()).milestones
     assert found == (3, 1000) and isinstance(found[1], Epochs)
     for wrong in ("many", "epochs", "1.5", "1.5steps", "nanepochs"):
-        with pytest.raises(absl_flags.Error, match=r"not a number of steps \(500\) or epochs"):
+        with pytest.raises(absl.flags.Error, match=r"not a number of steps \(500\) or epochs"):
             parse(f"--every={wrong}", tree=Long())
 
 
@@ -170,7 +170,7 @@ def test_a_union_with_none_is_chosen_by_none_and_needs_its_fields_at_once():
     ],
 )
 def test_what_is_wrong_is_said(argument, message):
-    with pytest.raises(absl_flags.Error, match=message):
+    with pytest.raises(absl.flags.Error, match=message):
         parse(argument, tree=Root(model=Net(cell=Large())))
 
 
@@ -182,7 +182,7 @@ def test_what_is_wrong_is_said(argument, message):
 )  # fmt: skip
 def test_a_function_that_is_no_activation_is_refused(name):
     printed = repr(jnp.array([1.5]))
-    with pytest.raises(absl_flags.Error, match=rf"'{name}' .*shape and type \(relu, tanh"):
+    with pytest.raises(absl.flags.Error, match=rf"'{name}' .*shape and type \(relu, tanh"):
         parse(f"--model.activation={name}")
     assert repr(jnp.array([1.5])) == printed
 
@@ -194,7 +194,7 @@ def test_an_activation_is_of_jax_nn_or_of_jax_numpy(name):
 
 
 def test_float64_needs_64_bit_types_switched_on():
-    with jax.enable_x64(False), pytest.raises(absl_flags.Error, match="'float64' needs .*_X64=1"):
+    with jax.enable_x64(False), pytest.raises(absl.flags.Error, match="'float64' needs .*_X64=1"):
         parse("--model.dtype=float64")
     with jax.enable_x64(True):
         assert parse("--model.dtype=float64").model.dtype == jnp.float64

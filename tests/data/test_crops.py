@@ -66,7 +66,7 @@ def test_an_evaluation_cuts_the_middle_of_the_resized_image(saved):
 
 
 def test_training_images_are_cut_at_random_places(saved):
-    """A pixel tells its place: where the length is the image's own, places are a pixel apart."""
+    """A pixel tells its position: where the length is the image's own, they are one pixel apart."""
     given = arrays(shape=(40, 60, 3), n=50)
     given["x_train"][..., 0] = np.arange(40)[:, None]
     given["x_train"][..., 1] = np.arange(60)

@@ -167,7 +167,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_one_text(folder):
-    texts = corpora.own(str(folder), Text().suffixes, 0.1, 0.2)
+    texts = corpora.from_path(str(folder), Text().suffixes, 0.1, 0.2)
     parts = "".join(texts.values()).split("\n")
     expected = ["".join(chr(0x4E00 + 10 * k + i) for i in range(9)) for k in range(60)]
     assert sorted(parts) == expected and parts != expected

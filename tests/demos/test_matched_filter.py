@@ -81,7 +81,7 @@ def test_no_kernel_has_a_greater_ratio_than_the_pulse():
     assert all(ratio(pulse(8) + rng.normal(0, 0.15, 8)) < best for _ in range(10))
 
 
-def test_the_views_show_the_learnt_kernel_beside_the_pulse():
+def test_the_figures_show_the_learnt_kernel_beside_the_pulse():
     batch = DATA.evaluate("test")[0]
     model = LinearFilter(window=8)
     trained = Trained(model, params(3 * pulse(8)), {}, DATA.metadata(), None, None, None)

@@ -53,14 +53,14 @@ CASES = {
 """Shape of x, window, features, options, and what is cut off at each end (below 0: added)."""
 
 
-def each(value, rank):
+def to_tuple(value, rank):
     return (value,) * rank if isinstance(value, int) else value
 
 
 def painted(x, kernel, cuts, strides=1, dilation=1, **_):
     """Each position of x adds its window to a canvas, which is cut at each end."""
     window, sizes = kernel.shape[:-2], x.shape[1:-1]
-    strides, dilation = each(strides, x.ndim - 2), each(dilation, x.ndim - 2)
+    strides, dilation = to_tuple(strides, x.ndim - 2), to_tuple(dilation, x.ndim - 2)
     axes = list(zip(sizes, window, strides, dilation, strict=True))
     full = [(n - 1) * s + (w - 1) * d + 1 for n, w, s, d in axes]
     canvas = np.zeros((len(x), *(n + 9 for n in full), kernel.shape[-1]))

@@ -39,7 +39,7 @@ def close(found, wanted, **tolerance):
 
 
 def moving_mean(params, decay):
-    """Of params [n], each weighed by d^(n-i) (1-d) / (1-d^n), in float64."""
+    """Of params [n], each weighted by d^(n-i) (1-d) / (1-d^n), in float64."""
     n = len(params)
     weights = [decay ** (n - i) * (1 - decay) / (1 - decay**n) for i in range(1, n + 1)]
     assert np.isclose(sum(weights), 1)

@@ -4,21 +4,21 @@ import contextlib
 
 import pytest
 
-from nets.report import figures as base
+import nets.report.figures
 from nets.report import line_plot
 
 
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are drawn, laid out but not saved."""
-    made, saved = [], base.saved
+    made, saved = [], nets.report.figures.saved
 
     @contextlib.contextmanager
-    def kept(path):
+    def recorded(path):
         with saved(path) as canvas:
             yield canvas
             made.append(canvas)
 
-    for module in (base, line_plot):
-        monkeypatch.setattr(module, "saved", kept)
+    for module in (nets.report.figures, line_plot):
+        monkeypatch.setattr(module, "saved", recorded)
     return made

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launch import main as run_launch
-
 ROOT = Path(__file__).parent.parent.parent
 SMALL = (
     "--experiment=lenet5_digits", "--steps=60", "--eval_every=20", "--save_every=5",
@@ -40,7 +38,9 @@ def launch(*arguments, cwd, code=0, **environment):
 
 def main(*arguments):
     """launch.py in this process: for mistakes that are reported before anything runs."""
-    return run_launch(["launch.py", *arguments])
+    import launch
+
+    return launch.main(["launch.py", *arguments])
 
 
 def chars(folder):

@@ -4,14 +4,14 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 
-import flax.linen as linen
 import jax
 import numpy as np
 import torch
+from flax import linen
 from torch import nn
 from torch.nn import functional as F
 
-from nets.interop.torch_vision import vision_to_torch
+from nets.interop.torch_vision import FlattenedMaps, vision_to_torch
 
 
 class Flattened(linen.Module):
@@ -78,7 +78,8 @@ def answers(model, variables, x, **options):
 def assert_equal(model, theirs, x, flattened=None, **options):
     """`model`, called with `options`, equals `theirs` with the same random weights."""
     variables = drawn(model, x, **options)
-    flattened = flattened or getattr(model, "flattened", {})
+    if flattened is None:
+        flattened = model.flattened if isinstance(model, FlattenedMaps) else {}
     theirs.load_state_dict(to_torch(variables, theirs.state_dict(), flattened))
     with torch.no_grad():
         expected = theirs.eval()(nchw(x))

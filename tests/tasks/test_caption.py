@@ -248,12 +248,12 @@ def test_pictures_show_a_panel_a_word():
         "",
         "",
     )
-    assert found["written"].title == "Written by itself: 1 of 3 wrong"
-    assert found["written"].text.splitlines() == [
-        "a red left  (wrong, it is: a red dot)", "a red dot", "big dot is",
+    assert found["decoded"].title == "Decoded captions: 1 of 3 wrong"
+    assert found["decoded"].text.splitlines() == [
+        "a red left  (wrong; correct: a red dot)", "a red dot", "big dot is",
     ]  # fmt: skip
     assert set(caption_figures.captions(rows, written.symbols, None, chosen, same, words)) == {
-        "written"
+        "decoded"
     }
 
 

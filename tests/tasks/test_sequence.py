@@ -163,7 +163,7 @@ def test_reading_shows_what_would_be_answered_after_each_step():
     assert found["mistakes"].images.ravel().tolist() == [2, 2] and found["mistakes"].unit == "pixel"
 
 
-def test_stepwise_views_have_the_probability_of_the_right_class():
+def test_stepwise_figures_have_the_probability_of_the_right_class():
     rows = {
         "inputs": np.array([[0, 1, 1], [0, 0, 1]]),
         "targets": np.array([[0, 1, 1], [1, 1, 0]]),
@@ -193,7 +193,9 @@ def test_prediction_and_drawing_show_answers_beside_what_is_right():
     np.testing.assert_allclose(view.curves["10th percentile"], view.x - 3.6 + 3)
     metadata = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
     rows = {"inputs": np.array([1, 1]), "targets": np.array([[[1.0, 2.0]], [[3.0, 6.0]]])}
-    view = sequence_figures.drawn(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), metadata)["drawn"]
+    view = sequence_figures.generated(rows, np.array([[[7.0, 8.0]], [[0.0, 0.0]]]), metadata)[
+        "generated"
+    ]
     assert view.images[0, 0, :, 0].tolist() == [7, 8, 8, 2, 4] and view.captions == ("class b",)
 
 

@@ -7,7 +7,7 @@ from nets.data.images import Images
 from nets.data.pixels import Pixels
 from nets.demos.shared_weights import ShiftedImages
 from nets.report.figures import stored_pixels
-from nets.tasks.sequence_figures import drawn, pictures
+from nets.tasks.sequence_figures import generated, pictures
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_data_that_does_not_tell_its_normalisation_keeps_its_values():
     assert shown is image and units == {"limits": (-0.5, 2.0), "unit": "network input"}
 
 
-def test_what_was_drawn_stands_beside_the_mean_in_the_same_pixels():
+def test_generated_images_stand_beside_the_mean_in_the_same_pixels():
     metadata = {"class_names": ["a", "b"], "order": None, "shape": [1, 2, 1]}
     metadata |= {"pixel_scale": [0.5], "pixel_offset": [-1.0]}
     rows = {
         "inputs": np.array([0, 1, 1]),
         "targets": np.array([[[9.0], [19]], [[1], [3]], [[5], [7]]]),
     }
-    view = drawn(rows, np.array([[[4.0], [0]], [[6], [1]], [[0], [0]]]), metadata)["drawn"]
+    view = generated(rows, np.array([[[4.0], [0]], [[6], [1]], [[0], [0]]]), metadata)["generated"]
     assert view.images[:, 0, :, 0].tolist() == [[10, 2, 255, 20, 40], [14, 4, 255, 8, 12]]
     assert view.limits == (0, 255) and view.unit == "pixel"
