@@ -327,3 +327,14 @@ def test_the_readmes_own_experiment_runs(tmp_path, capsys):
     assert result["test"]["accuracy"] > 0.5
     assert main("show", mine) == 0
     assert "BatchNorm_0" in capsys.readouterr().out
+
+
+def test_the_readmes_own_task_and_data_run(tmp_path):
+    page = (ROOT / "nets/data/README.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tones.py").write_text(source)
+    mine = f"--experiment={tmp_path / 'tones.py'}"
+    assert main(mine, "--steps=100", f"--workdir={tmp_path / 'run'}") == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["test"]["median_error"] < 10  # always answering 55 Hz: 22.5
+    assert (tmp_path / "run" / "pictures" / "hertz.png").is_file()

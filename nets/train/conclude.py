@@ -18,10 +18,7 @@ def conclude(
     evaluator: Evaluator,
     reporter: Reporter,
 ) -> None:
-    """Evaluates the best parameters after n updates, on the test split if any, and reports.
-
-    With `eval_train` on the training split too.
-    """
+    """Evaluates the best parameters after n updates, on all the splits of the end, and reports."""
     trained, best = (train_state.evaluated(state), state.model_state), progress.best_step
     checkpoints.wait()
     if best not in (None, n):

@@ -35,8 +35,7 @@ class Experiment:
         log_every: steps between lines of training metrics, each the mean over those steps.
         monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
-        average: average of the parameters, which is evaluated instead of them; None
-            means no average.
+        average: average of the parameters, which is evaluated instead of them; None means none.
         eval_train: whether the training split is evaluated too, at the end ("train_eval").
         accumulate: micro-batches that one update's gradient is gathered over.
         init_from: work directory whose best parameters this run starts from.

@@ -58,8 +58,8 @@ def restore(
 def past(workdir: Path, step: int, steps: int) -> str:
     """The message of a run that was extended past the requested number of steps."""
     return (
-        f"must be at least {step}, got {steps}: {workdir} was extended to that. Give the number of "
-        "steps that it was extended to, a larger one, or another work directory."
+        f"must be at least {step}, to which {workdir} was extended, got {steps}; or give another "
+        "work directory."
     )
 
 
@@ -97,8 +97,7 @@ def best(workdir: Path, warn: Callable[[str], None], name: str = "best") -> tupl
 
 
 def parameters(template: train_state.State, arrays: Arrays, source: str) -> tuple[Any, dict]:
-    """The parameters that evaluations use (`train_state.evaluated`), and the model state, without
-    the carry.
+    """The parameters that evaluations use, and the model state without the carry.
 
     Raises:
         UserError: they do not fit (with the table).
