@@ -58,8 +58,8 @@ def restore(
 def past(workdir: Path, step: int, steps: int) -> str:
     """The message of a run that was extended past the requested number of steps."""
     return (
-        f"must be at least {step}, to which {workdir} was extended, got {steps}; or give another "
-        "work directory."
+        f"must be at least {step}, which {workdir} has done, got {steps}; or give another work "
+        "directory."
     )
 
 

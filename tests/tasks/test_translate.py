@@ -125,7 +125,7 @@ def test_a_beam_above_the_vocabulary_is_refused_before_anything_compiles():
 
 def test_what_a_translation_shows_has_the_wrong_ones_first():
     rows = {"inputs": np.array([[1, 2, 0], [2, 2, 1]]), "targets": np.array([[1, 2], [3, 0]])}
-    view = translate_figures.translations(rows, np.array([[1, 2], [1, 2]]), *TOKENIZERS)["written"]
+    view = translate_figures.translations(rows, np.array([[1, 2], [1, 2]]), *TOKENIZERS)["decoded"]
     assert view.text == "b ba -> ones  (wrong; correct: two)\na b -> ones"
     assert view.title == "Decoded test sequences: 1 of 2 wrong"
 
