@@ -15,9 +15,11 @@ from jax.typing import DTypeLike
 from nets.layers.classification_head import logits
 from nets.layers.conv import HE, Conv
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.norm import local_response_norm
 from nets.layers.pooling import max_pool
 from nets.layers.pooling_adaptive import adaptive_average
+from nets.types import KernelInit
 
 
 class AlexNet(nn.Module):
@@ -41,6 +43,8 @@ class AlexNet(nn.Module):
             and output layer, and the flattened 6x6 maps [B, 9216] as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping an input of fc6 and fc7 while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -48,6 +52,7 @@ class AlexNet(nn.Module):
     num_classes: int | None = None
     hidden: int = 4096
     dropout: float = 0.5
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -64,8 +69,8 @@ class AlexNet(nn.Module):
         """
         check_images(self, x, 63)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(Conv, kernel_init=HE, **dtypes)
-        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        conv = functools.partial(Conv, kernel_init=initialiser(self.kernel_init, HE), **dtypes)
+        start = {"kernel_init": initialiser(self.kernel_init or "small"), **dtypes}
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         outputs = {}
@@ -114,6 +119,8 @@ class AlexNetOriginal(nn.Module):
             and output layer, and the flattened pool5, [B, 9216] at 227 px, as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -121,6 +128,7 @@ class AlexNetOriginal(nn.Module):
     num_classes: int | None = None
     hidden: int = 4096
     dropout: float = 0.5
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -137,7 +145,7 @@ class AlexNetOriginal(nn.Module):
         """
         check_images(self, x, 67)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        start = {"kernel_init": initialiser(self.kernel_init or "small"), **dtypes}
         ones = {"bias_init": nn.initializers.ones}
         conv = functools.partial(Conv, **start)
         towers = functools.partial(Conv, groups=2, **ones, **start)

@@ -18,6 +18,8 @@ from nets.layers.conv import Conv
 from nets.layers.conv_local import LocallyConnected
 from nets.layers.conv_windows import explicit_pads, output_size, to_tuple
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
+from nets.types import KernelInit
 
 Connection = Literal["full", "local", "shared"]
 CONNECTIONS: tuple[Connection, ...] = get_args(Connection)
@@ -31,6 +33,8 @@ class Connected(nn.Module):
     convolution). Depth and number of units are the same in all three. Stages, after the ReLU: maps1
     [B, H', W', features[0]], maps2 [B, H'', W'', features[1]], maximum [B, features[1]].
 
+    Kernels of the maps are initialised He normal, that of the linear layer LeCun normal.
+
     >>> model, x = Connected("local", num_classes=10), jnp.zeros((2, 8, 8, 1))
     >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
     (2, 10)
@@ -42,6 +46,8 @@ class Connected(nn.Module):
         strides: step between neighbouring positions of each layer.
         num_classes: number of classes. None means that the data fills it in; 0 means no linear
             layer, and `maximum` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -51,6 +57,7 @@ class Connected(nn.Module):
     window: int = 5
     strides: tuple[int, int] = (2, 1)
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -72,12 +79,13 @@ class Connected(nn.Module):
             outputs[name] = x = nn.relu(self._maps(x, features, stride, name))
         outputs["maximum"] = x = x.max((1, 2))
         if self.num_classes:
-            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-            x = logits(self.num_classes, **dtypes, name="output")(x)
+            options = {"kernel_init": initialiser(self.kernel_init)}
+            options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
+            x = logits(self.num_classes, **options, name="output")(x)
         return (x, outputs) if stages else x
 
     def _maps(self, x: jax.Array, features: int, stride: int, name: str) -> jax.Array:
-        options = {"kernel_init": nn.initializers.he_normal(), "name": name}
+        options = {"kernel_init": initialiser(self.kernel_init or "he_normal"), "name": name}
         options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
         window, strides = to_tuple(self.window, 2, "window"), to_tuple(stride, 2, "strides")
         if self.connection == "shared":
@@ -103,6 +111,7 @@ class EachConnected(nn.Module):
         window: height and width of the window of local and shared connections.
         strides: step between neighbouring positions of each layer.
         num_classes: as in `Connected`.
+        kernel_init: as in `Connected`.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -111,6 +120,7 @@ class EachConnected(nn.Module):
     window: int = 5
     strides: tuple[int, int] = (2, 1)
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -118,6 +128,7 @@ class EachConnected(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
         """Maps x [B, H, W, C] to logits [B, num_classes] by connection."""
         options = {"features": self.features, "window": self.window, "strides": self.strides}
+        options |= {"kernel_init": self.kernel_init}
         options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
         return {
             connection: Connected(

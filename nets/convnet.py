@@ -10,7 +10,9 @@ from jax.typing import DTypeLike
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import max_pool
+from nets.types import KernelInit
 
 
 class ConvNet(nn.Module):
@@ -34,6 +36,8 @@ class ConvNet(nn.Module):
         dropout: probability of dropping a feature while training.
         num_classes: number of classes. None means that the data fills it in; 0 means no linear
             layer, and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -43,6 +47,7 @@ class ConvNet(nn.Module):
     padded: bool = True
     dropout: float = 0.0
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -66,7 +71,8 @@ class ConvNet(nn.Module):
         border = 0 if self.padded else self.windows[0] - 1
         check_images(self, x, 2 ** len(self.widths) + border)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        weights = {"kernel_init": initialiser(self.kernel_init), **dtypes}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         block = functools.partial(conv_norm_act, conv=conv, norm=norm)
         outputs = {}
         for i, (width, window) in enumerate(zip(self.widths, self.windows, strict=True), 1):
@@ -77,5 +83,5 @@ class ConvNet(nn.Module):
         outputs["features"] = x = x.reshape(x.shape[0], -1)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = logits(self.num_classes, **dtypes, name="fc")(x)
+            x = logits(self.num_classes, **weights, name="fc")(x)
         return (x, outputs) if stages else x

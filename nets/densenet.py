@@ -16,7 +16,9 @@ from nets.layers.checks import check_choice
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import average_pool, global_average, max_pool
+from nets.types import KernelInit
 
 Stem = Literal["imagenet", "cifar"]
 
@@ -49,6 +51,8 @@ class DenseNet(nn.Module):
             (the paper's is 0.2, on data without augmentation).
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -61,6 +65,7 @@ class DenseNet(nn.Module):
     stem: Stem = "imagenet"
     dropout: float = 0.0
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -82,7 +87,7 @@ class DenseNet(nn.Module):
             raise ValueError(f"DenseNet.compression must be in (0, 1], got {self.compression}")
         minimum = 2 ** (len(self.layers) - 1)  # height and width of the stem's output
         check_images(self, x, minimum if self.stem == "cifar" else 4 * (minimum - 1) + 1)
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         trunk = Trunk(
             layers=self.layers,
             growth=self.growth,
@@ -98,8 +103,9 @@ class DenseNet(nn.Module):
         x, outputs = trunk(x)
         outputs["features"] = x = global_average(x)
         if self.num_classes:
-            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-            x = logits(self.num_classes, **dtypes, name="classifier")(x)
+            options = {"kernel_init": initialiser(self.kernel_init)}
+            options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
+            x = logits(self.num_classes, **options, name="classifier")(x)
         return (x, outputs) if stages else x
 
 

@@ -17,7 +17,9 @@ from nets.layers.checks import check_at_least, check_choice
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import global_average, max_pool
+from nets.types import KernelInit
 
 Stem = Literal["imagenet", "cifar"]
 
@@ -69,6 +71,8 @@ class FractalNet(nn.Module):
             Variables are those of the whole network in either case.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -81,6 +85,7 @@ class FractalNet(nn.Module):
     global_share: float = 0.5
     column: int | None = None
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -101,9 +106,10 @@ class FractalNet(nn.Module):
         check_images(self, x, minimum if self.stem == "cifar" else 4 * (minimum - 1) + 1)
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        xavier = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
-        made = {"conv": functools.partial(conv, kernel_init=xavier), "norm": norm}
+        caffe = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+        kernel_init = initialiser(self.kernel_init, caffe)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
+        made = {"conv": functools.partial(conv, kernel_init=kernel_init), "norm": norm}
         dropping = train and self.drop_path > 0 and self.column is None
         chosen = self._chosen() if dropping else None
         every = self.column is None or self.is_initializing()
@@ -121,7 +127,7 @@ class FractalNet(nn.Module):
             outputs[f"layer{i}"] = x = block(x, chosen)
         outputs["features"] = x = global_average(x)
         if self.num_classes:
-            x = logits(self.num_classes, kernel_init=xavier, **dtypes, name="fc")(x)
+            x = logits(self.num_classes, kernel_init=kernel_init, **dtypes, name="fc")(x)
         return (x, outputs) if stages else x
 
     def _chosen(self) -> jax.Array:

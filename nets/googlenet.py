@@ -16,9 +16,11 @@ from nets.layers.checks import check_choice
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import LECUN, initialiser
 from nets.layers.norm import local_response_norm
 from nets.layers.pooling import average_pool, global_average, max_pool
 from nets.layers.pooling_adaptive import adaptive_average
+from nets.types import KernelInit
 
 Version = Literal["torchvision", "2014"]
 
@@ -73,6 +75,8 @@ class GoogLeNet(nn.Module):
         dropout: probability of dropping an input of the last layer while training; the paper's is
             0.4.
         auxiliary_dropout: the same for the auxiliary heads.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -82,6 +86,7 @@ class GoogLeNet(nn.Module):
     auxiliary: bool = False
     dropout: float = 0.2
     auxiliary_dropout: float = 0.7
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -104,7 +109,8 @@ class GoogLeNet(nn.Module):
         run_heads = has_heads and (self.is_initializing() or (train and stages))
         check_images(self, x, (79 if run_heads else 31) if published else 15)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        weights = {"kernel_init": initialiser(self.kernel_init), **dtypes}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         if published:
             unit = functools.partial(
                 ConvNormAct, conv=functools.partial(conv, use_bias=True), norm=None
@@ -134,13 +140,13 @@ class GoogLeNet(nn.Module):
             if run_heads and name in AUXILIARY:
                 y = average_pool(x, 5, 3) if published else adaptive_average(x, 4)
                 head = AuxiliaryHead(
-                    self.num_classes, self.auxiliary_dropout, unit, **dtypes, name=AUXILIARY[name]
+                    self.num_classes, self.auxiliary_dropout, unit, **weights, name=AUXILIARY[name]
                 )
                 outputs[AUXILIARY[name]] = head(y, train=train)
         x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = logits(self.num_classes, **dtypes, name="fc")(x)
+            x = logits(self.num_classes, **weights, name="fc")(x)
         return (x, outputs) if stages else x
 
     @property
@@ -204,6 +210,7 @@ class AuxiliaryHead(nn.Module):
         num_classes: number of outputs.
         dropout: probability of dropping one of the 1,024 units while training.
         unit: makes a `ConvNormAct`.
+        kernel_init: initialiser of the dense layers' kernels.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -211,14 +218,16 @@ class AuxiliaryHead(nn.Module):
     num_classes: int
     dropout: float
     unit: Callable[..., nn.Module]
+    kernel_init: nn.initializers.Initializer = LECUN
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Maps x [B, 4, 4, C] to logits [B, num_classes], float32 at least."""
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        weights = {"kernel_init": self.kernel_init}
+        weights |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = self.unit(128, name="conv")(x)
-        x = nn.relu(nn.Dense(1024, **dtypes, name="fc1")(x.reshape(x.shape[0], -1)))
+        x = nn.relu(nn.Dense(1024, **weights, name="fc1")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return logits(self.num_classes, **dtypes, name="fc2")(x)
+        return logits(self.num_classes, **weights, name="fc2")(x)

@@ -16,7 +16,9 @@ from jax.typing import DTypeLike
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import LECUN, initialiser
 from nets.layers.pooling import average_pool, global_average, max_pool
+from nets.types import KernelInit
 
 
 class Unit(NamedTuple):
@@ -157,6 +159,8 @@ class InceptionV3(nn.Module):
             layer and no auxiliary head, and the averages of Mixed_7c, [B, 2048], as the result.
         auxiliary: whether there is the auxiliary head.
         dropout: probability of dropping an input of the last layer while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -164,6 +168,7 @@ class InceptionV3(nn.Module):
     num_classes: int | None = None
     auxiliary: bool = False
     dropout: float = 0.5
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -184,7 +189,8 @@ class InceptionV3(nn.Module):
         run_head = has_head and (self.is_initializing() or (train and stages))
         check_images(self, x, 299 if run_head else 75)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        weights = {"kernel_init": initialiser(self.kernel_init), **dtypes}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         norm = functools.partial(norm, epsilon=1e-3)
         unit = functools.partial(ConvNormAct, conv=conv, norm=norm)
         valid = functools.partial(unit, padding="VALID")
@@ -199,12 +205,12 @@ class InceptionV3(nn.Module):
         for name, branches in MIXED.items():
             outputs[name] = x = Mixed(branches, unit, name=name)(x)
             if run_head and name == "Mixed_6e":
-                head = AuxiliaryHead(self.num_classes, unit, **dtypes, name="AuxLogits")
+                head = AuxiliaryHead(self.num_classes, unit, **weights, name="AuxLogits")
                 outputs["aux1"] = head(x)
         x = global_average(x)
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = logits(self.num_classes, **dtypes, name="fc")(x)
+            x = logits(self.num_classes, **weights, name="fc")(x)
         return (x, outputs) if stages else x
 
 
@@ -254,12 +260,14 @@ class AuxiliaryHead(nn.Module):
     Attributes:
         num_classes: number of outputs.
         unit: makes a `ConvNormAct`.
+        kernel_init: initialiser of the dense layer's kernel.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
 
     num_classes: int
     unit: Callable[..., nn.Module]
+    kernel_init: nn.initializers.Initializer = LECUN
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -268,6 +276,5 @@ class AuxiliaryHead(nn.Module):
         """Maps x [B, H, W, C], H and W at least 17, to logits, float32 at least."""
         x = self.unit(128, name="conv0")(average_pool(x, 5, 3))
         x = global_average(self.unit(768, (5, 5), padding="VALID", name="conv1")(x))
-        return logits(self.num_classes, dtype=self.dtype, param_dtype=self.param_dtype, name="fc")(
-            x
-        )
+        options = {"dtype": self.dtype, "param_dtype": self.param_dtype, "name": "fc"}
+        return logits(self.num_classes, kernel_init=self.kernel_init, **options)(x)

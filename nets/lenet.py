@@ -20,7 +20,8 @@ from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.conv_table import Table, TableConv, fan_in_uniform
 from nets.layers.image_checks import channels_hint, check_head
-from nets.types import Activation
+from nets.layers.initialisers import initialiser
+from nets.types import Activation, KernelInit
 
 Pooling = Literal["average", "max"]
 
@@ -80,7 +81,7 @@ class LeNet5(nn.Module):
 
     61,706 parameters for one channel and ten classes. Stages, after the activation: C1
     [B, 28, 28, 6], S2 [B, 14, 14, 6], C3 [B, 10, 10, 16], S4 [B, 5, 5, 16], C5 [B, 120],
-    F6 [B, 84].
+    F6 [B, 84]. Kernels are initialised as LeCun normal, biases to zero.
 
     >>> model, x = LeNet5(num_classes=10), jnp.zeros((2, 28, 28, 1))
     >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
@@ -92,6 +93,8 @@ class LeNet5(nn.Module):
         activation: nonlinearity after C1, C3, C5 and F6.
         pooling: average or max pooling of 2x2 units in S2 and S4.
         dropout: probability of dropping a unit of C5 and F6 while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -100,6 +103,7 @@ class LeNet5(nn.Module):
     activation: Activation = nn.tanh
     pooling: Pooling = "average"
     dropout: float = 0.0
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -119,8 +123,9 @@ class LeNet5(nn.Module):
         _check_size(self, x, 28, 32)
         check_head(self)
         check_choice("LeNet5.pooling", self.pooling, Pooling)
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(Conv, window=(5, 5), **dtypes)
+        options = {"kernel_init": initialiser(self.kernel_init)}
+        options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv = functools.partial(Conv, window=(5, 5), **options)
         pool = jnp.mean if self.pooling == "average" else jnp.max
         drop = nn.Dropout(self.dropout, deterministic=not train)
         outputs = {}
@@ -130,10 +135,10 @@ class LeNet5(nn.Module):
         outputs["C3"] = x = self.activation(conv(16, padding="VALID", name="C3")(x))
         outputs["S4"] = x = pool(_blocks_2x2(x), axis=(2, 4))
         x = x.reshape(x.shape[0], -1)
-        outputs["C5"] = x = self.activation(nn.Dense(120, **dtypes, name="C5")(x))
-        outputs["F6"] = x = self.activation(nn.Dense(84, **dtypes, name="F6")(drop(x)))
+        outputs["C5"] = x = self.activation(nn.Dense(120, **options, name="C5")(x))
+        outputs["F6"] = x = self.activation(nn.Dense(84, **options, name="F6")(drop(x)))
         if self.num_classes:
-            x = logits(self.num_classes, **dtypes, name="output")(drop(x))
+            x = logits(self.num_classes, **options, name="output")(drop(x))
         return (x, outputs) if stages else x
 
 

@@ -7,13 +7,16 @@ from jax.typing import DTypeLike
 
 from nets.layers.classification_head import logits
 from nets.layers.image_checks import check_head
-from nets.types import Activation
+from nets.layers.initialisers import initialiser
+from nets.types import Activation, KernelInit
 
 
 class MLP(nn.Module):
     """Multilayer perceptron over flattened inputs (Rumelhart, Hinton and Williams 1986).
 
     Stages: hidden_0, hidden_1, ... [B, width], after the activation.
+
+    Kernels are initialised as LeCun normal, biases to zero.
 
     >>> model, x = MLP(widths=(64, 32)), jnp.zeros((2, 28, 28))
     >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
@@ -25,6 +28,8 @@ class MLP(nn.Module):
             layer, and the last hidden layer as the result.
         activation: nonlinearity of the hidden units.
         dropout: probability of dropping a hidden unit while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -33,6 +38,7 @@ class MLP(nn.Module):
     num_classes: int | None = 10
     activation: Activation = nn.relu
     dropout: float = 0.0
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -48,14 +54,15 @@ class MLP(nn.Module):
             ValueError: `num_classes` is None, or `dropout` is not in [0, 1).
         """
         check_head(self)
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        options = {"kernel_init": initialiser(self.kernel_init)}
+        options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
         outputs = {}
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.widths):
             name = f"hidden_{i}"
-            x = nn.Dense(width, **dtypes, name=name)(x)
+            x = nn.Dense(width, **options, name=name)(x)
             outputs[name] = x = self.activation(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         if self.num_classes:
-            x = logits(self.num_classes, **dtypes, name="output")(x)
+            x = logits(self.num_classes, **options, name="output")(x)
         return (x, outputs) if stages else x

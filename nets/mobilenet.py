@@ -18,8 +18,9 @@ from nets.layers.checks import check_positive
 from nets.layers.classification_head import conv_and_norm, logits
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import global_average
-from nets.types import Activation
+from nets.types import Activation, KernelInit
 
 V1 = (
     *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
@@ -68,6 +69,8 @@ class MobileNetV1(nn.Module):
         dropout: probability of dropping an input of the classifier while training.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -77,6 +80,7 @@ class MobileNetV1(nn.Module):
     momentum: float = 0.9997
     dropout: float = 0.001
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -93,7 +97,7 @@ class MobileNetV1(nn.Module):
         """
         check_images(self, x, 1)
         check_positive(f"{type(self).__name__}.width", self.width)
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         unit = functools.partial(
             ConvNormAct,
             names=NAMES,
@@ -116,6 +120,7 @@ class MobileNetV1(nn.Module):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(
                 self.num_classes,
+                kernel_init=initialiser(self.kernel_init),
                 dtype=self.dtype,
                 param_dtype=self.param_dtype,
                 name="classifier_1",
@@ -144,6 +149,8 @@ class MobileNetV2(nn.Module):
         dropout: probability of dropping an input of the classifier while training.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -151,6 +158,7 @@ class MobileNetV2(nn.Module):
     width: float = 1.0
     dropout: float = 0.2
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -167,7 +175,7 @@ class MobileNetV2(nn.Module):
         """
         check_images(self, x, 1)
         check_positive(f"{type(self).__name__}.width", self.width)
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         made = {"activation": nn.relu6, "conv": conv, "norm": norm}
         outputs = {}
         thin = multiple_of_8(32 * self.width)
@@ -192,6 +200,7 @@ class MobileNetV2(nn.Module):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = logits(
                 self.num_classes,
+                kernel_init=initialiser(self.kernel_init),
                 dtype=self.dtype,
                 param_dtype=self.param_dtype,
                 name="classifier_1",

@@ -13,11 +13,14 @@ from jax.typing import DTypeLike
 
 from nets.layers.checks import check_choice, check_positive
 from nets.layers.classification_head import conv_and_norm, logits
+from nets.layers.conv import HE
 from nets.layers.conv_norm_act import ConvNormAct
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import global_average
 from nets.layers.squeeze_excite import SqueezeExcite
 from nets.mobilenet import NAMES, InvertedResidual, multiple_of_8
+from nets.types import KernelInit
 
 
 class Bottleneck(NamedTuple):
@@ -89,6 +92,8 @@ class MobileNetV3(nn.Module):
         dropout: probability of dropping an input of the last layer while training.
         num_classes: number of classes. None means that the data fills it in; 0 means no dense
             layers, and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -97,6 +102,7 @@ class MobileNetV3(nn.Module):
     width: float = 1.0
     dropout: float = 0.2
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -117,8 +123,10 @@ class MobileNetV3(nn.Module):
         check_choice("MobileNetV3.variant", self.variant, tuple(VARIANTS))
         bottlenecks, hidden = VARIANTS[self.variant]
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        weights = {"kernel_init": initialiser(self.kernel_init), **dtypes}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         made = {"conv": conv, "norm": functools.partial(norm, momentum=0.99, epsilon=1e-3)}
+        squeeze = {"kernel_init": initialiser(self.kernel_init, HE), **dtypes}
         active = functools.partial(ConvNormAct, names=NAMES, activation=nn.hard_swish, **made)
         outputs = {}
         thin = multiple_of_8(16 * self.width)
@@ -126,7 +134,7 @@ class MobileNetV3(nn.Module):
         for i, row in enumerate(bottlenecks, 1):
             expanded = multiple_of_8(row.expanded * self.width)
             excite = functools.partial(
-                SqueezeExcite, multiple_of_8(expanded // 4), gate=nn.hard_sigmoid, **dtypes
+                SqueezeExcite, multiple_of_8(expanded // 4), gate=nn.hard_sigmoid, **squeeze
             )
             outputs[f"block{i}"] = x = InvertedResidual(
                 features=multiple_of_8(row.features * self.width),
@@ -143,10 +151,10 @@ class MobileNetV3(nn.Module):
         outputs["last"] = x = last(x)
         outputs["features"] = x = global_average(x)
         if self.num_classes:
-            dense = nn.Dense(multiple_of_8(hidden * self.width), **dtypes, name="classifier_0")
+            dense = nn.Dense(multiple_of_8(hidden * self.width), **weights, name="classifier_0")
             outputs["hidden"] = x = nn.hard_swish(dense(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = logits(self.num_classes, **dtypes, name="classifier_3")(x)
+            x = logits(self.num_classes, **weights, name="classifier_3")(x)
         return (x, outputs) if stages else x
 
 

@@ -20,8 +20,9 @@ from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.conv_separable import SeparableConv
 from nets.layers.drop_path import drop_rows
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import average_pool, global_average, max_pool
-from nets.types import Steps
+from nets.types import KernelInit, Steps
 
 Operation = Literal["3x3", "5x5", "7x7", "average", "max", "same"]
 """Separable convolution, applied twice; 3x3 pooling; identity."""
@@ -112,6 +113,8 @@ class NASNet(nn.Module):
         momentum: weight of the old value in the running statistics.
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer and no auxiliary head, and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -126,6 +129,7 @@ class NASNet(nn.Module):
     dropout: float = 0.5
     momentum: float = 0.9997
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -148,9 +152,15 @@ class NASNet(nn.Module):
         check_images(self, x, 67 if run_head else 19)
         self._check()
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        weights = {"kernel_init": initialiser(self.kernel_init), **dtypes}
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         norm = functools.partial(norm, momentum=self.momentum, epsilon=1e-3)
-        separable = functools.partial(SeparableConv, use_bias=False, kernel_init=HE, **dtypes)
+        separable = functools.partial(
+            SeparableConv,
+            use_bias=False,
+            kernel_init=initialiser(self.kernel_init, HE),
+            **dtypes,
+        )
         outputs, before, rate = {}, None, self._last_rate(train)
         made = {"conv": conv, "norm": norm, "activation": None, "names": ("conv0", "conv0_bn")}
         outputs["conv0"] = x = conv_norm_act(x, self.stem, (3, 3), 2, "VALID", **made)
@@ -164,11 +174,11 @@ class NASNet(nn.Module):
             x = y
             if run_head and name == f"cell_{2 * self.cells - 1}":
                 y = AuxiliaryHead(conv, norm, name="aux1")(x)
-                outputs["aux1"] = logits(self.num_classes, **dtypes, name="aux1_fc")(y)
+                outputs["aux1"] = logits(self.num_classes, **weights, name="aux1_fc")(y)
         outputs["features"] = x = global_average(nn.relu(x))
         if self.num_classes:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = logits(self.num_classes, **dtypes, name="last_linear")(x)
+            x = logits(self.num_classes, **weights, name="last_linear")(x)
         return (x, outputs) if stages else x
 
     def _stack(self) -> Iterator[tuple[str, Kind, int]]:

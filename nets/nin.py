@@ -12,7 +12,9 @@ from jax.typing import DTypeLike
 
 from nets.layers.conv import HE, Conv
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import average_pool, global_average, max_pool
+from nets.types import KernelInit
 
 
 class NiN(nn.Module):
@@ -40,12 +42,15 @@ class NiN(nn.Module):
         num_classes: number of classes. None means that the data fills it in; 0 means no cccp6, and
             the averages of cccp5, [B, 192], as the result.
         dropout: probability of dropping a unit of pool1 and pool2 while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
 
     num_classes: int | None = None
     dropout: float = 0.5
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -61,9 +66,8 @@ class NiN(nn.Module):
             ValueError: H or W is below 4, or x is not [B, H, W, C]; or `num_classes` is None.
         """
         check_images(self, x, 4)
-        conv = functools.partial(
-            Conv, kernel_init=HE, dtype=self.dtype, param_dtype=self.param_dtype
-        )
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv = functools.partial(Conv, kernel_init=initialiser(self.kernel_init, HE), **dtypes)
         point = functools.partial(conv, window=(1, 1))
         pool = {"window": 3, "strides": 2, "ceil": True}
         drop = nn.Dropout(self.dropout, deterministic=not train)

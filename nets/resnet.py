@@ -15,12 +15,15 @@ from jax.typing import DTypeLike
 
 from nets.layers.checks import check_choice, check_probability
 from nets.layers.classification_head import classification_head, conv_and_norm
+from nets.layers.conv import HE
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import max_pool
 from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite
+from nets.types import KernelInit
 
 Block = Literal["basic", "bottleneck"]
 Version = Literal["v1", "v1.5", "v2"]
@@ -67,6 +70,8 @@ class ResNet(nn.Module):
         scan_blocks: whether all blocks of a stage but the first run as one scan.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -84,6 +89,7 @@ class ResNet(nn.Module):
     zero_init: bool = False
     scan_blocks: bool = False
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -101,7 +107,7 @@ class ResNet(nn.Module):
         """
         check_images(self, x, 1)
         self._check()
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         outputs, preactivated = {}, self.version == "v2"
         window, padding = (self.stem_window,) * 2, self.stem_window // 2
         made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
@@ -141,6 +147,7 @@ class ResNet(nn.Module):
         excite = self.squeeze_excite and functools.partial(
             SqueezeExcite,
             layers[-1].features // self.squeeze_excite,
+            kernel_init=initialiser(self.kernel_init, HE),
             dtype=self.dtype,
             param_dtype=self.param_dtype,
         )

@@ -19,8 +19,10 @@ from nets.layers.classification_head import classification_head, conv_and_norm, 
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.filters import cosine_patches
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.pooling import global_max, max_pool
 from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
+from nets.types import KernelInit
 
 Shortcut = Literal["A", "B"]
 
@@ -54,6 +56,8 @@ class CifarResNet(nn.Module):
         scan_blocks: whether all blocks of a stage but the first run as one scan.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -63,6 +67,7 @@ class CifarResNet(nn.Module):
     width: int = 16
     scan_blocks: bool = False
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -79,7 +84,7 @@ class CifarResNet(nn.Module):
         check_images(self, x, 1)
         _check_depth(self, 2)
         check_choice("CifarResNet.shortcut", self.shortcut, Shortcut)
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         block = functools.partial(ResidualBlock, conv=conv, norm=norm, padded=self.shortcut == "A")
         outputs = {}
         made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
@@ -110,6 +115,8 @@ class WideResNet(nn.Module):
         scan_blocks: as in `CifarResNet`.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -119,6 +126,7 @@ class WideResNet(nn.Module):
     dropout: float = 0.0
     scan_blocks: bool = False
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -135,7 +143,7 @@ class WideResNet(nn.Module):
         """
         check_images(self, x, 1)
         _check_depth(self, 4)
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         block = functools.partial(
             ResidualBlock,
             conv=conv,
@@ -179,6 +187,8 @@ class QuickResNet(nn.Module):
         patch: height and width of a patch in pixels, even.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
+        kernel_init: initialiser of every kernel after the stem, by name
+            (`nets.layers.initialisers`). None means those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -187,6 +197,7 @@ class QuickResNet(nn.Module):
     pools: tuple[bool, ...] = (False, True, True)
     patch: int = 4
     num_classes: int | None = None
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -208,7 +219,7 @@ class QuickResNet(nn.Module):
         if self.patch < 2 or self.patch % 2:
             raise ValueError(f"QuickResNet.patch must be even and at least 2, got {self.patch}")
         check_images(self, x, self.patch // 2 * (2 ** sum(self.pools) - 1) + 1)
-        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train)
+        conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
         block = functools.partial(conv_norm_act, norm=norm, activation=nn.gelu)
         outputs = {}
         outputs["stem"] = x = block(
@@ -226,8 +237,9 @@ class QuickResNet(nn.Module):
             outputs[f"layer{i}"] = x = x + block(x, width, (3, 3), conv=conv, names=names)
         outputs["features"] = x = global_max(x)
         if self.num_classes:
-            dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-            x = logits(self.num_classes, **dtypes, name="fc")(x) / 8
+            options = {"kernel_init": initialiser(self.kernel_init)}
+            options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
+            x = logits(self.num_classes, **options, name="fc")(x) / 8
         return (x, outputs) if stages else x
 
 

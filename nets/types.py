@@ -1,10 +1,23 @@
 """Type hints shared by several modules; the launcher makes flags of such fields."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 
 Activation = Callable[[jax.Array], jax.Array]
+
+KernelInit = Literal[
+    "zeros",
+    "small",
+    "xavier_uniform",
+    "xavier_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_normal",
+    "orthogonal",
+]
+"""Initialisers of kernels by name (`nets.layers.initialisers`)."""
 
 
 class Epochs(float):

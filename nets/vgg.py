@@ -15,9 +15,11 @@ from nets.layers.classification_head import logits
 from nets.layers.conv import HE, Conv
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import max_pool
 from nets.layers.pooling_adaptive import adaptive_average
+from nets.types import KernelInit
 
 WIDTHS = (64, 128, 256, 512, 512)
 """Channels of the five stages; each ends in 2x2 max pooling."""
@@ -51,6 +53,8 @@ class VGG(nn.Module):
         batch_norm: whether batch normalisation follows each convolution, which keeps its bias.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -60,6 +64,7 @@ class VGG(nn.Module):
     batch_norm: bool = False
     hidden: int = 4096
     dropout: float = 0.5
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -80,12 +85,12 @@ class VGG(nn.Module):
             valid = ", ".join(map(str, DEPTHS))
             raise ValueError(f"VGG.depth must be one of {valid}, got {self.depth}")
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(Conv, kernel_init=HE, **dtypes)
+        conv = functools.partial(Conv, kernel_init=initialiser(self.kernel_init, HE), **dtypes)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
         block = functools.partial(
             conv_norm_act, window=(3, 3), conv=conv, norm=norm if self.batch_norm else None
         )
-        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        start = {"kernel_init": initialiser(self.kernel_init or "small"), **dtypes}
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         outputs, index = {}, 0  # of a layer in torchvision's list

@@ -13,8 +13,10 @@ from jax.typing import DTypeLike
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.image_checks import check_images
+from nets.layers.initialisers import initialiser
 from nets.layers.norm import local_response_norm
 from nets.layers.pooling import max_pool
+from nets.types import KernelInit
 
 
 class ZFNet(nn.Module):
@@ -41,6 +43,8 @@ class ZFNet(nn.Module):
             and output layer, and the flattened pool5, [B, 9216] at 224 px, as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            those stated above.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -48,6 +52,7 @@ class ZFNet(nn.Module):
     num_classes: int | None = None
     hidden: int = 4096
     dropout: float = 0.5
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -64,7 +69,7 @@ class ZFNet(nn.Module):
         """
         check_images(self, x, 47)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        start = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
+        start = {"kernel_init": initialiser(self.kernel_init or "small"), **dtypes}
         conv, dense = functools.partial(Conv, **start), functools.partial(nn.Dense, **start)
         pool = functools.partial(max_pool, window=3, strides=2, ceil=True)
         drop = nn.Dropout(self.dropout, deterministic=not train)

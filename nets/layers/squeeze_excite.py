@@ -14,8 +14,7 @@ class SqueezeExcite(nn.Module):
 
         x * gate(fc2(activation(fc1(average of x over all positions))))
 
-    fc1 [C -> hidden] and fc2 [hidden -> C] are 1x1 convolutions with biases; their kernels are
-    initialised He normal by fan-out.
+    fc1 [C -> hidden] and fc2 [hidden -> C] are 1x1 convolutions with biases.
 
         >>> x = jnp.ones((1, 8, 8, 32))
         >>> jax.eval_shape(SqueezeExcite(2).init_with_output, jax.random.key(0), x)[0].shape
@@ -25,6 +24,7 @@ class SqueezeExcite(nn.Module):
         hidden: number of channels of fc1; C / 16 in the paper.
         activation: nonlinearity after fc1.
         gate: nonlinearity after fc2.
+        kernel_init: initialiser of both kernels; the default is He normal by fan-out.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -32,6 +32,7 @@ class SqueezeExcite(nn.Module):
     hidden: int
     activation: Activation = nn.relu
     gate: Activation = nn.sigmoid
+    kernel_init: nn.initializers.Initializer = HE
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -41,7 +42,7 @@ class SqueezeExcite(nn.Module):
         rank = x.ndim - 2
         options = {
             "window": (1,) * rank,
-            "kernel_init": HE,
+            "kernel_init": self.kernel_init,
             "dtype": self.dtype,
             "param_dtype": self.param_dtype,
         }
