@@ -158,11 +158,14 @@ class LeNet5Original(nn.Module):
 
     Attributes:
         num_classes: number of classes, 10: there are codes for the ten digits only.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            the paper's.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
 
     num_classes: int | None = 10
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -184,16 +187,17 @@ class LeNet5Original(nn.Module):
                 f"LeNet5Original.num_classes must be {len(CODES)}, got {self.num_classes}"
             )
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        options = {"kernel_init": initialiser(self.kernel_init, None), **dtypes}
         outputs = {}
         background = x.min(axis=(1, 2, 3), keepdims=True)
         x = _pad_with(x, (32 - x.shape[1]) // 2, background)
-        outputs["C1"] = x = squash(TableConv(6, **dtypes, name="C1")(x))
+        outputs["C1"] = x = squash(TableConv(6, **options, name="C1")(x))
         outputs["S2"] = x = squash(Subsampling(**dtypes, name="S2")(x))
-        outputs["C3"] = x = squash(TableConv(16, table=C3_TABLE, **dtypes, name="C3")(x))
+        outputs["C3"] = x = squash(TableConv(16, table=C3_TABLE, **options, name="C3")(x))
         outputs["S4"] = x = squash(Subsampling(**dtypes, name="S4")(x))
         x = x.reshape(x.shape[0], -1)
-        outputs["C5"] = x = squash(_dense(120, 400, **dtypes, name="C5")(x))
-        outputs["F6"] = x = squash(_dense(84, 120, **dtypes, name="F6")(x))
+        outputs["C5"] = x = squash(_dense(120, 400, **options, name="C5")(x))
+        outputs["F6"] = x = squash(_dense(84, 120, **options, name="F6")(x))
         x = x.astype(_at_least_float32(self.dtype))
         distances = jnp.square(x[:, None] - CODES[None]).sum(axis=-1)
         return (distances, outputs) if stages else distances
@@ -219,12 +223,15 @@ class ZipNet(nn.Module):
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer, and H3 as the result.
         background: value of the padding of the image and of H1; the paper's is -1.
+        kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
+            the paper's.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
 
     num_classes: int | None = 10
     background: float = -1.0
+    kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -239,18 +246,19 @@ class ZipNet(nn.Module):
         """
         _check_size(self, x, 16, channels=1)
         check_head(self)
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = functools.partial(TableConv, 12, stride=2, unit_biases=True, **dtypes)
+        options = {"kernel_init": initialiser(self.kernel_init, None)}
+        options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        conv = functools.partial(TableConv, 12, stride=2, unit_biases=True, **options)
         outputs = {}
         outputs["H1"] = x = squash(conv(name="H1")(_pad_with(x, 2, self.background)))
         outputs["H2"] = x = squash(
             conv(table=H2_TABLE, name="H2")(_pad_with(x, 2, self.background))
         )
         x = x.reshape(x.shape[0], -1)
-        outputs["H3"] = x = squash(_dense(30, 192, **dtypes, name="H3")(x))
+        outputs["H3"] = x = squash(_dense(30, 192, **options, name="H3")(x))
         if self.num_classes:
-            dtypes["dtype"] = _at_least_float32(self.dtype)
-            x = squash(_dense(self.num_classes, 30, **dtypes, name="output")(x))
+            options["dtype"] = _at_least_float32(self.dtype)
+            x = squash(_dense(self.num_classes, 30, **options, name="output")(x))
         return (x, outputs) if stages else x
 
 
@@ -280,9 +288,11 @@ class Subsampling(nn.Module):
         return x * jnp.broadcast_to(coefficient, x.shape) + jnp.broadcast_to(bias, x.shape)
 
 
-def _dense(features: int, fan_in: int, **options: Any) -> nn.Dense:
+def _dense(
+    features: int, fan_in: int, kernel_init: nn.initializers.Initializer | None, **options: Any
+) -> nn.Dense:
     init = fan_in_uniform(fan_in)
-    return nn.Dense(features, kernel_init=init, bias_init=init, **options)
+    return nn.Dense(features, kernel_init=kernel_init or init, bias_init=init, **options)
 
 
 def _blocks_2x2(x: jax.Array) -> jax.Array:

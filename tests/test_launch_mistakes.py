@@ -81,6 +81,10 @@ from tests.support.launching import ROOT, launch, main
         (["--experiment=char_lstm_python", "--model.cell.features=0"], "divide by zero"),
         (["--experiment=char_lstm_python", "--model.embed=0"], "embedding would be empty: ["),
         (
+            ["--experiment=mlp_digits", "--model.kernel_init=glorot"],
+            "--model.kernel_init=glorot: 'glorot' is not one of zeros, small, xavier_uniform",
+        ),
+        (
             ["--experiment=mlp_digits", "--optimizer.rule=sdg"],
             "optimizer.rule must be one of sgd",
         ),

@@ -29,6 +29,8 @@ class TableConv(nn.Module):
         table: for each output map, its input maps; None means all.
         unit_biases: whether there is a bias for each unit, [H', W', features], instead of one for
             each map, [features].
+        kernel_init: initialiser of the kernel; with a table, of the kernel [5, 5, inputs, features]
+            of which each map takes its own column. None means `fan_in_uniform`.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -37,6 +39,7 @@ class TableConv(nn.Module):
     stride: int = 1
     table: Table | None = None
     unit_biases: bool = False
+    kernel_init: nn.initializers.Initializer | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -46,11 +49,12 @@ class TableConv(nn.Module):
         shape = (5, 5, x.shape[-1], self.features)
         if self.table is None:
             fan_in = 25 * x.shape[-1]
-            kernel = self.param("kernel", fan_in_uniform(fan_in), shape, self.param_dtype)
+            init = self.kernel_init or fan_in_uniform(fan_in)
+            kernel = self.param("kernel", init, shape, self.param_dtype)
         else:
             counts = np.array([len(maps) for maps in self.table])
             fan_in = 25 * counts
-            init = fan_in_uniform(np.repeat(fan_in, counts))
+            init = self._by_map if self.kernel_init else fan_in_uniform(np.repeat(fan_in, counts))
             kernel = self.param("kernel", init, (5, 5, counts.sum()), self.param_dtype)
             sources, targets = np.concatenate(self.table), np.repeat(np.arange(len(counts)), counts)
             kernel = jnp.zeros(shape, kernel.dtype).at[:, :, sources, targets].set(kernel)
@@ -59,6 +63,15 @@ class TableConv(nn.Module):
         bias_shape = y.shape[1:] if self.unit_biases else y.shape[3:]
         bias = self.param("bias", fan_in_uniform(fan_in), bias_shape, self.param_dtype)
         return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+
+    @nn.nowrap
+    def _by_map(self, key, shape, dtype):
+        """Kernels [5, 5, connections], each map's with the fans of its own inputs."""
+        kernels = [
+            self.kernel_init(jax.random.fold_in(key, i), (5, 5, len(maps), self.features), dtype)
+            for i, maps in enumerate(self.table)
+        ]
+        return jnp.concatenate([kernel[..., i] for i, kernel in enumerate(kernels)], axis=-1)
 
 
 def fan_in_uniform(fan_in: ArrayLike, scale: float = 2.4) -> nn.initializers.Initializer:

@@ -12,8 +12,8 @@ LECUN = nn.initializers.lecun_normal()
 
 
 def initialiser(
-    name: KernelInit | None, default: nn.initializers.Initializer = LECUN
-) -> nn.initializers.Initializer:
+    name: KernelInit | None, default: nn.initializers.Initializer | None = LECUN
+) -> nn.initializers.Initializer | None:
     """The initialiser of this name; None means `default`.
 
     For a kernel of n inputs and m outputs a unit: "zeros"; "small", normal with standard deviation

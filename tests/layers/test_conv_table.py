@@ -24,3 +24,12 @@ def test_fan_in_uniform_fills_its_range():
     np.testing.assert_allclose(draws.max(axis=(0, 1)), limit, rtol=0.01)
     np.testing.assert_allclose(draws.min(axis=(0, 1)), -limit, rtol=0.01)
     np.testing.assert_allclose(draws.std(axis=(0, 1)), limit / 3**0.5, rtol=0.05)
+
+
+def test_a_given_initialiser_counts_the_inputs_of_each_map():
+    table = ((0, 1, 2, 3, 4, 5, 6, 7), (3,), (0, 2, 5, 7))
+    model = TableConv(3, table=table, kernel_init=jax.nn.initializers.he_normal())
+    init = jax.jit(jax.vmap(lambda key: model.init(key, jnp.zeros((1, 5, 5, 8)))))
+    kernel = init(jax.random.split(jax.random.key(0), 200))["params"]["kernel"]
+    variances = [part.var() for part in np.split(kernel, [8, 9], axis=-1)]
+    np.testing.assert_allclose(variances, 2 / (25 * np.array([8, 1, 4])), rtol=0.06)
