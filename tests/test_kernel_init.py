@@ -15,6 +15,7 @@ from flax.traverse_util import flatten_dict
 
 from nets.alexnet import AlexNet, AlexNetOriginal
 from nets.connectivity import EachConnected
+from nets.conv_scheme import ConvScheme
 from nets.convnet import ConvNet
 from nets.densenet import DenseNet
 from nets.fractalnet import FractalNet
@@ -33,6 +34,7 @@ from nets.zfnet import ZFNet
 
 CASES = {
     MLP: ({"widths": (32, 16)}, (8, 8, 1), 322.67279),
+    ConvScheme: ({"widths": (4, 8), "hidden": (16,)}, (8, 8, 1), 209.50360),
     ConvNet: ({"widths": (8, 16), "windows": (5, 3)}, (16, 16, 1), 278.19834),
     LeNet5: ({}, (28, 28, 1), 2981.8870),
     LeNet5Original: ({}, (28, 28, 1), 284.05377),
