@@ -19,6 +19,7 @@ from nets.layers.checks import check_choice
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.conv_table import Table, TableConv, fan_in_uniform
+from nets.layers.conv_windows import Sliding, observed
 from nets.layers.image_checks import channels_hint, check_head
 from nets.layers.initialisers import initialiser
 from nets.types import Activation, KernelInit
@@ -298,6 +299,8 @@ def _dense(
 def _blocks_2x2(x: jax.Array) -> jax.Array:
     """[B, 2H, 2W, C] -> [B, H, 2, W, 2, C]; pooling these axes is faster on a CPU than a window."""
     batch, height, width, channels = x.shape
+    half, two = (height // 2, width // 2), (2, 2)
+    observed(Sliding("pooling", (height, width), two, two, ((0, 0),) * 2, (1, 1), half))
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
 
 

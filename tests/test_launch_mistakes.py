@@ -116,6 +116,14 @@ from tests.support.launching import ROOT, launch, main
         (["--experiment=mlp_digits", "--workdir={folder}"], "holds files that are not a run's"),
         (["show", "--experiment=mlp_digits", "--format=xml"], "not one of text, json"),
         (
+            ["show", "--experiment=conv_scheme", "--model.padded=false", "--model.windows=9"],
+            "takes images [B, H, W, C] of at least 28 x 28 pixels, not [64, 16, 16, 1]",
+        ),
+        (
+            ["show", "--experiment=conv_scheme", "--model.windows=5,3,3"],
+            "ConvScheme.windows must have one entry, or one for each of widths=(16, 32), got (5, 3",
+        ),
+        (
             ["show", "--experiment=matched_filter", "--model.window=0"],
             "window must be at least 1, got 0",
         ),

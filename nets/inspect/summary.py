@@ -1,16 +1,20 @@
 """Summary of an experiment: layers, parameters, arithmetic, memory; no array is allocated."""
 
 import collections
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from nets.inspect.cost import multiply_adds, residual_bytes
 from nets.inspect.receptive_field import receptive_field
 from nets.layers import recurrent_checks
+from nets.layers.conv_windows import observing
 from nets.layers.recurrent import Recurrent
 from nets.tasks.task import Batch, Task
 
@@ -29,10 +33,12 @@ def describe(
     layer's `parameters` exclude those of its sublayers, so they add up to the total;
     `activation_bytes` is what the forward pass over the batch saves for the backward pass, before
     XLA's optimisations; `state_bytes` is the size of the model state. A recurrent layer also has
-    its `backend`, and as `refused` the reasons why faster ones cannot run it.
+    its `backend`, and as `refused` the reasons why faster ones cannot run it. `sizes` has, for each
+    convolution and pooling of `nets.layers`, the module that calls it and how the size of its
+    output comes about.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
-    layers, (params, state) = _layers(model, task, key, batch)
+    layers, sizes, (params, state) = _layers(model, task, key, batch)
 
     def loss(params, state, batch, key, train):
         return task.loss(model, params, state, batch, key, train)[0]
@@ -60,6 +66,7 @@ def describe(
             lambda params, *rest: loss(params, *rest, train=True), params, state, batch, key
         ),
         "layers": layers,
+        "sizes": sizes,
         "config": config,
     }
 
@@ -68,13 +75,24 @@ def _bytes(tree: Any) -> int:
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[dict], tuple]:
-    """A row for each module, in the order of the calls; and parameters and model state."""
+def _layers(
+    model: nn.Module, task: Task, key: Any, batch: Batch
+) -> tuple[list[dict], list[dict], tuple]:
+    """A row for each module, in the order of the calls, and for each window that slides; and
+    parameters and model state."""
     rows: dict[tuple[str, ...], dict] = {}
+    sizes: dict[tuple[tuple[str, ...], int], dict] = {}
+    calls: list[tuple[tuple[str, ...], Iterator[int]]] = [((), itertools.count())]
 
     def row(path, module):
         name, kind = "/".join(path) or "model", type(module).__name__
         return rows.setdefault(path, dict(path=name, type=kind, output=[], parameters=0))
+
+    def slide(sliding):
+        path, numbers = calls[-1]
+        fields = {k: np.asarray(v).tolist() for k, v in sliding._asdict().items()}
+        names = {"path": "/".join(path) or "model", "formula": sliding.formula()}
+        sizes[path, next(numbers)] = names | fields
 
     def note(call, args, kwargs, context):
         if context.method_name != "__call__":
@@ -84,14 +102,16 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
             entry["backend"] = recurrent_checks.select_backend(module, resets=False)
             reasons = module.refusals() if module.backend == "auto" else {}
             entry["refused"] = {name: reason for name, reason in reasons.items() if reason}
+        calls.append((context.module.path, itertools.count()))
         output = call(*args, **kwargs)
+        calls.pop()
         entry["output"] = [
             list(x.shape) for x in jax.tree.leaves(output) if isinstance(x, jax.Array)
         ]
         return output
 
     def init(key, batch):
-        with nn.intercept_methods(note):
+        with nn.intercept_methods(note), observing(slide):
             return task.init(model, key, batch)
 
     row((), model)
@@ -100,7 +120,7 @@ def _layers(model: nn.Module, task: Task, key: Any, batch: Batch) -> tuple[list[
         names = tuple(jax.tree_util.keystr(path, simple=True, separator="/").split("/"))
         owner = next(names[:n] for n in reversed(range(len(names))) if names[:n] in rows)
         rows[owner]["parameters"] += leaf.size
-    return list(rows.values()), (params, state)
+    return list(rows.values()), list(sizes.values()), (params, state)
 
 
 def render(description: dict[str, Any]) -> str:
@@ -131,7 +151,12 @@ def render(description: dict[str, Any]) -> str:
         size, stride = (" x ".join(map(str, field[k])) for k in ("size", "stride"))
         totals.append(("receptive field", f"{size} pixels, stride {stride}"))
     config = [(k, _value(v)) for k, v in d["config"].items()]
-    return "\n\n".join(map(_columns, (config, rows, totals)))
+    sizes = [("size of", "window", "(W - F + 2P)/S + 1")]
+    for one in d["sizes"]:
+        window = " x ".join(map(str, one["window"]))
+        sizes.append((one["path"], f"{one['kind']} {window}", one["formula"]))
+    tables = (config, rows, sizes, totals) if d["sizes"] else (config, rows, totals)
+    return "\n\n".join(map(_columns, tables))
 
 
 def _mebibytes(n: int) -> str:

@@ -11,7 +11,15 @@ from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least
 from nets.layers.conv_cpu import cpu_algorithm, xla_conv
-from nets.layers.conv_windows import Padding, check_axes, explicit_pads, output_size, to_tuple
+from nets.layers.conv_windows import (
+    Padding,
+    Sliding,
+    check_axes,
+    explicit_pads,
+    observed,
+    output_size,
+    to_tuple,
+)
 
 HE = nn.initializers.variance_scaling(2.0, "fan_out", "truncated_normal")
 """Initialiser of kernels followed by a ReLU (He et al. 2015), by fan-out as in torchvision."""
@@ -165,10 +173,11 @@ def convolve(
         )
     strides, dilation = to_tuple(strides, rank, "strides"), to_tuple(dilation, rank, "dilation")
     pads = explicit_pads(x.shape[1:-1], window, strides, padding, dilation)
+    axes = x.shape[1:-1], tuple(window), strides, pads, dilation
+    positions = tuple(output_size(*axis) for axis in zip(*axes, strict=True))
+    observed(Sliding("convolution", *axes, positions))
     if padding == "CIRCULAR":
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0),) * rank
-    for axis in zip(x.shape[1:-1], window, strides, pads, dilation, strict=True):
-        output_size(*axis)
     algorithm = cpu_algorithm(x.shape, kernel.shape, strides, pads, dilation)
     if algorithm is None:
         return xla_conv(x, kernel, strides, pads, dilation)

@@ -8,7 +8,15 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax.typing import DTypeLike
 
-from nets.layers.conv_windows import Padding, check_axes, explicit_pads, patches, to_tuple
+from nets.layers.conv_windows import (
+    Padding,
+    Sliding,
+    check_axes,
+    explicit_pads,
+    observed,
+    patches,
+    to_tuple,
+)
 
 
 class LocallyConnected(nn.Module):
@@ -55,11 +63,14 @@ class LocallyConnected(nn.Module):
         check_axes(x, self.window)
         strides, dilation = to_tuple(self.strides, rank, "strides"), (1,) * rank
         pads = explicit_pads(x.shape[1:-1], self.window, strides, self.padding, dilation)
+        sizes = x.shape[1:-1]
         mode = "wrap" if self.padding == "CIRCULAR" else "constant"
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode=mode)
         taps = patches(x, self.window, strides, ((0, 0),) * rank, dilation)
         x = jnp.concatenate(taps, axis=-1)  # [B, *spatial', prod(window) C]
         positions = x.shape[1:-1]
+        axes = sizes, self.window, strides, pads, dilation, positions
+        observed(Sliding("local connections", *axes))
 
         def init(key, shape, dtype):
             keys = jax.random.split(key, math.prod(positions))

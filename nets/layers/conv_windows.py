@@ -1,7 +1,9 @@
 """Windows over the spatial axes: sizes, padding, and the values at each tap."""
 
-from collections.abc import Sequence
-from typing import Literal
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +27,9 @@ def output_size(
         16
 
     Raises:
-        ValueError: the window is larger than the padded axis.
+        ValueError: the window is larger than the padded axis, or `stride` is below 1.
     """
+    check_at_least("stride", stride, 1)
     reach = dilation * (window - 1) + 1
     if size + sum(pad) < reach:
         raise ValueError(
@@ -34,6 +37,67 @@ def output_size(
             f"got a window of {reach}"
         )
     return (size + sum(pad) - reach) // stride + 1
+
+
+class Sliding(NamedTuple):
+    """A window that slides along the spatial axes of a layer; one value for each axis.
+
+    Attributes:
+        kind: name of the operation.
+        sizes: number of positions of the input.
+        window: size of the window.
+        strides: distance between the windows of neighbouring outputs.
+        pads: positions added low and high.
+        dilation: distance between neighbouring taps.
+        positions: number of positions of the output.
+    """
+
+    kind: str
+    sizes: tuple[int, ...]
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: Pads
+    dilation: tuple[int, ...]
+    positions: tuple[int, ...]
+
+    def formula(self) -> str:
+        """How the sizes of the output come about, for one axis, or for each if they differ.
+
+        >>> Sliding("max_pool", (27,), (2,), (2,), ((0, 0),), (1,), (14,)).formula()
+        '(27 - 2 + 2*0)/2 + 1 = 14, rounded up'
+        """
+        lines = []
+        for size, window, stride, (low, high), dilation, positions in zip(*self[1:], strict=True):
+            reach = dilation * (window - 1) + 1
+            pad = f"2*{low}" if low == high else f"{low} + {high}"
+            exact = (size - reach + low + high) / stride + 1
+            rounded = {True: ", rounded down", False: ", rounded up"}[positions < exact]
+            lines.append(
+                f"({size} - {reach} + {pad})/{stride} + 1 = {positions}"
+                f"{'' if positions == exact else rounded}"
+            )
+        return lines[0] if len(set(lines)) == 1 else "; ".join(lines)
+
+
+_observer: contextvars.ContextVar[Callable[[Sliding], None] | None] = contextvars.ContextVar(
+    "observer", default=None
+)
+
+
+@contextlib.contextmanager
+def observing(observer: Callable[[Sliding], None]) -> Iterator[None]:
+    """Calls `observer` for every convolution and pooling that is traced inside of the context."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def observed(sliding: Sliding) -> None:
+    """Tells the observer, if there is one."""
+    if (observer := _observer.get()) is not None:
+        observer(sliding)
 
 
 def explicit_pads(

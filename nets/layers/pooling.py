@@ -16,7 +16,14 @@ import numpy as np
 from jax import lax
 
 from nets.layers.checks import check_at_least
-from nets.layers.conv_windows import Padding, explicit_pads, output_size, to_tuple
+from nets.layers.conv_windows import (
+    Padding,
+    Sliding,
+    explicit_pads,
+    observed,
+    output_size,
+    to_tuple,
+)
 
 PerAxis = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
@@ -52,7 +59,7 @@ def max_pool(
         ValueError: window or strides do not fit the axes of x, no window fits into the padded
             input, or a window would contain padding only.
     """
-    x, spans = _spans(x, window, strides, padding, ceil)
+    x, spans = _spans("max pooling", x, window, strides, padding, ceil)
     return _by_axis(x, spans, _maximum)
 
 
@@ -70,7 +77,7 @@ def sum_pool(
         >>> sum_pool(jnp.ones((1, 4, 1)), 2).ravel().tolist()
         [2.0, 2.0]
     """
-    x, spans = _spans(x, window, strides, padding, ceil)
+    x, spans = _spans("sum pooling", x, window, strides, padding, ceil)
     return _by_axis(_wide(x), spans, _sum).astype(x.dtype)
 
 
@@ -92,7 +99,7 @@ def average_pool(
         count_padding: whether zeros of the padding count as values (torch's `count_include_pad`,
             true by default there). Positions that `ceil` adds beyond the padding never count.
     """
-    x, spans = _spans(x, window, strides, padding, ceil)
+    x, spans = _spans("average pooling", x, window, strides, padding, ceil)
     y = _by_axis(_wide(x), spans, _sum)
     for axis, span in enumerate(spans, 1):
         weights = 1 / span.counts(count_padding)
@@ -125,7 +132,7 @@ def norm_pool(
         ValueError: p is below 1; or as `max_pool`.
     """
     check_at_least("p", p, 1)
-    x, spans = _spans(x, window, strides, padding, ceil)
+    x, spans = _spans("norm pooling", x, window, strides, padding, ceil)
     join = {1: _sum, math.inf: _maximum}.get(p, functools.partial(_norm, p=p))
     wide = _wide(x)
     magnitude = wide * jnp.sign(wide)  # |x|, with gradient 0 at 0, unlike jnp.abs
@@ -188,7 +195,7 @@ class _Span(NamedTuple):
         return last - np.maximum(first, -low)
 
 
-def _spans(x, window, strides, padding, ceil):
+def _spans(kind, x, window, strides, padding, ceil):
     """x, padded if the padding is circular, and a `_Span` for each spatial axis."""
     rank = x.ndim - 2
     if rank < 1:
@@ -196,6 +203,7 @@ def _spans(x, window, strides, padding, ceil):
     window = to_tuple(window, rank, "window")
     strides = window if strides is None else to_tuple(strides, rank, "strides")
     pads = explicit_pads(x.shape[1:-1], window, strides, padding, (1,) * rank)
+    sizes, around = x.shape[1:-1], pads
     if padding == "CIRCULAR":
         x, pads = jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="wrap"), ((0, 0),) * rank
     spans = []
@@ -206,6 +214,8 @@ def _spans(x, window, strides, padding, ceil):
         if ceil and (positions - 1) * stride >= size + low:
             positions -= 1
         spans.append(_Span(size, w, stride, low, high, positions))
+    positions = tuple(span.positions for span in spans)
+    observed(Sliding(kind, sizes, window, strides, around, (1,) * rank, positions))
     return x, spans
 
 

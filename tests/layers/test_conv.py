@@ -64,6 +64,11 @@ def test_output_size_counts_the_positions():
                 output_size(*axis)
 
 
+def test_a_window_that_does_not_move_is_refused():
+    with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
+        output_size(5, 3, 0)
+
+
 def test_same_makes_as_many_outputs_as_there_are_strides():
     for size, window, stride, dilation in itertools.product(
         range(1, 8), range(1, 5), *[(1, 2, 3)] * 2
