@@ -107,6 +107,10 @@ class AlexNetOriginal(nn.Module):
     [B, 13, 13, 256], pool5 [B, 6, 6, 256], fc6 and fc7 [B, hidden]. The sizes of pool5 and of the
     kernel of fc6 depend on the size of the images.
 
+    The simplified one of lecture slides (Stanford's CS231n) has one tower, whose convolutions see
+    all channels, and normalises after pooling, in the stages norm1 [B, 27, 27, 96] and norm2
+    [B, 13, 13, 256]: 62,378,344 parameters and 1,135,256,096 multiply-adds.
+
     Initialisation is the paper's: kernels normal with standard deviation 0.01, biases one in conv2,
     conv4, conv5, fc6 and fc7, and zero elsewhere.
 
@@ -119,6 +123,7 @@ class AlexNetOriginal(nn.Module):
             and output layer, and the flattened pool5, [B, 9216] at 227 px, as the result.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
+        simplified: whether there is one tower, and normalisation after pooling.
         kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
             those stated above.
         dtype: computation dtype.
@@ -128,6 +133,7 @@ class AlexNetOriginal(nn.Module):
     num_classes: int | None = None
     hidden: int = 4096
     dropout: float = 0.5
+    simplified: bool = False
     kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -148,16 +154,16 @@ class AlexNetOriginal(nn.Module):
         start = {"kernel_init": initialiser(self.kernel_init or "small"), **dtypes}
         ones = {"bias_init": nn.initializers.ones}
         conv = functools.partial(Conv, **start)
-        towers = functools.partial(Conv, groups=2, **ones, **start)
+        towers = functools.partial(Conv, groups=1 if self.simplified else 2, **ones, **start)
         dense = functools.partial(nn.Dense, **start)
         drop = nn.Dropout(self.dropout, deterministic=not train)
         outputs = {}
         outputs["conv1"] = x = nn.relu(
             conv(96, (11, 11), strides=4, padding="VALID", name="conv1")(x)
         )
-        outputs["pool1"] = x = max_pool(local_response_norm(x), 3, 2)
+        x = self._normalised_pool(x, outputs, 1)
         outputs["conv2"] = x = nn.relu(towers(256, (5, 5), name="conv2")(x))
-        outputs["pool2"] = x = max_pool(local_response_norm(x), 3, 2)
+        x = self._normalised_pool(x, outputs, 2)
         outputs["conv3"] = x = nn.relu(conv(384, (3, 3), name="conv3")(x))
         outputs["conv4"] = x = nn.relu(towers(384, (3, 3), name="conv4")(x))
         outputs["conv5"] = x = nn.relu(towers(256, (3, 3), name="conv5")(x))
@@ -168,3 +174,12 @@ class AlexNetOriginal(nn.Module):
             outputs["fc7"] = x = nn.relu(dense(self.hidden, **ones, name="fc7")(drop(x)))
             x = logits(self.num_classes, **start, name="fc8")(drop(x))
         return (x, outputs) if stages else x
+
+    @nn.nowrap
+    def _normalised_pool(self, x: jax.Array, outputs: dict[str, jax.Array], i: int) -> jax.Array:
+        if not self.simplified:
+            x = local_response_norm(x)
+        outputs[f"pool{i}"] = x = max_pool(x, 3, 2)
+        if self.simplified:
+            outputs[f"norm{i}"] = x = local_response_norm(x)
+        return x

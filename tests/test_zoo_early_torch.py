@@ -111,19 +111,23 @@ def named(**layers):
     return theirs
 
 
-def test_alexnet_of_2012():
+@pytest.mark.parametrize("simplified", [False, True])
+def test_alexnet_of_2012(simplified):
     relu, pool = nn.ReLU(), nn.MaxPool2d(3, 2)
+    groups = 1 if simplified else 2
+    first, second = (pool, lrn()) if simplified else (lrn(), pool)
     theirs = named(
-        **{"conv1": nn.Conv2d(3, 96, 11, 4), "r1": relu, "n1": lrn(), "p1": pool},
-        **{"conv2": nn.Conv2d(96, 256, 5, padding=2, groups=2), "r2": relu, "n2": lrn()},
-        **{"p2": pool, "conv3": nn.Conv2d(256, 384, 3, padding=1), "r3": relu},
-        **{"conv4": nn.Conv2d(384, 384, 3, padding=1, groups=2), "r4": relu},
-        **{"conv5": nn.Conv2d(384, 256, 3, padding=1, groups=2), "r5": relu, "p5": pool},
+        **{"conv1": nn.Conv2d(3, 96, 11, 4), "r1": relu, "n1": first, "p1": second},
+        **{"conv2": nn.Conv2d(96, 256, 5, padding=2, groups=groups), "r2": relu, "n2": first},
+        **{"p2": second, "conv3": nn.Conv2d(256, 384, 3, padding=1), "r3": relu},
+        **{"conv4": nn.Conv2d(384, 384, 3, padding=1, groups=groups), "r4": relu},
+        **{"conv5": nn.Conv2d(384, 256, 3, padding=1, groups=groups), "r5": relu, "p5": pool},
         **{"flat": nn.Flatten(), "fc6": nn.Linear(256 * 6, 24), "r6": relu},
         **{"fc7": nn.Linear(24, 24), "r7": relu, "fc8": nn.Linear(24, 5)},
     )
     x = 30 * images(2, 150, 115, 3)  # large enough for the normalisation to bite
-    assert_equal(AlexNetOriginal(5, hidden=24), theirs, x, {"fc6": (3, 2)}, train=False)
+    model = AlexNetOriginal(5, hidden=24, simplified=simplified)
+    assert_equal(model, theirs, x, {"fc6": (3, 2)}, train=False)
 
 
 def test_zfnet():
