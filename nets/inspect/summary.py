@@ -14,7 +14,7 @@ import optax
 from nets.inspect.cost import multiply_adds, residual_bytes
 from nets.inspect.receptive_field import receptive_field
 from nets.layers import recurrent_checks
-from nets.layers.conv_windows import observing
+from nets.layers.conv_windows import Sliding, observing
 from nets.layers.recurrent import Recurrent
 from nets.tasks.task import Batch, Task
 
@@ -91,7 +91,7 @@ def _layers(
     def slide(sliding):
         path, numbers = calls[-1]
         fields = {k: np.asarray(v).tolist() for k, v in sliding._asdict().items()}
-        names = {"path": "/".join(path) or "model", "formula": sliding.formula()}
+        names = {"path": "/".join(path) or "model", "formula": _formula(sliding)}
         sizes[path, next(numbers)] = names | fields
 
     def note(call, args, kwargs, context):
@@ -121,6 +121,20 @@ def _layers(
         owner = next(names[:n] for n in reversed(range(len(names))) if names[:n] in rows)
         rows[owner]["parameters"] += leaf.size
     return list(rows.values()), list(sizes.values()), (params, state)
+
+
+def _formula(sliding: Sliding) -> str:
+    """(W - F + 2P)/S + 1 with the numbers of one axis, or of each if they differ."""
+    lines = []
+    axes = zip(*sliding[1:], strict=True)
+    for size, window, stride, (low, high), dilation, positions in axes:
+        reach = dilation * (window - 1) + 1
+        pad = f"2*{low}" if low == high else f"{low} + {high}"
+        exact = (size - reach + low + high) / stride + 1
+        way = "down" if positions < exact else "up"
+        rounded = "" if positions == exact else f", rounded {way}"
+        lines.append(f"({size} - {reach} + {pad})/{stride} + 1 = {positions}{rounded}")
+    return lines[0] if len(set(lines)) == 1 else "; ".join(lines)
 
 
 def render(description: dict[str, Any]) -> str:

@@ -60,24 +60,6 @@ class Sliding(NamedTuple):
     dilation: tuple[int, ...]
     positions: tuple[int, ...]
 
-    def formula(self) -> str:
-        """How the sizes of the output come about, for one axis, or for each if they differ.
-
-        >>> Sliding("max_pool", (27,), (2,), (2,), ((0, 0),), (1,), (14,)).formula()
-        '(27 - 2 + 2*0)/2 + 1 = 14, rounded up'
-        """
-        lines = []
-        for size, window, stride, (low, high), dilation, positions in zip(*self[1:], strict=True):
-            reach = dilation * (window - 1) + 1
-            pad = f"2*{low}" if low == high else f"{low} + {high}"
-            exact = (size - reach + low + high) / stride + 1
-            rounded = {True: ", rounded down", False: ", rounded up"}[positions < exact]
-            lines.append(
-                f"({size} - {reach} + {pad})/{stride} + 1 = {positions}"
-                f"{'' if positions == exact else rounded}"
-            )
-        return lines[0] if len(set(lines)) == 1 else "; ".join(lines)
-
 
 _observer: contextvars.ContextVar[Callable[[Sliding], None] | None] = contextvars.ContextVar(
     "observer", default=None
