@@ -36,7 +36,7 @@ class ConvScheme(nn.Module):
 
     Kernels are initialised He normal, that of the output LeCun normal, biases to zero.
 
-    >>> model, x = ConvScheme(convolutions=(2,)), jnp.zeros((2, 28, 28, 1))
+    >>> model, x = ConvScheme(num_classes=10), jnp.zeros((2, 28, 28, 1))
     >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
     (2, 10)
 
@@ -70,7 +70,7 @@ class ConvScheme(nn.Module):
     hidden: tuple[int, ...] = (64,)
     activation: Activation = nn.relu
     dropout: float = 0.0
-    num_classes: int | None = 10
+    num_classes: int | None = None
     kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32

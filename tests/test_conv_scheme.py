@@ -9,6 +9,11 @@ import pytest
 from nets.conv_scheme import ConvScheme
 from nets.vgg import VGG
 
+LENET = ConvScheme((6, 16), windows=(5,), padded=False, hidden=(120, 84), num_classes=10)
+VGG_16 = ConvScheme(
+    (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), hidden=(4096, 4096), num_classes=1000
+)
+
 
 def shapes(model, *shape):
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
@@ -23,16 +28,10 @@ def size(tree):
 @pytest.mark.parametrize(
     ("model", "image", "parameters"),
     [
-        (ConvScheme((6, 16), windows=(5,), padded=False, hidden=(120, 84)), (32, 32, 1), 61_706),
-        (
-            ConvScheme(
-                (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), hidden=(4096, 4096), num_classes=1000
-            ),
-            (224, 224, 3),
-            138_357_544,
-        ),
-        (ConvScheme((), hidden=()), (8, 8, 1), 650),
-        (ConvScheme((), hidden=(128,)), (8, 8, 1), 65 * 128 + 129 * 10),
+        (LENET, (32, 32, 1), 61_706),
+        (VGG_16, (224, 224, 3), 138_357_544),
+        (ConvScheme((), hidden=(), num_classes=10), (8, 8, 1), 650),
+        (ConvScheme((), hidden=(128,), num_classes=10), (8, 8, 1), 65 * 128 + 129 * 10),
     ],
     ids=["LeNet-5", "VGG-16", "linear", "MLP"],
 )
@@ -41,9 +40,7 @@ def test_fields_give_the_published_counts(model, image, parameters):
 
 
 def test_it_is_vgg_16_layer_by_layer():
-    options = {"hidden": (4096, 4096), "num_classes": 1000}
-    model = ConvScheme((64, 128, 256, 512, 512), (2, 2, 3, 3, 3), **options)
-    (logits, stages), _ = shapes(model, 1, 224, 224, 3)
+    (logits, stages), _ = shapes(VGG_16, 1, 224, 224, 3)
     (_, theirs), _ = shapes(VGG(16, num_classes=1000), 1, 224, 224, 3)
     order = {k: v.shape for k, v in stages.items() if k != "features"}
     assert list(order.values()) == [v.shape for v in theirs.values()]
@@ -91,7 +88,7 @@ def test_dropout_acts_before_each_fully_connected_layer_while_training():
     ],
 )
 def test_the_minimum_size_leaves_one_position(fields, minimum):
-    model = ConvScheme(**fields)
+    model = ConvScheme(**fields, num_classes=10)
     (_, stages), _ = shapes(model, 1, minimum, minimum, 1)
     assert stages["features"].shape == (1, 32)
     if minimum > 1:
@@ -118,4 +115,4 @@ def test_the_minimum_size_leaves_one_position(fields, minimum):
 )
 def test_a_bad_field_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        shapes(ConvScheme(**fields), 1, 28, 28, 1)
+        shapes(ConvScheme(**{"num_classes": 10} | fields), 1, 28, 28, 1)

@@ -232,7 +232,7 @@ def test_the_net_of_pytorchs_tutorial_has_81194_parameters_and_torchs_logits(rng
             kernel = kernel.reshape(120, 16, 6, 6).transpose(0, 2, 3, 1).reshape(120, 576)
         kernel = kernel.T if kernel.ndim == 2 else kernel.transpose(2, 3, 1, 0)
         params[name] = {"kernel": kernel, "bias": bias}
-    model = ConvScheme((6, 16), windows=(3,), padded=False, hidden=(120, 84))
+    model = ConvScheme((6, 16), padded=False, hidden=(120, 84), num_classes=10)
     assert size(parameters(model, 1, 32, 32, 1)) == 81_194
     x = rng.normal(size=(3, 32, 32, 1)).astype(np.float32)
     with torch.no_grad():

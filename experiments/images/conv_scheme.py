@@ -36,7 +36,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=ConvScheme(num_classes=None, dropout=0.2),
+        model=ConvScheme(dropout=0.2),
         task=Classify(),
         data=Images(
             name="digits", image_size=16, batch_size=64, eval_batch_size=180, rotate=10.0, shift=1.0

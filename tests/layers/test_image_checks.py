@@ -8,6 +8,7 @@ import pytest
 
 from nets.alexnet import AlexNet, AlexNetOriginal
 from nets.connectivity import Connected
+from nets.conv_scheme import ConvScheme
 from nets.convnet import ConvNet
 from nets.densenet import DenseNetBC100
 from nets.fractalnet import FractalNet
@@ -25,8 +26,8 @@ from nets.vgg import VGG
 from nets.zfnet import ZFNet
 
 DROPPING = (
-    AlexNet, AlexNetOriginal, ConvNet, DenseNetBC100, GoogLeNet, InceptionV3, LeNet5, MLP,
-    MobileNetV1, MobileNetV2, MobileNetV3, NASNetMobile, NiN, VGG, WideResNet, ZFNet,
+    AlexNet, AlexNetOriginal, ConvNet, ConvScheme, DenseNetBC100, GoogLeNet, InceptionV3, LeNet5,
+    MLP, MobileNetV1, MobileNetV2, MobileNetV3, NASNetMobile, NiN, VGG, WideResNet, ZFNet,
 )  # fmt: skip
 
 
