@@ -56,14 +56,18 @@ def _in_steps(experiment: Experiment, size: int | None) -> Experiment:
     return config.replace(experiment, {"epochs": None} | changes)
 
 
+_STATISTICS = {"mean", "std", "target_mean", "target_std"}
+
+
 def as_trained(data: Dataset, metadata: dict[str, Any]) -> Dataset:
     """The data, normalised by the mean and the standard deviation of a run that has these metadata.
 
     It leaves fields as they are that are given, and data that has no such fields.
     """
-    fields = {field.name for field in dataclasses.fields(data)} & {"mean", "std"} & metadata.keys()
-    absent = [name for name in fields if getattr(data, name) is None]
-    return dataclasses.replace(data, **{name: tuple(metadata[name]) for name in absent})
+    fields = {field.name for field in dataclasses.fields(data)} & _STATISTICS & metadata.keys()
+    absent = {name: metadata[name] for name in fields if getattr(data, name) is None}
+    values = {name: tuple(x) if isinstance(x, list) else x for name, x in absent.items()}
+    return dataclasses.replace(data, **values)
 
 
 def known_metadata(data: Dataset) -> tuple[dict[str, Any], UserError | None]:

@@ -1,4 +1,4 @@
-"""Classification: three published criteria, accuracy, rejection, pictures."""
+"""Classification: five criteria, accuracy, area under the ROC curve, rejection, pictures."""
 
 import dataclasses
 import functools
@@ -8,12 +8,20 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import flax
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from nets.errors import UserError, check_range
 from nets.report.figures import Figure
 from nets.tasks import classify_figures
-from nets.tasks.losses import cross_entropy, map_criterion, squared_error
-from nets.tasks.metrics import Metrics, collect, masked_sum, mean
+from nets.tasks.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    map_criterion,
+    one_vs_rest,
+    squared_error,
+)
+from nets.tasks.metrics import Metrics, collect, compute, masked_sum, mean, roc_auc
 from nets.tasks.task import Batch, Task, Trained
 
 
@@ -30,28 +38,34 @@ class AuxiliaryHeads(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Classify(Task):
-    """Classification by `model(x, train=...) -> [B, K]`, with one of three criteria.
+    """Classification by `model(x, train=...) -> [B, K]`, with one of five criteria.
 
     Metrics: loss, accuracy, and for more than ten classes top5 (share of examples whose class is
-    among the five best). Auxiliary heads are part of the training loss only.
+    among the five best); if requested, in evaluation roc_auc. Auxiliary heads are part of the
+    training loss only.
 
     Attributes:
-        criterion: cross_entropy of logits; squared (targets +-1, LeCun 1989); map (distances, the
-            smallest of which is the answer, LeCun 1998 equation 9).
+        criterion: cross_entropy of logits (softmax); binary (one logit, the sigmoid of which is the
+            probability of class 1: log loss); one_vs_rest (K independent sigmoids); squared
+            (targets +-1, LeCun 1989); map (distances, the smallest of which is the answer, LeCun
+            1998 equation 9).
         smoothing: label smoothing of the cross-entropy.
         j: the constant of the map criterion.
         auxiliary: weight in the training loss of the criterion of each auxiliary head
             (`AuxiliaryHeads`).
         maps: stages of the model whose maps of the first test image are drawn at the end.
+        roc_auc: whether evaluations measure the area under the ROC curve too, the mean of each
+            class against the rest; the curves are drawn at the end.
     """
 
-    criterion: Literal["cross_entropy", "squared", "map"] = "cross_entropy"
+    criterion: Literal["cross_entropy", "binary", "one_vs_rest", "squared", "map"] = "cross_entropy"
     smoothing: float = 0.0
     j: float = 1.0
     auxiliary: float = 0.0
     maps: tuple[str, ...] = ()
+    roc_auc: bool = False
 
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5")
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5", "roc_auc")
 
     def __post_init__(self) -> None:
         check_range(self, "auxiliary", at_least=0)
@@ -74,8 +88,23 @@ class Classify(Task):
         if self.maps:
             check_stages(model, batch["inputs"], self.maps)
         collections = flax.core.DenyList("intermediates")
-        variables = model.init(key, batch["inputs"], train=False, mutable=collections)
+        outputs, variables = model.init_with_output(
+            key, batch["inputs"], train=False, mutable=collections
+        )
+        self._check_outputs(outputs.shape[-1], batch["targets"])
         return variables["params"], {k: v for k, v in variables.items() if k != "params"}
+
+    def _check_outputs(self, outputs: int, targets: jax.Array) -> None:
+        if targets.ndim != 1 or not jnp.issubdtype(targets.dtype, jnp.integer):
+            raise UserError(
+                f"the targets of a classification must be classes, int [B], got {targets.dtype} "
+                f"{list(targets.shape)}."
+            )
+        if (outputs == 1) != (self.criterion == "binary"):
+            valid = "must be binary" if outputs == 1 else "must not be binary"
+            raise UserError(
+                f"{valid} for a model of {outputs} outputs, got {self.criterion}.", "criterion"
+            )
 
     def loss(
         self,
@@ -115,9 +144,12 @@ class Classify(Task):
         final: bool,
     ) -> tuple[dict, Metrics]:
         outputs = model.apply({"params": params, **model_state}, batch["inputs"], train=False)
-        metrics = self.metrics(outputs, batch)
+        metrics, scores = self.metrics(outputs, batch), self.scores(outputs)
+        if self.roc_auc:
+            shares = jax.nn.softmax(scores) if self.criterion == "cross_entropy" else scores
+            metrics["scores"] = collect({"target": batch["targets"], "score": shares}, batch)
         if final:
-            top = jax.lax.top_k(self.scores(outputs), 2)
+            top = jax.lax.top_k(scores, 2)
             rows = {
                 "target": batch["targets"],
                 "prediction": top[1][:, 0],
@@ -127,6 +159,15 @@ class Classify(Task):
             metrics["predictions"] = collect(rows, batch)
         return model_state, metrics
 
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
+        values = compute(metrics)
+        if "scores" in metrics:
+            rows = metrics["scores"].values
+            values["roc_auc"] = roc_auc(np.array(rows["target"]), np.array(rows["score"]))
+        return values
+
     def metrics(self, outputs: jax.Array, batch: dict) -> Metrics:
         """The metrics of a model's outputs [B, K]."""
         scores, labels = self.scores(outputs), batch["targets"]
@@ -134,13 +175,17 @@ class Classify(Task):
             "loss": masked_sum(self.penalty(outputs, labels), batch),
             "accuracy": masked_sum(scores.argmax(-1) == labels, batch),
         }
-        if outputs.shape[-1] > 10:
+        if scores.shape[-1] > 10:
             among = (jax.lax.top_k(scores, 5)[1] == labels[:, None]).any(-1)
             metrics["top5"] = masked_sum(among, batch)
         return metrics
 
     def penalty(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
         """The criterion of each example, [B]."""
+        if self.criterion == "binary":
+            return binary_cross_entropy(outputs, labels)
+        if self.criterion == "one_vs_rest":
+            return one_vs_rest(outputs, labels)
         if self.criterion == "squared":
             return squared_error(outputs, labels)
         if self.criterion == "map":
@@ -148,7 +193,12 @@ class Classify(Task):
         return cross_entropy(outputs, labels, self.smoothing)
 
     def scores(self, outputs: jax.Array) -> jax.Array:
-        """Outputs so turned that the largest is the answer."""
+        """Scores [B, K] of the classes, the largest of which is the answer.
+
+        For one logit z they are -z / 2 and z / 2, whose softmax is 1 - sigmoid(z) and sigmoid(z).
+        """
+        if self.criterion == "binary":
+            return outputs * jnp.array([[-0.5, 0.5]], outputs.dtype)
         return -outputs if self.criterion == "map" else outputs
 
     def figures(
@@ -159,6 +209,8 @@ class Classify(Task):
         model, metadata = trained.model, trained.metadata
         variables = {"params": trained.params, **trained.model_state}
         figures = classify_figures.predictions(metrics["predictions"], batches, metadata)
+        if self.roc_auc:
+            figures["roc"] = classify_figures.roc(metrics["scores"], metadata["class_names"])
         figures |= classify_figures.filters(model, variables, batches[0]["inputs"])
         if self.maps:
             figures |= classify_figures.feature_maps(

@@ -1,4 +1,4 @@
-"""Figures of a classification run: mistakes, confusion, rejection, filters, feature maps."""
+"""Figures of a classification run: mistakes, confusion, ROC, rejection, filters, feature maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,12 +19,12 @@ _MAPS = 64
 
 
 def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -> dict[str, Figure]:
-    """Figures of a whole split: worst mistakes, confusion matrix, rejection curve.
+    """Figures of a whole split: worst mistakes of images, confusion matrix, rejection curve.
 
     Args:
         rows: "target", "prediction", "margin" (between the two largest scores) and "penalty" of
-            every image.
-        batches: those of the split; where "inputs" are no pictures, with "image".
+            every example.
+        batches: those of the split; pictures are "image", or "inputs" if those are [B, H, W, C].
         metadata: that of the data; "class_names" names the classes.
     """
     names = metadata["class_names"]
@@ -42,17 +42,19 @@ def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -
             tuple(names),
             "true class",
             "predicted class",
-            unit="images",
+            unit="examples",
         ),
         "rejection": rejection(margin, wrong),
     }
+    pictures = "image" if "image" in batches[0] else "inputs"
+    if batches[0][pictures].ndim != 4:
+        return figures
     worst = np.flatnonzero(wrong)
     worst = worst[np.argsort(-penalty[worst], kind="stable")][:_MISTAKES]
     if len(worst):
         captions = tuple(f"{names[target[i]]} read as {names[prediction[i]]}" for i in worst)
         size = len(batches[0]["mask"])
         needed = {i: batches[i] for i in sorted(set(worst // size))}
-        pictures = "image" if "image" in batches[0] else "inputs"
         images = np.stack([needed[i // size][pictures][i % size] for i in worst])
         images, units = stored_pixels(images, metadata)
         figures["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
@@ -84,8 +86,32 @@ def rejection(margin: np.ndarray, wrong: np.ndarray) -> LinePlot:
     half = rejected <= 0.5
     curves = {"error of the accepted": 100 * error[half]}
     return LinePlot(
-        "Error when the least certain images are rejected",
+        "Error when the least certain are rejected",
         100 * rejected[half], curves, "rejected / % of all", "error / % of the accepted",
+    )  # fmt: skip
+
+
+def roc(rows: Rows, names: Sequence[str]) -> LinePlot:
+    """ROC curves of each class against the rest; of two classes, of the second alone.
+
+    Args:
+        rows: "target" and "score" [K] of every example.
+        names: of the classes.
+    """
+    from sklearn.metrics import roc_curve
+
+    target, score = np.array(rows.values["target"]), np.array(rows.values["score"])
+    rate, curves = np.linspace(0, 1, 501), {}
+    for k in range(len(names)) if len(names) > 2 else [1]:
+        if 0 < np.sum(target == k) < len(target):
+            false, true, _ = roc_curve(target == k, score[:, k])
+            curves[f"{names[k]} (area {np.trapezoid(true, false):.3f})"] = np.interp(
+                rate, false, true
+            )
+    return LinePlot(
+        "ROC: how many are recognised at how many false alarms",
+        100 * rate, {name: 100 * curve for name, curve in curves.items()} | {"chance": 100 * rate},
+        "false positive rate / %", "true positive rate / %",
     )  # fmt: skip
 
 

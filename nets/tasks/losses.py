@@ -12,6 +12,21 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
     return optax.softmax_cross_entropy(logits, targets)
 
 
+def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Log loss [B] in nats of the probability sigmoid(z) of class 1, logits z [B, 1].
+
+    >>> binary_cross_entropy(jnp.zeros((1, 1)), jnp.array([1])).item() == float(jnp.log(2.0))
+    True
+    """
+    return optax.sigmoid_binary_cross_entropy(logits[:, 0], labels)
+
+
+def one_vs_rest(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Sum [B] of the log losses of K independent sigmoids: is it class k or any other? [B, K]."""
+    targets = jax.nn.one_hot(labels, logits.shape[-1])
+    return optax.sigmoid_binary_cross_entropy(logits, targets).sum(-1)
+
+
 def squared_error(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     """Half the mean squared distance [B] of outputs [B, K] to targets of +1 (label) and -1 (rest).
 

@@ -79,3 +79,21 @@ def compute(metrics: Metrics) -> dict[str, float]:
     """The mean of each masked sum of positive weight; rows are left to who collected them."""
     sums = {name: metric for name, metric in metrics.items() if not isinstance(metric, Rows)}
     return {name: float(mean((s, w))) for name, (s, w) in sums.items() if w > 0}
+
+
+def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the ROC curve, the mean of each class against the rest, by scikit-learn.
+
+    That is the probability that a row of the class has a higher score for it than a row of another.
+
+    Args:
+        targets: classes [N].
+        scores: [N, K], higher where a class is more likely.
+
+    Returns:
+        the mean over the classes of which there are rows and others than those; NaN without any.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    classes = [k for k in range(scores.shape[1]) if 0 < np.sum(targets == k) < len(targets)]
+    return float(np.mean([roc_auc_score(targets == k, scores[:, k]) for k in classes] or [np.nan]))

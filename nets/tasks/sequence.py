@@ -1,41 +1,56 @@
-"""Sequences: numbers or classes, at the end or at every step."""
+"""Sequences: numbers or classes, at the end or at every step; regression of any row."""
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from nets.errors import UserError, check_range
+from nets.errors import UserError, check_choice, check_range
 from nets.layers.recurrent_bptt import truncated_scan
 from nets.report.figures import Figure
 from nets.tasks import sequence_figures
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import Metrics, exact_match, masked_sum, mean
+from nets.tasks.metrics import Metrics, compute, exact_match, masked_sum, mean
 from nets.tasks.task import Batch, Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
 class Regress(Task):
-    """Regression: the mean squared error of one output per sequence, or one per step.
+    """Regression of one output per row (of a table, or a sequence), or of one per step.
 
     The model is `model(inputs, train=...) -> [B, ...]`, or many to many, `model(inputs, train=...)
-    -> [B, T, ...], carry`; targets have the shape of the outputs. Sequences are scored; steps, if
-    the model is many to many or the mask is [B, T]. Metrics: loss; with a tolerance also accuracy,
-    and for steps exact_match (sequences without an error).
+    -> [B, T, ...], carry`; targets have the shape of the outputs. Rows are scored; steps, if
+    the model is many to many or the mask is [B, T].
+
+    Metrics: loss; rmse and mae, the root of the mean squared and the mean absolute error, in the
+    targets' own unit where the data standardised them (`target_std`); r2, 1 - sum e^2 / sum (y -
+    mean y)^2, the explained share of the variance, 0 where all targets are one; with a tolerance
+    also accuracy, and for steps exact_match (sequences without an error).
 
     Attributes:
+        criterion: of an error e: squared, e^2; absolute, |e|; huber, e^2 / 2 up to |e| = delta and
+            delta (|e| - delta / 2) beyond (Huber 1964). The loss is its mean.
+        delta: error from which the Huber criterion is linear.
         tolerance: an output is right if all of its numbers are nearer than this to the targets
             (0.04 in Hochreiter and Schmidhuber 1997). None means that there is no accuracy.
     """
 
+    criterion: Literal["squared", "absolute", "huber"] = "squared"
+    delta: float = 1.0
     tolerance: float | None = None
 
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match")
+    maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "r2")
+
+    def __post_init__(self):
+        check_choice(self, "criterion", ("squared", "absolute", "huber"))
+        check_range(self, "delta", above=0)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         result, variables = model.init_with_output(key, batch["inputs"], train=False)
@@ -61,7 +76,18 @@ class Regress(Task):
         by_step |= "mask" in batch and batch["mask"].ndim == 2
         scored = outputs.shape[: 1 + by_step]  # [B] or [B, T]
         distance = (outputs - batch["targets"]).reshape(*scored, -1)
-        metrics = {"loss": masked_sum(jnp.square(distance).mean(-1), batch)}
+        target = batch["targets"].reshape(distance.shape)
+        squared, absolute = jnp.square(distance), jnp.abs(distance)
+        penalties = {"squared": squared, "absolute": absolute}
+        penalties["huber"] = optax.losses.huber_loss(distance, delta=self.delta)
+        each = {
+            "loss": penalties[self.criterion],
+            "rmse": squared,
+            "mae": absolute,
+            "target": target,
+            "target_squared": jnp.square(target),
+        }
+        metrics = {name: masked_sum(x.mean(-1), batch) for name, x in each.items()}
         if self.tolerance is not None:
             right = jnp.abs(distance).max(-1) < self.tolerance
             metrics["accuracy"] = masked_sum(right, batch)
@@ -69,18 +95,32 @@ class Regress(Task):
                 metrics["exact_match"] = exact_match(right, batch)
         return mean(metrics["loss"]), (model_state, metrics)
 
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
+        values, unit = compute(metrics), metadata.get("target_std", 1.0)
+        if "loss" in values:
+            variance = values.pop("target_squared") - values.pop("target") ** 2
+            values["r2"] = 1 - values["rmse"] / variance if variance > 0 else 0.0
+            values["rmse"] = unit * math.sqrt(values["rmse"])
+            values["mae"] *= unit
+        return values
+
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
     ) -> dict[str, Figure]:
         model, variables = trained.model, {"params": trained.params}
         apply = jax.jit(lambda x: _outputs(model.apply(variables, x, train=False)))
         rows = sequence_figures.real(batches[0])
-        outputs, by_step = jax.device_get(apply(rows["inputs"]))
-        if by_step:
+        outputs, many_to_many = jax.device_get(apply(rows["inputs"]))
+        pictures = "shape" in trained.metadata and rows["mask"].ndim == 1
+        if outputs.ndim == 3 and not many_to_many and pictures:
+            return sequence_figures.generated(rows, outputs, trained.metadata)
+        if outputs.ndim > 2 or many_to_many:
             return sequence_figures.error_by_step(rows, outputs)
-        if outputs.ndim == 2:
-            return sequence_figures.prediction(rows["targets"][:, 0], outputs[:, 0])
-        return sequence_figures.generated(rows, outputs, trained.metadata)
+        unit, zero = trained.metadata.get("target_std", 1), trained.metadata.get("target_mean", 0)
+        first = [unit * a.reshape(len(a), -1)[:, 0] + zero for a in (rows["targets"], outputs)]
+        return sequence_figures.prediction(*first)
 
 
 def _outputs(result: Any) -> tuple[jax.Array, bool]:

@@ -23,14 +23,18 @@ def real(batch: dict) -> dict[str, np.ndarray]:
 
 
 def prediction(targets: np.ndarray, answers: np.ndarray, groups: int = 20) -> dict[str, Figure]:
-    """Numbers answered [B] over those that were right [B], in groups of like right answers."""
-    order = np.array_split(np.argsort(targets, kind="stable"), min(groups, len(targets)))
+    """Numbers answered [B] over those that were right [B], in groups of like right answers.
+
+    There are ten rows in a group, or more.
+    """
+    groups = max(1, min(groups, len(targets) // 10))
+    order = np.array_split(np.argsort(targets, kind="stable"), groups)
     right = np.array([targets[part].mean() for part in order])
     spread = np.array([np.quantile(answers[part], (0.1, 0.5, 0.9)) for part in order]).T
     names = "10th percentile", "median", "90th percentile"
     curves = dict(zip(names, spread, strict=True)) | {"target": right}
-    error = np.mean((targets - answers) ** 2)
-    title = f"Predictions for {len(targets)} sequences (mean squared error {error:.2g})"
+    error = np.sqrt(np.mean((targets - answers) ** 2))
+    title = f"Predictions for {len(targets)} examples (root mean squared error {error:.2g})"
     return {"answers": LinePlot(title, right, curves, "target", "prediction")}
 
 

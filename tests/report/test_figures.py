@@ -11,11 +11,12 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from nets.report.figures import Panel, Panels, saved
+from nets.report.figures import COLOURS, Panel, Panels, saved
 from nets.report.heatmap import Heatmap
 from nets.report.highlighted_text import HighlightedText
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
+from nets.report.surface import Surface
 
 DIGITS = tuple("0123456789")
 WORDS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -65,6 +66,7 @@ VIEWS = {
     "rejection": LinePlot(
         "Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"
     ),
+    "surface": Surface("Plane", noise(9, 9), (-6.0, 6.0), (0, 1), noise(20, 2), np.arange(20) % 2),
     "panels": Panels(
         "A chart and images",
         (
@@ -295,3 +297,14 @@ def test_a_new_kind_of_figure_is_one_class(tmp_path, figures):
     alone, both = figures
     assert tuple(alone.get_size_inches()) == (3, 3)
     assert [ax.get_title() for ax in both.axes] == ["Rejection", "a disc"]
+
+
+def test_the_lowest_row_of_a_surface_is_drawn_lowest_in_the_colour_of_its_value(tmp_path):
+    values = np.array([[0.0, 0.0], [1.0, 1.0]])
+    Surface("Plane", values, (-1.0, 1.0)).write(tmp_path, "x")
+    seen = pixels(tmp_path / "x.png").astype(int)
+    blue, orange = (
+        np.abs(seen - [int(c[i : i + 2], 16) for i in (1, 3, 5)]).max(-1) < 3 for c in COLOURS[:2]
+    )
+    assert blue.mean() > 0.2 and orange.mean() > 0.2
+    assert np.argwhere(blue)[:, 0].min() > np.argwhere(orange)[:, 0].max()

@@ -57,7 +57,7 @@ def test_the_worst_mistakes_come_first_whatever_their_batch():
     np.testing.assert_array_equal(found["mistakes"].images.ravel(), [6, 4])  # 0.5 x - 1 is 2, 1
     assert (found["mistakes"].limits, found["mistakes"].unit) == ((0, 255), "pixel")
     np.testing.assert_array_equal(found["confusion"].values, [[2, 1, 0], [0, 0, 1], [0, 0, 0]])
-    assert "2 of 4" in found["confusion"].title and found["confusion"].unit == "images"
+    assert "2 of 4" in found["confusion"].title and found["confusion"].unit == "examples"
     described = [batch | {"image": batch["inputs"], "inputs": batch["mask"]} for batch in batches]
     again = classify_figures.predictions(rows, described, metadata)
     np.testing.assert_array_equal(again["mistakes"].images, found["mistakes"].images)

@@ -7,7 +7,8 @@ import pytest
 
 from nets.elman import Elman
 from nets.errors import UserError
-from nets.sequence import ManyToMany
+from nets.mlp import MLP
+from nets.sequence import ManyToMany, ManyToOne, OneToMany
 from nets.tasks.sequence import Regress
 from nets.tasks.task import Trained
 from tests.tasks.test_sequence import Echo, evaluated
@@ -57,7 +58,12 @@ def test_regression_of_every_step_by_hand(mask, train):
     right = [[max(abs(number) for number in step) < 0.5 for step in row] for row in distance]
     scored = [(i, t) for i in range(3) for t in range(4) if counts[i, t]]
     rows = [i for i in range(3) if counts[i].any()]
+    errors = np.array([distance[i, t] for i, t in scored])
+    targets = np.array([batch["targets"][i, t] for i, t in scored])
     expected = {
+        "rmse": np.sqrt(np.mean(errors**2)),
+        "mae": np.mean(np.abs(errors)),
+        "r2": 1 - np.sum(errors**2) / np.sum((targets - targets.mean()) ** 2),
         "loss": np.mean([np.mean(distance[i, t] ** 2) for i, t in scored]),
         "accuracy": np.mean([right[i][t] for i, t in scored]),
         "exact_match": np.mean([all(right[i][t] for t in range(4) if counts[i, t]) for i in rows]),
@@ -94,9 +100,10 @@ def test_a_sequence_drawn_from_one_vector_may_end_early():
     inputs = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     batch = {"inputs": inputs, "targets": inputs + [[[0, 2], [1, 1], [9, 9]], [[4, 0]] * 3]}
     found = evaluated(Regress(), Echo(), batch | {"mask": np.array([[1, 1, 0], [1, 0, 0.0]])})
-    assert found == pytest.approx({"loss": (2 + 1 + 8) / 3})
+    assert found["loss"] == pytest.approx((2 + 1 + 8) / 3)
+    assert found["mae"] == pytest.approx((1 + 1 + 2) / 3)
     whole = evaluated(Regress(tolerance=1.5), Echo(), batch | {"mask": np.array([1.0, 1])})
-    assert whole == pytest.approx({"loss": ((2 + 1 + 81) / 3 + 8) / 2, "accuracy": 0})
+    assert whole["loss"] == pytest.approx(((2 + 1 + 81) / 3 + 8) / 2) and whole["accuracy"] == 0
 
 
 def test_targets_of_every_step_have_the_shape_of_the_outputs():
@@ -117,3 +124,36 @@ def test_the_error_at_each_step_is_shown():
     view = Regress().figures(trained, [batch], {}, True)["error"]
     np.testing.assert_allclose(view.curves["error"], [5, 1, 1, np.nan], rtol=1e-5)
     assert view.x.tolist() == [1, 2, 3, 4] and "2 sequences" in view.title
+
+
+def drawn(model, batch, metadata):
+    """The figures of a model at its initial parameters, and its outputs."""
+    params, state = Regress().init(model, KEY, batch)
+    outputs = model.apply({"params": params}, batch["inputs"], train=False)
+    trained = Trained(model, params, state, metadata, None, None, KEY)
+    return Regress().figures(trained, [batch], {}, True), np.asarray(outputs)
+
+
+@pytest.mark.parametrize("mask", [np.ones(2), np.array([[1, 1, 1], [1, 0, 0]])])
+def test_a_sequence_from_one_vector_that_is_no_picture_is_shown_step_by_step(mask):
+    model = OneToMany(length=3, outputs=2, cell=Elman(4))
+    batch = {"inputs": np.ones((2, 5), np.float32), "targets": np.ones((2, 3, 2), np.float32)}
+    pictures = {"shape": [3, 2, 1], "order": None, "class_names": ["a"]} if mask.ndim == 2 else {}
+    figures, outputs = drawn(model, batch | {"mask": mask}, pictures)
+    counts = np.broadcast_to(mask.reshape(2, -1), (2, 3))
+    by_hand = [np.mean((outputs[counts[:, t] > 0, t] - 1) ** 2) for t in range(3)]
+    np.testing.assert_allclose(figures["error"].curves["error"], by_hand, rtol=1e-5)
+
+
+def test_one_number_of_a_sequence_or_of_a_row_is_shown_in_the_unit_of_the_target():
+    rng = np.random.default_rng(0)
+    batch = {"targets": rng.normal(size=(20, 1)).astype(np.float32), "mask": np.ones(20)}
+    for model, shape in ((ManyToOne(1, Elman(3)), (20, 4, 2)), (MLP((), 1), (20, 2))):
+        inputs = rng.normal(size=shape).astype(np.float32)
+        metadata = {"target_std": 10.0, "target_mean": 100.0}
+        figures, outputs = drawn(model, batch | {"inputs": inputs}, metadata)
+        order = np.argsort(batch["targets"][:, 0])
+        middle = [np.median(outputs[half, 0]) * 10 + 100 for half in (order[:10], order[10:])]
+        np.testing.assert_allclose(figures["answers"].curves["median"], middle, rtol=1e-5)
+        right = [batch["targets"][half].mean() * 10 + 100 for half in (order[:10], order[10:])]
+        np.testing.assert_allclose(figures["answers"].curves["target"], right, rtol=1e-5)

@@ -43,11 +43,18 @@ def test_regression_by_hand():
     targets = np.array([[1.0, 4.0], [0.1, 0.3], [0.0, 0.0]], np.float32)
     batch = {"inputs": inputs, "targets": targets, "mask": np.array([1, 1, 0], np.float32)}
     found = evaluated(Regress(tolerance=0.35), Echo(), batch)
-    assert found == pytest.approx({"loss": ((0 + 4) / 2 + (0.01 + 0.09) / 2) / 2, "accuracy": 0.5})
+    errors = {
+        "loss": ((0 + 4) / 2 + (0.01 + 0.09) / 2) / 2,
+        "rmse": math.sqrt(4.1 / 4),
+        "mae": (0 + 2 + 0.1 + 0.3) / 4,
+        "r2": 1 - 4.1 / (1 + 16 + 0.01 + 0.09 - 5.4**2 / 4),
+    }
+    assert found == pytest.approx({**errors, "accuracy": 0.5})
     # every number of a row must be near
     assert evaluated(Regress(tolerance=0.2), Echo(), batch)["accuracy"] == 0
     del batch["mask"]
-    assert evaluated(Regress(), Echo(), batch) == pytest.approx({"loss": (2 + 0.05 + 25) / 3})
+    found = evaluated(Regress(), Echo(), batch)
+    assert found["loss"] == pytest.approx((2 + 0.05 + 25) / 3) and found.keys() == errors.keys()
     with pytest.raises(UserError, match=r"outputs are \(2,\) a row, and the targets are \(1,\)"):
         Regress().init(Echo(), KEY, {"inputs": inputs, "targets": targets[:, :1]})
 
