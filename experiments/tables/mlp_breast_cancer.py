@@ -12,7 +12,7 @@ Measured: pending
 from nets.data.tables import Table
 from nets.mlp import MLP
 from nets.optim.optimizer import Optimizer
-from nets.optim.rules import AdamW
+from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
 from nets.tasks.classify import Classify
 from nets.train.experiment import Experiment
@@ -20,10 +20,10 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=MLP(widths=(32, 32), num_classes=None, dropout=0.3),
+        model=MLP(widths=(32, 32), num_classes=None),
         task=Classify(criterion="binary", roc_auc=True),
         data=Table(name="breast_cancer", kind="binary"),
-        optimizer=Optimizer(AdamW(weight_decay=1e-2), 3e-3, Cosine()),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), l2=0.01),
         steps=600,
         eval_every=50,
         save_every=600,

@@ -30,7 +30,7 @@ def experiment() -> Experiment:
         data=Table(name="diabetes", kind="number"),
         optimizer=Optimizer(Nesterov(), 0.02, Cosine()),
         steps=1000,
-        eval_every=100,
+        eval_every=250,
         save_every=1000,
         monitor="rmse",
     )
