@@ -220,6 +220,9 @@ REDUCED = {
     "matched_filter": {"data.eval_size": 20, "model.window": 8, "data.width": 8},
     "shifted_digits": {"model.features": (2, 3), "data.margin": 2},
     "hog_digits": {"data.image_size": 8},
+    "logistic_breast_cancer": {},
+    "regression_diabetes": {},
+    "playground": {"task.resolution": 4, "task.snapshots": (0, 2), "data.eval_size": 20},
     "seq_to_seq": {"data.maximum": 40, "data.eval_size": 10, "model.cell.features": 8},
     "luong_dates": {"data.eval_size": 20, "model.cell.features": 8, "model.embedding": 4},
     "attention_multi30k": {

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nets.cli.resolve import as_trained
 from nets.data.images import Images
-from tests.support.launching import launch
+from tests.support.launching import launch, main
 
 RUN = ("--experiment=mlp_digits", "--steps=30", "--eval_every=30", "--data.path=own.npz")
 
@@ -55,6 +55,27 @@ def test_the_statistics_of_a_run_fill_what_is_not_given(room):
     pixels = np.load(room / "dark.npz")["x_test"]
     want = (pixels[..., None] / 255 - 0.5) / 0.25
     np.testing.assert_allclose(given.evaluate("test")[0]["inputs"][:60], want, atol=1e-5)
+
+
+def test_a_table_of_ones_own_is_learned_and_another_is_read_as_it_was(tmp_path, capsys):
+    """The target is the sum of both columns; in the larger table all is ten times as large."""
+    rng = np.random.default_rng(0)
+    for name, columns, scale in (("own", "ab", 1), ("large", "ab", 10), ("other", "ac", 1)):
+        x = scale * rng.normal(5, 2, (200, 2))
+        lines = [f"{p},{q},{p + q}" for p, q in x]
+        text = "\n".join([",".join([*columns, "sum"]), *lines])
+        (tmp_path / f"{name}.csv").write_text(text)
+    run = f"--workdir={tmp_path / 'run'}"
+    path = f"--data.path={tmp_path}/{{}}.csv".format
+    arguments = ["--experiment=regression_diabetes", path("own"), "--data.target=sum", run]
+    assert main(*arguments, "--steps=300", "--eval_every=300") == 0
+    assert main("eval", run, path("large")) == 0
+    found = re.findall(r"test: .* rmse (\S+)  r2 (\S+)", capsys.readouterr().out)
+    assert np.array(found[-2:], float) == pytest.approx(np.array([[0, 1], [0, 1]]), abs=0.01)
+    assert main("eval", run, path("other")) == 2
+    assert "the data's inputs are a, c, those of the run a, b." in capsys.readouterr().err
+    assert main(*arguments[:2], "--data.target=total") == 2
+    assert "--data.target must be of the columns of" in capsys.readouterr().err
 
 
 @pytest.mark.slow

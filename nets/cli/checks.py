@@ -94,6 +94,13 @@ def check_classes(data: dict[str, Any], known: dict[str, Any], warn: Callable[[s
         )
 
 
+def check_columns(data: dict[str, Any], known: dict[str, Any]) -> None:
+    """Refuses a table whose inputs are not, in this order, those of a run of metadata `known`."""
+    read, trained = (metadata.get("columns", []) for metadata in (data, known))
+    if read != trained:
+        raise UserError(f"the data's inputs are {_some(read)}, those of the run {_some(trained)}.")
+
+
 def _some(names: list[str]) -> str:
     return ", ".join([*names[:10], *(["..."] if len(names) > 10 else [])])
 

@@ -163,13 +163,15 @@ def evaluate(command: Command, signals: Signals) -> int:
     Inputs are normalised as those of the run were, on whatever data.
 
     Raises:
-        UserError: the data has other symbols or another number of classes, or nothing to evaluate.
+        UserError: the data has other symbols or columns, another number of classes, or nothing to
+            evaluate.
     """
     experiment, trained, step = restored(command)
     with inside("data"):
         metadata = experiment.data.metadata()
     checks.check_vocabulary(metadata, trained.metadata, "the run")
     checks.check_classes(metadata, trained.metadata, runs.warn)
+    checks.check_columns(metadata, trained.metadata)
     if not experiment.data.splits():
         raise UserError("the data has no validation and no test split: nothing to evaluate.")
     mesh = sharding.make()

@@ -13,6 +13,7 @@ from tests.support.launching import ROOT, main
 
 FOLDER = ROOT / "experiments"
 NEEDS = {"skimage": "hog", "sentencepiece": "translate"}  # imported by data
+OPTIONAL = {"pandas": "tables"}  # likewise, for files of the user's own alone
 
 
 def test_a_line_for_each_experiment_that_has_every_word(tmp_path):
@@ -67,6 +68,7 @@ def test_an_experiment_says_which_extra_its_data_needs():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
+    assert {*NEEDS.values(), *OPTIONAL.values()} <= extras.keys()
     for entry in catalogue.listing(FOLDER):
         needed = {
             NEEDS[m] for m in _data_imports(FOLDER / entry.kind / f"{entry.name}.py") if m in NEEDS

@@ -1,5 +1,7 @@
 """Tables against scikit-learn's arrays and hand-written files; splits, statistics, mistakes."""
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn import datasets
@@ -196,6 +198,12 @@ def test_what_cannot_be_is_refused(fields, message, csv):
 def test_a_csv_file_that_is_none_is_refused(text, message, csv):
     with pytest.raises(UserError, match=message):
         Table(path=csv(text), target="b").metadata()
+
+
+def test_a_csv_file_names_the_extra_that_reads_it(csv, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UserError, match=r"a CSV file needs pandas: run `pip install -e '.\[tables"):
+        Table(path=csv(), target="bought").metadata()
 
 
 def test_an_npz_file_that_is_none_is_refused(tmp_path):

@@ -19,10 +19,10 @@ from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam, Nesterov
 from nets.optim.schedules import Cosine
 from nets.tasks.classify import Classify
-from nets.tasks.metrics import roc_auc
+from nets.tasks.metrics import add, roc_auc
 from nets.tasks.sequence import Regress
 from nets.tasks.task import Trained
-from nets.train import evaluate, train_state
+from nets.train import train_state
 from nets.train.experiment import Experiment
 from nets.train.step import make_train_step
 
@@ -73,7 +73,7 @@ def test_the_area_is_that_of_all_batches_without_padding(criterion):
     params, state = task.init(model, KEY, data.train(0)[0])
     totals, rows = {}, []
     for batch in data.evaluate("test"):
-        totals = evaluate.add(totals, task.test(model, params, state, batch, KEY, True)[1])
+        totals = add(totals, task.test(model, params, state, batch, KEY, True)[1])
         real = batch["mask"] > 0
         outputs = model.apply({"params": params}, batch["inputs"], train=False)
         rows.append((batch["targets"][real], np.asarray(outputs)[real]))
