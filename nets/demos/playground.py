@@ -27,9 +27,10 @@ _POINTS = 200
 class Playground(Classify):
     """Binary classification of points [B, 2], which keeps its decision surface as it trains.
 
-    The model state has `updates`, their number, and `surfaces` [S, R, R], the probability of class
-    1 over the plane after so many updates as `snapshots` names. The picture `surface` shows them,
-    `units` what each hidden unit of `model(x, train=..., stages=True)` is over the plane.
+    The model state has `updates`, their number (of micro-batches, where an update gathers several),
+    and `surfaces` [S, R, R], the probability of class 1 over the plane after so many updates as
+    `snapshots` names. The picture `surface` shows them, `units` what each hidden unit of
+    `model(x, train=..., stages=True)` is over the plane.
 
     Attributes:
         snapshots: updates after which the surface is kept.
@@ -119,11 +120,15 @@ class Playground(Classify):
         plain = trained._replace(model_state=state)
         return super().figures(plain, batches, metrics, final) | {
             "surface": Panels("Probability of orange while it learns", tuple(panels)),
-            "units": self._units(model, variables, extent),
+            **self._units(model, variables, extent),
         }
 
-    def _units(self, model: nn.Module, variables: dict, extent: tuple[float, float]) -> Panels:
+    def _units(
+        self, model: nn.Module, variables: dict, extent: tuple[float, float]
+    ) -> dict[str, Figure]:
         _, stages = model.apply(variables, self.plane(), train=False, stages=True)
+        if not stages:
+            return {}
         panels, columns = [], max(stage.shape[-1] for stage in stages.values())
         for name, stage in stages.items():
             for k, unit in enumerate(np.asarray(stage, np.float32).T):
@@ -132,7 +137,7 @@ class Playground(Classify):
                 title = f"{name}, unit {k}"
                 panels.append(Surface(title, square, extent, (-most, most)))
         title = "Hidden units over the plane: blue negative, white 0, orange positive"
-        return Panels(title, tuple(panels), columns=min(columns, 8))
+        return {"units": Panels(title, tuple(panels), columns=min(columns, 8))}
 
 
 def _split(model_state: dict) -> tuple[dict, jax.Array, jax.Array]:

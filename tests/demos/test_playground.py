@@ -13,6 +13,7 @@ from nets.errors import UserError
 from nets.mlp import MLP
 from nets.optim.optimizer import Optimizer
 from nets.tasks.classify import Classify
+from nets.tasks.metrics import add
 from nets.tasks.task import Trained
 from nets.train import train_state
 from nets.train.experiment import Experiment
@@ -57,10 +58,7 @@ def test_the_surfaces_are_those_of_the_steps():
     batches, key = DATA.evaluate("test"), jax.random.key(0)
     state, metrics = TASK.test(model, final, states[-1].model_state, batches[0], key, True)
     assert state is states[-1].model_state
-    rows = metrics["predictions"].values
-    kept = {name: list(np.asarray(values)[:30]) for name, values in rows.items()}
-    metrics["predictions"] = metrics["predictions"]._replace(values=kept)
-    figures = TASK.figures(trained_, batches, metrics, True)
+    figures = TASK.figures(trained_, batches, add({}, metrics), True)
     titles = [panel.title for panel in figures["surface"].panels]
     assert titles == ["0 updates", "2 updates", "3 updates", "4 updates"]
     assert len(figures["surface"].panels[0].points) == 30
@@ -72,6 +70,15 @@ def test_the_surfaces_are_those_of_the_steps():
     drawn = [unit.values[3, 0] for unit in units]  # row y = 1, column x = -2
     np.testing.assert_allclose(drawn, np.concatenate(hidden), rtol=1e-4)
     assert figures["surface"].panels[-1].values[3, 0] == pytest.approx(last, rel=1e-4)
+
+
+def test_a_perceptron_without_hidden_units_shows_its_surface_alone():
+    model, batches = MLP(widths=(), num_classes=1), DATA.evaluate("test")
+    params, state = TASK.init(model, jax.random.key(0), batches[0])
+    _, metrics = TASK.test(model, params, state, batches[0], jax.random.key(0), True)
+    trained_ = Trained(model, params, state, DATA.metadata(), None, None, None)
+    figures = TASK.figures(trained_, batches, add({}, metrics), True)
+    assert "surface" in figures and "units" not in figures
 
 
 def test_it_learns_as_it_does_without_the_surfaces():
