@@ -21,6 +21,7 @@ class LinePlot(Panel):
     Attributes:
         log: whether the vertical axis has a logarithmic scale.
         mark: name and position of a vertical line. None means no line.
+        log_x: whether the horizontal axis has a logarithmic scale.
     """
 
     x: np.ndarray
@@ -29,6 +30,7 @@ class LinePlot(Panel):
     y_label: str
     log: bool = False
     mark: tuple[str, float] | None = None
+    log_x: bool = False
 
     def size(self) -> tuple[float, float]:
         return 7, 4.2
@@ -44,6 +46,9 @@ class LinePlot(Panel):
         _plot(axes, curves, self.x_label, self.y_label)
         if self.log:
             _logarithmic(axes)
+        if self.log_x:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
         set_title(axes, self.title)
 
 

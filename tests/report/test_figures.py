@@ -246,6 +246,19 @@ def test_a_logarithmic_axis_has_plain_numbers(most, labels, tmp_path, figures):
     assert shown == labels - {label for label in labels if not low < float(label) < high}
 
 
+def test_a_logarithmic_horizontal_axis(tmp_path, figures):
+    curves = {"error": np.array([3.0, 2.0, 1.0])}
+    LinePlot("t", np.array([1, 32, 1024]), curves, "width", "error", log_x=True).write(
+        tmp_path, "x"
+    )
+    ax = figures[0].axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+    ends = ax.transData.transform([(1, 1), (32, 1), (1024, 1)])[:, 0]
+    np.testing.assert_allclose(ends[1] - ends[0], ends[2] - ends[1])
+    shown = {t.label1.get_text() for t in ax.xaxis.get_major_ticks()}
+    assert {"1", "10", "100", "1000"} <= shown
+
+
 def test_matplotlib_comes_late_and_pyplot_never(tmp_path):
     code = (
         "import sys, numpy as np; from pathlib import Path;"
