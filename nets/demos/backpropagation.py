@@ -27,7 +27,7 @@ Layers = list[dict[str, jax.Array]]  # of each layer "kernel" [inputs, outputs],
 
 
 def forward(layers: Layers, x: jax.Array) -> list[jax.Array]:
-    """The activations a^(1) = x [D], a^(2), ..., a^(L), where a^(l+1) = sigmoid(Theta^(l) a^(l))."""
+    """The activations a^(1) = x [D] to a^(L), where a^(l+1) = sigmoid(Theta^(l) a^(l))."""
     activations = [x]
     for layer in layers:
         activations.append(jax.nn.sigmoid(activations[-1] @ layer["kernel"] + layer["bias"]))
