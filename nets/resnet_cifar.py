@@ -24,7 +24,7 @@ from nets.layers.pooling import global_max, max_pool
 from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 from nets.types import KernelInit
 
-Shortcut = Literal["A", "B"]
+Shortcut = Literal["A", "B", "none"]
 
 
 class CifarResNet(nn.Module):
@@ -51,8 +51,10 @@ class CifarResNet(nn.Module):
     Attributes:
         depth: number of layers with weights; the paper's are 20, 32, 44, 56, 110 and 1202.
         shortcut: the shortcut of the first block of a stage; A is x, strided and padded with zero
-            channels, B is a 1x1 convolution with batch normalisation.
+            channels, B is a 1x1 convolution with batch normalisation. none leaves out all shortcuts
+            of the network, which makes it the paper's plain one.
         width: channels of the first stage.
+        zero_init: whether each block is initialised to its shortcut (Goyal et al. 2017).
         scan_blocks: whether all blocks of a stage but the first run as one scan.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
@@ -65,6 +67,7 @@ class CifarResNet(nn.Module):
     depth: int = 20
     shortcut: Shortcut = "A"
     width: int = 16
+    zero_init: bool = False
     scan_blocks: bool = False
     num_classes: int | None = None
     kernel_init: KernelInit | None = None
@@ -78,14 +81,23 @@ class CifarResNet(nn.Module):
         """Maps x [B, H, W, C] to logits [B, num_classes], float32 at least.
 
         Raises:
-            ValueError: x is not [B, H, W, C]; `depth` is not 6n + 2; `shortcut` is unknown; or
-                `num_classes` is None.
+            ValueError: x is not [B, H, W, C]; `depth` is not 6n + 2; `shortcut` is unknown, or none
+                with `zero_init`; or `num_classes` is None.
         """
         check_images(self, x, 1)
         _check_depth(self, 2)
         check_choice("CifarResNet.shortcut", self.shortcut, Shortcut)
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
-        block = functools.partial(ResidualBlock, conv=conv, norm=norm, padded=self.shortcut == "A")
+        if self.zero_init and self.shortcut == "none":
+            raise ValueError("CifarResNet.zero_init must be false without shortcuts, got True")
+        block = functools.partial(
+            ResidualBlock,
+            conv=conv,
+            norm=norm,
+            plain=self.shortcut == "none",
+            padded=self.shortcut == "A",
+            zero_init=self.zero_init,
+        )
         outputs = {}
         made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}
         outputs["stem"] = x = conv_norm_act(x, self.width, (3, 3), **made)

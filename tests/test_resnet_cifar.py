@@ -16,6 +16,7 @@ IMAGES = (1, 32, 32, 3)
     "model, count, adds",
     [
         (CifarResNet(20), 269_722, 40_551_040),
+        (CifarResNet(20, shortcut="none"), 269_722, 40_551_040),
         (CifarResNet(32, scan_blocks=True), 464_154, 68_862_592),
         (CifarResNet(44, scan_blocks=True), 658_586, 97_174_144),
         (CifarResNet(56, scan_blocks=True), 853_018, 125_485_696),
@@ -74,6 +75,42 @@ def test_stages(model, widths):
     assert (logits.shape, logits.dtype) == ((2, 7), jnp.dtype("float32"))
 
 
+@pytest.mark.parametrize("scan", [False, True])
+def test_without_shortcuts_it_is_one_convolution_after_the_other(scan):
+    """By lax.conv, seven times and a linear layer; each normalised by its running statistics."""
+    model = CifarResNet(14, shortcut="none", width=4, num_classes=3)
+    x, variables = batch(2, 12, 12, 3), random_variables(model, *IMAGES)
+    params, statistics = variables["params"], variables["batch_stats"]
+    blocks = [f"layer{stage}_{i}" for stage in (1, 2, 3) for i in (0, 1)]
+    layers = [(params, statistics, 1, 1)]
+    layers += [(params[b], statistics[b], k, b) for b in blocks for k in (1, 2)]
+    y = x
+    for weights, running, k, block in layers:
+        stride = 2 if k == 1 and block in ("layer2_0", "layer3_0") else 1
+        kernel, norm, given = weights[f"conv{k}"]["kernel"], weights[f"bn{k}"], running[f"bn{k}"]
+        axes = ("NHWC", "HWIO", "NHWC")
+        y = jax.lax.conv_general_dilated(y, kernel, (stride,) * 2, ((1, 1),) * 2, None, None, axes)
+        y = (np.asarray(y) - given["mean"]) / np.sqrt(given["var"] + 1e-5) * norm["scale"] + norm[
+            "bias"
+        ]
+        y = np.maximum(y, 0)
+    expected = y.mean((1, 2)) @ params["fc"]["kernel"] + params["fc"]["bias"]
+    variables = stack_blocks(variables) if scan else variables
+    logits = model.clone(scan_blocks=scan).apply(variables, x, train=False)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_zero_init_starts_as_the_shortcuts_alone():
+    model = CifarResNet(14, width=4, zero_init=True, num_classes=0)
+    x = batch(2, 12, 12, 3)
+    init = functools.partial(model.init_with_output, train=False, stages=True)
+    (_, stages), _ = jax.jit(init)(jax.random.key(0), x)
+    stem = np.asarray(stages["stem"])
+    np.testing.assert_array_equal(stages["layer1"], stem)
+    np.testing.assert_array_equal(stages["layer3"][..., :4], stem[:, ::4, ::4])
+    assert np.abs(stem).max() > 0.1 and not np.asarray(stages["layer3"][..., 4:]).any()
+
+
 @pytest.mark.slow
 def test_scanned_blocks_are_the_same_net():
     plain = CifarResNet(20, width=2, num_classes=3)
@@ -128,7 +165,8 @@ def test_dropout_acts_between_the_convolutions_while_training():
     [
         (CifarResNet(21), r"CifarResNet.depth must be 6n \+ 2, such as 8, 14, 20, got 21"),
         (CifarResNet(2), r"6n \+ 2, .* got 2"),
-        (CifarResNet(20, "C"), "shortcut must be one of A, B, got 'C'"),
+        (CifarResNet(20, "C"), "shortcut must be one of A, B, none, got 'C'"),
+        (CifarResNet(20, "none", zero_init=True), "zero_init must be false without shortcuts"),
         (WideResNet(26), r"WideResNet.depth must be 6n \+ 4, such as 10, 16, 22, got 26"),
         (WideResNet(num_classes=None), "WideResNet.num_classes must be .* got None"),
         (CifarResNet(num_classes=None), "CifarResNet.num_classes must be .* got None"),

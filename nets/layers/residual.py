@@ -47,6 +47,7 @@ class ResidualBlock(nn.Module):
             normalisation. Otherwise they come after it, the last ReLU after the sum (He et al.
             2015).
         activated: whether a pre-activated block omits its first normalisation and ReLU.
+        plain: whether x is not added, which leaves F and the last ReLU.
         padded: whether x, where shapes differ, is strided and padded with zero channels at the end
             (He et al. 2015, option A), instead of projected (option B).
         excite: makes a squeeze-and-excitation layer, the last of F.
@@ -62,6 +63,7 @@ class ResidualBlock(nn.Module):
     strided: int = 0
     preactivated: bool = False
     activated: bool = False
+    plain: bool = False
     padded: bool = False
     excite: Callable[..., nn.Module] | None = None
     drop: Callable[[], nn.Module] | None = None
@@ -99,7 +101,7 @@ class ResidualBlock(nn.Module):
             y = self.excite(name="se")(y)
         if gate is not None:
             y = y * jnp.broadcast_to(gate, y.shape).astype(y.dtype)
-        y = y + self._shortcut(x, projection_input, y)
+        y = y if self.plain else y + self._shortcut(x, projection_input, y)
         return y if before else nn.relu(y)
 
     def _shortcut(self, x: jax.Array, projection_input: jax.Array, y: jax.Array) -> jax.Array:
