@@ -128,8 +128,8 @@ class Approximate(Task):
     """Trains all networks side by side by the sum of their mean squared errors.
 
     They share nothing, so each learns as if alone (unless gradients are clipped by norm). Metrics:
-    loss, that sum; in an evaluation for each activation the largest absolute error of its widest
-    networks, over all points and functions.
+    loss, that sum; in an evaluation error_tanh and so on, for each activation the largest absolute
+    error of its widest networks, over all points and functions.
     """
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
@@ -165,7 +165,7 @@ class Approximate(Task):
         self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
     ) -> dict[str, float]:
         worst = largest(metrics["errors"]) if "errors" in metrics else {}  # not while training
-        return compute(metrics) | {name: float(e[-1].max()) for name, e in worst.items()}
+        return compute(metrics) | {f"error_{k}": float(e[-1].max()) for k, e in worst.items()}
 
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool

@@ -101,7 +101,7 @@ def test_the_largest_error_of_the_widest_is_the_metric():
     metrics["errors"] = rows._replace(values=jax.tree.map(np.asarray, rows.values), mask=None)
     found = task.finish(metrics, {}, None)
     expected = {"sigmoid": 1.0, "tanh": 1.5, "arctan": 1.0, "relu": 1.0}
-    assert {k: found[k] for k in F} == pytest.approx(expected, abs=1e-4)
+    assert {k: found[f"error_{k}"] for k in F} == pytest.approx(expected, abs=1e-4)
     trained = Trained(model, params, {}, {}, None, None, jax.random.key(0))
     assert task.figures(trained, [batch], metrics, False) == {}
     figures = task.figures(trained, [batch], metrics, True)

@@ -120,9 +120,9 @@ def test_the_gain_multiplies_hidden_kernels_alone():
 @pytest.mark.parametrize(
     ("activation", "slope", "expected"),
     [
-        (nn.sigmoid, 0.1, [1, 0, 0, 1]),  # a (1 - a) is 0.0110 at 4.5, and at most 0.25
+        (nn.sigmoid, 0.1, [1, 0, 0, 0]),  # a (1 - a), at most 0.25, is 0.011 and 0.018
         (jnp.tanh, 0.1, [1, 0, 0, 1]),
-        (jnp.arctan, 0.1, [1, 0, 0, 1]),  # 1 / (1 + 4.5^2) = 0.047
+        (jnp.arctan, 0.1, [1, 0, 0, 0]),  # 1 / (1 + 4.5^2) = 0.047, 1 / (1 + 4^2) = 0.059
         (nn.relu, 0.1, [1, 1, 0, 0]),
         (nn.leaky_relu, 0.1, [0, 0, 0, 0]),
         (nn.leaky_relu, 0.01, [1, 1, 0, 0]),
@@ -130,7 +130,7 @@ def test_the_gain_multiplies_hidden_kernels_alone():
 )
 def test_units_are_saturated_where_the_derivative_is_small(activation, slope, expected):
     f = DeepMLP(activation=activation, negative_slope=slope).nonlinearity()
-    assert deep_mlp.saturated(f, jnp.array([-4.5, -1.0, 1.0, 4.5])).tolist() == expected
+    assert deep_mlp.saturated(f, jnp.array([-4.5, -1.0, 1.0, 4.0])).tolist() == expected
 
 
 def test_the_slope_of_a_leaky_relu_is_a_field():
