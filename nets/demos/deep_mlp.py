@@ -44,7 +44,7 @@ class DeepMLP(nn.Module):
         activation: the nonlinearity f.
         negative_slope: slope of a leaky ReLU below 0; no other activation has one.
         kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`).
-        gain: factor of the hidden layers' initial kernels.
+        initial_bias: initial value of the hidden biases, which moves the sums away from 0.
         batch_norm: whether sums are normalised over the batch before f.
         shortcut: whether the input of a layer is added to its output.
         num_classes: number of classes. None means that the data fills it in; 0 means no output
@@ -58,7 +58,7 @@ class DeepMLP(nn.Module):
     activation: Activation = nn.relu
     negative_slope: float = 0.1
     kernel_init: KernelInit = "he_normal"
-    gain: float = 1.0
+    initial_bias: float = 0.0
     batch_norm: bool = False
     shortcut: bool = False
     num_classes: int | None = None
@@ -125,15 +125,12 @@ class _Layer(nn.Module):
         self, x: jax.Array, added: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         net = self.net
-        dtypes = {"dtype": net.dtype, "param_dtype": net.param_dtype}
-
-        def init(*given):
-            return net.gain * initialiser(net.kernel_init)(*given)
-
-        dense = nn.Dense(net.width, not net.batch_norm, kernel_init=init, **dtypes, name="dense")
-        sums = dense(x)
+        options = {"dtype": net.dtype, "param_dtype": net.param_dtype}
+        options["bias_init"] = nn.initializers.constant(net.initial_bias)
+        init, biased = initialiser(net.kernel_init), not net.batch_norm
+        sums = nn.Dense(net.width, biased, kernel_init=init, **options, name="dense")(x)
         if net.batch_norm:
-            sums = nn.BatchNorm(not self.train, momentum=0.9, **dtypes, name="norm")(sums)
+            sums = nn.BatchNorm(not self.train, momentum=0.9, **options, name="norm")(sums)
         sums = sums + added
         outputs = net.nonlinearity()(sums)
         outputs = x + outputs if self.joined else outputs
@@ -288,7 +285,10 @@ def chart(statistic: str, tables: dict[str, Statistics], title: str) -> LinePlot
     """A statistic over the layers, a curve for each table."""
     curves = {name: table[statistic] for name, table in tables.items()}
     layers = np.arange(1, 1 + len(next(iter(curves.values()))))
-    log = statistic in ("std", "gradient")
+    positive = np.concatenate([curve[curve > 0] for curve in curves.values()])
+    log = statistic in ("std", "gradient") and positive.max(initial=0) > 10 * positive.min(
+        initial=1
+    )
     return LinePlot(title, layers, curves, "layer", LABELS[statistic], log=log)
 
 

@@ -44,6 +44,8 @@ class LinePlot(Panel):
             for (name, y), style in zip(self.curves.items(), styles, strict=False)
         ]
         _plot(axes, curves, self.x_label, self.y_label)
+        if np.issubdtype(self.x.dtype, np.integer):
+            axes.locator_params(axis="x", integer=True)
         if self.log:
             _logarithmic(axes)
         if self.log_x:

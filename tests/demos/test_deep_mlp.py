@@ -107,14 +107,14 @@ def test_what_each_initialiser_does_to_thirty_layers():
     assert 0.4 < normalised.min() and normalised.max() < 0.8
 
 
-def test_the_gain_multiplies_hidden_kernels_alone():
-    x = jnp.ones((1, 5))
-    params, scaled = (
-        SMALL.clone(gain=gain).init(jax.random.key(0), x, train=False)["params"] for gain in (1, 3)
-    )
-    for (kernel, _), (large, _) in zip(kernels(params), kernels(scaled), strict=True):
-        np.testing.assert_allclose(large, 3 * kernel, rtol=1e-6)
-    np.testing.assert_array_equal(params["output"]["kernel"], scaled["output"]["kernel"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_sums_start_around_the_initial_bias(batch_norm):
+    model = SMALL.clone(initial_bias=-7.0, batch_norm=batch_norm)
+    x = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    init = functools.partial(model.init_with_output, train=True, stages=True)
+    (logits, stages), _ = jax.jit(init)(jax.random.key(0), x)
+    np.testing.assert_allclose(stages["sums"].mean((1, 2)), np.full(3, -7.0), atol=2)
+    assert np.abs(logits).max() < 5  # the output layer's bias is 0
 
 
 @pytest.mark.parametrize(
