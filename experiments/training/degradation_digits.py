@@ -7,7 +7,7 @@ layers, read digits of 8 x 8. The deeper plain one could be the shallower one wi
 nothing; after as many steps it is far worse even on the digits that it trained on, so it does not
 overfit: it cannot be optimised. With shortcuts, which have no parameters, both depths learn all.
 
-Measured, accuracy over seeds 0, 1, 2 (mean and standard deviation), on the training digits and on
+Measured: accuracy over seeds 0, 1, 2 (mean and standard deviation), on the training digits and on
 the test digits: plain, 20 layers 0.990 (0.006) and 0.963 (0.003), 56 layers 0.305 (0.094) and 0.238
 (0.100); residual, 20 layers 0.999 (0.000) and 0.976 (0.003), 56 layers 0.998 (0.002) and 0.975
 (0.000). 15 s a network of 20 layers, 45 s of 56.
