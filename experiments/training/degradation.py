@@ -1,4 +1,4 @@
-"""Degradation on CIFAR-10: plain and residual networks of 20 and 56 layers, equal but for shortcuts.
+"""Degradation on CIFAR-10: plain and residual networks of 20 and 56 layers.
 
     python launch.py compare --experiment=degradation --data.data_dir=~/tensorflow_datasets
 
