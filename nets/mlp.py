@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from nets.layers.classification_head import logits
 from nets.layers.image_checks import check_head
 from nets.layers.initialisers import initialiser
+from nets.layers.norm import BatchNorm
 from nets.types import Activation, KernelInit
 
 
@@ -27,6 +28,7 @@ class MLP(nn.Module):
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer, and the last hidden layer as the result.
         activation: nonlinearity of the hidden units.
+        batch_norm: whether each hidden layer is batch-normalised before the activation.
         dropout: probability of dropping a hidden unit while training.
         kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
             those stated above.
@@ -37,6 +39,7 @@ class MLP(nn.Module):
     widths: tuple[int, ...] = (128,)
     num_classes: int | None = 10
     activation: Activation = nn.relu
+    batch_norm: bool = False
     dropout: float = 0.0
     kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
@@ -61,6 +64,8 @@ class MLP(nn.Module):
         for i, width in enumerate(self.widths):
             name = f"hidden_{i}"
             x = nn.Dense(width, **options, name=name)(x)
+            if self.batch_norm:
+                x = BatchNorm(use_running_average=not train, **dtypes, name=f"norm_{i}")(x)
             outputs[name] = x = self.activation(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         if self.num_classes:

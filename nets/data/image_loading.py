@@ -7,6 +7,7 @@ import numpy as np
 
 from nets.data import cache, image_files, image_source, tfds
 from nets.data.image_source import ImageSet
+from nets.errors import UserError
 
 SAMPLE = 4096
 """Images that stand for a set too large to be read through."""
@@ -50,12 +51,13 @@ _PUBLISHED = {"imagenet2012": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}
 2015, table 2; Krizhevsky 2009)."""
 
 
-def published_size(name: str, validation: float) -> int | None:
+def published_size(name: str, validation: float, train_size: int | None) -> int | None:
     """Training images of a TFDS set that may not be prepared; None where it is not known here."""
     if name not in _PUBLISHED:
         return None
     total = _PUBLISHED[name]
-    return total if name == "imagenet2012" else total - _held_out(total, validation)
+    size = total if name == "imagenet2012" else total - _held_out(total, validation)
+    return min(size, train_size or size)
 
 
 def _held_out(total: int, validation: float) -> int:
@@ -63,8 +65,16 @@ def _held_out(total: int, validation: float) -> int:
 
 
 @functools.lru_cache(maxsize=2)
-def partition(where: ImageSource, validation: float) -> dict[str, tuple[str, np.ndarray]]:
-    """By split: the stored split that it comes from, and which of that one's images it has."""
+def partition(
+    where: ImageSource, validation: float, train_size: int | None
+) -> dict[str, tuple[str, np.ndarray]]:
+    """By split: the stored split that it comes from, and which of that one's images it has.
+
+    Those of training are all that are left, or `train_size` of them, drawn once and for all.
+
+    Raises:
+        UserError: there are not as many as train_size.
+    """
     sizes = open_set(where).sizes
     parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
     if "validation" not in sizes and validation > 0:
@@ -72,16 +82,27 @@ def partition(where: ImageSource, validation: float) -> dict[str, tuple[str, np.
         held_out = _held_out(len(order), validation)
         parts["validation"] = "train", np.sort(order[:held_out])
         parts["train"] = "train", np.sort(order[held_out:])
+    if train_size is not None:
+        rows = np.random.default_rng(1).permutation(parts["train"][1])
+        if train_size > len(rows):
+            raise UserError(
+                f"must be at most {len(rows)}, the training images of {where.path or where.name}, "
+                f"got {train_size}.",
+                "train_size",
+            )
+        parts["train"] = "train", np.sort(rows[:train_size])
     return parts
 
 
 @functools.lru_cache(maxsize=2)
-def statistics(where: ImageSource, validation: float) -> tuple[np.ndarray, np.ndarray]:
+def statistics(
+    where: ImageSource, validation: float, train_size: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation [C] of the training images, in 0..1.
 
     Those of a set not held in memory are kept in the user's cache directory.
     """
-    source, (split, rows) = open_set(where), partition(where, validation)["train"]
+    source, (split, rows) = open_set(where), partition(where, validation, train_size)["train"]
 
     def make() -> dict[str, np.ndarray]:
         """The number of pixels of each channel at each of the 256 levels, [C, 256]."""
@@ -96,7 +117,7 @@ def statistics(where: ImageSource, validation: float) -> tuple[np.ndarray, np.nd
     if source.stamp is None:
         counts = make()["counts"]
     else:
-        stamp = f"{source.stamp} {validation}"
+        stamp = f"{source.stamp} {validation}{'' if train_size is None else f' {train_size}'}"
         counts = cache.arrays(f"{source.name}-levels", stamp, make)["counts"]
     share, level = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
     mean = (share * level).sum(1)

@@ -44,6 +44,8 @@ class Images(Dataset):
             before the middle square of image_size is cut out. None means image_size.
         validation: share of the training images that is held out where the set has no
             validation split of its own.
+        train_size: training images that are used, drawn at random once for all runs. None means
+            all.
         normalise: "standard" subtracts the mean and divides by the standard deviation of the
             training images, channel by channel; the others map black and white to 0 and 1
             ("unit"), -1 and 1 ("signed"), -0.1 and 1.175 ("lecun", as LeNet-5 of 1998).
@@ -75,6 +77,7 @@ class Images(Dataset):
     short_side: tuple[int, int] = (256, 480)
     eval_short_side: int | None = None
     validation: float = 0.1
+    train_size: int | None = None
     normalise: Literal["standard", "unit", "signed", "lecun"] = "standard"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -89,7 +92,7 @@ class Images(Dataset):
     in_memory_mb: int = 1024
 
     def __post_init__(self) -> None:
-        check_range(self, "batch_size", "eval_batch_size", "image_size", at_least=1)
+        check_range(self, "batch_size", "eval_batch_size", "image_size", "train_size", at_least=1)
         check_range(self, "eval_short_side", at_least=self.image_size or 1)
         check_range(self, "pad_crop", "rotate", "shift", "colour_noise", "in_memory_mb", at_least=0)
         check_range(self, "validation", "scale", "colour_jitter", at_least=0, below=1)
@@ -168,7 +171,7 @@ class Images(Dataset):
             "inputs": ((self.batch_size, *shape), np.dtype(np.float32)),
             "targets": ((self.batch_size,), np.dtype(np.int32)),
         }
-        size = image_loading.published_size(self.name, self.validation)
+        size = image_loading.published_size(self.name, self.validation, self.train_size)
         known = {} if size is None or self.path is not None else {"train_examples": size}
         return Spec(arrays, {"num_classes": len(classes), "class_names": list(classes)} | known)
 
@@ -212,7 +215,7 @@ class Images(Dataset):
 
     def rows(self, split: str) -> tuple[str, np.ndarray]:
         """The stored split that a split comes from, and which of its images."""
-        return image_loading.partition(self.where(), self.validation)[split]
+        return image_loading.partition(self.where(), self.validation, self.train_size)[split]
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
@@ -241,7 +244,7 @@ class Images(Dataset):
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        mean, std = image_loading.statistics(self.where(), self.validation)
+        mean, std = image_loading.statistics(self.where(), self.validation, self.train_size)
         return self.mean or tuple(mean.tolist()), self.std or tuple(std.tolist())
 
     def _cropped(self) -> bool:

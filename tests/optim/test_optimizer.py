@@ -1,10 +1,12 @@
 """The optimizer: against rules worked out by hand, finite differences and published schedules."""
 
+import dataclasses
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from nets.cli import config
@@ -108,6 +110,69 @@ def test_penalties_are_the_gradient_of_the_documented_objective():
         up, down = ({"layer": {"kernel": np.array([2.0, -0.5]) + s}} for s in (step, -step))
         slope = (objective(up) - objective(down)) / 2e-4
         np.testing.assert_allclose(-found["kernel"][i], slope, rtol=1e-4)
+
+
+def test_the_elastic_net_by_hand():
+    """alpha (r sum |w| + (1 - r) / 2 sum w^2), alpha = 0.5, r = 0.2, at w = 2 and -0.5: gradients
+    0.1 + 0.4 * 2 = 0.9 and -0.1 - 0.4 * 0.5 = -0.3."""
+    zero = jax.tree.map(jnp.zeros_like, GRADS)
+    found = updates(Optimizer(SGD(), 1.0, elastic_net=0.5, l1_ratio=0.2), zero)
+    np.testing.assert_allclose(found["kernel"], [-0.9, 0.3], rtol=1e-6)
+    assert not np.any(found["bias"])
+
+
+def test_the_elastic_net_by_proximal_steps_is_that_of_scikit_learn():
+    """Its objective is |y - X w|^2 / 2n + the penalty; the same weights are exactly zero."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(0)
+    x, options = rng.normal(size=(40, 8)), {"l1_ratio": 0.75}
+    y = x @ np.array([2, 0, 0, -1, 0, 0.5, 0, 0]) + rng.normal(size=40)
+    want = linear_model.ElasticNet(alpha=0.4, fit_intercept=False, **options).fit(x, y).coef_
+    optimizer = Optimizer(SGD(), 0.2, elastic_net=0.4, proximal=True, **options)
+    transformation, params = optimizer.build(300), {"kernel": jnp.ones(8)}
+    state = transformation.init(params)
+    for _ in range(300):
+        grads = {"kernel": jnp.float32(x.T @ (x @ params["kernel"] - y) / len(x))}
+        change, state = transformation.update(grads, state, params, lr_scale=1.0)
+        params = optax.apply_updates(params, change)
+    np.testing.assert_allclose(params["kernel"], want, atol=1e-3)  # scikit-learn's tol is 1e-4
+    np.testing.assert_array_equal(params["kernel"] == 0, want == 0)
+    assert 3 <= np.sum(want == 0) <= 7
+
+
+def test_a_soft_threshold_follows_the_learning_rate_and_spares_the_bias():
+    """Thresholds 0.2 * 0.1 and, at half the rate on the second step, half of that."""
+    zero = jax.tree.map(jnp.zeros_like, GRADS)
+    options = {"l1": 0.2, "proximal": True}
+    first = updates(Optimizer(Adam(), 0.1, **options), zero)
+    second = updates(Optimizer(Adam(), 0.1, Exponential(1, 0.5), **options), zero, steps=2)
+    dropped = updates(Optimizer(Adam(), 0.1, Plateau(), **options), zero, steps=2, plateau=0.5)
+    np.testing.assert_allclose(first["kernel"], [-0.02, 0.02], rtol=1e-5)
+    for found in (second, dropped):
+        np.testing.assert_allclose(found["kernel"], [-0.01, 0.01], rtol=1e-4)
+    assert not np.any(first["bias"])
+
+
+def test_frozen_weights_have_no_soft_threshold():
+    optimizer = Optimizer(SGD(), 0.1, l1=1.0, proximal=True, freeze=("layer/bias",))
+    found = updates(optimizer)
+    np.testing.assert_allclose(found["kernel"], [-0.13, 0.14], rtol=1e-5)
+    assert not np.any(found["bias"])
+    assert not np.any(updates(dataclasses.replace(optimizer, freeze=("layer/*",)))["kernel"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"elastic_net": -1.0}, "^elastic_net must be at least 0, got -1"),
+        ({"l1_ratio": 1.5}, "^l1_ratio must be at least 0 and at most 1, got 1.5"),
+        ({"proximal": True}, "^proximal needs an L1 penalty: l1 or elastic_net above 0"),
+        ({"proximal": True, "elastic_net": 1.0, "l1_ratio": 0.0}, "^proximal needs an L1 penalty"),
+    ],
+)
+def test_impossible_penalties_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        Optimizer(**options)
 
 
 def test_decoupled_decay_bypasses_the_moments_and_the_bias():
