@@ -76,8 +76,9 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
     history = metrics_log.read(Path(row["workdir"]) / "metrics.jsonl")
     speeds = [line["steps_per_s"] for line in history if line["split"] == "train"]
     speed = {"ms per step": 1000 / median(speeds)} if speeds else {}
-    rest = {"parameters": row["parameters"], "seconds": row["elapsed_s"]}
-    return page.metrics(row) | rest | speed
+    rest = {"parameters": row["parameters"], "steps": row["step"], "seconds": row["elapsed_s"]}
+    zeros = {"zero weights": row["zero_weights"]} if "zero_weights" in row else {}
+    return page.metrics(row) | zeros | rest | speed
 
 
 def columns(table: dict[str, dict[str, Spread]]) -> list[str]:
@@ -135,6 +136,7 @@ class Points(Panel):
         heights = np.arange(len(self.names))
         style = {"fmt": "o", "color": COLOURS[0], "capsize": 3}
         axes.errorbar(self.means, heights, xerr=self.deviations, **style)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_yticks(heights, self.names)
         axes.set_ylim(len(self.names) - 0.5, -0.5)
         axes.grid(alpha=0.3)
@@ -157,9 +159,12 @@ class Series(Panel):
             look = {"marker": "o", "linestyle": line, "color": colour, "capsize": 3}
             axes.errorbar(x, y, yerr=d, label=name, **look)
         x = np.concatenate([x for x, _, _ in self.series.values()])
-        if x.min() > 0 and x.max() >= 10 * x.min():
+        ticks = np.unique(x)
+        logarithmic = x.min() > 0 and x.max() >= 10 * x.min()
+        if logarithmic:
             axes.set_xscale("log")
-            axes.set_xticks(np.unique(x), [f"{v:g}" for v in np.unique(x)])
+        if logarithmic or len(ticks) <= 8:
+            axes.set_xticks(ticks, [f"{v:g}" for v in ticks])
             axes.minorticks_off()
         axes.set_xlabel(self.x_label)
         axes.grid(alpha=0.3)

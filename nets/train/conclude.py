@@ -2,6 +2,7 @@
 
 import jax
 
+from nets.optim.optimizer import zero_weights
 from nets.report.reporter import Reporter
 from nets.train import checkpoint, resume, train_state
 from nets.train.checkpoint import Checkpoints
@@ -37,6 +38,8 @@ def conclude(
         "elapsed_s": progress.elapsed_s,
         "parameters": sum(x.size for x in jax.tree.leaves(state.params)),
     }
+    if evaluator.experiment.optimizer.penalties()[0]:
+        result["zero_weights"] = zero_weights(trained[0])
     done = n if best is None else best
     if evaluator.experiment.eval_train:
         result["train_eval"], _ = evaluator(*trained, "train", final=True)

@@ -7,7 +7,6 @@ import jax
 from jax.sharding import Mesh
 
 from nets.data.prefetch import prefetch
-from nets.optim.optimizer import zero_weights
 from nets.report.reporter import Reporter
 from nets.tasks import metrics
 from nets.tasks.metrics import Metrics
@@ -33,8 +32,6 @@ class Evaluator:
     ) -> tuple[dict[str, float], Metrics]:
         """The finished metrics of a split, and its sums and rows.
 
-        With an L1 penalty also `zero_weights`, of kernels, exactly zero.
-
         Raises:
             Stopped: the processes agreed to stop before the end.
         """
@@ -59,10 +56,7 @@ class Evaluator:
                 jax.block_until_ready(new)
         totals, metadata = self._add(totals, pending), data.metadata()
         finish = functools.partial(task.finish, totals, metadata, data.target_tokenizer(metadata))
-        values = signals.run(finish)
-        if self.experiment.optimizer.penalties()[0]:
-            values["zero_weights"] = zero_weights(params)
-        return values, totals
+        return signals.run(finish), totals
 
     def _add(self, totals: Metrics, new: Metrics) -> Metrics:
         new = dict(new)

@@ -35,6 +35,9 @@ class Experiment:
         log_every: steps between lines of training metrics, each the mean over those steps.
         monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
+        patience_ratio: the run stops when it has made this many times the steps of its best
+            evaluation (3 of a best after N steps: at 3 N).
+        target: value of the monitored metric at which the run stops.
         average: average of the parameters, which is evaluated instead of them; None means none.
         eval_train: whether the training split is evaluated too, at the end ("train_eval").
         accumulate: micro-batches that one update's gradient is gathered over.
@@ -61,6 +64,8 @@ class Experiment:
     log_every: int = 50
     monitor: str = "loss"
     patience: int | None = None
+    patience_ratio: float | None = None
+    target: float | None = None
     average: Average = None
     eval_train: bool = False
     accumulate: int = 1
@@ -82,6 +87,7 @@ class Experiment:
         if self.init_from is None and (self.init_exclude or self.init_rename):
             raise UserError("must be given with init_exclude or init_rename.", "init_from")
         check_range(self, "epochs", "eval_every", "save_every", above=0)
+        check_range(self, "patience_ratio", above=1)
 
 
 SILENT = ("save_every", "log_every", "debug_nans", "eval_train")  # fields that change no result

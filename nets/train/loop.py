@@ -52,7 +52,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         Stopped: a signal came; what was done is saved.
         Diverged: the loss or the gradient is no longer finite; the checkpoint before it is kept.
     """
-    data, steps, patience = experiment.data, experiment.steps, experiment.patience
+    data, steps = experiment.data, experiment.steps
     mesh = sharding.make()
     maximise = experiment.monitor in experiment.task.maximise
     watch = "validation" in data.splits()
@@ -117,7 +117,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                     evaluator.draw(reporter, n, "validation", *trained, totals)
                 except Stopped as stopped:
                     stop = stopped.code - 128
-            done = patience is not None and progress.evals_since_best >= patience
+            done = progress.ends_run(n, experiment, maximise)
             if n > saved and (save_due or improved or done or stop):
                 progress.elapsed_s = time.monotonic() - began
                 progress.log_size = reporter.sync()

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from nets.train.experiment import Experiment
+
 
 @dataclasses.dataclass
 class Progress:
@@ -34,3 +36,15 @@ class Progress:
             self.best_step, self.best_value = step, value
             self.evals_since_best = self.evals_since_drop = 0
         return best
+
+    def ends_run(self, n: int, experiment: Experiment, maximise: bool) -> bool:
+        """Whether the run is over after n updates, by its patience or its target."""
+        patience, ratio, target = experiment.patience, experiment.patience_ratio, experiment.target
+        if patience is not None and self.evals_since_best >= patience:
+            return True
+        if self.best_value is None:
+            return False
+        sign = 1 if maximise else -1
+        return (ratio is not None and n >= ratio * self.best_step) or (
+            target is not None and sign * self.best_value >= sign * target
+        )

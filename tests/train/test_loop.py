@@ -183,6 +183,38 @@ def test_patience_ends_a_run_and_a_repeat_ends_it_again(tmp_path):
     assert fit(experiment, tmp_path).evaluated == last
 
 
+def test_a_run_ends_at_a_multiple_of_the_steps_of_its_best():
+    experiment = toys.classifier(patience_ratio=3.0)
+    best = Progress(evaluated=29, best_step=10, best_value=0.5, evals_since_best=19)
+    assert not best.ends_run(29, experiment, False) and best.ends_run(30, experiment, False)
+    assert not Progress().ends_run(30, experiment, False)
+    with pytest.raises(UserError, match="^patience_ratio must be above 1, got 1.0"):
+        toys.classifier(patience_ratio=1.0)
+
+
+@pytest.mark.parametrize("monitor", ["loss", "accuracy"])
+def test_a_run_ends_at_its_target(tmp_path, monitor):
+    options = {"monitor": monitor, "steps": 60}
+    fit(toys.classifier(**options), tmp_path / "whole")
+    rows = metrics_log.read(tmp_path / "whole" / "metrics.jsonl")
+    values = [(r["step"], r[monitor]) for r in rows if r["split"] == "validation"]
+    reached = (min if monitor == "loss" else max)(value for _, value in values[:4])
+    at = next(step for step, value in values if value == reached)
+    assert 5 < at < 60
+    progress = fit(toys.classifier(**options, target=reached), tmp_path / "part")
+    assert progress.evaluated == progress.best_step == at
+
+
+def test_weights_that_are_zero_are_counted(tmp_path):
+    optimizer = Optimizer(SGD(), 0.1, l1=0.1, proximal=True)
+    fit(toys.classifier(optimizer=optimizer), tmp_path)
+    arrays = resume.best(tmp_path, print)[1]
+    kernels = [a for path, a in arrays.items() if path.startswith("params/") and "kernel" in path]
+    zeros = sum(int(np.sum(kernel == 0)) for kernel in kernels)
+    assert 0 < zeros < sum(kernel.size for kernel in kernels)
+    assert json.loads((tmp_path / "result.json").read_text())["zero_weights"] == zeros
+
+
 def test_plateau_scales_the_learning_rate(tmp_path):
     optimizer = Optimizer(SGD(), 1e-9, Plateau(patience=1, factor=0.5))
     fit(toys.classifier(optimizer=optimizer, steps=30, log_every=5), tmp_path)
