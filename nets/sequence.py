@@ -90,7 +90,8 @@ class ManyToMany(nn.Module):
         h_1 .. h_T = recurrent(x_1 .. x_T)
         y_t = h_t V + c
 
-    Dropout acts between layers and on h_t. Stages: layer_0, layer_1, ... [B, T, features].
+    Dropout acts between layers and on h_t. Stages: layer_0, layer_1, ... [B, T, features], or with
+    `bidirectional` [B, T, 2 features].
 
     >>> model, key = ManyToMany(num_classes=3, cell=GRU(16)), jax.random.key(0)
     >>> x = jnp.zeros((2, 9, 4))
@@ -103,6 +104,9 @@ class ManyToMany(nn.Module):
         vocab_size: number of different symbols. None means that the data fills it in, or that the
             inputs are numbers.
         layers: number of recurrent layers.
+        bidirectional: whether a second cell of each layer reads backwards (Schuster and Paliwal
+            1997).
+        lookahead: steps ahead that it reads, at most; None means all.
         dropout: probability of dropping a unit while training.
         backend: implementation of the recurrent layers (`nets.layers.recurrent.Recurrent`).
         dtype: computation dtype.
@@ -113,6 +117,8 @@ class ManyToMany(nn.Module):
     cell: LSTM | GRU | Elman | MGU | Jordan | Trace = LSTM(128)
     vocab_size: int | None = None
     layers: int = 1
+    bidirectional: bool = False
+    lookahead: int | None = None
     dropout: float = 0.0
     backend: Backend = "auto"
     dtype: DTypeLike = jnp.float32
@@ -133,7 +139,7 @@ class ManyToMany(nn.Module):
         Needs the key `dropout` while training if `dropout` is above 0.
         """
         x = one_hot(inputs, self.vocab_size, self.dtype)
-        h, carry, hidden = _recurrent(self, name="recurrent")(x, carry, train=train, stages=True)
+        h, carry, hidden = self._layers(name="recurrent")(x, carry, train=train, stages=True)
         h = nn.Dropout(self.dropout, deterministic=not train)(h)
         y = output_layer(self, self.num_classes, name="output")(h)
         if not stages:
@@ -147,7 +153,12 @@ class ManyToMany(nn.Module):
         [B, D], or [B] for symbols.
         """
         shape = shape if len(shape) > 1 else (*shape, self.vocab_size)
-        return _recurrent(self, parent=None).initial_carry(shape)
+        return self._layers(parent=None).initial_carry(shape)
+
+    @nn.nowrap
+    def _layers(self, **options: Any) -> Recurrent:
+        directions = {"bidirectional": self.bidirectional, "lookahead": self.lookahead}
+        return _recurrent(self, **directions, **options)
 
 
 class OneToMany(nn.Module):

@@ -81,6 +81,26 @@ def test_many_to_many_goes_on_where_it_ended():
     jax.tree.map(close, carry, last)
 
 
+@pytest.mark.parametrize(
+    ("options", "reach"),
+    [
+        ({}, 0),
+        ({"bidirectional": True, "lookahead": 2}, 2),
+        ({"bidirectional": True}, 5),
+    ],
+)
+def test_many_to_many_reads_as_far_ahead_as_it_says(options, reach):
+    """By gradients: the output of step t depends on inputs up to t + reach, and on no later one."""
+    model = ManyToMany(num_classes=2, cell=Elman(4), **options)
+    x = jax.random.normal(jax.random.key(1), (1, 6, 2))
+    params = made(model, x)
+    carry = model.initial_carry(x[:, 0].shape)
+    jacobian = jax.jacrev(lambda x: model.apply({"params": params}, x, carry, train=False)[0])(x)
+    depends = np.any(np.asarray(jacobian)[0, :, :, 0] != 0, axis=(1, 3))  # [T, T]
+    t, s = np.indices((6, 6))
+    np.testing.assert_array_equal(depends, s <= t + reach)
+
+
 def test_the_initial_carry_of_symbols():
     """A trace is of the input, here a one-hot vector."""
     ((carry,),) = ManyToMany(num_classes=4, cell=Trace(6), vocab_size=7).initial_carry((3,))

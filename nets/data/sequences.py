@@ -143,19 +143,23 @@ class Brackets(Generated):
 
     "inputs" [B, T] int32 are letters (0), opening (1) and closing (2) brackets, at random but so
     that the number of open ones stays in 0 to `depth`; "targets" [B, T] are that number after each
-    step.
+    step, or `ahead` steps later. "mask" [B, T], in training too, where some are later, has all
+    steps count but the last `ahead`, for which inputs end before that number is known.
 
     Attributes:
         length: steps T.
         depth: maximum of open brackets.
+        ahead: steps from an input to the one that its target is the number after.
     """
 
     length: int = 60
     depth: int = 5
+    ahead: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "length", "depth", at_least=1)
+        check_range(self, "ahead", at_least=0, below=self.length)
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         steps = rng.choice([0, 1, -1], (self.length, rows), p=[0.2, 0.4, 0.4])
@@ -164,7 +168,12 @@ class Brackets(Generated):
             level = depths[t] = np.clip(level + step, 0, self.depth)
         moved = np.diff(depths, axis=0, prepend=0)
         inputs = np.where(moved < 0, 2, moved).T.astype(np.int32)
-        return {"inputs": inputs, "targets": depths.T.astype(np.int32)}
+        targets = depths.T.astype(np.int32)
+        if not self.ahead:
+            return {"inputs": inputs, "targets": targets}
+        mask = np.zeros(inputs.shape, np.float32)
+        mask[:, : -self.ahead] = 1
+        return {"inputs": inputs, "targets": np.roll(targets, -self.ahead, 1), "mask": mask}
 
     def extra_metadata(self) -> dict[str, Any]:
         return vocabularies(["x", "(", ")"], [str(k) for k in range(self.depth + 1)])

@@ -122,6 +122,32 @@ def test_brackets():
     assert reached == {0, 1, 2, 3} and data.metadata()["num_classes"] == 4
 
 
+def test_brackets_to_come():
+    """The number of open brackets three steps later, and no score where the inputs end before."""
+    batch = Brackets(length=12, depth=2, ahead=3, batch_size=50).train(0)[0]
+    change = np.array([0, 1, -1])[batch["inputs"]]
+    np.testing.assert_array_equal(batch["targets"][:, :-3], change.cumsum(1)[:, 3:])
+    np.testing.assert_array_equal(batch["mask"], np.tile([1.0] * 9 + [0.0] * 3, (50, 1)))
+    assert "mask" not in Brackets(length=12).train(0)[0]
+
+
+@pytest.mark.parametrize(("known", "best"), [(0, 0.316), (1, 0.341), (2, 0.4145), (4, 1.0)])
+def test_the_best_guess_at_brackets_to_come(known, best):
+    """By the chain's transition matrix P: the number of open brackets is known up to so many steps
+    ahead, and the likeliest after the rest of the four is guessed. look_ahead quotes these."""
+    transition = np.zeros((6, 6))
+    for level in range(6):
+        for step, p in ((0, 0.2), (1, 0.4), (-1, 0.4)):
+            transition[level, np.clip(level + step, 0, 5)] += p
+    after = [np.linalg.matrix_power(transition, t + 1)[0] for t in range(40)]
+    rest = np.linalg.matrix_power(transition, 4 - known)
+    assert (np.mean(after[known : 36 + known], 0) @ rest.max(1)) == pytest.approx(best, abs=5e-4)
+    batch = Brackets(length=40, depth=5, ahead=4, batch_size=3000).train(0)[0]
+    change = np.array([0, 1, -1])[batch["inputs"]]
+    guesses = rest.argmax(1)[change.cumsum(1)[:, known : 36 + known]]
+    assert np.mean(guesses == batch["targets"][:, :36]) == pytest.approx(best, abs=5e-3)
+
+
 @pytest.mark.parametrize(
     ("n", "words"),
     [
@@ -223,6 +249,7 @@ def test_pixels_to_draw():
         (lambda: Recall(distractors=0), r"distractors must be at least 1, got 0"),
         (lambda: Recall(distance=0), r"distance must be at least 1, got 0"),
         (lambda: Brackets(depth=0), r"depth must be at least 1, got 0"),
+        (lambda: Brackets(length=9, ahead=9), r"ahead must be at least 0 and below 9, got 9"),
         (lambda: NumberWords(maximum=99), r"maximum must be from 2000, .*, got 99"),
         (lambda: NumberWords(maximum=10**6), r"maximum must be .* to 999999, got 1000000"),
         (lambda: Pixels(by="column"), r"by must be one of pixel, row, got column"),
