@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -142,11 +143,19 @@ class NextToken(Generative):
 _generate = jax.jit(generate, static_argnames=("model", "length", "top_k"))
 
 
+_QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”"}  # marks, by the one that closes
+_APOSTROPHE = re.compile(r"(?<=\w)(?<!\b[rbfuRBFU])(?<!\b[rbfRBF]{2})(?='\w)")  # r'a' is a string
+
+
 def text_features(text: str) -> dict[str, np.ndarray]:
-    """Readable properties of every character of a text, each [N], from 0 to 1."""
+    """Readable properties of every character of a text, each [N], from 0 to 1.
+
+    An apostrophe within a word is no quote.
+    """
     n = len(text)
     column, depth, quoted, comment, upper = (np.zeros(n) for _ in range(5))
     start, level, quote, hashed = 0, 0, "", False
+    apostrophes = {m.end() for m in _APOSTROPHE.finditer(text)}
     for i, c in enumerate(text):
         if c == "\n":
             hashed = False
@@ -156,11 +165,12 @@ def text_features(text: str) -> dict[str, np.ndarray]:
             level += 1
         column[i], depth[i], comment[i] = min(i - start, 80) / 80, min(level, 3) / 3, hashed
         start = i + 1 if c == "\n" else start
-        quoted[i], upper[i] = bool(quote) or c in "\"'", c.isupper()
+        mark = _QUOTES.get(c, "") if i not in apostrophes else ""
+        quoted[i], upper[i] = bool(quote or mark), c.isupper()
         if c in ")]}":
             level = max(level - 1, 0)
-        if c in "\"'" and not hashed:
-            quote = "" if quote == c else quote or c
+        if mark and not hashed:
+            quote = "" if quote == mark else quote or mark
     words = np.array([c.isalnum() for c in text], float)
     return {
         "position in the line": column, "inside brackets": depth, "inside quotes": quoted,

@@ -161,6 +161,20 @@ def test_features_of_a_text_by_hand():
     np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)
 
 
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("I'm d'or 'x' it's", "         ___     "),
+        ("“don't” y “a”", "_______   ___"),
+        ("r'a' + rb'c' d's", " ___     ___    "),
+        ("'don't' \"it's\"", "_______ ______"),
+    ],
+)
+def test_an_apostrophe_within_a_word_is_no_quote(text, quoted):
+    features = next_token.text_features(text)
+    assert "".join(" _"[int(q)] for q in features["inside quotes"]) == quoted
+
+
 def test_a_unit_of_a_gru_is_found():
     """Unit 2 of the second layer follows the capital letters.
 
