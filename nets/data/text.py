@@ -30,8 +30,9 @@ class Text(Dataset):
 
     Attributes:
         name: "python" (embedded: prose documentation and source of Python's standard library,
-            about 5 MB), "prose" (embedded: its documentation and docstrings, about 1.3 MB), or
-            "tiny_shakespeare" (TFDS, prepared as array_record; without a test split).
+            about 5 MB), "prose" (embedded: its documentation and docstrings, about 1.3 MB),
+            "tiny_shakespeare" (TFDS, prepared as array_record; without a test split), or "hello"
+            (those five letters, in every split).
         data_dir: folder of the TFDS sets. None means TFDS's own, ~/tensorflow_datasets.
         path: any UTF-8 file, or a folder of such files; is taken instead of `name`.
         suffixes: how the names of a folder's files end that are read, in its subfolders too.
@@ -45,7 +46,7 @@ class Text(Dataset):
         test: share of the text for the test, where the set has no split of its own.
     """
 
-    name: Literal["python", "prose", "tiny_shakespeare"] = "python"
+    name: Literal["python", "prose", "tiny_shakespeare", "hello"] = "python"
     data_dir: str | None = None
     path: str | None = None
     suffixes: tuple[str, ...] = (".py", ".c", ".h", ".txt", ".md")
@@ -60,7 +61,7 @@ class Text(Dataset):
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "length", "eval_batch_size", at_least=1)
         check_range(self, "max_words", at_least=3)
-        check_choice(self, "name", ("python", "prose", "tiny_shakespeare"))
+        check_choice(self, "name", ("python", "prose", "tiny_shakespeare", "hello"))
         check_choice(self, "level", ("character", *tokenizers.PATTERNS))
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise UserError(
@@ -210,4 +211,6 @@ def _texts(name, data_dir, path, suffixes, validation, test) -> dict[str, str]:
         return corpora.from_path(path, suffixes, validation, test)
     if name == "tiny_shakespeare":
         return corpora.tiny_shakespeare(data_dir)
+    if name == "hello":
+        return dict.fromkeys(("train", "validation", "test"), "hello")
     return (corpora.prose if name == "prose" else corpora.python)(validation, test)

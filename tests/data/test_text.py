@@ -222,6 +222,17 @@ def test_the_embedded_text_is_the_same_in_another_process():
     assert found.stdout.strip() == Text().metadata()["digest"]
 
 
+def test_hello():
+    """Karpathy 2015: from h, e, l, l to e, l, l, o; after an l there comes an l or an o."""
+    data = Text(name="hello", batch_size=1, length=4, eval_batch_size=1)
+    vocabulary = data.metadata()["vocabulary"]
+    assert vocabulary == "ehlo"
+    for batch in (data.train(0)[0], data.train(0)[7], *data.evaluate("test")):
+        assert decode(vocabulary, batch["inputs"][0]) == "hell"
+        assert decode(vocabulary, batch["targets"][0]) == "ello"
+        assert batch["reset"].all()
+
+
 @needs_tfds
 def test_tiny_shakespeare():
     data = Text(name="tiny_shakespeare", data_dir=TFDS)
