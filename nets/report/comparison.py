@@ -196,7 +196,9 @@ def _series(title: str, rows: dict[str, Spread], numbered: dict[str, re.Match]) 
         name, number = numbered[variant].groups()
         series.setdefault(name, []).append((float(number), *spread[:2]))
     arrays = {name: tuple(np.array(sorted(points)).T) for name, points in series.items()}
-    return Series(title, arrays, next(iter(arrays)) if len(arrays) == 1 else "")
+    words = {name.rsplit(" ", 1)[-1] for name in arrays}  # the last: what the number is of
+    label = next(iter(arrays)) if len(arrays) == 1 else words.pop() if len(words) == 1 else ""
+    return Series(title, arrays, label)
 
 
 def learning_curves(runs: Runs) -> Panels | None:

@@ -18,7 +18,7 @@ def test_names_that_end_in_numbers_are_drawn_over_them():
     np.testing.assert_array_equal(x, [1, 4])
     np.testing.assert_array_equal(means, [4, 3])
     np.testing.assert_array_equal(deviations, [0.1, 0.1])
-    assert panel.series.keys() == {"LSTM k2", "GRU k2"}
+    assert panel.series.keys() == {"LSTM k2", "GRU k2"} and panel.x_label == "k2"
 
 
 @pytest.mark.parametrize(
