@@ -57,8 +57,8 @@ class MLP(nn.Module):
             ValueError: `num_classes` is None, or `dropout` is not in [0, 1).
         """
         check_head(self)
-        options = {"kernel_init": initialiser(self.kernel_init)}
-        options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        options = {"kernel_init": initialiser(self.kernel_init), **dtypes}
         outputs = {}
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.widths):

@@ -26,6 +26,18 @@ def test_equals_numpy():
     assert list(stages) == ["hidden_0", "hidden_1"]
 
 
+def test_batch_normalisation_comes_before_the_activation():
+    model = MLP(widths=(5,), num_classes=3, batch_norm=True)
+    x = np.random.default_rng(0).normal(size=(8, 4))
+    variables = model.init(jax.random.key(0), x, train=False)
+    options = {"train": True, "stages": True, "mutable": ["batch_stats"]}
+    (_, stages), _ = model.apply(variables, x, **options)
+    dense = variables["params"]["hidden_0"]
+    z = x @ np.asarray(dense["kernel"]) + np.asarray(dense["bias"])
+    expected = np.maximum((z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5), 0)
+    np.testing.assert_allclose(stages["hidden_0"], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_parameters():
     x = jnp.zeros((1, 28, 28, 1))
     for widths, count in (
