@@ -156,7 +156,7 @@ class Reporter:
             for name, value in result[split].items()
         ]
         if "zero_weights" in result:
-            rows.append(("zero weights", f"{result['zero_weights']:,} of {result['parameters']:,}"))
+            rows.append(("zero weights", f"{result['zero_weights']:,}"))
         if result["best_step"] is not None:
             rows.append(("best step", f"{result['best_step']} of {result['step']}"))
         if not evaluated:
