@@ -2,12 +2,15 @@
 
     python launch.py --experiment=char_lstm_python
     python launch.py sample --workdir=runs/char_lstm_python --prompt='def '
+    python launch.py --experiment=char_lstm_python --data.path=war_and_peace.txt
 
 Two layers of 256 units and truncated back-propagation through 64 characters, the carry going from
 segment to segment (Graves 2013; Karpathy 2015). The text differs a little between versions of
 Python.
 
 Measured: 1.960 bits per character (1.358 nats) on files it has never seen; 5 min 9 s.
+Of the prose alone (--data.name=prose --steps=800, one core), 2.150; one unit follows whether it is
+inside quotes (correlation 0.74), another the position in the line (0.55).
 Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
 """
 

@@ -192,8 +192,10 @@ def cells_view(
     `text_features`; of each feature's best unit, the `units_drawn` best are drawn (cf. Karpathy,
     Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
     """
-    segments = itertools.islice(batches, math.ceil(length / batches[0]["inputs"].shape[1]))
+    segments = [*itertools.islice(batches, math.ceil(length / batches[0]["inputs"].shape[1]))]
     ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
+    if "mask" in segments[0]:
+        ids = ids[:, : sum(int(batch["mask"][0].sum()) for batch in segments)]
     carry, reset = model.initial_carry((1,)), np.ones(1, bool)
     _, _, stages = jax.jit(
         lambda i: model.apply({"params": params}, i, carry, reset, train=False, stages=True)

@@ -220,6 +220,9 @@ def test_the_unit_that_follows_a_property_is_found():
     assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation 1.00",)
     assert view.signals.min() >= 0  # the unit itself is negative on capitals
     assert len(view.text) == 120 and view.signals.shape == (1, 120)
+    padded = [batch | {"mask": np.full((1, 50), i == 0)} for i, batch in enumerate(batches)]
+    view = next_token.cells_view(Planted(), {}, "ABcd(e", padded, length=120, units_drawn=1)
+    assert len(view.text) == 50
 
 
 def test_a_run_of_words_from_the_command_line(tmp_path, capsys):
