@@ -1,9 +1,10 @@
 """The protocol of a data set: where batches come from."""
 
 import abc
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,6 +141,21 @@ def check_batch(data: Dataset, batch: Batch) -> None:
                 f"{kind}.spec() says that {name} is {np.dtype(dtype).name}{list(shape)}, and a "
                 f"batch has {array.dtype.name}{list(array.shape)}."
             )
+
+
+@contextlib.contextmanager
+def shape_errors(data: Dataset, batch: Batch) -> Iterator[None]:
+    """Tells an error of the model in one line where a batch has other shapes than `spec` says."""
+    try:
+        yield
+    except Exception as error:
+        for name, (shape, _) in data.spec().arrays.items():
+            if (other := batch[name].shape[1:]) != shape[1:]:
+                raise UserError(
+                    f"{type(data).__name__}.spec() says that {name} has rows of {list(shape[1:])}, "
+                    f"and a batch has {list(other)}: {str(error).partition('. (')[0]}."
+                ) from error
+        raise
 
 
 def padded(n: int, size: int, make: Callable[[np.ndarray], Batch]) -> Batches:

@@ -28,9 +28,7 @@ def conclude(
             params, shared = resume.parameters(state, checkpoints.read(best)[0], source)
             trained = params, state.model_state | shared
         except checkpoint.Damaged as error:
-            reporter.warn(
-                f"{source}, the best, is damaged ({error}); step {n} is evaluated instead"
-            )
+            reporter.warn(f"{source}, the best, is damaged ({error}); step {n} is evaluated")
             best = n
     result = {
         "step": n,

@@ -6,12 +6,13 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from nets.data.dataset import shape_errors
 from nets.data.prefetch import prefetch
 from nets.report.reporter import Reporter
 from nets.tasks import metrics
 from nets.tasks.metrics import Metrics
 from nets.train import sharding
-from nets.train.experiment import Experiment, make_trained, shape_errors
+from nets.train.experiment import Experiment, make_trained
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, make_eval_step, make_fresh_carry
 

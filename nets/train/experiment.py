@@ -1,15 +1,12 @@
 """The experiment: a dataclass of everything that a run depends on."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
 import jax
-from flax.errors import FlaxError
 
-from nets.data.dataset import Batch, Dataset
+from nets.data.dataset import Dataset
 from nets.errors import UserError, check_range
 from nets.optim.averages import Average
 from nets.optim.optimizer import Optimizer
@@ -35,8 +32,7 @@ class Experiment:
         log_every: steps between lines of training metrics, each the mean over those steps.
         monitor: validation metric that chooses the best checkpoint and drives patience and plateau.
         patience: evaluations without improvement before the run stops.
-        patience_ratio: the run stops when it has made this many times the steps of its best
-            evaluation (3 of a best after N steps: at 3 N).
+        patience_ratio: the run stops at this many times the steps of its best evaluation.
         target: value of the monitored metric at which the run stops.
         average: average of the parameters, which is evaluated instead of them; None means none.
         eval_train: whether the training split is evaluated too, at the end ("train_eval").
@@ -105,18 +101,3 @@ def make_trained(
 def batch_struct(data: Dataset) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes and types of a training batch."""
     return {name: jax.ShapeDtypeStruct(*array) for name, array in data.spec().arrays.items()}
-
-
-@contextlib.contextmanager
-def shape_errors(data: Dataset, batch: Batch) -> Iterator[None]:
-    """Tells an error of the model in one line where a batch has other shapes than `spec` says."""
-    try:
-        yield
-    except (FlaxError, TypeError, ValueError) as error:
-        for name, (shape, _) in data.spec().arrays.items():
-            if (other := batch[name].shape[1:]) != shape[1:]:
-                raise UserError(
-                    f"{type(data).__name__}.spec() says that {name} has rows of {list(shape[1:])}, "
-                    f"and a batch has {list(other)}: {str(error).partition('. (')[0]}."
-                ) from error
-        raise

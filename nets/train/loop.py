@@ -1,8 +1,7 @@
 """The loop: restore; then for each step take batch i, update, log, evaluate, save.
 
 The position in the data is the step number and the random keys are those of (seed, step), so the
-state and the `Progress` of a checkpoint are all that a continuation needs to be the same, bit for
-bit.
+state and `Progress` of a checkpoint are all that a continuation needs to have the same bits.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import jax
 
-from nets.data.dataset import check_batch
+from nets.data.dataset import check_batch, shape_errors
 from nets.data.prefetch import prefetch
 from nets.report.reporter import Reporter
 from nets.tasks import metrics
@@ -24,7 +23,7 @@ from nets.train import checkpoint, resume, sharding, train_state
 from nets.train.checkpoint import Checkpoints
 from nets.train.conclude import conclude
 from nets.train.evaluate import Evaluator
-from nets.train.experiment import Experiment, batch_struct, shape_errors
+from nets.train.experiment import Experiment, batch_struct
 from nets.train.progress import Progress
 from nets.train.signals import Signals, Stopped
 from nets.train.step import STOP, compile_step, shapes
@@ -107,9 +106,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
                 try:
                     trained = train_state.evaluated(state), state.model_state
                     values, totals = evaluator(*trained, "validation")
-                    improved = progress.count_evaluation(
-                        n, values.get(experiment.monitor), maximise
-                    )
+                    value = values.get(experiment.monitor)
+                    improved = progress.count_evaluation(n, value, maximise)
                     reporter.evaluation(n, "validation", values, improved)
                     state = train_state.after_evaluation(
                         experiment, state, progress, maximise, mesh
