@@ -24,6 +24,17 @@ class ImageSource(NamedTuple):
     decode_full_size: bool  # for a crop that differs each time
 
 
+class Draw(NamedTuple):
+    """How many images of a split are drawn at random; None means all. And the seed of the draw."""
+
+    train_size: int | None = None
+    test_size: int | None = None
+    seed: int | None = None
+
+
+ALL = Draw()
+
+
 @functools.lru_cache(maxsize=2)
 def open_set(where: ImageSource) -> ImageSet:
     """The set, in memory where it is small enough; decoded at full size, only arrays are."""
@@ -51,13 +62,12 @@ _PUBLISHED = {"imagenet2012": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}
 2015, table 2; Krizhevsky 2009)."""
 
 
-def published_size(name: str, validation: float, train_size: int | None) -> int | None:
+def published_size(name: str, validation: float) -> int | None:
     """Training images of a TFDS set that may not be prepared; None where it is not known here."""
     if name not in _PUBLISHED:
         return None
     total = _PUBLISHED[name]
-    size = total if name == "imagenet2012" else total - _held_out(total, validation)
-    return min(size, train_size or size)
+    return total if name == "imagenet2012" else total - _held_out(total, validation)
 
 
 def _held_out(total: int, validation: float) -> int:
@@ -66,14 +76,12 @@ def _held_out(total: int, validation: float) -> int:
 
 @functools.lru_cache(maxsize=2)
 def partition(
-    where: ImageSource, validation: float, train_size: int | None
+    where: ImageSource, validation: float, draw: Draw = ALL
 ) -> dict[str, tuple[str, np.ndarray]]:
     """By split: the stored split that it comes from, and which of that one's images it has.
 
-    Those of training are all that are left, or `train_size` of them, drawn once and for all.
-
     Raises:
-        UserError: there are not as many as train_size.
+        UserError: more are to be drawn than there are.
     """
     sizes = open_set(where).sizes
     parts = {split: (split, np.arange(n)) for split, n in sizes.items()}
@@ -82,27 +90,34 @@ def partition(
         held_out = _held_out(len(order), validation)
         parts["validation"] = "train", np.sort(order[:held_out])
         parts["train"] = "train", np.sort(order[held_out:])
-    if train_size is not None:
-        rows = np.random.default_rng(1).permutation(parts["train"][1])
-        if train_size > len(rows):
+    for i, split in enumerate(("train", "test")):
+        size = draw[i]
+        if size is None or split not in parts:
+            continue
+        stored, rows = parts[split]
+        if size > len(rows):
             raise UserError(
-                f"must be at most {len(rows)}, the training images of {where.path or where.name}, "
-                f"got {train_size}.",
-                "train_size",
+                f"must be at most {len(rows)}, the {split} images of {open_set(where).name}, "
+                f"got {size}.",
+                f"{split}_size",
             )
-        parts["train"] = "train", np.sort(rows[:train_size])
+        if draw.seed is None:
+            chosen = np.random.default_rng((1, i)).permutation(rows)[:size]
+        else:
+            chosen = np.random.default_rng((draw.seed, i)).choice(rows, size, replace=False)
+        parts[split] = stored, np.sort(chosen)
     return parts
 
 
 @functools.lru_cache(maxsize=2)
 def statistics(
-    where: ImageSource, validation: float, train_size: int | None
+    where: ImageSource, validation: float, draw: Draw = ALL
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation [C] of the training images, in 0..1.
 
     Those of a set not held in memory are kept in the user's cache directory.
     """
-    source, (split, rows) = open_set(where), partition(where, validation, train_size)["train"]
+    source, (split, rows) = open_set(where), partition(where, validation, draw)["train"]
 
     def make() -> dict[str, np.ndarray]:
         """The number of pixels of each channel at each of the 256 levels, [C, 256]."""
@@ -117,7 +132,7 @@ def statistics(
     if source.stamp is None:
         counts = make()["counts"]
     else:
-        stamp = f"{source.stamp} {validation}{'' if train_size is None else f' {train_size}'}"
+        stamp = f"{source.stamp} {validation}" + (f" {draw}" if draw.train_size else "")
         counts = cache.arrays(f"{source.name}-levels", stamp, make)["counts"]
     share, level = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
     mean = (share * level).sum(1)

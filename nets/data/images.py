@@ -44,8 +44,9 @@ class Images(Dataset):
             before the middle square of image_size is cut out. None means image_size.
         validation: share of the training images that is held out where the set has no
             validation split of its own.
-        train_size: training images that are used, drawn at random once for all runs. None means
-            all.
+        train_size: training images that are drawn at random, once and for all. None means all.
+        test_size: the same of the test images.
+        draw: seed of these two draws. None means one that is the same for all runs.
         normalise: "standard" subtracts the mean and divides by the standard deviation of the
             training images, channel by channel; the others map black and white to 0 and 1
             ("unit"), -1 and 1 ("signed"), -0.1 and 1.175 ("lecun", as LeNet-5 of 1998).
@@ -78,6 +79,8 @@ class Images(Dataset):
     eval_short_side: int | None = None
     validation: float = 0.1
     train_size: int | None = None
+    test_size: int | None = None
+    draw: int | None = None
     normalise: Literal["standard", "unit", "signed", "lecun"] = "standard"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -92,7 +95,9 @@ class Images(Dataset):
     in_memory_mb: int = 1024
 
     def __post_init__(self) -> None:
-        check_range(self, "batch_size", "eval_batch_size", "image_size", "train_size", at_least=1)
+        check_range(self, "batch_size", "eval_batch_size", "image_size", at_least=1)
+        check_range(self, "train_size", "test_size", at_least=1)
+        check_range(self, "draw", at_least=0)
         check_range(self, "eval_short_side", at_least=self.image_size or 1)
         check_range(self, "pad_crop", "rotate", "shift", "colour_noise", "in_memory_mb", at_least=0)
         check_range(self, "validation", "scale", "colour_jitter", at_least=0, below=1)
@@ -171,8 +176,10 @@ class Images(Dataset):
             "inputs": ((self.batch_size, *shape), np.dtype(np.float32)),
             "targets": ((self.batch_size,), np.dtype(np.int32)),
         }
-        size = image_loading.published_size(self.name, self.validation, self.train_size)
-        known = {} if size is None or self.path is not None else {"train_examples": size}
+        size = self.train_size
+        if size is None and self.path is None:
+            size = image_loading.published_size(self.name, self.validation)
+        known = {} if size is None else {"train_examples": size}
         return Spec(arrays, {"num_classes": len(classes), "class_names": list(classes)} | known)
 
     def metadata(self) -> dict[str, Any]:
@@ -215,7 +222,7 @@ class Images(Dataset):
 
     def rows(self, split: str) -> tuple[str, np.ndarray]:
         """The stored split that a split comes from, and which of its images."""
-        return image_loading.partition(self.where(), self.validation, self.train_size)[split]
+        return image_loading.partition(self.where(), self.validation, self._draw())[split]
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
@@ -244,8 +251,11 @@ class Images(Dataset):
                 )
         if self.mean is not None and self.std is not None:
             return self.mean, self.std
-        mean, std = image_loading.statistics(self.where(), self.validation, self.train_size)
+        mean, std = image_loading.statistics(self.where(), self.validation, self._draw())
         return self.mean or tuple(mean.tolist()), self.std or tuple(std.tolist())
+
+    def _draw(self) -> image_loading.Draw:
+        return image_loading.Draw(self.train_size, self.test_size, self.draw)
 
     def _cropped(self) -> bool:
         return self.crop != "middle" or self.eval_short_side is not None

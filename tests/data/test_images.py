@@ -1,5 +1,6 @@
 """Batches of images against the arrays that they come from: order, purity, padding, values."""
 
+import dataclasses
 import itertools
 import json
 
@@ -214,3 +215,44 @@ def test_impossible_values_are_refused(field, value):
 def test_statistics_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(UserError, match=message):
         Images(**wrong).metadata()
+
+
+def test_a_draw_takes_so_many_images_once_and_for_all(saved):
+    given = arrays()
+    path = saved(**given)
+    whole = Images(path=path, validation=0.2, batch_size=40, normalise="unit")
+    few = dataclasses.replace(whole, batch_size=12, train_size=12, test_size=5)
+    assert few.metadata()["sizes"] == {"train": 12, "validation": 10, "test": 5}
+    assert few.spec().metadata["train_examples"] == few.metadata()["train_examples"] == 12
+    for a, b in zip(everything(few, "validation"), everything(whole, "validation"), strict=True):
+        np.testing.assert_array_equal(a, b)  # which no draw touches
+    label = {
+        x.tobytes(): y
+        for split in ("train", "test")
+        for x, y in zip(given[f"x_{split}"], given[f"y_{split}"], strict=True)
+    }
+
+    def drawn(data):
+        batch, (test, labels) = data.train(0)[0], everything(data, "test")
+        images = [x.tobytes() for x in (*pixels(batch), *test)]
+        assert [label[x] for x in images] == [*batch["targets"], *labels]
+        assert len({*images}) == 17
+        return {*images[:12]}, {*images[12:]}
+
+    train, test = drawn(few)
+    assert train < {x.tobytes() for x in pixels(whole.train(0)[0])}
+    assert test < {x.tobytes() for x in given["x_test"]}
+    others = drawn(dataclasses.replace(few, draw=1))
+    assert train != others[0] and test != others[1]
+    mean = np.mean([np.frombuffer(x, np.uint8).reshape(-1, 3) / 255 for x in train], (0, 1))
+    np.testing.assert_allclose(few.metadata()["mean"], mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", ["train_size", "test_size"])
+def test_a_draw_of_more_images_than_there_are_is_refused(saved, field):
+    data = Images(path=saved(**arrays()), validation=0, **{field: 51})
+    most = {"train_size": 50, "test_size": 23}[field]
+    with pytest.raises(UserError, match=f"{field} must be at most {most}, the .* got 51"):
+        data.metadata()
+    with pytest.raises(UserError, match=f"{field} must be at least 1, got 0"):
+        Images(**{field: 0})
