@@ -21,7 +21,7 @@ from nets.tasks.losses import (
     one_vs_rest,
     squared_error,
 )
-from nets.tasks.metrics import Metrics, collect, compute, masked_sum, mean, roc_auc
+from nets.tasks.metrics import Metrics, Rows, collect, compute, masked_sum, mean, roc_auc
 from nets.tasks.task import Batch, Task, Trained
 
 
@@ -41,8 +41,9 @@ class Classify(Task):
     """Classification by `model(x, train=...) -> [B, K]`, with one of five criteria.
 
     Metrics: loss, accuracy, and for more than ten classes top5 (share of examples whose class is
-    among the five best); if requested, in evaluation roc_auc. Auxiliary heads are part of the
-    training loss only.
+    among the five best); if requested, in evaluation roc_auc. With `rejection`, the closing
+    evaluation also has error, the share of wrong answers, and error_rejecting_X of those answers
+    that are left when X% are rejected. Auxiliary heads are part of the training loss only.
 
     Attributes:
         criterion: cross_entropy of logits (softmax); binary (one logit, the sigmoid of which is the
@@ -56,6 +57,8 @@ class Classify(Task):
         maps: stages of the model whose maps of the first test image are drawn at the end.
         roc_auc: whether evaluations measure the area under the ROC curve too, the mean of each
             class against the rest; the curves are drawn at the end.
+        rejection: shares of the examples that are rejected, such as 0.1: those whose two largest
+            scores (logits; outputs; distances, negated) differ least, as in LeCun 1989.
     """
 
     criterion: Literal["cross_entropy", "binary", "one_vs_rest", "squared", "map"] = "cross_entropy"
@@ -64,12 +67,16 @@ class Classify(Task):
     auxiliary: float = 0.0
     maps: tuple[str, ...] = ()
     roc_auc: bool = False
+    rejection: tuple[float, ...] = ()
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "top5", "roc_auc")
 
     def __post_init__(self) -> None:
         check_range(self, "auxiliary", at_least=0)
         check_range(self, "smoothing", at_least=0, below=1)
+        if not all(0 <= share < 1 for share in self.rejection):
+            given = ",".join(map(str, self.rejection))
+            raise UserError(f"must be shares at least 0 and below 1, got {given}.", "rejection")
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         has_heads = isinstance(model, AuxiliaryHeads) and model.auxiliary
@@ -166,6 +173,8 @@ class Classify(Task):
         if "scores" in metrics:
             rows = metrics["scores"].values
             values["roc_auc"] = roc_auc(np.array(rows["target"]), np.array(rows["score"]))
+        if self.rejection and "predictions" in metrics:
+            values |= errors_rejecting(metrics["predictions"], self.rejection)
         return values
 
     def metrics(self, outputs: jax.Array, batch: dict) -> Metrics:
@@ -217,6 +226,22 @@ class Classify(Task):
                 model, variables, batches[0], self.maps, metadata
             )
         return figures
+
+
+def errors_rejecting(rows: Rows, shares: Sequence[float]) -> dict[str, float]:
+    """The error of all answers, and that of those left when each of these shares is rejected.
+
+    The least certain are rejected, rounded down to whole examples: those of the smallest "margin".
+
+        >>> rows = {"target": [0, 1, 1], "prediction": [0, 0, 1], "margin": [3.0, 1.0, 2.0]}
+        >>> errors_rejecting(Rows(rows, None), (0.4,))["error_rejecting_40"]
+        0.0
+    """
+    values = {k: np.asarray(rows.values[k]) for k in ("target", "prediction", "margin")}
+    wrong = values["prediction"] != values["target"]
+    _, errors = classify_figures.rejection_curve(values["margin"], wrong)
+    at = {f"error_rejecting_{100 * s:g}": errors[int(s * len(wrong) + 1e-9)] for s in shares}
+    return {name: float(error) for name, error in ({"error": errors[0]} | at).items()}
 
 
 def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -> None:

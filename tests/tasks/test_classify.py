@@ -1,5 +1,6 @@
 """The criteria, by hand and against torch; masks."""
 
+import dataclasses
 import functools
 import math
 
@@ -11,6 +12,7 @@ import pytest
 from nets import inception
 from nets.errors import UserError
 from nets.googlenet import GoogLeNet
+from nets.tasks import metrics
 from nets.tasks.classify import Classify
 
 
@@ -139,3 +141,31 @@ def test_the_five_best_of_more_than_ten_classes():
     ten = batch | {"inputs": batch["inputs"][:, :, 1:]}
     _, (_, sums) = Classify().loss(Given(), {}, {}, ten, jax.random.key(0), train=False)
     assert "top5" not in sums
+
+
+def test_the_error_of_those_left_when_the_least_certain_are_rejected():
+    # margins 1, 4, 2, 3, 5 and one that only fills the batch; the first and third are wrong
+    scores = np.array([[1.0, 0], [0, 4], [2, 0], [3, 0], [0, 5], [0, 9]])
+    batch = {
+        "inputs": jnp.asarray(scores)[:, None, :, None],
+        "targets": jnp.array([1, 1, 1, 0, 1, 0]),
+        "mask": jnp.array([1.0, 1, 1, 1, 1, 0]),
+    }
+    task = Classify(rejection=(0, 0.2, 0.399, 0.4))
+    _, new = task.test(Given(), {}, {}, batch, jax.random.key(0), final=True)
+    finished = task.finish(metrics.add({}, new), {}, None)
+    errors = {k: v for k, v in finished.items() if "error" in k}
+    want = {"error": 2 / 5, "error_rejecting_0": 2 / 5, "error_rejecting_20": 1 / 4}
+    want |= {"error_rejecting_39.9": 1 / 4, "error_rejecting_40": 0}
+    assert errors == pytest.approx(want)
+    _, new = task.test(Given(), {}, {}, batch, jax.random.key(0), final=False)
+    assert set(task.finish(metrics.add({}, new), {}, None)) == {"accuracy", "loss"}
+    distances = dataclasses.replace(task, criterion="map")  # the smallest distance is the answer
+    _, new = distances.test(Given(), {}, {}, batch, jax.random.key(0), final=True)
+    assert distances.finish(metrics.add({}, new), {}, None)["error_rejecting_20"] == 3 / 4
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
+def test_a_share_that_cannot_be_rejected_is_refused(share):
+    with pytest.raises(UserError, match=f"rejection must be shares at .* 1, got 0.1,{share}"):
+        Classify(rejection=(0.1, share))
