@@ -223,6 +223,9 @@ class ZipNet(nn.Module):
     Attributes:
         num_classes: number of classes. None means that the data fills it in; 0 means no output
             layer, and H3 as the result.
+        activation: nonlinearity after H1, H2 and H3, with a linear output. None means the paper's:
+            `squash`, after the output too.
+        dropout: probability of dropping a unit of H2 while training.
         background: value of the padding of the image and of H1; the paper's is -1.
         kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
             the paper's.
@@ -231,6 +234,8 @@ class ZipNet(nn.Module):
     """
 
     num_classes: int | None = 10
+    activation: Activation | None = None
+    dropout: float = 0.0
     background: float = -1.0
     kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
@@ -240,26 +245,32 @@ class ZipNet(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, stages: bool = False
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
-        """Maps x [B, 16, 16, 1] to outputs [B, num_classes] in +-1.7159, float32 at least.
+        """Maps x [B, 16, 16, 1] to outputs [B, num_classes], float32 at least.
+
+        They lie in +-1.7159, or are logits where `activation` is given. Needs the key `dropout`
+        while training if `dropout` is above 0.
 
         Raises:
-            ValueError: x has another size or more than one channel, or `num_classes` is None.
+            ValueError: x has another size or more than one channel, `dropout` is not in [0, 1) or
+                `num_classes` is None.
         """
         _check_size(self, x, 16, channels=1)
         check_head(self)
+        activation = self.activation or squash
         options = {"kernel_init": initialiser(self.kernel_init, None)}
         options |= {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = functools.partial(TableConv, 12, stride=2, unit_biases=True, **options)
         outputs = {}
-        outputs["H1"] = x = squash(conv(name="H1")(_pad_with(x, 2, self.background)))
-        outputs["H2"] = x = squash(
+        outputs["H1"] = x = activation(conv(name="H1")(_pad_with(x, 2, self.background)))
+        outputs["H2"] = x = activation(
             conv(table=H2_TABLE, name="H2")(_pad_with(x, 2, self.background))
         )
-        x = x.reshape(x.shape[0], -1)
-        outputs["H3"] = x = squash(_dense(30, 192, **options, name="H3")(x))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x.reshape(x.shape[0], -1))
+        outputs["H3"] = x = activation(_dense(30, 192, **options, name="H3")(x))
         if self.num_classes:
             options["dtype"] = _at_least_float32(self.dtype)
-            x = squash(_dense(self.num_classes, 30, **options, name="output")(x))
+            x = _dense(self.num_classes, 30, **options, name="output")(x)
+            x = squash(x) if self.activation is None else x
         return (x, outputs) if stages else x
 
 

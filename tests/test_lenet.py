@@ -171,6 +171,27 @@ def test_zipnet_equals_numpy():
     assert_stages(model, random_variables(model, 1, 16, 16, 1), images, expected)
 
 
+def test_zipnet_with_another_activation_has_logits_and_drops_units_of_h2():
+    model = ZipNet(activation=jnp.sin, dropout=0.5)
+    variables = random_variables(model, 2, 16, 16, 1)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 1)).astype(np.float32)
+    forward = jax.jit(functools.partial(model.apply, stages=True), static_argnames="train")
+    calm, stages = forward(variables, x, train=False)
+    params = variables["params"]
+    h2 = np.asarray(stages["H2"]).reshape(2, -1)
+    h3 = np.sin(dense(h2, params["H3"]))
+    np.testing.assert_allclose(stages["H3"], h3, atol=1e-5)
+    np.testing.assert_allclose(calm, dense(h3, params["output"]), atol=1e-5)
+    h1 = params["H1"]
+    padded = np.pad(x[0], ((2, 2), (2, 2), (0, 0)), constant_values=-1)
+    np.testing.assert_allclose(
+        stages["H1"][0], np.sin(numpy_conv(padded, h1["kernel"], 2) + h1["bias"]), atol=1e-5
+    )
+    _, noisy = forward(variables, x, train=True, rngs={"dropout": jax.random.key(2)})
+    np.testing.assert_allclose(noisy["H2"], stages["H2"])
+    assert not np.allclose(noisy["H3"], stages["H3"])
+
+
 def test_parameters():
     common = {"C1": 156, "C3": 2416, "C5": 48120, "F6": 10164, "output": 850}
     assert counts(LeNet5(), 1, 28, 28, 1) == counts(LeNet5(), 1, 32, 32, 1) == common
@@ -276,6 +297,7 @@ def test_types(model, side):
         (LeNet5(pooling="mean"), (1, 28, 28, 1), "must be one of average, max, got 'mean'"),
         (LeNet5Original(), (1, 32, 32, 3), r"28, 28, 1\] or .*, got \[1, 32, 32, 3\]"),
         (LeNet5Original(num_classes=26), (1, 28, 28, 1), "num_classes must be 10, got 26"),
+        (ZipNet(dropout=1.0), (1, 16, 16, 1), r"ZipNet.dropout must be .*, got 1.0"),
         (ZipNet(), (1, 28, 28, 1), r"ZipNet takes images \[B, 16, 16, 1\], got \[1, 28"),
     ],
 )
