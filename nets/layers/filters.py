@@ -98,8 +98,61 @@ def sobel() -> tuple[np.ndarray, np.ndarray]:
     return x, x.T
 
 
+def kernels() -> dict[str, np.ndarray]:
+    """Six kernels [3, 3] by name, as tables of image processing print them.
+
+    Edges of both diagonals (the mixed derivative, times 4), the Laplacian over 4 and, negative,
+    over 8 neighbours, the sharpened image, and two means.
+
+        >>> list(kernels())
+        ['diagonal_edges', 'edges_4', 'edges_8', 'sharpen', 'box_blur', 'gaussian_blur']
+    """
+    eight = np.full((3, 3), -1.0)
+    eight[1, 1] = 8
+    return {
+        "diagonal_edges": np.outer([1.0, 0.0, -1.0], [1.0, 0.0, -1.0]),
+        "edges_4": edge(),
+        "edges_8": eight,
+        "sharpen": sharpen(),
+        "box_blur": box(3),
+        "gaussian_blur": np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0]) / 16,
+    }
+
+
+def gabor(size: int, wavelength: float, angle: float, sigma: float | None = None) -> np.ndarray:
+    """A pair of Gabor filters, [2, size, size]: a wave under a Gaussian, even and odd.
+
+    The even one has sum 0, and both have unit energy (Daugman 1985). The root of the sum of their
+    squared outputs is the local energy of that wave.
+
+        >>> gabor(9, 4.0, 0.0).shape
+        (2, 9, 9)
+
+    Args:
+        size: side in pixels.
+        wavelength: of the wave, in pixels.
+        angle: direction in which the wave runs, in radians from right to down.
+        sigma: standard deviation of the Gaussian in pixels. None means wavelength / 2.
+
+    Raises:
+        ValueError: `size` is below 2, or `wavelength` or `sigma` is not positive.
+    """
+    check_at_least("size", size, 2)
+    sigma = wavelength / 2 if sigma is None else sigma
+    check_positive("wavelength", wavelength)
+    check_positive("sigma", sigma)
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    bell = np.exp(-(x**2 + y**2) / (2 * sigma**2))
+    phase = 2 * np.pi / wavelength * (x * np.cos(angle) + y * np.sin(angle))
+    even, odd = bell * np.cos(phase), bell * np.sin(phase)
+    even -= bell * even.sum() / bell.sum()
+    return np.stack([f / np.linalg.norm(f) for f in (even, odd)])
+
+
 def matched_filter(pulse: ArrayLike) -> np.ndarray:
-    """The matched filter of a pulse [n]: reversed in time, with unit energy (North 1943).
+    """The matched filter of a pulse [n], or of a pattern of more axes, with unit energy.
+
+    It is reversed along every axis (North 1943).
 
     Convolving a signal with it (`np.convolve`, or `nets.layers.conv.Conv` with `flip`) correlates
     the signal with the pulse; `apply_filter` correlates, so reverse it once more there. In white
@@ -110,15 +163,15 @@ def matched_filter(pulse: ArrayLike) -> np.ndarray:
         [0.8, 0.6, 0.0]
 
     Raises:
-        ValueError: the pulse is not a sequence of numbers, or is zero everywhere.
+        ValueError: the pulse is a single number, or is zero everywhere.
     """
     pulse = np.asarray(pulse, float)
-    if pulse.ndim != 1 or not pulse.any():
+    if pulse.ndim == 0 or not pulse.any():
         raise ValueError(
-            f"pulse must be [n] and not all zero, got shape {list(pulse.shape)} "
+            f"pulse must be an array and not all zero, got shape {list(pulse.shape)} "
             f"with energy {np.sum(pulse**2)}"
         )
-    return pulse[::-1] / np.linalg.norm(pulse)
+    return np.flip(pulse) / np.linalg.norm(pulse)
 
 
 def cosine_patches(key: jax.Array, shape: Sequence[int], dtype: DTypeLike) -> jax.Array:

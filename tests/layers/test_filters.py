@@ -112,6 +112,58 @@ def test_matched_filter_finds_its_pulse():
         np.testing.assert_allclose(got[0, :, 0], convolved, atol=1e-4)
 
 
+def test_matched_filter_finds_a_pattern_in_an_image():
+    rng = np.random.default_rng(1)
+    pattern = rng.normal(size=(4, 3))
+    kernel = filters.matched_filter(pattern)
+    np.testing.assert_allclose(kernel[0], pattern[-1, ::-1] / np.sqrt((pattern**2).sum()))
+    image = rng.normal(size=(20, 30)) * 0.1
+    image[11:15, 6:9] += pattern
+    output = filtered(image.astype(np.float32), kernel[::-1, ::-1])
+    assert np.unravel_index(output.argmax(), output.shape) == (11, 6)
+    for row, column in ((0, 0), (11, 6), (16, 27)):
+        want = np.sum(image[row : row + 4, column : column + 3] * pattern)
+        np.testing.assert_allclose(
+            output[row, column], want / np.linalg.norm(pattern), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_six_kernels_by_name():
+    found = filters.kernels()
+    x, y = (a.astype(np.float32) for a in np.mgrid[:5, :6])
+    want = {"diagonal_edges": 4, "edges_4": 0, "edges_8": 0, "sharpen": 14, "box_blur": 14}
+    for name, value in want.items():  # at row 3, column 4 of the image x y + 2 (1 + x - y)
+        image = x * y + 2 * (1 + x - y)
+        got = filtered(image, found[name])[2, 3]
+        np.testing.assert_allclose(got, value - (name in ("sharpen", "box_blur")) * 2, atol=1e-5)
+    spread = filtered(np.pad(POINT, 1), found["gaussian_blur"])[1:4, 1:4] * 16
+    np.testing.assert_allclose(spread, 0 * spread + [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    ring = filtered(POINT, found["edges_8"])
+    np.testing.assert_allclose(ring, [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
+    cross = filtered(POINT, found["diagonal_edges"])
+    np.testing.assert_allclose(cross, [[1, 0, -1], [0, 0, 0], [-1, 0, 1]])
+    assert len(found) == 6
+
+
+def test_a_gabor_pair_answers_to_its_wave_wherever_that_begins():
+    y, x = np.mgrid[:30, :30]
+
+    def energy(wavelength, angle, phase):
+        run = x * np.cos(angle) + y * np.sin(angle)
+        wave = np.cos(2 * np.pi * run / wavelength + phase).astype(np.float32)
+        pair = filters.gabor(11, 5.0, 0.6)
+        return np.hypot(*(filtered(wave, kernel)[10, 10] for kernel in pair))
+
+    own = [energy(5.0, 0.6, phase) for phase in np.linspace(0, np.pi, 5)]
+    np.testing.assert_allclose(own, own[0], rtol=0.05)
+    for wavelength, angle in ((5.0, 0.6 + np.pi / 2), (5.0, -0.6), (12.0, 0.6), (2.5, 0.6)):
+        assert energy(wavelength, angle, 0) < 0.3 * own[0]
+    even, odd = filters.gabor(10, 4.0, 1.0, 2.0)
+    np.testing.assert_allclose([even.sum(), odd.sum()], 0, atol=1e-12)
+    np.testing.assert_allclose([(even**2).sum(), (odd**2).sum(), (even * odd).sum()], [1, 1, 0],
+                               atol=1e-12)  # fmt: skip
+
+
 def test_no_filter_of_its_energy_peaks_higher():
     rng = np.random.default_rng(0)
     pulse = rng.normal(size=6)
@@ -132,7 +184,10 @@ def test_no_filter_of_its_energy_peaks_higher():
             lambda: filters.matched_filter([0.0, 0.0]),
             r"pulse must be .* got shape \[2\] with energy 0.0",
         ),
-        (lambda: filters.matched_filter([[1.0]]), r"pulse must be \[n\] .* got shape \[1, 1\]"),
+        (lambda: filters.matched_filter(1.0), r"pulse must be an array .* got shape \[\]"),
+        (lambda: filters.gabor(1, 4.0, 0.0), "size must be at least 2, got 1"),
+        (lambda: filters.gabor(5, 0.0, 0.0), "wavelength must be positive, got 0.0"),
+        (lambda: filters.gabor(5, 4.0, 0.0, -1.0), "sigma must be positive, got -1.0"),
         (
             lambda: filters.apply_filter(jnp.zeros((1, 8, 1)), filters.edge()),
             r"4 axes for a kernel \[3, 3\], got shape \[1, 8, 1\]",
