@@ -16,6 +16,7 @@ from nets.report.heatmap import Heatmap
 from nets.report.highlighted_text import HighlightedText
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
+from nets.report.marked_image import MarkedImage
 from nets.report.surface import Surface
 
 DIGITS = tuple("0123456789")
@@ -67,6 +68,13 @@ VIEWS = {
         "Rejection", np.arange(9), {"a": noise(9), "b": noise(9)}, "x / %", "y / %"
     ),
     "surface": Surface("Plane", noise(9, 9), (-6.0, 6.0), (0, 1), noise(20, 2), np.arange(20) % 2),
+    "kernels": Panels(
+        "Images with marks and notes",
+        (
+            MarkedImage("Output", noise(9, 9), marks=(("here", 2, 3), ("there", 5, 6))),
+            MarkedImage("Sharpened", noise(9, 9), (0, 1), note="  0 -1  0\n -1  5 -1\n  0 -1  0"),
+        ),
+    ),
     "panels": Panels(
         "A chart and images",
         (
@@ -111,6 +119,15 @@ def test_a_mark_is_a_line_at_its_place(tmp_path, figures):
     assert title.get_fontsize() > chart.title.get_fontsize() and title.get_weight() == "bold"
     (line,) = [line for line in chart.lines if line.get_label() == "here"]
     assert set(line.get_xdata()) == {2.0} and len(grid.images) == 7
+
+
+def test_points_of_an_image_are_circled_by_row_and_column(tmp_path, figures):
+    VIEWS["kernels"].write(tmp_path, "x")
+    marked, noted = figures[0].axes
+    points = {line.get_label(): line.get_xydata()[0].tolist() for line in marked.lines}
+    assert points == {"here": [3, 2], "there": [6, 5]}
+    assert marked.images[0].get_clim() == (noise(9, 9).min(), noise(9, 9).max())
+    assert noted.images[0].get_clim() == (0, 1) and "5 -1" in noted.get_xlabel()
 
 
 def test_images_are_drawn_pixel_by_pixel(tmp_path):
