@@ -3,27 +3,22 @@
 import dataclasses
 import functools
 import importlib.metadata
-from typing import Any
 
 import numpy as np
 
 from nets.data import cache, image_loading
-from nets.data.dataset import Batches, Spec, padded_rows, shuffled
-from nets.data.derived_images import DerivedImages
-from nets.data.images import Images
+from nets.data.image_features import ImageFeatures
 from nets.errors import UserError, check_range, missing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HOG(DerivedImages):
+class HOG(ImageFeatures):
     """Any set of labelled images (`nets.data.images.Images`), described by oriented gradients.
 
-    Batches hold "inputs" [B, F] float32 and "targets" [B] int32; those of an evaluation also
-    "image" [B, H, W, C] float32 and "mask" [B]. Dalal and Triggs 2005, "Histograms of oriented
-    gradients for human detection", as scikit-image's `hog` has it: a histogram of the gradients'
-    directions, unsigned, for each cell of cell x cell pixels; overlapping blocks of block x block
-    cells, each cut off and normalised by itself (L2-Hys). Worked out once and kept in the user's
-    cache directory.
+    Dalal and Triggs 2005, "Histograms of oriented gradients for human detection", as scikit-image's
+    `hog` has it: a histogram of the gradients' directions, unsigned, for each cell of cell x cell
+    pixels; overlapping blocks of block x block cells, each cut off and normalised by itself
+    (L2-Hys). Computed once and kept in the user's cache directory.
 
     Attributes:
         orientations: bins of a histogram.
@@ -31,7 +26,6 @@ class HOG(DerivedImages):
         block: side of a block in cells.
     """
 
-    batch_size: int = 128
     orientations: int = 9
     cell: int = 4
     block: int = 2
@@ -40,47 +34,16 @@ class HOG(DerivedImages):
         check_range(self, "orientations", "cell", "block", at_least=1)
         super().__post_init__()
 
-    def train(self, seed: int) -> Batches:
-        self.images().train(seed)  # refuses a batch that is too large
-        stored, rows = self.images().rows("train")
-        labels = self.images().source().read(stored, rows)[1]
-        features = self._features()[stored][rows]
-
-        def batch(i: int) -> dict[str, np.ndarray]:
-            chosen = shuffled(seed, len(rows), self.batch_size, i)
-            return {"inputs": features[chosen], "targets": labels[chosen]}
-
-        return Batches(batch)
-
-    def evaluate(self, split: str) -> Batches:
-        images = self.images().evaluate(split)
-        stored, rows = self.images().rows(split)
-        features = self._features()[stored][rows]
-
-        def batch(i: int) -> dict[str, np.ndarray]:
-            chosen, _ = padded_rows(len(rows), self.eval_batch_size, i)
-            arrays = images[i]
-            return arrays | {"image": arrays["inputs"], "inputs": features[chosen]}
-
-        return Batches(batch, len(images))
-
-    def spec(self) -> Spec:
-        arrays, metadata = self.images().spec()
-        height, width = arrays["inputs"][0][1:3]
-        blocks = [side // self.cell - self.block + 1 for side in (height, width)]
+    def size(self, shape: tuple[int, ...]) -> int:
+        blocks = [side // self.cell - self.block + 1 for side in shape[:2]]
         if min(blocks) < 1:
             raise UserError(
                 f"cell={self.cell} and block={self.block} need images of at least "
-                f"{self.cell * self.block} pixels a side, not {height}x{width}."
+                f"{self.cell * self.block} pixels a side, not {shape[0]}x{shape[1]}."
             )
-        size = blocks[0] * blocks[1] * self.block**2 * self.orientations
-        features = (self.batch_size, size), np.dtype(np.float32)
-        return Spec(arrays | {"inputs": features}, metadata)
+        return blocks[0] * blocks[1] * self.block**2 * self.orientations
 
-    def images(self, **fixed: Any) -> Images:
-        return super().images(normalise="unit", **fixed)
-
-    def _features(self) -> dict[str, np.ndarray]:
+    def features(self) -> dict[str, np.ndarray]:
         self.spec()  # refuses images that are too small
         return features(self.images().where(), self.orientations, self.cell, self.block)
 

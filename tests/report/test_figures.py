@@ -17,6 +17,7 @@ from nets.report.highlighted_text import HighlightedText
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
 from nets.report.marked_image import MarkedImage
+from nets.report.scatter_plot import ScatterPlot
 from nets.report.surface import Surface
 
 DIGITS = tuple("0123456789")
@@ -75,6 +76,7 @@ VIEWS = {
             MarkedImage("Sharpened", noise(9, 9), (0, 1), note="  0 -1  0\n -1  5 -1\n  0 -1  0"),
         ),
     ),
+    "scatter": ScatterPlot("Plane", noise(60, 2), np.arange(60) % 10, WORDS, "first", "second"),
     "panels": Panels(
         "A chart and images",
         (
@@ -128,6 +130,19 @@ def test_points_of_an_image_are_circled_by_row_and_column(tmp_path, figures):
     assert points == {"here": [3, 2], "there": [6, 5]}
     assert marked.images[0].get_clim() == (noise(9, 9).min(), noise(9, 9).max())
     assert noted.images[0].get_clim() == (0, 1) and "5 -1" in noted.get_xlabel()
+
+
+@pytest.mark.parametrize("names", [WORDS, DIGITS])
+def test_points_are_drawn_by_class(names, tmp_path, figures):
+    points = noise(60, 2)
+    ScatterPlot("t", points, np.arange(60) % 10, names, "x", "y").write(tmp_path, "x")
+    (axes,) = figures[0].axes
+    for i, drawn in enumerate(axes.collections):
+        np.testing.assert_array_equal(drawn.get_offsets(), points[i::10])
+    assert len(axes.collections) == 10
+    outlines = [collection.get_paths()[0].vertices.tobytes() for collection in axes.collections]
+    assert len({*outlines}) == 10
+    assert (axes.get_legend() is None) == (names is DIGITS)
 
 
 def test_images_are_drawn_pixel_by_pixel(tmp_path):
