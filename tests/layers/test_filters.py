@@ -158,6 +158,9 @@ def test_a_gabor_pair_answers_to_its_wave_wherever_that_begins():
     np.testing.assert_allclose(own, own[0], rtol=0.05)
     for wavelength, angle in ((5.0, 0.6 + np.pi / 2), (5.0, -0.6), (12.0, 0.6), (2.5, 0.6)):
         assert energy(wavelength, angle, 0) < 0.3 * own[0]
+    down = filters.gabor(9, 4.0, np.pi / 2)
+    np.testing.assert_allclose(down, filters.gabor(9, 4.0, 0.0).swapaxes(1, 2), atol=1e-12)
+    assert down[1, 5, 4] > 0 > down[1, 3, 4]
     even, odd = filters.gabor(10, 4.0, 1.0, 2.0)
     np.testing.assert_allclose([even.sum(), odd.sum()], 0, atol=1e-12)
     np.testing.assert_allclose([(even**2).sum(), (odd**2).sum(), (even * odd).sum()], [1, 1, 0],
