@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.errors import UserError
+from nets.errors import UserError, check_choice, check_range
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
 from nets.layers.filters import gabor
@@ -62,8 +62,9 @@ class FilterBank(nn.Module):
         """Maps x [B, H, W, 1] to logits [B, num_classes], float32 at least.
 
         Raises:
-            UserError: x has more than one channel.
+            UserError: x has more than one channel, or `filters` is unknown.
         """
+        check_choice(self, "filters", ("gabor", "random"))
         if x.shape[-1] != 1:
             raise UserError(f"FilterBank takes images [B, H, W, 1], got {list(x.shape)}.")
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
@@ -100,6 +101,10 @@ class ClassifyFeatures(Classify):
     """
 
     points: int = 500
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "points", at_least=1)
 
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool

@@ -56,6 +56,13 @@ def test_colour_is_refused():
         initial(BANK, np.repeat(IMAGES, 3, -1))
 
 
+def test_impossible_values_are_refused():
+    with pytest.raises(UserError, match="filters must be one of gabor, random, got sobel"):
+        initial(FilterBank(filters="sobel", num_classes=4))
+    with pytest.raises(UserError, match="points must be at least 1, got 0"):
+        ClassifyFeatures(points=0)
+
+
 def test_components_are_the_widest_plane():
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.normal(size=(6, 6)))[0]
