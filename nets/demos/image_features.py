@@ -13,10 +13,10 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.demos.textons import gabor_bank
 from nets.errors import UserError, check_choice, check_range
 from nets.layers.classification_head import logits
 from nets.layers.conv import Conv
-from nets.layers.filters import gabor
 from nets.layers.pooling import average_pool
 from nets.report.figures import Figure
 from nets.report.image_grid import ImageGrid
@@ -82,10 +82,8 @@ class FilterBank(nn.Module):
         return (x, outputs) if stages else x
 
     def _gabor(self, key: jax.Array, shape: Sequence[int], dtype: DTypeLike) -> jax.Array:
-        """All even filters, then all odd ones, [window, window, 1, filters]."""
-        angles = np.arange(self.orientations) * np.pi / self.orientations
-        bank = [gabor(self.window, w, angle) for w in self.wavelengths for angle in angles]
-        bank = np.concatenate(np.moveaxis(bank, 0, 1))  # [filters, window, window]
+        """The bank [window, window, 1, filters]."""
+        bank = gabor_bank(self.window, self.wavelengths, self.orientations)
         return jnp.asarray(np.moveaxis(bank, 0, -1)[:, :, None], dtype)
 
 
