@@ -15,7 +15,7 @@ The folder has train.de.gz, val.de.gz, test_2016_flickr.de.gz and the same in .e
 
 Measured: BLEU 39.98 on test_2016_flickr, without attention 30.10; 40 min 13 s and 29 min 45 s. One
 symbol at a time (`--task.beam=1`) 38.43 and 27.82.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.parallel_text import Parallel

@@ -8,7 +8,7 @@ that a year in words is known no sooner than at its end. `--model.attention=glob
 
 Measured: all of 1,000 dates that are not in the training set are right, in_span 0.21 (these
 weights sum to less than one, and lag behind the output); 2 min 43 s of training.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.dates import Dates

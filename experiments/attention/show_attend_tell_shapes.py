@@ -19,7 +19,7 @@ Measured: 0.987 of test captions right, 0.966 of the attention in the box (in_bo
 0.083 of the image (box_share); 13 min 47 s. After 1,800 steps of references="any" and "all" 0.953
 and 0.738 are right, 0.897 and 0.598 of the attention in the box; 3 min 14 s and 3 min 55 s. Hard,
 from these of "any", 0.902 and 0.982; 1 min 54 s. Hard from scratch, 1,800 steps: 0.029 right.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.caption import ShowAttendTell

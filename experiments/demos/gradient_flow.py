@@ -18,7 +18,7 @@ clipped learns slowly there.
 Measured: recalled test symbols, seeds 0, 1, 2, and gradient left after 50 steps: simple 0.246,
 1.0, 1.0 (2e-13, 1.8, 1.3); LSTM, chrono=50, 1.0 each (0.9, 0.33, 1.5), without 1.0, 0.628, 0.242
 (0.78, 0.21, 3e-5); GRU, chrono=50, 1.0 each (2, 1.6, 3.3). 40 to 60 s of processor time.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.sequences import Recall

@@ -10,7 +10,7 @@ reads digits that are moved further.
 Measured: of test digits moved by four pixels the convolutional net, of 3,594 parameters, reads
 0.954, the local one (342,570) 0.065, the full one (1,602,570) 0.073; where they were trained, in
 the middle, 0.969, 0.919 and 0.969. 2 min 24 s, of which 55 s of processor time.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.connectivity import EachConnected

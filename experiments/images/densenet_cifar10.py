@@ -12,7 +12,7 @@ normalisation.
 
 Measured: not trained to its end here: 210,938 steps of 5.6 s would take 325 h; 769,162
 parameters.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.densenet import DenseNetBC100

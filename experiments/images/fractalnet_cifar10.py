@@ -12,7 +12,7 @@ answers by `python launch.py eval --workdir=RUN --model.column=3`.
 Here a tenth of the training images is held out to choose by.
 
 Measured: not trained to its end here: 180,000 steps of 8.4 s would take 419 h; 33,724,618
-parameters. One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+parameters. One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.fractalnet import FractalNet

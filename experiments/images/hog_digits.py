@@ -9,7 +9,7 @@ Dalal and Triggs 2005. The digits are enlarged to 28x28, so that one setting ser
 
 Measured: test accuracy 0.989; 51 s, of which 9 s of processor time. On MNIST with --steps=5000
 --eval_every=1000, 0.978; 2 min 32 s, most of it for the features, which are kept for later runs.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.hog import HOG

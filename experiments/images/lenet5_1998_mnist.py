@@ -5,7 +5,7 @@
 60,000 parameters, trained with the paper's own loss (equation 9) and answering with the smallest
 distance. The paper trains by stochastic diagonal Levenberg-Marquardt; here Adam takes its place.
 
-Measured: test accuracy 0.9909; 3 min 12 s, beside other work.
+Measured: test accuracy 0.9909; 3 min 12 s.
 Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 

@@ -12,7 +12,7 @@ images are normalised by channel (the paper's are contrast-normalised and whiten
 them is held out to choose by.
 
 Measured: not trained to its end here: 80,859 steps of 2.5 s would take 56 h; 966,986 parameters.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.nin import NiN

@@ -13,7 +13,7 @@ spares biases and normalisation; and the warm-up of the 110 layers grows linearl
 paper's is a constant 0.01.
 
 Measured: not trained to its end here: 64,000 steps of 0.81 s would take 14 h; 269,722 parameters.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.optim.optimizer import Optimizer

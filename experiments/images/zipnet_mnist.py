@@ -11,7 +11,7 @@ Measured: test error 3.80% (mean of the draws 0, 1 and 2: 4.04, 3.49 and 3.89%),
 0.86%; 1.47% and 0.72% of the test when the least certain 5 and 10% are rejected. A twin in torch of
 Karpathy's network (karpathy/lecun1989-repro), on the same draws (tests/benchmarks/zipnet.py), has
 4.25% (4.09, 4.04 and 4.63%); he publishes 4.09% on his own. 1 min 40 s a draw, the twin longer.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.images import Images

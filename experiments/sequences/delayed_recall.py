@@ -8,7 +8,7 @@ By guessing, one of eight is right and the loss is ln(8) = 2.08. The forget gate
 up to the distance (Tallec and Ollivier 2018).
 
 Measured: every symbol of the test set recalled (accuracy 1.0); 45 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.sequences import Recall

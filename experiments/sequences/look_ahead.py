@@ -8,8 +8,7 @@ far ahead can be right at best in: 0.316 with none, 0.341 with one, 0.414 with t
 
 Measured: test accuracy 0.317 forward, 0.325 with one step ahead, 0.408 with two, 0.984 with four,
 0.949 with eight, 0.976 in both directions (means of seeds 0, 1, 2; standard deviations at most
-0.005); 3 to 43 s a run, 6 min in all. One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other
-work.
+0.005); 3 to 43 s a run, 6 min in all. One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses

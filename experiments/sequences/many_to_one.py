@@ -6,7 +6,7 @@ The embedded 8x8 digits, eight steps of eight pixels. The picture `reading` show
 rows the network knows.
 
 Measured: test accuracy 0.944; 14 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.pixels import Pixels

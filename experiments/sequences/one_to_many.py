@@ -7,7 +7,7 @@ squared error is the mean of all images of the class; the picture `drawn` shows 
 side.
 
 Measured: test loss 0.0438 (mean squared error); 16 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.pixels import Pixels

@@ -9,7 +9,7 @@ al. 2018, Table 1, test accuracy: 85.7% (LSTM), 87.3% (GRU).
 
 Measured: test accuracy 0.818 after 5,000 steps (6 passes), 29 min; extended by --steps=10000,
 0.871, 61 min in all; extended again by --steps=14000, 0.880, better than Bai et al.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.pixels import Pixels

@@ -10,7 +10,7 @@ steps and need nothing downloaded. Bai et al. 2018, Table 1, test accuracy: 87.2
 
 Measured: test accuracy 0.949 after 4,000 steps (5 passes), 27 min; extended by --steps=8000, 0.965,
 better than Bai et al.; 24 min more of processor time.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.pixels import Pixels

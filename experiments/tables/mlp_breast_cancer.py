@@ -8,7 +8,7 @@ The same rows as those of `logistic_breast_cancer`: 398 to learn from, which a p
 Measured: test accuracy 0.947, area under the ROC curve 0.991, log loss 0.110; mean of three seeds
 0.956 (spread 0.009), 0.992 and 0.105. `logistic_breast_cancer` has 0.965, 0.993 and 0.098: hidden
 units gain nothing here. 41 s, of which 8 s of processor time.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.tables import Table

@@ -13,7 +13,7 @@ Measured: root mean squared error 58.2 on the test rows, R^2 0.332 (scikit-learn
 58.1, 0.336); means of three seeds 58.6 (squared), 60.0 (absolute), 58.7 (Huber), mean absolute
 errors 45.7, 47.8, 46.0 (spread 0.3 or less): without outliers the squared loss is as good. 54 s, of
 which 8 s of processor time; the comparison 2 min 10 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ Two layers of 300 units, about as many weights as the LSTM of `char_lstm_python`
 as there, so that the two can be compared (Chung et al. 2014).
 
 Measured: 1.887 bits per character (1.308 nats) on files it has never seen; 5 min 20 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.text import Text

@@ -11,7 +11,7 @@ Python.
 Measured: 1.960 bits per character (1.358 nats) on files it has never seen; 5 min 9 s.
 Of the prose alone (--data.name=prose --steps=800, one core), 2.150; one unit follows whether it is
 inside quotes (correlation 0.74), another the position in the line (0.55).
-Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.text import Text

@@ -6,7 +6,7 @@
 The first 90% of the text train, the last 10% validate, and there is no test split.
 
 Measured: validation loss 1.489 nats (2.149 bits) per character; 18 min 42 s; extended to 6,000
-steps, 1.479. Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2, beside other work; by the
+steps, 1.479. Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2; by the
 code of 2026-11-20.
 """
 

@@ -7,7 +7,7 @@ After h comes e, after e l, and after l an l or an o: which of them, only the hi
 (Karpathy 2015).
 
 Measured: all four letters right, test loss 1e-4; 1.0 s. Seeds 0, 1, 2, one core of an AMD EPYC
-(AVX-512), jax 0.10.2, beside other work.
+(AVX-512), jax 0.10.2.
 """
 
 from nets.data.text import Text

@@ -11,7 +11,7 @@ and averages: `--optimizer.rule=sgd --average=ntasgd`, or from a given step on b
 `--average=polyak --average.start_step=STEP`). The text differs a little between versions of Python.
 
 Measured: perplexity 66.4 (4.195 nats a word) on text it has never seen; 5 min 23 s.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.text import Text

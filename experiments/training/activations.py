@@ -17,7 +17,7 @@ sigmoid 0.702 (0.034), 0.078, 0.072; tanh 0.971 (0.008), 0.078, 0.078; arctan 0.
 (0.016), 0.087 (0.016); ReLU 0.970 (0.006), 0.947 (0.010), 0.072; leaky ReLU 0.970 (0.007), 0.949
 (0.007), 0.089 (0.024). Saturated from 0 and from +6: sigmoid 0% and 95%, tanh 2% and 100%, arctan
 0% and 88%. Above 0 from 0: sigmoid 100%, tanh 50%, arctan 50%, ReLU 59%. 2 s a network.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses

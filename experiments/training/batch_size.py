@@ -9,7 +9,7 @@ Measured: steps to 0.97 with batches of 16, 64 and 256 are 140 +- 20, 117 +- 67,
 learning rate of 0.01; 100 +- 10, 70 +- 10, 47 +- 15 at 0.03; 247 +- 110, 63 +- 15, 47 +- 6 at 0.1.
 In seconds: 2.0, 1.1, 1.3; 0.9, 0.6, 0.6; 1.4, 0.5, 0.7.
 Mean (and standard deviation) of seeds 0, 1, 2; 6 min in all, most of it start-up. One core of an
-AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses

@@ -11,7 +11,7 @@ Measured: on images of 16 x 16 with half the channels and 300 steps, less than o
 test images: plain, 20 layers 0.295 and 0.297, 56 layers 0.119 and 0.118; residual, 20 layers 0.347
 and 0.357, 56 layers 0.295 and 0.298. So the deeper plain network has hardly begun to learn, and the
 deeper residual one is behind the shallower, but ahead of it by far. 40 s to 200 s a network.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses

@@ -15,7 +15,7 @@ Measured: test accuracy over seeds 0, 1, 2 (mean and standard deviation), plain,
 normalisation, with shortcuts: zeros 0.072 each; randn/100 0.072, 0.595 (0.049), 0.963 (0.006);
 Xavier 0.509 (0.129), 0.798 (0.049), 0.953 (0.005); He 0.915 (0.025), 0.354 (0.130), 0.931 (0.014);
 orthogonal 0.482 (0.114), 0.398 (0.092), 0.970 (0.009). 2 s a network.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses

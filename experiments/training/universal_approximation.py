@@ -13,7 +13,7 @@ fits the triangle with 64 units to 0.004 but the peak with 1,024 only to 0.1.
 Measured: largest error over points and functions of 1,024 units, seeds 0, 1, 2 (mean and standard
 deviation): sigmoid 0.048 (0.002), tanh 0.071 (0.003), arctan 0.082 (0.003), ReLU 0.103 (0.006);
 of one unit at least 0.64 for each function and seed; 95 s a seed.
-One core of an AMD EPYC (AVX-512), jax 0.10.2, beside other work.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.demos.approximation import Approximate, Curves, TwoLayerNetworks
