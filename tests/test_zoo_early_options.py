@@ -207,7 +207,7 @@ def initialisers(model, pixels):
     found = {}
 
     def watch(call, args, kwargs, context):
-        if hasattr(context.module, "kernel_init"):
+        if callable(getattr(context.module, "kernel_init", None)):  # a net's own is a name
             found["/".join(context.module.path)] = context.module
         return call(*args, **kwargs)
 
