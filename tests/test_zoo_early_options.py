@@ -207,7 +207,7 @@ def initialisers(model, pixels):
     found = {}
 
     def watch(call, args, kwargs, context):
-        if callable(getattr(context.module, "kernel_init", None)):  # a net's own is a name
+        if {"kernel_init", "features"} <= context.module.__dataclass_fields__.keys():
             found["/".join(context.module.path)] = context.module
         return call(*args, **kwargs)
 
