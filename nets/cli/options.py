@@ -68,7 +68,7 @@ class Compare(Train):
 
     variants: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.variant is not None:
             raise UserError("is not of compare, which takes --variants.", "variant")

@@ -87,7 +87,7 @@ class Projection(ImageFeatures):
     method: Literal["pca", "lda"] = "pca"
     components: int = 9
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice(self, "method", ("pca", "lda"))
         check_range(self, "components", at_least=1)
         super().__post_init__()

@@ -26,7 +26,7 @@ class Plane(Generated):
     kind: Literal["circles", "spirals", "xor", "gaussians"] = "spirals"
     noise: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_choice(self, "kind", ("circles", "spirals", "xor", "gaussians"))
         check_range(self, "noise", at_least=0)

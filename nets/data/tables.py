@@ -63,7 +63,7 @@ class Table(Dataset):
     target_mean: float | None = None
     target_std: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice(self, "name", tuple(EMBEDDED))
         check_choice(self, "kind", ("classes", "binary", "number"))
         check_range(self, "batch_size", "eval_batch_size", at_least=1)

@@ -136,7 +136,7 @@ class Backpropagation(Task):
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "regularisation", at_least=0)
         check_range(self, "check_examples", at_least=1)
 

@@ -100,7 +100,7 @@ class ClassifyFeatures(Classify):
 
     points: int = 500
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "points", at_least=1)
 

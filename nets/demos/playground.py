@@ -42,7 +42,7 @@ class Playground(Classify):
     resolution: int = 80
     extent: float = 6.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "resolution", at_least=2)
         check_range(self, "extent", above=0)

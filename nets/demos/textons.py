@@ -35,7 +35,7 @@ class Textons(ImageFeatures):
     textons: int = 32
     cell: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range(self, "window", at_least=2)
         check_range(self, "orientations", "textons", "cell", at_least=1)
         if not self.wavelengths or min(self.wavelengths) <= 0:

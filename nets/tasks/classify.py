@@ -13,7 +13,7 @@ import numpy as np
 
 from nets.errors import UserError, check_range
 from nets.report.figures import Figure
-from nets.tasks import classify_figures
+from nets.tasks import classify_figures, rejection
 from nets.tasks.losses import (
     binary_cross_entropy,
     cross_entropy,
@@ -21,7 +21,7 @@ from nets.tasks.losses import (
     one_vs_rest,
     squared_error,
 )
-from nets.tasks.metrics import Metrics, Rows, collect, compute, masked_sum, mean, roc_auc
+from nets.tasks.metrics import Metrics, collect, compute, masked_sum, mean, roc_auc
 from nets.tasks.task import Batch, Task, Trained
 
 
@@ -74,9 +74,7 @@ class Classify(Task):
     def __post_init__(self) -> None:
         check_range(self, "auxiliary", at_least=0)
         check_range(self, "smoothing", at_least=0, below=1)
-        if not all(0 <= share < 1 for share in self.rejection):
-            given = ",".join(map(str, self.rejection))
-            raise UserError(f"must be shares at least 0 and below 1, got {given}.", "rejection")
+        rejection.check_shares(self.rejection)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         has_heads = isinstance(model, AuxiliaryHeads) and model.auxiliary
@@ -156,13 +154,8 @@ class Classify(Task):
             shares = jax.nn.softmax(scores) if self.criterion == "cross_entropy" else scores
             metrics["scores"] = collect({"target": batch["targets"], "score": shares}, batch)
         if final:
-            top = jax.lax.top_k(scores, 2)
-            rows = {
-                "target": batch["targets"],
-                "prediction": top[1][:, 0],
-                "margin": top[0][:, 0] - top[0][:, 1],
-                "penalty": self.penalty(outputs, batch["targets"]),
-            }
+            rows = rejection.answers(scores, batch["targets"])
+            rows["penalty"] = self.penalty(outputs, batch["targets"])
             metrics["predictions"] = collect(rows, batch)
         return model_state, metrics
 
@@ -174,7 +167,7 @@ class Classify(Task):
             rows = metrics["scores"].values
             values["roc_auc"] = roc_auc(np.array(rows["target"]), np.array(rows["score"]))
         if self.rejection and "predictions" in metrics:
-            values |= errors_rejecting(metrics["predictions"], self.rejection)
+            values |= rejection.errors(metrics["predictions"], self.rejection)
         return values
 
     def metrics(self, outputs: jax.Array, batch: dict) -> Metrics:
@@ -226,22 +219,6 @@ class Classify(Task):
                 model, variables, batches[0], self.maps, metadata
             )
         return figures
-
-
-def errors_rejecting(rows: Rows, shares: Sequence[float]) -> dict[str, float]:
-    """The error of all answers, and that of those left when each of these shares is rejected.
-
-    The least certain are rejected, rounded down to whole examples: those of the smallest "margin".
-
-        >>> rows = {"target": [0, 1, 1], "prediction": [0, 0, 1], "margin": [3.0, 1.0, 2.0]}
-        >>> errors_rejecting(Rows(rows, None), (0.4,))["error_rejecting_40"]
-        0.0
-    """
-    values = {k: np.asarray(rows.values[k]) for k in ("target", "prediction", "margin")}
-    wrong = values["prediction"] != values["target"]
-    _, errors = classify_figures.rejection_curve(values["margin"], wrong)
-    at = {f"error_rejecting_{100 * s:g}": errors[int(s * len(wrong) + 1e-9)] for s in shares}
-    return {name: float(error) for name, error in ({"error": errors[0]} | at).items()}
 
 
 def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -> None:

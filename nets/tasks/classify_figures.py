@@ -11,6 +11,7 @@ from nets.report.figures import Figure, stored_pixels
 from nets.report.heatmap import Heatmap
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
+from nets.tasks import rejection
 from nets.tasks.metrics import Rows
 from nets.tasks.sequence_figures import real
 
@@ -44,7 +45,7 @@ def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -
             "predicted class",
             unit="examples",
         ),
-        "rejection": rejection(margin, wrong),
+        "rejection": rejecting(margin, wrong),
     }
     pictures = "image" if "image" in batches[0] else "inputs"
     if batches[0][pictures].ndim != 4:
@@ -61,28 +62,9 @@ def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -
     return figures
 
 
-def rejection_curve(margin: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Error among the accepted against the share rejected, least certain first.
-
-    A prediction is as certain as the margin between the two largest scores (LeCun et al. 1989
-    reject by the two most active outputs).
-
-    Args:
-        margin: [N].
-        wrong: [N], whether the prediction is.
-
-    Returns:
-        rejected [N] and error [N], both shares in [0, 1]; entry k has the k least certain rejected.
-    """
-    errors = wrong[np.argsort(margin, kind="stable")]
-    left = np.cumsum(errors[::-1])[::-1]
-    n = len(wrong)
-    return np.arange(n) / n, left / (n - np.arange(n))
-
-
-def rejection(margin: np.ndarray, wrong: np.ndarray) -> LinePlot:
-    """`rejection_curve` up to half of all rejected."""
-    rejected, error = rejection_curve(margin, wrong)
+def rejecting(margin: np.ndarray, wrong: np.ndarray) -> LinePlot:
+    """`nets.tasks.rejection.curve` up to half of all rejected."""
+    rejected, error = rejection.curve(margin, wrong)
     half = rejected <= 0.5
     curves = {"error of the accepted": 100 * error[half]}
     return LinePlot(

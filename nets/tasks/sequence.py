@@ -15,9 +15,9 @@ import optax
 from nets.errors import UserError, check_choice, check_range
 from nets.layers.recurrent_bptt import truncated_scan
 from nets.report.figures import Figure
-from nets.tasks import sequence_figures
+from nets.tasks import rejection, sequence_figures
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import Metrics, compute, exact_match, masked_sum, mean
+from nets.tasks.metrics import Metrics, collect, compute, exact_match, masked_sum, mean
 from nets.tasks.task import Batch, Task, Trained
 
 
@@ -48,7 +48,7 @@ class Regress(Task):
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "r2")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice(self, "criterion", ("squared", "absolute", "huber"))
         check_range(self, "delta", above=0)
 
@@ -132,10 +132,20 @@ def _outputs(result: Any) -> tuple[jax.Array, bool]:
 class ClassifySequence(Task):
     """One class per sequence, by `model(inputs, train=...) -> logits [B, K]`: cross-entropy.
 
-    Metrics: loss (nats), accuracy.
+    Metrics: loss (nats), accuracy; with `rejection`, the closing evaluation also has error and
+    error_rejecting_X, as of `nets.tasks.classify.Classify`.
+
+    Attributes:
+        rejection: shares of the examples that are rejected, such as 0.1: those whose two largest
+            logits differ least.
     """
 
+    rejection: tuple[float, ...] = ()
+
     maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def __post_init__(self) -> None:
+        rejection.check_shares(self.rejection)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         return model.init(key, batch["inputs"], train=False)["params"], {}
@@ -149,10 +159,38 @@ class ClassifySequence(Task):
         key: jax.Array,
         train: bool,
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
-        noise = {"dropout": key}
-        logits = model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
-        metrics = _metrics(logits, batch)
+        metrics = _metrics(self._logits(model, params, batch, key, train), batch)
         return mean(metrics["loss"]), (model_state, metrics)
+
+    def test(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        final: bool,
+    ) -> tuple[dict, Metrics]:
+        logits = self._logits(model, params, batch, key, train=False)
+        metrics = _metrics(logits, batch)
+        if self.rejection and final:
+            rows = rejection.answers(logits, batch["targets"])
+            metrics["predictions"] = collect(rows, batch)
+        return model_state, metrics
+
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
+        values = compute(metrics)
+        if "predictions" in metrics:
+            values |= rejection.errors(metrics["predictions"], self.rejection)
+        return values
+
+    def _logits(
+        self, model: nn.Module, params: Any, batch: Batch, key: jax.Array, train: bool
+    ) -> jax.Array:
+        noise = {"dropout": key}
+        return model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
 
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool

@@ -18,7 +18,7 @@ from nets.mlp import MLP
 from nets.nin import NiN
 from nets.resnet import ResNet18
 from nets.resnet_cifar import CifarResNet
-from nets.tasks import classify_figures
+from nets.tasks import classify_figures, rejection
 from nets.tasks.classify import Classify
 from nets.tasks.metrics import add
 from nets.tasks.task import Trained
@@ -27,7 +27,7 @@ from tests.support import toys
 
 def test_rejection_curve_by_hand():
     margin, wrong = np.array([0.9, 0.1, 0.5, 0.6]), np.array([False, True, False, True])
-    rejected, error = classify_figures.rejection_curve(margin, wrong)
+    rejected, error = rejection.curve(margin, wrong)
     np.testing.assert_allclose(rejected, [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(error, [2 / 4, 1 / 3, 1 / 2, 0])
 

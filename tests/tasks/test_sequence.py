@@ -14,6 +14,7 @@ from nets.elman import Elman
 from nets.errors import UserError
 from nets.sequence import ManyToMany
 from nets.tasks import sequence_figures
+from nets.tasks.metrics import add
 from nets.tasks.sequence import ClassifySequence, Regress, TagSequence
 
 KEY = jax.random.key(0)
@@ -64,6 +65,21 @@ def test_classes_of_sequences_by_hand():
     batch = {"inputs": logits, "targets": np.array([0, 1, 2])}
     found = evaluated(ClassifySequence(), Echo(), batch | {"mask": np.array([1, 1, 0], np.float32)})
     assert found == pytest.approx({"loss": -(math.log(0.5) + math.log(0.1)) / 2, "accuracy": 0.5})
+
+
+def test_sequences_are_rejected_by_the_margin_of_their_logits():
+    # margins 3, 1, 2; the second, the least certain, is wrong
+    logits = np.array([[3.0, 0, 0], [0, 1, 0], [0, 0, 2]])
+    batch = {"inputs": logits, "targets": np.array([0, 2, 2])}
+    task = ClassifySequence(rejection=(0.2, 0.4))
+    for final in (False, True):
+        _, new = task.test(Echo(), {"scale": np.ones((1, 1))}, {}, batch, KEY, final)
+        found = task.finish(add({}, new), {}, None)
+        assert ("error" in found) == final
+    want = {"error": 1 / 3, "error_rejecting_20": 1 / 3, "error_rejecting_40": 0}
+    assert {k: v for k, v in found.items() if "error" in k} == pytest.approx(want)
+    with pytest.raises(UserError, match="rejection must be shares"):
+        ClassifySequence(rejection=(1.0,))
 
 
 def test_classes_of_steps_by_hand():
