@@ -1,0 +1,100 @@
+"""Features of regions: RoI align and RoI pooling."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def roi_align(
+    features: jax.Array,
+    boxes: jax.Array,
+    size: tuple[int, int],
+    scale: float = 1.0,
+    samples: int = 2,
+    aligned: bool = False,
+) -> jax.Array:
+    """RoI align (He et al. 2017, section 3): means of bilinear samples in a grid of bins.
+
+    A sample outside of the map by more than a position is 0. Equal to
+    `torchvision.ops.roi_align(..., sampling_ratio=samples)`.
+
+        >>> features = jnp.arange(16.0).reshape(4, 4, 1)
+        >>> roi_align(features, jnp.array([[0.0, 0, 2, 2]]), (1, 1)).item()
+        5.0
+
+    Args:
+        features: [H, W, C] of one image.
+        boxes: [R, 4], corners in pixels of the image.
+        size: bins (h, w), down and across.
+        scale: positions of the map per pixel of the image.
+        samples: samples in a bin along each axis.
+        aligned: whether position [i, j] of the map is the point (j + 1/2, i + 1/2), and boxes may
+            be smaller than a position; else it is (j, i), as in the first implementations.
+
+    Returns:
+        [R, h, w, C].
+    """
+    height, width, channels = features.shape
+    x0, y0, x1, y1 = jnp.moveaxis(boxes * scale - (0.5 if aligned else 0.0), -1, 0)
+    down = _weights(y0, y1, size[0], height, samples, aligned)
+    across = _weights(x0, x1, size[1], width, samples, aligned)
+    rows = jnp.einsum("rhy,yxc->rhxc", down, features)
+    return jnp.einsum("rwx,rhxc->rhwc", across, rows)
+
+
+def _weights(
+    low: jax.Array, high: jax.Array, bins: int, length: int, samples: int, aligned: bool
+) -> jax.Array:
+    """The weight [R, bins, length] of each position along an axis in each bin."""
+    extent = high - low if aligned else jnp.maximum(high - low, 1.0)
+    offset = (jnp.arange(bins * samples) + 0.5) / samples
+    position = low[:, None] + offset[None] * (extent / bins)[:, None]  # [R, bins * samples]
+    inside = (position >= -1) & (position <= length)
+    position = jnp.clip(position, 0, length - 1)
+    distance = jnp.abs(position[..., None] - jnp.arange(length)[None, None])
+    weight = jnp.where(inside[..., None], jnp.maximum(1 - distance, 0), 0)
+    return weight.reshape(-1, bins, samples, length).mean(2)
+
+
+def roi_pool(
+    features: jax.Array, boxes: jax.Array, size: tuple[int, int], scale: float = 1.0
+) -> jax.Array:
+    """RoI pooling (Girshick 2015, section 2.1): the maximum of each bin, 0 of an empty one.
+
+    The box is rounded to positions of the map, and so are the bins. Equal to
+    `torchvision.ops.roi_pool`.
+
+    Args:
+        features: [H, W, C] of one image.
+        boxes: [R, 4], corners in pixels of the image.
+        size: bins (h, w), down and across.
+        scale: positions of the map per pixel of the image.
+
+    Returns:
+        [R, h, w, C].
+    """
+    x0, y0, x1, y1 = jnp.moveaxis(_round(boxes * scale), -1, 0)
+
+    def one(edges: tuple[jax.Array, ...]) -> jax.Array:
+        y0, y1, x0, x1 = edges
+        down = _bins(y0, y1, size[0], features.shape[0])
+        across = _bins(x0, x1, size[1], features.shape[1])
+        rows = jnp.where(down[:, :, None, None], features[None], -jnp.inf).max(1)  # [h, W, C]
+        maxima = jnp.where(across[None, :, :, None], rows[:, None], -jnp.inf).max(2)
+        return jnp.where(jnp.isfinite(maxima), maxima, 0)
+
+    return lax.map(one, (y0, y1, x0, x1))
+
+
+def _round(x: jax.Array) -> jax.Array:
+    """The nearest integers, halves away from 0, as C rounds."""
+    return (jnp.sign(x) * jnp.floor(jnp.abs(x) + 0.5)).astype(jnp.int32)
+
+
+def _bins(low: jax.Array, high: jax.Array, bins: int, length: int) -> jax.Array:
+    """Whether each position [length] is in each bin [bins] of a box's side."""
+    extent = jnp.maximum(high - low + 1, 1) / bins
+    k, position = jnp.arange(bins), jnp.arange(length)
+    start = jnp.floor(k * extent).astype(jnp.int32) + low
+    end = jnp.ceil((k + 1) * extent).astype(jnp.int32) + low
+    return (position[None] >= start[:, None]) & (position[None] < end[:, None])

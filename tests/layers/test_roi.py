@@ -1,0 +1,101 @@
+"""RoI align and pooling against plain loops."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.layers.roi import roi_align, roi_pool
+
+H, W = 9, 11
+BOXES = np.array(
+    [[2, 3, 40, 30], [-9, -5, 12, 60], [30, 30, 31, 30.5], [0, 0, 44, 36], [60, 2, 80, 20]],
+    np.float32,
+)  # in pixels, a quarter of which are positions; the last is outside
+
+
+def bilinear(features, y, x):
+    if not (-1 <= y <= H and -1 <= x <= W):
+        return np.zeros(features.shape[-1])
+    y, x = min(max(y, 0), H - 1), min(max(x, 0), W - 1)
+    i, j = min(int(y), H - 2), min(int(x), W - 2)
+    v, u = y - i, x - j
+    top = (1 - u) * features[i, j] + u * features[i, j + 1]
+    return (1 - v) * top + v * ((1 - u) * features[i + 1, j] + u * features[i + 1, j + 1])
+
+
+def plain_align(features, box, size, scale, samples, aligned):
+    x0, y0, x1, y1 = box * scale - (0.5 if aligned else 0)
+    height, width = y1 - y0, x1 - x0
+    if not aligned:
+        height, width = max(height, 1), max(width, 1)
+    out = np.zeros((*size, features.shape[-1]))
+    for i in range(size[0]):
+        for j in range(size[1]):
+            for a in range(samples):
+                for c in range(samples):
+                    y = y0 + (i + (a + 0.5) / samples) * height / size[0]
+                    x = x0 + (j + (c + 0.5) / samples) * width / size[1]
+                    out[i, j] += bilinear(features, y, x) / samples**2
+    return out
+
+
+def plain_pool(features, box, size, scale):
+    x0, y0, x1, y1 = (math.floor(abs(v * scale) + 0.5) * (1 if v > 0 else -1) for v in box)
+    height, width = max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1)
+    out = np.zeros((*size, features.shape[-1]))
+    for i in range(size[0]):
+        for j in range(size[1]):
+            rows = [
+                math.floor(i * height / size[0]) + y0,
+                math.ceil((i + 1) * height / size[0]) + y0,
+            ]
+            columns = [
+                math.floor(j * width / size[1]) + x0,
+                math.ceil((j + 1) * width / size[1]) + x0,
+            ]
+            (top, bottom), (left, right) = np.clip(rows, 0, H), np.clip(columns, 0, W)
+            if bottom > top and right > left:
+                out[i, j] = features[top:bottom, left:right].max((0, 1))
+    return out
+
+
+@pytest.fixture(scope="module")
+def features():
+    return np.random.default_rng(0).normal(size=(H, W, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize(("size", "samples"), [((2, 3), 2), ((3, 2), 1), ((1, 1), 3)])
+def test_align_is_that_of_a_plain_loop(features, aligned, size, samples):
+    found = roi_align(features, BOXES, size, 0.25, samples, aligned)
+    expected = [plain_align(features, box, size, 0.25, samples, aligned) for box in BOXES]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found[:4]).max((1, 2, 3)).min() > 0
+
+
+def test_the_gradient_of_align_is_its_transpose(features):
+    def f(x):
+        return roi_align(x, BOXES, (2, 3), 0.25)
+
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=features.shape).astype(np.float32)
+    g = rng.normal(size=(5, 2, 3, 3)).astype(np.float32)
+    (back,) = jax.vjp(f, features)[1](g)
+    assert float((f(x) * g).sum()) == pytest.approx(float((x * back).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (4, 4), (1, 1)])
+def test_pooling_is_that_of_a_plain_loop(features, size):
+    found = roi_pool(features, BOXES, size, 0.25)
+    np.testing.assert_array_equal(found, [plain_pool(features, b, size, 0.25) for b in BOXES])
+
+
+def test_the_gradient_of_pooling_goes_to_the_maximum(features):
+    back = jax.grad(lambda x: roi_pool(x, jnp.array([[0.0, 0, 40, 32]]), (1, 1), 0.25).sum())
+    expected = np.zeros(features.shape)
+    for c in range(3):
+        expected[(*np.unravel_index(features[..., c].argmax(), (H, W)), c)] = 1
+    np.testing.assert_array_equal(back(features), expected)
