@@ -84,16 +84,13 @@ def masks(scene: Layout) -> np.ndarray:
 
 
 def boxes(pixels: np.ndarray) -> np.ndarray:
-    """The extents of masks [..., H, W], as [..., 4] int32: top, left, bottom and right.
-
-    Bottom and right are the first row and column after the object.
-    """
+    """The smallest boxes around masks [..., H, W]: corners x0, y0, x1, y1, [..., 4] float32."""
     edges = []
     for axis in (-1, -2):  # any pixel in a row, in a column
         line = pixels.any(axis)
         edges.append((line.argmax(-1), line.shape[-1] - line[..., ::-1].argmax(-1)))
     (top, bottom), (left, right) = edges
-    return np.stack([top, left, bottom, right], -1).astype(np.int32)
+    return np.stack([left, top, right, bottom], -1).astype(np.float32)
 
 
 def images(rngs: Sequence[np.random.Generator], scene: Layout, pixels: np.ndarray) -> np.ndarray:

@@ -33,8 +33,7 @@ class Shapes(Generated):
         named           [B, 2, 12] int32, the object (0, 1) whose size, colour or shape the word
                         says, -1 for any other word and the end
         objects         [B, 2, 3] int32, size, colour and shape of each object
-        boxes           [B, 2, 4] int32, (top, left, bottom, right) of each object in pixels, the
-                        last two not in it
+        boxes           [B, 2, 4] float32, corners x0, y0, x1, y1 of each object in pixels
         object_masks    [B, 2, 64, 64] bool, the pixels of each object
 
     and in an evaluation "mask" [B] float32. Caption c names object c first: of the sentences

@@ -271,7 +271,7 @@ def cell_shares(boxes: jax.Array, size: tuple[int, int], cells: tuple[int, int])
     """The share of each cell's area that lies in each box.
 
     Args:
-        boxes: [B, O, 4] (top, left, bottom, right) in pixels, the last two not in it.
+        boxes: [B, O, 4], corners x0, y0, x1, y1 in pixels.
         size: pixels of the image, height and width.
         cells: rows and columns of equal cells that it is cut into.
 
@@ -281,7 +281,7 @@ def cell_shares(boxes: jax.Array, size: tuple[int, int], cells: tuple[int, int])
     along = []
     for axis in (0, 1):
         edges = jnp.arange(cells[axis] + 1) * size[axis] / cells[axis]
-        low, high = boxes[..., axis, None], boxes[..., axis + 2, None]
+        low, high = boxes[..., 1 - axis, None], boxes[..., 3 - axis, None]
         ends = jnp.minimum(high, edges[None, None, 1:]) - jnp.maximum(low, edges[None, None, :-1])
         along.append(jnp.maximum(ends, 0) * cells[axis] / size[axis])
     share = along[0][..., :, None] * along[1][..., None, :]

@@ -75,7 +75,7 @@ def overlay(image: np.ndarray, weights: np.ndarray, box: np.ndarray | None) -> n
     Args:
         image: [H, W, 3] uint8.
         weights: [h, w], of cells that the image is cut into; the maximum is full brightness.
-        box: (top, left, bottom, right) in pixels, the last two not in it; None means no frame.
+        box: corners x0, y0, x1, y1 in pixels. None means no frame.
     """
     picture = canvas(image)
     size = picture.shape[:2]
@@ -83,7 +83,7 @@ def overlay(image: np.ndarray, weights: np.ndarray, box: np.ndarray | None) -> n
     light = weights[r][:, c, None] / max(weights.max(), 1e-12)
     picture *= _DIM + (1 - _DIM) * light
     if box is not None:
-        top, left, bottom, right = box * size[0] // image.shape[0]
+        left, top, right, bottom = (box * size[0] // image.shape[0]).astype(int)
         for width, shade in ((4, 0.0), (2, 1.0)):  # seen on dark and on bright ground
             outer = np.zeros(size, bool)
             outer[max(top - width, 0) : bottom + width, max(left - width, 0) : right + width] = True

@@ -68,10 +68,10 @@ def test_boxes_are_the_extents_of_the_masks(batch):
         batch["boxes"].reshape(-1, 4), batch["object_masks"].reshape(-1, 64, 64), strict=True
     ):
         rows, columns = np.nonzero(mask)
-        assert list(box) == [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+        assert list(box) == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     odd = np.zeros((1, 5, 7), bool)
     odd[0, 1:3, 4] = odd[0, 2, 2] = True
-    assert scenes.boxes(odd).tolist() == [[1, 2, 3, 5]]
+    assert scenes.boxes(odd).tolist() == [[2, 1, 5, 3]]
 
 
 def test_colours_and_sizes_are_true_of_the_pixels(batch):
@@ -98,7 +98,7 @@ def test_colours_and_sizes_are_true_of_the_pixels(batch):
 
 def true_of(boxes, one, two):
     """The relation of two boxes that a person would name; they must not be close to a diagonal."""
-    (t, left, b, r), (t2, left2, b2, r2) = boxes[one], boxes[two]
+    (left, t, r, b), (left2, t2, r2, b2) = boxes[one], boxes[two]
     down, right = (t + b - t2 - b2) / 2, (left + r - left2 - r2) / 2
     found = set()
     if b + 2 <= t2 and -down >= abs(right) + 4:

@@ -96,19 +96,19 @@ def test_the_doubly_stochastic_regulariser_by_hand():
 
 
 def test_cells_share_boxes_by_their_pixels():
-    boxes = np.array([[[0, 0, 4, 4], [1, 2, 5, 11]], [[3, 3, 4, 4], [0, 0, 6, 12]]])
+    boxes = np.array([[[0, 0, 4, 4], [2, 1, 11, 5]], [[3, 3, 4, 4], [0, 0, 12, 6]]])
     for cells in ((2, 3), (6, 12), (1, 1)):
         height, width = 6 // cells[0], 12 // cells[1]
         found = np.asarray(cell_shares(jnp.asarray(boxes), (6, 12), cells)).reshape(2, 2, *cells)
         for i, o, r, c in np.ndindex(found.shape):
-            top, left, bottom, right = boxes[i, o]
+            left, top, right, bottom = boxes[i, o]
             pixels = [
                 top <= y < bottom and left <= x < right
                 for y in range(r * height, (r + 1) * height)
                 for x in range(c * width, (c + 1) * width)
             ]
             assert found[i, o, r, c] == pytest.approx(np.mean(pixels))
-    uneven = cell_shares(jnp.array([[[0, 1, 5, 2]]]), (5, 5), (1, 2))  # cells of 2.5 pixels
+    uneven = cell_shares(jnp.array([[[1, 0, 2, 5]]]), (5, 5), (1, 2))  # cells of 2.5 pixels
     np.testing.assert_allclose(uneven[0, 0], [1 / 2.5, 0])
 
 
@@ -122,7 +122,7 @@ def seen():
     """Three images of 8 x 8 pixels in 2 x 2 cells, and what was written for them."""
     captions = np.array([[[1, 2, 3, 0], [6, 3, 4, 0]]] * 3, np.int32)
     named = np.array([[[-1, 0, 0, -1], [1, -1, 1, -1]]] * 3, np.int32)
-    boxes = np.array([[[0, 0, 4, 2], [2, 2, 8, 8]]] * 3, np.int32)  # 8 and 36 of 64 pixels
+    boxes = np.array([[[0, 0, 2, 4], [2, 2, 8, 8]]] * 3, np.float32)  # 8 and 36 of 64 pixels
     said = np.array([[1, 2, 3, 0], [6, 3, 4, 0], [1, 2, 5, 0]])  # the second caption; one mistake
     weights = np.zeros((3, 4, 4))
     weights[0, 1] = 0.5, 0.25, 0.25, 0  # of the first cell a half is in the first box, of others 0
