@@ -108,7 +108,7 @@ def images(rngs: Sequence[np.random.Generator], scene: Layout, pixels: np.ndarra
     fine = np.stack([rng.random((SIDE, SIDE, 1), np.float32) for rng in rngs])
     bright = np.stack([rng.random((2, 1), np.float32) for rng in rngs])
     grey = 40 + 100 * coarse[..., :1] + 30 * (coarse - 0.5)
-    along = _between(_GRID, SIDE)
+    along = between(_GRID, SIDE)
     smooth = np.matmul(along, grey.reshape(len(rngs), _GRID, -1)).reshape(-1, _GRID, 3)
     drawn = np.matmul(along, smooth).reshape(len(rngs), SIDE, SIDE, 3) + 40 * fine
     image = drawn.astype(np.uint8)
@@ -130,7 +130,7 @@ def _valid(centres: np.ndarray, radii: np.ndarray, split: str) -> np.ndarray:
     return clear & np.isin(centres.reshape(-1, 4) @ [1, 3, 7, 9] % 10, _FOLDS[split])
 
 
-def _between(coarse: int, fine: int) -> np.ndarray:
+def between(coarse: int, fine: int) -> np.ndarray:
     """The matrix [fine, coarse] of linear interpolation."""
     positions = np.linspace(0, coarse - 1, fine)[:, None]
     return np.maximum(0, 1 - np.abs(positions - np.arange(coarse))).astype(np.float32)
