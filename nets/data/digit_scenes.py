@@ -49,7 +49,7 @@ class DigitScenes(Generated):
     overlap: float = 0.1
     pixels: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "most", at_least=1)
         check_range(self, "overlap", at_least=0, at_most=1)

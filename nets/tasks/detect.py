@@ -1,0 +1,121 @@
+"""Detection of objects: losses of the detector, average precision of what it finds."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from nets.layers.detections import Detections, Objects
+from nets.report.figures import Figure
+from nets.tasks import detect_figures, detection_metrics
+from nets.tasks.detection_metrics import Image, average_precision
+from nets.tasks.metrics import Metrics, collect, compute, masked_sum, mean
+from nets.tasks.task import Batch, Task, Trained
+
+
+class Detector(Protocol):
+    """What a model needs to be trained by `Detect` (`nets.yolo.YOLO`)."""
+
+    def __call__(self, x: jax.Array, *, train: bool) -> Any:
+        """Uses all parameters."""
+
+    def losses(self, x: jax.Array, objects: Objects, *, train: bool) -> dict[str, jax.Array]:
+        """The weighted parts [B] of the loss, by name."""
+
+    def detect(self, x: jax.Array) -> Detections:
+        """The detections in images x."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Detect(Task):
+    """Detection by a `Detector`, of batches with "boxes" [B, N, 4] and classes "targets" [B, N].
+
+    Batches may have "difficult" [B, N], objects that count neither for nor against. Metrics: loss
+    and its parts; in evaluations map50, the mean over classes of the average precision at an
+    intersection over union of 0.5 (area under the curve), and map50_voc07 (11 points).
+
+    Attributes:
+        coco: whether map, map50 and map75 are COCO's, by pycocotools (the extra `detection`), as
+            coco_map, coco_map50 and coco_map75.
+    """
+
+    coco: bool = False
+
+    maximise: ClassVar[tuple[str, ...]] = ("map50", "map50_voc07", "coco_map")
+
+    def init(self, model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Any, dict]:
+        if self.coco:
+            detection_metrics.import_coco()  # fails before training
+        variables = dict(model.init(key, batch["inputs"], train=False))
+        return variables.pop("params"), variables
+
+    def loss(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        train: bool,
+    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
+        keys = dict(zip(("dropout", "sample"), jax.random.split(key), strict=True))
+        parts, updated = model.apply(
+            {"params": params, **model_state},
+            batch["inputs"],
+            Objects(batch["boxes"], batch["targets"]),
+            train=train,
+            rngs=keys,
+            mutable=list(model_state) if train else [],
+            method="losses",
+        )
+        metrics = {name: masked_sum(part, batch) for name, part in parts.items()}
+        metrics["loss"] = masked_sum(sum(parts.values()), batch)
+        return mean(metrics["loss"]), ({**model_state, **updated}, metrics)
+
+    def test(
+        self,
+        model: nn.Module,
+        params: Any,
+        model_state: dict,
+        batch: Batch,
+        key: jax.Array,
+        final: bool,
+    ) -> tuple[dict, Metrics]:
+        _, (_, metrics) = self.loss(model, params, model_state, batch, key, train=False)
+        found = model.apply({"params": params, **model_state}, batch["inputs"], method="detect")
+        rows = {**found._asdict(), "true_boxes": batch["boxes"], "true_classes": batch["targets"]}
+        rows |= {"difficult": batch["difficult"]} if "difficult" in batch else {}
+        return model_state, metrics | {"detections": collect(rows, batch)}
+
+    def finish(
+        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
+    ) -> dict[str, float]:
+        values = compute(metrics)
+        if "detections" not in metrics:
+            return values
+        images = by_image(metrics)
+        curves = [detection_metrics.curve(images, k) for k in range(metadata["num_classes"])]
+        for name, points in (("map50", "area"), ("map50_voc07", "11")):
+            each = [average_precision(curve, points) for curve in curves if curve.objects]
+            values[name] = float(np.mean(each)) if each else float("nan")
+        return values | (detection_metrics.coco(images) if self.coco else {})
+
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
+        if not final:
+            return {}
+        images, metadata = by_image(metrics), trained.metadata
+        return {
+            "detections": detect_figures.detections(images, batches[0]["inputs"], metadata),
+            "precision": detect_figures.precision(images, metadata),
+        }
+
+
+def by_image(metrics: Metrics) -> list[Image]:
+    """The rows that an evaluation collected, by image."""
+    rows = metrics["detections"].values
+    return [Image(*values) for values in zip(*(rows[n] for n in Image._fields if n in rows))]
