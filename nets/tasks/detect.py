@@ -118,4 +118,5 @@ class Detect(Task):
 def by_image(metrics: Metrics) -> list[Image]:
     """The rows that an evaluation collected, by image."""
     rows = metrics["detections"].values
-    return [Image(*values) for values in zip(*(rows[n] for n in Image._fields if n in rows))]
+    columns = (rows[name] for name in Image._fields if name in rows)
+    return [Image(*values) for values in zip(*columns, strict=True)]
