@@ -20,6 +20,7 @@ from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.drop_path import linear_rates
 from nets.layers.image_checks import check_images
 from nets.layers.initialisers import initialiser
+from nets.layers.norm import FrozenBatchNorm
 from nets.layers.pooling import max_pool
 from nets.layers.residual import ConvSpec, ResidualBlock, residual_stage
 from nets.layers.squeeze_excite import SqueezeExcite
@@ -68,6 +69,8 @@ class ResNet(nn.Module):
             2016).
         zero_init: whether every branch is initialised to be zero.
         scan_blocks: whether all blocks of a stage but the first run as one scan.
+        frozen_norm: whether normalisation is by stored statistics that training leaves alone
+            (`nets.layers.norm.FrozenBatchNorm`), as in detectors.
         num_classes: number of classes. None means that the data fills it in; 0 means no classifier,
             and `features` as the result.
         kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
@@ -88,6 +91,7 @@ class ResNet(nn.Module):
     drop_path: float = 0.0
     zero_init: bool = False
     scan_blocks: bool = False
+    frozen_norm: bool = False
     num_classes: int | None = None
     kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
@@ -108,6 +112,10 @@ class ResNet(nn.Module):
         check_images(self, x, 1)
         self._check()
         conv, norm = conv_and_norm(self.dtype, self.param_dtype, train, self.kernel_init)
+        if self.frozen_norm:
+            norm = functools.partial(
+                FrozenBatchNorm, dtype=self.dtype, param_dtype=self.param_dtype
+            )
         outputs, preactivated = {}, self.version == "v2"
         window, padding = (self.stem_window,) * 2, self.stem_window // 2
         made = {"conv": conv, "norm": norm, "names": ("conv1", "bn1")}

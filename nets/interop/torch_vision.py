@@ -21,6 +21,8 @@ _LEAVES = {
     ("params", "kernel"): "weight",
     ("params", "scale"): "weight",
     ("params", "bias"): "bias",
+    ("batch_stats", "scale"): "weight",
+    ("batch_stats", "bias"): "bias",
     ("batch_stats", "mean"): "running_mean",
     ("batch_stats", "var"): "running_var",
 }

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import lax
+from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least
 
@@ -27,6 +28,43 @@ biased (divided by the number of values). Training updates the collection "batch
 torch's momentum is 1 minus this one, and its running variance averages the unbiased variance,
 n / (n - 1) times this one.
 """
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch normalisation by stored statistics, none of which is a parameter.
+
+        (x - mean) / sqrt(variance + epsilon) * scale + bias
+
+    All four are in the collection "batch_stats", and training does not change them, as detectors
+    have it, whose batches are too small for statistics.
+
+        >>> FrozenBatchNorm().init_with_output(jax.random.key(0), jnp.ones((1, 4, 4, 3)))[0].shape
+        (1, 4, 4, 3)
+
+    Attributes:
+        epsilon: added to the variance.
+        dtype: computation dtype.
+        param_dtype: dtype of what is stored.
+    """
+
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps x [..., C] to the same shape."""
+        start = {"scale": jnp.ones, "bias": jnp.zeros, "mean": jnp.zeros, "var": jnp.ones}
+        scale, bias, mean, variance = (
+            self.variable("batch_stats", name, make, x.shape[-1], self.param_dtype).value
+            for name, make in start.items()
+        )
+        factor = scale / jnp.sqrt(variance + self.epsilon)
+        shape = (1,) * (x.ndim - 1) + (-1,)
+        factor, offset = (
+            a.reshape(shape).astype(self.dtype) for a in (factor, bias - mean * factor)
+        )
+        return x.astype(self.dtype) * factor + offset
 
 
 def local_response_norm(

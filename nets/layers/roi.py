@@ -1,8 +1,12 @@
 """Features of regions: RoI align and RoI pooling."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from nets.layers.boxes import area
 
 
 def roi_align(
@@ -54,6 +58,68 @@ def _weights(
     distance = jnp.abs(position[..., None] - jnp.arange(length)[None, None])
     weight = jnp.where(inside[..., None], jnp.maximum(1 - distance, 0), 0)
     return weight.reshape(-1, bins, samples, length).mean(2)
+
+
+def pyramid_align(
+    maps: Sequence[jax.Array],
+    boxes: jax.Array,
+    level: jax.Array,
+    size: tuple[int, int],
+    scales: Sequence[float],
+    samples: int = 2,
+) -> jax.Array:
+    """RoI align, each box from one map of a pyramid: `roi_align(maps[level], ...)` of each box.
+
+    Its bilinear samples are gathered, so that no map is read as a whole for each box.
+
+    Args:
+        maps: [H_l, W_l, C] of one image.
+        boxes: [R, 4], corners in pixels of the image.
+        level: [R] int, the map of each box.
+        size, scales, samples: as in `roi_align`; a scale of each map.
+
+    Returns:
+        [R, h, w, C].
+    """
+    table = jnp.concatenate([a.reshape(-1, a.shape[-1]) for a in maps])
+    heights, widths = (jnp.array([a.shape[axis] for a in maps]) for axis in (0, 1))
+    starts = jnp.cumsum(heights * widths) - heights * widths
+    width, start = widths[level], starts[level]
+    x0, y0, x1, y1 = jnp.moveaxis(boxes * jnp.array(scales)[level][:, None], -1, 0)
+    rows = _neighbours(y0, y1, size[0], heights[level], samples)
+    columns = _neighbours(x0, x1, size[1], width, samples)
+    result = jnp.zeros((), table.dtype)
+    for y, down in rows:
+        for x, across in columns:
+            index = (start[:, None] + y * width[:, None])[:, :, None] + x[:, None]
+            weight = (down[:, :, None] * across[:, None])[..., None]
+            result = result + table[index] * weight.astype(table.dtype)
+    shape = (len(boxes), size[0], samples, size[1], samples, table.shape[-1])
+    return result.reshape(shape).mean((2, 4))
+
+
+def pyramid_level(boxes: jax.Array, maps: int) -> jax.Array:
+    """The map [R] of each of boxes [R, 4], whose strides are 4, 8, ...: that of a box of 224 x 224
+    pixels has stride 16 (Lin et al. 2017, equation 1)."""
+    side = jnp.sqrt(area(boxes))
+    level = jnp.floor(4 + jnp.log2(jnp.maximum(side, 1e-6) / 224) + 1e-6)
+    return jnp.clip(level - 2, 0, maps - 1).astype(jnp.int32)
+
+
+def _neighbours(
+    low: jax.Array, high: jax.Array, bins: int, length: jax.Array, samples: int
+) -> tuple[tuple[jax.Array, jax.Array], ...]:
+    """The two positions [R, bins * samples] around each sample along an axis, with their
+    weights."""
+    offset = (jnp.arange(bins * samples) + 0.5) / samples
+    extent = jnp.maximum(high - low, 1.0)
+    position = low[:, None] + offset[None] * (extent / bins)[:, None]
+    last = (length - 1)[:, None]
+    inside = (position >= -1) & (position <= last + 1)
+    position = jnp.clip(position, 0, last)
+    before = jnp.floor(position).astype(jnp.int32)
+    share = jnp.where(inside, position - before, 0)
+    return (before, inside - share), (jnp.minimum(before + 1, last), share)
 
 
 def roi_pool(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.layers.roi import roi_align, roi_pool
+from nets.layers.roi import pyramid_align, pyramid_level, roi_align, roi_pool
 
 H, W = 9, 11
 BOXES = np.array(
@@ -99,3 +99,32 @@ def test_the_gradient_of_pooling_goes_to_the_maximum(features):
     for c in range(3):
         expected[(*np.unravel_index(features[..., c].argmax(), (H, W)), c)] = 1
     np.testing.assert_array_equal(back(features), expected)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (7, 7)])
+def test_align_of_a_pyramid_is_align_of_the_map_of_each_box(features, size):
+    coarse = np.random.default_rng(1).normal(size=(5, 6, 3)).astype(np.float32)
+    maps, scales, level = [features, coarse], [0.25, 0.125], np.array([0, 1, 0, 1, 0])
+
+    def whole(maps):
+        return pyramid_align(maps, BOXES, level, size, scales)
+
+    def one_by_one(maps):
+        return jnp.stack(
+            [
+                roi_align(maps[k], box[None], size, scales[k])[0]
+                for k, box in zip(level, BOXES, strict=True)
+            ]
+        )
+
+    np.testing.assert_allclose(whole(maps), one_by_one(maps), atol=1e-5)
+    weights = np.random.default_rng(2).normal(size=(5, *size, 3))
+    grads = [jax.grad(lambda m, f=f: (f(m) * weights).sum())(maps) for f in (whole, one_by_one)]
+    for a, b in zip(*grads, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_the_map_of_a_box_doubles_with_its_side():
+    sides = np.array([10.0, 111, 112, 223, 224, 447, 448, 4000])
+    boxes = jnp.stack([jnp.zeros(8), jnp.zeros(8), sides, sides], -1)
+    assert pyramid_level(boxes, 4).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
