@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from nets.faster_rcnn import FasterRCNN
 from nets.interop.torch_vision import Arrays, vision_from_torch, vision_to_torch
 
@@ -23,17 +25,25 @@ _PREFIXES = {
 
 
 def detector_from_torch(
-    state_dict: Mapping[str, Any], model: FasterRCNN, variables: Mapping
+    state_dict: Mapping[str, Any], model: FasterRCNN, variables: Mapping, *, epsilon: float = 1e-5
 ) -> dict[str, Any]:
     """Variables with which `FasterRCNNResNet50FPN` equals torchvision's fasterrcnn_resnet50_fpn.
 
     Class k is torchvision's k + 1; images must have the size that torchvision resizes them to, both
     sides multiples of 32, normalised as for `vision_from_torch`.
 
+    Args:
+        state_dict, model, variables: as of `vision_from_torch`.
+        epsilon: what torchvision's normalisation adds to the variance: 0 with its published weights
+            COCO_V1. The difference from ours is put into the variance.
+
     Raises:
         TypeError, ValueError: as of `vision_from_torch`.
     """
-    return vision_from_torch(_renamed(state_dict, _PREFIXES), model, variables)
+    made = vision_from_torch(_renamed(state_dict, _PREFIXES), model, variables)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, a: a + (epsilon - 1e-5) if path[-1].key == "var" else a, made
+    )
 
 
 def detector_to_torch(variables: Mapping, model: FasterRCNN) -> Arrays:
