@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nets.layers.norm import BatchNorm, local_response_norm
+from nets.layers.norm import BatchNorm, FrozenBatchNorm, local_response_norm
 from tests.support.checks import assert_gradient, jit
 
 
@@ -33,6 +33,18 @@ def test_batch_norm_follows_its_statistics():
     np.testing.assert_allclose(new["var"], 0.9 * old_variance + 0.1 * variance, rtol=1e-10)
     normal = (values - old_mean) / np.sqrt(old_variance + 1e-5)
     np.testing.assert_allclose(running.reshape(4, 3), normal * scale + bias, rtol=1e-10)
+
+
+def test_frozen_batch_norm_has_no_parameters_and_keeps_its_statistics():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, size=(2, 4, 3)).astype(np.float32)
+    scale, bias, mean = rng.normal(size=(3, 3)).astype(np.float32)
+    stored = {"scale": scale, "bias": bias, "mean": mean, "var": np.array([1, 2, 3], np.float32)}
+    y, new = FrozenBatchNorm().apply({"batch_stats": stored}, x, mutable=["batch_stats"])
+    expected = (x - mean) / np.sqrt(stored["var"] + 1e-5) * scale + bias
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, new["batch_stats"], stored)
+    assert FrozenBatchNorm().init(jax.random.key(0), x).keys() == {"batch_stats"}
 
 
 def response_loop(x, size, k, alpha, beta):

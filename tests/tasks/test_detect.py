@@ -1,0 +1,80 @@
+"""The task of detection: what an evaluation collects, and its figures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from nets.layers.detections import Detections
+from nets.report.box_grid import BoxGrid
+from nets.tasks import metrics
+from nets.tasks.detect import Detect, by_image
+from nets.tasks.task import Trained
+
+
+class Oracle(nn.Module):
+    """Finds, in each image, the box that its first pixels name."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return self.param("w", nn.initializers.ones, ()) * x[:, 0, :4, 0]
+
+    def losses(self, x, objects, *, train):
+        boxes = self(x, train=train)
+        return {"distance": jnp.abs(boxes - objects.boxes[:, 0]).sum(-1)}
+
+    def detect(self, x):
+        boxes = self(x, train=False)[:, None]
+        return Detections(boxes, jnp.full(boxes.shape[:2], 0.9), jnp.ones(boxes.shape[:2], int))
+
+
+BOXES = np.array([[1, 1, 5, 5], [2, 2, 6, 7], [0, 0, 3, 3]], np.float32)
+METADATA = {
+    "num_classes": 2,
+    "class_names": ["cat", "dog"],
+    "pixel_scale": [1],
+    "pixel_offset": [0],
+}
+
+
+@pytest.fixture
+def batch():
+    images = np.zeros((3, 8, 8, 1), np.float32)
+    images[:, 0, :4, 0] = BOXES
+    images[1, 0, :4, 0] = [5, 5, 8, 8]  # found at the wrong place
+    boxes = np.stack([BOXES, np.zeros_like(BOXES)], 1)
+    targets = np.array([[1, -1], [1, -1], [1, -1]])
+    mask = np.array([1, 1, 0], np.float32)  # the last fills up
+    return {"inputs": images, "boxes": boxes, "targets": targets, "mask": mask}
+
+
+def evaluated(batch):
+    task, model = Detect(), Oracle()
+    params, state = task.init(model, jax.random.key(0), batch)
+    _, found = task.test(model, params, state, batch, jax.random.key(0), True)
+    return task, model, params, metrics.add({}, found)
+
+
+def test_average_precision_counts_the_rows_of_the_mask(batch):
+    task, *_, totals = evaluated(batch)
+    values = task.finish(totals, METADATA, None)
+    # two objects; by equal scores the first, right, comes before the wrong one
+    assert values["map50"] == pytest.approx(0.5)
+    assert values["map50_voc07"] == pytest.approx(6 / 11)
+    distance = np.abs(np.array([5, 5, 8, 8]) - BOXES[1]).sum()
+    assert values["loss"] == values["distance"] == pytest.approx(distance / 2)
+
+
+def test_figures_have_each_image_with_its_boxes(batch, tmp_path):
+    task, model, params, totals = evaluated(batch)
+    trained = Trained(model, params, {}, METADATA, None, None, jax.random.key(0))
+    figures = task.figures(trained, [batch], totals, final=True)
+    grid = figures["detections"]
+    assert isinstance(grid, BoxGrid) and len(by_image(totals)) == len(grid.images) == 2
+    assert [box.kind for box in grid.boxes[0]] == ["true", "detected"]
+    assert grid.boxes[0][1].label == "dog 0.90"
+    assert list(figures["precision"].curves) == ["dog (AP 0.500)"]
+    for name, figure in figures.items():
+        assert figure.write(tmp_path, name).is_file()
+    assert task.figures(trained, [batch], totals, final=False) == {}
