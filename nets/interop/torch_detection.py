@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
+import numpy as np
 
 from nets.faster_rcnn import FasterRCNN
+from nets.interop import tables
 from nets.interop.torch_vision import Arrays, vision_from_torch, vision_to_torch
 
 _PREFIXES = {
@@ -41,9 +42,9 @@ def detector_from_torch(
         TypeError, ValueError: as of `vision_from_torch`.
     """
     made = vision_from_torch(_renamed(state_dict, _PREFIXES), model, variables)
-    return jax.tree_util.tree_map_with_path(
-        lambda path, a: a + (epsilon - 1e-5) if path[-1].key == "var" else a, made
-    )
+    change = np.float32(epsilon - 1e-5)
+    leaves = tables.flat(made).items()
+    return tables.nested({k: a + change if k.endswith("/var") else a for k, a in leaves})
 
 
 def detector_to_torch(variables: Mapping, model: FasterRCNN) -> Arrays:
