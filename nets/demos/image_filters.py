@@ -32,7 +32,7 @@ def scikit_image() -> Any:
     try:
         import skimage
     except ImportError as error:
-        raise missing("photographs and deconvolution", "scikit-image", "hog") from error
+        raise missing("a picture of filters on a photograph", "scikit-image", "hog") from error
     return skimage
 
 
