@@ -1,4 +1,4 @@
-"""Losses, what is written, where it looked and BLEU, by hand; what is refused; what is shown."""
+"""Losses, decoded sequences, their attention and BLEU, by hand; what is refused; figures."""
 
 import math
 
