@@ -35,7 +35,6 @@ def experiment() -> Experiment:
             validation=0,
             train_size=7291,
             test_size=2007,
-            draw=0,
             normalise="signed",
         ),
         optimizer=Optimizer(SGD(), 0.1, Cosine()),

@@ -34,7 +34,6 @@ def experiment() -> Experiment:
             validation=0,
             train_size=7291,
             test_size=2007,
-            draw=0,
             normalise="signed",
             shift=1.0,
             rotate=10.0,

@@ -29,7 +29,7 @@ class Draw(NamedTuple):
 
     train_size: int | None = None
     test_size: int | None = None
-    seed: int | None = None
+    seed: int = 0
 
 
 ALL = Draw()
@@ -101,10 +101,7 @@ def partition(
                 f"got {size}.",
                 f"{split}_size",
             )
-        if draw.seed is None:
-            chosen = np.random.default_rng((1, i)).permutation(rows)[:size]
-        else:
-            chosen = np.random.default_rng((draw.seed, i)).choice(rows, size, replace=False)
+        chosen = np.random.default_rng((draw.seed, i)).choice(rows, size, replace=False)
         parts[split] = stored, np.sort(chosen)
     return parts
 

@@ -46,7 +46,7 @@ class Images(Dataset):
             validation split of its own.
         train_size: training images that are drawn at random, once and for all. None means all.
         test_size: the same of the test images.
-        draw: seed of these two draws. None means one that is the same for all runs.
+        draw: seed of these two draws, whatever the seed of the run.
         normalise: "standard" subtracts the mean and divides by the standard deviation of the
             training images, channel by channel; the others map black and white to 0 and 1
             ("unit"), -1 and 1 ("signed"), -0.1 and 1.175 ("lecun", as LeNet-5 of 1998).
@@ -80,7 +80,7 @@ class Images(Dataset):
     validation: float = 0.1
     train_size: int | None = None
     test_size: int | None = None
-    draw: int | None = None
+    draw: int = 0
     normalise: Literal["standard", "unit", "signed", "lecun"] = "standard"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
