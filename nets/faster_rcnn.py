@@ -6,7 +6,7 @@ Networks, NIPS 2015. With a feature pyramid: Lin et al., CVPR 2017.
 
 import functools
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,30 +14,25 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers import boxes as box_functions
-from nets.layers.boxes import match, nms, sample, smooth_l1
-from nets.layers.conv import Conv
+from nets.layers.checks import check_at_least, check_choice
 from nets.layers.detections import Detections, Objects, select
 from nets.layers.feature_pyramid import FeaturePyramid
+from nets.layers.image_checks import check_head, check_images
+from nets.layers.region_proposals import (
+    REGION_VARIANCES,
+    ProposalHead,
+    Regions,
+    has_sides,
+    proposal_losses,
+    propose,
+    region_losses,
+    region_targets,
+)
 from nets.layers.roi import pyramid_align, pyramid_level, roi_align, roi_pool
 from nets.resnet import ResNet50
 from nets.vgg import VGG
 
-REGION_VARIANCES = (0.1, 0.1, 0.2, 0.2)
-"""Of the offsets of a region's box; those of a proposal are not scaled."""
-
-_BETA = 1 / 9  # of smooth L1
-
-
-class Regions(NamedTuple):
-    """Proposals of an image.
-
-    Attributes:
-        boxes: [R, 4].
-        valid: [R], whether there is one.
-    """
-
-    boxes: jax.Array
-    valid: jax.Array
+Pooling = Literal["align", "pool"]
 
 
 class FasterRCNN(nn.Module):
@@ -91,7 +86,7 @@ class FasterRCNN(nn.Module):
     sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     hidden: int = 1024
-    pooling: Literal["align", "pool"] = "align"
+    pooling: Pooling = "align"
     two_scores: bool = False
     dropout: float = 0.0
     candidates: tuple[int, int] = (2000, 1000)
@@ -105,29 +100,25 @@ class FasterRCNN(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
+        check_head(self)
+        check_at_least("FasterRCNN.num_classes", self.num_classes, 1)
+        check_choice("FasterRCNN.pooling", self.pooling, Pooling)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         if self.pyramid:
             self.fpn = FeaturePyramid(self.pyramid, **dtypes)
-        small = {"kernel_init": nn.initializers.normal(0.01), **dtypes}
-        anchors = self._anchors_at_a_position()
-        self.rpn_conv = _SameWidth(**small)
-        self.rpn_logits = Conv(anchors * (2 if self.two_scores else 1), (1, 1), **small)
-        self.rpn_offsets = Conv(4 * anchors, (1, 1), **small)
+        anchors = len(self.ratios) * (1 if self.pyramid else len(self.sizes))
+        self.rpn = ProposalHead(anchors, self.two_scores, **dtypes)
         self.fc6, self.fc7 = (nn.Dense(self.hidden, **dtypes) for _ in range(2))
         self.drop = nn.Dropout(self.dropout)
-        wide = jnp.promote_types(self.dtype, jnp.float32)
-        self.logits = nn.Dense(self.num_classes + 1, **small | {"dtype": wide})
-        start = {"kernel_init": nn.initializers.normal(0.001), "dtype": wide}
-        self.offsets = nn.Dense(4 * (self.num_classes + 1), **{**dtypes, **start})
+        options = dtypes | {"dtype": jnp.promote_types(self.dtype, jnp.float32)}
+        classes, normal = self.num_classes + 1, nn.initializers.normal
+        self.logits = nn.Dense(classes, kernel_init=normal(0.01), **options)
+        self.offsets = nn.Dense(4 * classes, kernel_init=normal(0.001), **options)
 
     @property
     def flattened(self) -> dict[str, tuple[int, int]]:
         """The linear layers that read flattened maps, by name, and the [H, W] of these maps."""
         return {"fc6": (7, 7)}
-
-    @nn.nowrap
-    def _anchors_at_a_position(self) -> int:
-        return len(self.ratios) * (1 if self.pyramid else len(self.sizes))
 
     def __call__(self, x: jax.Array, *, train: bool) -> Detections:
         """The detections in images x [B, H, W, C]; uses all parameters."""
@@ -135,21 +126,18 @@ class FasterRCNN(nn.Module):
 
     def detect(self, x: jax.Array) -> Detections:
         """The detections in images x [B, H, W, C], at most `limit` in each."""
-        maps = self._maps(x, train=False)
-        scores, offsets, anchors = self._propose_scores(maps, x.shape[1:3])
-        regions = jax.vmap(
-            lambda s, o: self._proposals(s, o, anchors, maps, x.shape[1:3], train=False)
-        )(scores, offsets)
-        logits, offsets = self._classify(maps, regions.boxes, x.shape[1:3], train=False)
+        maps, size = self._maps(x, train=False), x.shape[1:3]
+        regions = self.regions(maps, size, train=False)
+        logits, offsets = self._classify(maps, regions.boxes, size, train=False)
 
         def one(regions: Regions, logits: jax.Array, offsets: jax.Array) -> Detections:
-            boxes = box_functions.decode(offsets, _each(regions.boxes, offsets), REGION_VARIANCES)
-            boxes = box_functions.clip(boxes, *x.shape[1:3])[:, 1:]
-            scores = nn.softmax(logits)[:, 1:]
-            usable = regions.valid[:, None] & _large(boxes, 1e-2)
+            around = jnp.broadcast_to(regions.boxes[:, None], offsets.shape)
+            boxes = box_functions.decode(offsets, around, REGION_VARIANCES)[:, 1:]
+            boxes = box_functions.clip(boxes, *size)
+            usable = regions.valid[:, None] & has_sides(boxes, 1e-2)
             return select(
                 boxes,
-                jnp.where(usable, scores, -jnp.inf),
+                jnp.where(usable, nn.softmax(logits)[:, 1:], -jnp.inf),
                 min_score=self.min_score,
                 overlap=self.overlap,
                 limit=self.limit,
@@ -164,28 +152,32 @@ class FasterRCNN(nn.Module):
         Needs the key `sample`, and the key `dropout` while training if `dropout` is above 0.
 
             objectness  cross-entropy of the sampled anchors, mean
-            proposals   smooth L1 (beta 1/9) of the offsets of those that are objects, over their
-                        number
+            proposals   smooth L1 (beta 1/9) of the offsets of those that are objects, over the
+                        number sampled
             classes     cross-entropy of the sampled regions, mean
-            boxes       smooth L1 of the offsets of their class, over their number
+            boxes       smooth L1 of the offsets of their class, over the number sampled
         """
         maps, size = self._maps(x, train=train), x.shape[1:3]
-        scores, offsets, anchors = self._propose_scores(maps, size)
+        scored = self._scored(maps)
+        anchors = self._anchors(maps, size)
         keys = jax.random.split(self.make_rng("sample"), (2, len(x)))
-        first = jax.vmap(functools.partial(self._proposal_losses, anchors))
-        parts = first(keys[0], scores, offsets, objects)
+        whole = jnp.concatenate(anchors)
+        first = functools.partial(proposal_losses, whole, self.anchors_per_image)
+        parts = jax.vmap(first)(keys[0], *scored, objects)
+        regions = self._proposed(jax.lax.stop_gradient(scored), anchors, size, train=True)
+        targets = jax.vmap(functools.partial(region_targets, self.regions_per_image))(
+            keys[1], regions, objects
+        )
+        logits, offsets = self._classify(maps, targets.boxes, size, train=train)
+        return parts | jax.vmap(region_losses)(logits, offsets, targets)
 
-        def choose(key, scores, offsets, objects):
-            found = self._proposals(scores, offsets, anchors, maps, size, train=True)
-            return self._sampled(key, found, objects)
-
-        detached = jax.lax.stop_gradient((scores, offsets))
-        boxes, labels, valid, targets = jax.vmap(choose)(keys[1], *detached, objects)
-        logits, moved = self._classify(maps, boxes, size, train=train)
-        return parts | jax.vmap(_region_losses)(logits, moved, labels, valid, targets)
+    def regions(self, maps: list[jax.Array], size: tuple[int, int], train: bool) -> Regions:
+        """The proposals of images of this size (H, W) with these maps (`_maps`), [B, R, ...]."""
+        return self._proposed(self._scored(maps), self._anchors(maps, size), size, train)
 
     def _maps(self, x: jax.Array, train: bool) -> list[jax.Array]:
         """The maps [B, H, W, C] that anchors stand on, largest first."""
+        check_images(self, x, 1)
         _, stages = self.backbone(x, train=train, stages=True)
         if unknown := [name for name in self.stages if name not in stages]:
             raise ValueError(
@@ -196,6 +188,8 @@ class FasterRCNN(nn.Module):
         if self.pyramid:
             maps = self.fpn(maps)
             maps = [*maps, maps[-1][:, ::2, ::2]]
+        if self.pooling == "pool" and self.pyramid:
+            raise ValueError("FasterRCNN.pooling must be align with a pyramid, got pool")
         if len(maps) != (len(self.sizes) if self.pyramid else 1):
             raise ValueError(
                 f"FasterRCNN.sizes must have one size for each of {len(maps)} maps of a pyramid, "
@@ -203,89 +197,31 @@ class FasterRCNN(nn.Module):
             )
         return maps
 
-    def _propose_scores(
-        self, maps: list[jax.Array], size: tuple[int, int]
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Scores [B, N] and offsets [B, N, 4] of all anchors, and the anchors [N, 4]."""
-        scores, offsets, anchors = [], [], []
+    def _anchors(self, maps: list[jax.Array], size: tuple[int, int]) -> list[jax.Array]:
+        """The anchors [N_l, 4] of each map, for images of this size."""
+        anchors = []
         for i, x in enumerate(maps):
             sizes = self.sizes[i : i + 1] if self.pyramid else self.sizes
             shapes = jnp.round(box_functions.anchor_shapes(sizes, self.ratios))
             stride = (size[0] // x.shape[1], size[1] // x.shape[2])
             anchors.append(box_functions.anchor_grid(shapes, x.shape[1:3], stride))
-            h = nn.relu(self.rpn_conv(x))
-            score = self.rpn_logits(h).astype(jnp.float32)
-            if self.two_scores:
-                pairs = score.reshape(*score.shape[:3], -1, 2)
-                score = pairs[..., 1] - pairs[..., 0]  # whose sigmoid is their softmax
-            scores.append(score.reshape(len(x), -1))
-            offsets.append(self.rpn_offsets(h).astype(jnp.float32).reshape(len(x), -1, 4))
-        return jnp.concatenate(scores, 1), jnp.concatenate(offsets, 1), jnp.concatenate(anchors)
+        return anchors
 
-    def _proposals(
+    def _scored(self, maps: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """Scores [B, N] and offsets [B, N, 4] of all anchors."""
+        scores, offsets = zip(*map(self.rpn, maps), strict=True)
+        return jnp.concatenate(scores, 1), jnp.concatenate(offsets, 1)
+
+    def _proposed(
         self,
-        scores: jax.Array,
-        offsets: jax.Array,
-        anchors: jax.Array,
-        maps: list[jax.Array],
+        scored: tuple[jax.Array, jax.Array],
+        anchors: list[jax.Array],
         size: tuple[int, int],
         train: bool,
     ) -> Regions:
-        """The proposals of an image, by falling scores."""
-        per_map, start = [], 0
-        for level, x in enumerate(maps):
-            count = x.shape[1] * x.shape[2] * self._anchors_at_a_position()
-            most = min(self.candidates[0 if train else 1], count)
-            value, index = jax.lax.top_k(scores[start : start + count], most)
-            per_map.append((value, index + start, jnp.full(most, level)))
-            start += count
-        value, index, level = (jnp.concatenate(a) for a in zip(*per_map, strict=True))
-        boxes = box_functions.clip(box_functions.decode(offsets[index], anchors[index]), *size)
-        value = jnp.where(_large(boxes, 1e-3), value, -jnp.inf)
-        limit = min(self.proposals[0 if train else 1], len(value))
-        kept = nms(boxes, value, 0.7, limit, level)
-        return Regions(boxes[kept.index], kept.valid)
-
-    def _proposal_losses(
-        self,
-        anchors: jax.Array,
-        key: jax.Array,
-        scores: jax.Array,
-        offsets: jax.Array,
-        objects: Objects,
-    ) -> dict[str, jax.Array]:
-        """Of one image."""
-        matches = match(anchors, objects.boxes, objects.classes >= 0, 0.7, 0.3, best_of_each=True)
-        chosen = sample(key, matches.label, self.anchors_per_image, 0.5)
-        right, count = matches.label == 1, jnp.maximum(chosen.sum(), 1)
-        true = jnp.where(right[:, None], objects.boxes[matches.box], anchors)
-        error = smooth_l1(offsets - box_functions.encode(true, anchors), _BETA).sum(-1)
-        entropy = nn.softplus(jnp.where(right, -scores, scores))
-        return {
-            "objectness": jnp.where(chosen, entropy, 0).sum() / count,
-            "proposals": jnp.where(chosen & right, error, 0).sum() / count,
-        }
-
-    def _sampled(
-        self, key: jax.Array, regions: Regions, objects: Objects
-    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """Regions of an image for training, of its proposals and objects: boxes [R, 4], labels [R]
-        (0 background), whether there is one [R], and the offsets [R, 4] to its object."""
-        exists = objects.classes >= 0
-        boxes = jnp.concatenate([regions.boxes, objects.boxes])
-        usable = jnp.concatenate([regions.valid, exists])
-        matches = match(boxes, objects.boxes, exists, 0.5, 0.5, best_of_each=False)
-        label = jnp.where(usable, matches.label, -1)
-        count = min(self.regions_per_image, len(boxes))
-        chosen = sample(key, label, count, 0.25)
-        valid, index = jax.lax.top_k(chosen.astype(jnp.int32), count)
-        boxes, right = boxes[index], label[index] == 1
-        box = matches.box[index]
-        true = jnp.where(right[:, None], objects.boxes[box], boxes)
-        safe = jnp.where((valid > 0)[:, None], boxes, jnp.array([[0.0, 0, 1, 1]]))
-        true = jnp.where((valid > 0)[:, None], true, safe)
-        labels = jnp.where(right, objects.classes[box] + 1, 0)
-        return safe, labels, valid > 0, box_functions.encode(true, safe, REGION_VARIANCES)
+        phase = 0 if train else 1
+        limits = self.candidates[phase], self.proposals[phase]
+        return jax.vmap(lambda s, o: propose(s, o, anchors, size, *limits))(*scored)
 
     def _classify(
         self, maps: list[jax.Array], boxes: jax.Array, size: tuple[int, int], train: bool
@@ -306,44 +242,6 @@ class FasterRCNN(nn.Module):
         for dense in (self.fc6, self.fc7):
             x = self.drop(nn.relu(dense(x)), deterministic=not train)
         return self.logits(x), self.offsets(x).reshape(*x.shape[:2], -1, 4)
-
-
-class _SameWidth(nn.Module):
-    """A 3x3 convolution with as many channels as its input."""
-
-    kernel_init: nn.initializers.Initializer
-    dtype: DTypeLike
-    param_dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        return Conv(x.shape[-1], (3, 3), kernel_init=self.kernel_init, **dtypes, name="conv")(x)
-
-
-def _region_losses(
-    logits: jax.Array, offsets: jax.Array, labels: jax.Array, valid: jax.Array, targets: jax.Array
-) -> dict[str, jax.Array]:
-    """Of one image."""
-    count = jnp.maximum(valid.sum(), 1)
-    chosen = jnp.take_along_axis(logits, labels[:, None], 1)[:, 0]
-    entropy = nn.logsumexp(logits, -1) - chosen
-    moved = jnp.take_along_axis(offsets, labels[:, None, None], 1)[:, 0]
-    error = smooth_l1(moved - targets, _BETA).sum(-1)
-    return {
-        "classes": jnp.where(valid, entropy, 0).sum() / count,
-        "boxes": jnp.where(valid & (labels > 0), error, 0).sum() / count,
-    }
-
-
-def _each(boxes: jax.Array, offsets: jax.Array) -> jax.Array:
-    """Boxes [R, 4] for offsets [R, K, 4]."""
-    return jnp.broadcast_to(boxes[:, None], offsets.shape)
-
-
-def _large(boxes: jax.Array, side: float) -> jax.Array:
-    """Whether both sides are at least so long."""
-    return (boxes[..., 2:] - boxes[..., :2] >= side).all(-1)
 
 
 FasterRCNNResNet50FPN = functools.partial(

@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.boxes import from_centers, iou
+from nets.layers.checks import check_at_least, check_choice
 from nets.layers.conv import HE, Conv
 from nets.layers.conv_norm_act import conv_norm_act
 from nets.layers.detections import Detections, Objects, select
@@ -122,9 +123,12 @@ class YOLO(nn.Module):
         probabilities. Needs the key `dropout` while training.
 
         Raises:
-            ValueError: x is not [B, H, W, C] of at least 64 x 64 pixels; or `num_classes` is None.
+            ValueError: x is not [B, H, W, C] of at least 64 x 64 pixels; `form` is unknown; or
+                `num_classes` is None or 0.
         """
         check_images(self, x, 64)
+        check_choice("YOLO.form", self.form, tuple(FORMS))
+        check_at_least("YOLO.num_classes", self.num_classes, 1)
         form, dtypes = FORMS[self.form], {"dtype": self.dtype, "param_dtype": self.param_dtype}
         leaky = functools.partial(nn.leaky_relu, negative_slope=0.1)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
@@ -240,7 +244,7 @@ def losses(
     overlap = jax.lax.stop_gradient(iou(corners[cell], objects.boxes[:, None]))  # [N, A]
     error = jnp.square(predicted[cell] - true[:, None]).sum(-1)
     nearest = jnp.where(overlap.max(-1) > 0, overlap.argmax(-1), error.argmin(-1))
-    error, overlap, found = (
+    error, overlap, predicted_overlap = (
         jnp.take_along_axis(a, nearest[:, None], -1)[:, 0]
         for a in (error, overlap, confidence[cell])
     )
@@ -249,7 +253,7 @@ def losses(
     wrong = jnp.square(probabilities[cell] - target).sum(-1)
     return {
         "coordinates": jnp.where(valid, error, 0).sum(),
-        "object": jnp.where(valid, jnp.square(found - overlap), 0).sum(),
+        "object": jnp.where(valid, jnp.square(predicted_overlap - overlap), 0).sum(),
         "no_object": jnp.sum((1 - taken) * confidence**2),
         "classes": jnp.where(valid, wrong, 0).sum(),
     }

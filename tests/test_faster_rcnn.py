@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nets.convnet import ConvNet
-from nets.faster_rcnn import FasterRCNN, FasterRCNNResNet50FPN, FasterRCNNVGG16, Regions
+from nets.faster_rcnn import FasterRCNN, FasterRCNNResNet50FPN, FasterRCNNVGG16
 from nets.layers.detections import Objects
 
 
@@ -67,31 +67,6 @@ def test_losses_are_finite_and_train_every_parameter(pyramid):
         assert np.abs(g).max() > 0, path
 
 
-def test_regions_for_training_are_proposals_and_the_objects_themselves():
-    model = small()
-    boxes = np.array([[8, 8, 30, 30], [0, 0, 5, 5], [41, 40, 60, 60], [1, 1, 1, 1]], np.float32)
-    proposals = Regions(jnp.array(boxes), jnp.array([True, True, True, False]))
-    objects = Objects(OBJECTS.boxes[0], OBJECTS.classes[0])
-    x = jnp.zeros((1, 64, 64, 1))
-    variables = model.init(jax.random.key(0), x, train=False)
-    found, labels, valid, offsets = model.apply(
-        variables, jax.random.key(3), proposals, objects, method="_sampled"
-    )
-    by_box = {
-        tuple(map(float, b)): int(k) for b, k, v in zip(found, labels, valid, strict=True) if v
-    }
-    # six boxes and a quarter of six objects: one of the four that overlap an object, and background
-    assert len(found) == 6 and by_box[(0.0, 0.0, 5.0, 5.0)] == 0
-    assert sorted(by_box.values()) in ([0, 1], [0, 2])
-    for box, k, v, offset in zip(found, labels, valid, offsets, strict=True):
-        if v and k:
-            true = np.asarray(OBJECTS.boxes[0, 0 if k == 2 else 1])
-            box, size = np.asarray(box), np.asarray(box[2:] - box[:2])
-            middle = ((true[:2] + true[2:]) / 2 - (box[:2] + box[2:]) / 2) / size / 0.1
-            scale = np.log((true[2:] - true[:2]) / size) / 0.2
-            np.testing.assert_allclose(offset, [*middle, *scale], atol=1e-5)
-
-
 def test_detections_do_not_depend_on_the_rest_of_the_batch():
     model = small(min_score=0.0)
     x = jax.random.normal(jax.random.key(1), (2, 64, 64, 1))
@@ -103,12 +78,16 @@ def test_detections_do_not_depend_on_the_rest_of_the_batch():
         np.testing.assert_allclose(a[1:], b, rtol=1e-3, atol=1e-3)
 
 
-def test_bad_stages_and_sizes_are_refused():
+def test_fields_that_cannot_be_are_refused():
     x = jnp.zeros((1, 64, 64, 1))
     for model, message in (
         (small(stages=("conv9",)), "stages must be of conv1"),
         (small(pyramid=8, sizes=(8.0,)), "sizes must have one size for each of 2 maps"),
         (small(stages=("conv2", "conv3")), "there must be one stage"),
+        (small(pyramid=8, pooling="pool"), "pooling must be align with a pyramid"),
+        (small(pooling="max"), "FasterRCNN.pooling must be one of align, pool, got 'max'"),
+        (small(num_classes=None), "FasterRCNN.num_classes must be at least 0"),
+        (small(num_classes=0), "FasterRCNN.num_classes must be at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(lambda m=model: m.init(jax.random.key(0), x, train=False))

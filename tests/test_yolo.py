@@ -100,6 +100,20 @@ def test_the_loss_is_that_of_a_plain_loop(seed):
         np.testing.assert_allclose(found[name], want[name], rtol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"form": "tiny"}, "YOLO.form must be one of full, fast, vgg16, small, got 'tiny'"),
+        ({"num_classes": None}, "YOLO.num_classes must be at least 0"),
+        ({"num_classes": 0}, "YOLO.num_classes must be at least 1, got 0"),
+    ],
+)
+def test_fields_that_cannot_be_are_refused(fields, message):
+    model = YOLO(**{"form": "small", "num_classes": 3} | fields)
+    with pytest.raises(ValueError, match=message):
+        count(model, 64)
+
+
 def test_an_image_without_objects_only_lowers_confidences():
     outputs = jnp.full((2, 2, 13), 0.5)
     objects = Objects(jnp.zeros((3, 4)), jnp.full(3, -1))
@@ -110,7 +124,6 @@ def test_an_image_without_objects_only_lowers_confidences():
 
 
 def test_a_perfect_output_is_decoded_to_its_boxes():
-    model = YOLO("small", num_classes=2, min_score=0.5)
     outputs = np.zeros((1, 4, 4, 12), np.float32)
     outputs[0, 1, 2, :5] = 0.5, 0.25, np.sqrt(0.5), np.sqrt(0.25), 1.0
     outputs[0, 1, 2, 10:] = 0, 1
@@ -118,7 +131,7 @@ def test_a_perfect_output_is_decoded_to_its_boxes():
     corners = yolo.to_corners(boxes, (64, 128))
     # the middle at x = 2.5 / 4 * 128 = 80, y = 1.25 / 4 * 64 = 20; 64 wide, 16 high
     assert corners[1, 2, 0].tolist() == pytest.approx([48, 12, 112, 28], abs=1e-4)
-    assert model.limit == 50 and confidence[1, 2, 0] == 1 and classes[1, 2].tolist() == [0, 1]
+    assert confidence[1, 2, 0] == 1 and classes[1, 2].tolist() == [0, 1]
 
 
 def test_detections_are_the_same_for_each_image_of_a_batch():

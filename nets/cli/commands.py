@@ -129,8 +129,8 @@ def seeds_folder(command: Command) -> Path:
 def over_seeds(results: list[dict[str, Any]]) -> list[str]:
     """Mean and standard deviation over several seeds, one line per metric."""
     return [
-        f"{name}: {v['mean']:.6g} +- {v['standard_deviation']:.2g} over {v['seeds']} seeds"
-        for name, v in page.over_seeds(results).items()
+        f"{name}: {spread.mean:.6g} +- {spread.standard_deviation:.2g} over {spread.seeds} seeds"
+        for name, spread in page.over_seeds(results).items()
     ]
 
 

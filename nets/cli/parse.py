@@ -30,7 +30,7 @@ class Command:
         folder: the project's experiments.
         default: the experiment as its file defines it.
         experiment: the same with the flags' values.
-        variants: of `compare`, what each of the file's variants would be trained by.
+        variants: of `compare`, the command that trains each of the file's variants.
     """
 
     verb: str
@@ -170,7 +170,7 @@ def _apply(verb: str, default: Any, arguments: list[str]) -> tuple[Options, Any]
 
 
 def _variants(command: Command, arguments: list[str]) -> dict[str, Command]:
-    """What each variant that is compared is trained by; its directory lies in the command's.
+    """The command that trains each variant; its directory lies in the comparison's.
 
     Raises:
         UserError: there is no such variant, or a flag is not one of all of them.

@@ -101,9 +101,10 @@ def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 def array(a: Any) -> np.ndarray:
     """A tensor or an array as a NumPy array of the same dtype."""
-    if not hasattr(a, "detach"):
+    try:
+        a = a.detach().cpu()
+    except AttributeError:  # no tensor
         return np.asarray(a)
-    a = a.detach().cpu()
     try:
         return a.numpy()
     except TypeError:  # NumPy has dtypes such as bfloat16 from ml_dtypes only

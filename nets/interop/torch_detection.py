@@ -16,9 +16,9 @@ _PREFIXES = {
         for kind in ("inner", "layer")
         for i in range(4)
     },
-    "rpn.head.conv.0.0.": "rpn_conv.conv.",
-    "rpn.head.cls_logits.": "rpn_logits.",
-    "rpn.head.bbox_pred.": "rpn_offsets.",
+    "rpn.head.conv.0.0.": "rpn.conv.",
+    "rpn.head.cls_logits.": "rpn.logits.",
+    "rpn.head.bbox_pred.": "rpn.offsets.",
     "roi_heads.box_head.": "",
     "roi_heads.box_predictor.cls_score.": "logits.",
     "roi_heads.box_predictor.bbox_pred.": "offsets.",

@@ -187,8 +187,8 @@ def sample(key: jax.Array, label: jax.Array, count: int, positive: float) -> jax
     return objects | first(label == 0, count - objects.sum())
 
 
-class Kept(NamedTuple):
-    """What is left of boxes, in the order of falling scores.
+class Selection(NamedTuple):
+    """Boxes that non-maximum suppression selects, by falling scores.
 
     Attributes:
         index: [limit] int32, which box; 0 where there is none.
@@ -205,9 +205,9 @@ def nms(
     threshold: float,
     limit: int,
     classes: jax.Array | None = None,
-) -> Kept:
-    """Non-maximum suppression: the boxes that no kept box of a higher score overlaps by more than
-    the threshold, at most `limit` of them.
+) -> Selection:
+    """Non-maximum suppression: the boxes that no selected box of a higher score overlaps by more
+    than the threshold, at most `limit` of them.
 
         >>> boxes = jnp.array([[0.0, 0, 9, 9], [0.0, 0, 9, 8], [20.0, 20, 30, 30]])
         >>> nms(boxes, jnp.array([0.8, 0.9, 0.7]), threshold=0.5, limit=3).index.tolist()
@@ -218,7 +218,6 @@ def nms(
         scores: [N]; a box whose score is -inf is none.
         classes: [N]; boxes of different classes never suppress each other. None means one class.
     """
-
     boxes, scores = jnp.asarray(boxes), jnp.asarray(scores)
     classes = None if classes is None else jnp.asarray(classes)
 
@@ -232,7 +231,7 @@ def nms(
         return left, (jnp.where(exists, best, 0).astype(jnp.int32), exists)
 
     _, (index, valid) = lax.scan(pick, scores, length=limit)
-    return Kept(index, valid)
+    return Selection(index, valid)
 
 
 def smooth_l1(difference: jax.Array, beta: float = 1.0) -> jax.Array:

@@ -65,9 +65,9 @@ def select(
     flat = jnp.broadcast_to(boxes.reshape(count, -1, 4), (count, num_classes, 4)).reshape(-1, 4)
     boxes, classes = flat[index], (index % num_classes).astype(jnp.int32)
     values = jnp.where(values >= min_score, values, -jnp.inf)
-    kept = nms(boxes, values, overlap, limit, classes)
+    selection = nms(boxes, values, overlap, limit, classes)
     return Detections(
-        jnp.where(kept.valid[:, None], boxes[kept.index], 0),
-        jnp.where(kept.valid, values[kept.index], 0),
-        jnp.where(kept.valid, classes[kept.index], -1),
+        jnp.where(selection.valid[:, None], boxes[selection.index], 0),
+        jnp.where(selection.valid, values[selection.index], 0),
+        jnp.where(selection.valid, classes[selection.index], -1),
     )

@@ -7,31 +7,20 @@ import json
 import os
 import re
 from pathlib import Path
-from statistics import mean, median, stdev
-from typing import Any, NamedTuple
+from statistics import mean, median
+from typing import Any
 
 import numpy as np
 
 from nets.report import metrics_log, page
 from nets.report.figures import COLOURS, LINES, Panel, Panels, set_title
 from nets.report.line_plot import LinePlot
+from nets.report.page import Spread
 
 Runs = dict[str, list[dict[str, Any]]]
 """Of each variant, by name, the result of each seed, with "workdir"; of one that diverged with
 "diverged" in the place of its metrics."""
 MOST_CURVES = 12
-
-
-class Spread(NamedTuple):
-    """The mean over seeds, their standard deviation (0 of one seed) and number."""
-
-    mean: float
-    standard_deviation: float
-    seeds: int
-
-    def __str__(self) -> str:
-        spread = f" ± {self.standard_deviation:.2g}" if self.standard_deviation else ""
-        return f"{self.mean:.4g}{spread}"
 
 
 def write(folder: Path, experiment: str, runs: Runs) -> str:
@@ -60,12 +49,7 @@ def summary(runs: Runs) -> dict[str, dict[str, Spread]]:
     table = {}
     for variant, rows in runs.items():
         finished = [_numbers(row) for row in rows if "diverged" not in row]
-        names = dict.fromkeys(name for row in finished for name in row)
-        values = {name: [row[name] for row in finished if name in row] for name in names}
-        table[variant] = {
-            name: Spread(mean(v), stdev(v) if len(v) > 1 else 0.0, len(v))
-            for name, v in values.items()
-        }
+        table[variant] = page.spreads(finished)
         if diverged := len(rows) - len(finished):
             table[variant]["diverged"] = Spread(diverged, 0.0, 1)
     return table

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from statistics import mean, median, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from nets.report import line_plot, metrics_log
 
@@ -82,7 +82,8 @@ def write_seeds(folder: Path, experiment: str, runs: list[dict[str, Any]]) -> No
     """
     folder.mkdir(parents=True, exist_ok=True)
     summary = over_seeds(runs)
-    table = {"experiment": experiment, "runs": runs, "summary": summary}
+    spread = {name: spread._asdict() for name, spread in summary.items()}
+    table = {"experiment": experiment, "runs": runs, "summary": spread}
     (folder / "seeds.json").write_text(json.dumps(table, indent=1) + "\n")
     histories = [metrics_log.read(Path(run["workdir"]) / "metrics.jsonl") for run in runs]
     line_plot.learning_curves(histories, folder / "seeds.png")
@@ -92,20 +93,34 @@ def write_seeds(folder: Path, experiment: str, runs: list[dict[str, Any]]) -> No
     (folder / "seeds.html").write_text(whole(title, sections))
 
 
-def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each metric the mean, the standard deviation and the number of seeds that have it.
+class Spread(NamedTuple):
+    """The mean over seeds, their standard deviation (0 of one seed) and number."""
+
+    mean: float
+    standard_deviation: float
+    seeds: int
+
+    def __str__(self) -> str:
+        spread = f" ± {self.standard_deviation:.2g}" if self.standard_deviation else ""
+        return f"{self.mean:.4g}{spread}"
+
+
+def spreads(rows: list[dict[str, float]]) -> dict[str, Spread]:
+    """The spread of each number over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    values = {name: [row[name] for row in rows if name in row] for name in names}
+    return {
+        name: Spread(mean(v), stdev(v) if len(v) > 1 else 0.0, len(v)) for name, v in values.items()
+    }
+
+
+def over_seeds(results: list[dict[str, Any]]) -> dict[str, Spread]:
+    """The spread of each metric of several seeds.
 
     Left out is what fewer than two have: one may lack a metric (in_span, where nothing was right).
     """
-    values: dict[str, list[float]] = {}
-    for result in results:
-        for name, value in metrics(result).items():
-            values.setdefault(name, []).append(value)
-    return {
-        name: {"mean": mean(v), "standard_deviation": stdev(v), "seeds": len(v)}
-        for name, v in values.items()
-        if len(v) > 1
-    }
+    each = spreads([metrics(result) for result in results])
+    return {name: spread for name, spread in each.items() if spread.seeds > 1}
 
 
 def metrics(result: dict[str, Any]) -> dict[str, float]:
@@ -126,7 +141,7 @@ def _seeds(runs: list[dict[str, Any]], summary: dict, links: list[str]) -> str:
         first = f'<a href="{html.escape(link)}">{run["seed"]}</a>'
         lines.append([first, *(f"{values[n]:.6g}" if n in values else "" for n in names)])
     for key in ("mean", "standard_deviation"):
-        values = [f"{summary[n][key]:.4g}" if n in summary else "" for n in names]
+        values = [f"{getattr(summary[n], key):.4g}" if n in summary else "" for n in names]
         lines.append([f"<b>{key.replace('_', ' ')}</b>", *values])
     cells = ("".join(f'<td class="number">{cell}' for cell in line) for line in lines)
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"

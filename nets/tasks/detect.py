@@ -17,7 +17,7 @@ from nets.tasks.task import Batch, Task, Trained
 
 
 class Detector(Protocol):
-    """What a model needs to be trained by `Detect` (`nets.yolo.YOLO`)."""
+    """The methods that `Detect` needs of a model, such as `nets.yolo.YOLO`."""
 
     def __call__(self, x: jax.Array, *, train: bool) -> Any:
         """Uses all parameters."""
@@ -38,8 +38,8 @@ class Detect(Task):
     intersection over union of 0.5 (area under the curve), and map50_voc07 (11 points).
 
     Attributes:
-        coco: whether map, map50 and map75 are COCO's, by pycocotools (the extra `detection`), as
-            coco_map, coco_map50 and coco_map75.
+        coco: whether COCO's average precision is measured too, by pycocotools (the extra
+            `detection`): coco_map (the mean over thresholds 0.5 to 0.95), coco_map50, coco_map75.
     """
 
     coco: bool = False

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nets.errors import UserError
+from nets.errors import missing
 
 
 class Image(NamedTuple):
@@ -147,8 +147,6 @@ def import_coco() -> tuple[Any, Any]:
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
-    except ImportError:
-        raise UserError(
-            "COCO's metrics need pycocotools: pip install -e '.[detection]'", "coco"
-        ) from None
+    except ImportError as error:
+        raise missing("COCO's average precision", "pycocotools", "detection") from error
     return COCO, COCOeval

@@ -63,18 +63,14 @@ def test_proposals_boxes_and_scores_are_torchvisions(twins):
     def run(variables, x):
         def whole(model):
             maps = model._maps(x, train=False)
-            scores, offsets, anchors = model._propose_scores(maps, x.shape[1:3])
-            regions = model._proposals(
-                scores[0], offsets[0], anchors, maps, x.shape[1:3], train=False
-            )
-            return regions, model.detect(x)
+            return model.regions(maps, x.shape[1:3], train=False), model.detect(x)
 
         return model.apply(variables, method=whole)
 
     regions, found = jax.jit(run)(variables, x)
-    count = int(regions.valid.sum())
+    count = int(regions.valid[0].sum())
     assert count == len(proposals[0]) > 20
-    np.testing.assert_allclose(regions.boxes[:count], proposals[0], atol=0.02)
+    np.testing.assert_allclose(regions.boxes[0, :count], proposals[0], atol=0.02)
     count = int((found.classes[0] >= 0).sum())
     assert count == len(expected["boxes"]) == 40
     np.testing.assert_allclose(found.scores[0], expected["scores"], atol=1e-4)

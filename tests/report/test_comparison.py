@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nets.report import comparison
-from nets.report.comparison import Points, Series, Spread
+from nets.report.comparison import Points, Series
+from nets.report.page import Spread
 
 
 def test_names_that_end_in_numbers_are_drawn_over_them():

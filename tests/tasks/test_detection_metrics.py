@@ -1,9 +1,11 @@
 """Average precision: by hand, and COCO's beside it."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nets.errors import UserError
+from nets.layers.boxes import iou
 from nets.tasks import detection_metrics
 from nets.tasks.detection_metrics import Image, average_precision, curve
 
@@ -45,6 +47,14 @@ def test_difficult_objects_count_neither_for_nor_against():
 def test_an_image_without_objects_counts_its_false_detections():
     found = curve([image([(A, 0.9, 0)], []), image([(A, 0.8, 0)], [(A, 0)])], 0)
     assert found.precision.tolist() == [0, 0.5] and average_precision(found) == 0.5
+
+
+def test_overlaps_are_those_of_the_layer():
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 20, (9, 2))
+    boxes = np.concatenate([low, low + rng.uniform(-1, 20, (9, 2))], 1)  # one or the other inverted
+    expected = iou(jnp.array(boxes[:5, None]), jnp.array(boxes[None, 5:]))
+    np.testing.assert_allclose(detection_metrics.iou(boxes[:5], boxes[5:]), expected, rtol=1e-5)
 
 
 def test_coco_agrees_where_the_two_definitions_meet():
