@@ -2,9 +2,9 @@
 
     python launch.py compare --experiment=truncation --seed=0,1,2
 
-A symbol is asked for 63 steps later, so that only a gradient that passes back through 64 steps
-reaches it. Either each step's gradient passes k2 steps back (k1 = 1, Williams and Peng 1990: the k2
-steps run again for each), or the sequence falls into segments of k2 steps (k1 = k2).
+The target is the symbol of 63 steps before, so that only a gradient that passes back through 64
+steps reaches it. Either each step's gradient passes k2 steps back (k1 = 1, Williams and Peng 1990:
+the k2 steps run again for each), or the sequence falls into segments of k2 steps (k1 = k2).
 
 Measured: accuracy 0.951 +- 0.085 with k2 = 64, both ways, and 0.130 to 0.145 with k2 = 1, 2, 4, 8,
 16 or 32: chance is 0.125. A step takes 4, 16, 31, 39, 60 and 106 ms for those six where k1 = 1, and

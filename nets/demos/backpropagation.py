@@ -203,9 +203,9 @@ def gradient_check(
         layers, x, y = jax.tree.map(
             lambda a: np.asarray(a, np.float64), (layers_of(params), *examples(batch, classes))
         )
-        given = layers, x, y, regularisation
-        recursion, autodiff = (jax.jit(f)(*given) for f in (backpropagate, jax.grad(cost)))
-        quotients = [jax.jit(differences)(*given, epsilon) for epsilon in _EPSILONS]
+        arguments = layers, x, y, regularisation
+        recursion, autodiff = (jax.jit(f)(*arguments) for f in (backpropagate, jax.grad(cost)))
+        quotients = [jax.jit(differences)(*arguments, epsilon) for epsilon in _EPSILONS]
         errors = {
             f"layer {i + 1}": np.array([largest(q[i], recursion[i]) for q in quotients])
             for i in range(len(layers))

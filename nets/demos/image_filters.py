@@ -159,19 +159,19 @@ def deconvolution(
         noise: standard deviation of the noise that is added.
     """
     kernel, margin = filters.gaussian(11, sigma), 5
-    seen, seen_other = (blurred(a, kernel, noise) for a in (image, other))
+    degraded, degraded_other = (blurred(a, kernel, noise) for a in (image, other))
     truth, truth_other = (a[margin:-margin, margin:-margin] for a in (image, other))
     restoration = scikit_image().restoration
-    learnt = fitted(seen_other, truth_other, 15)
+    learnt = fitted(degraded_other, truth_other, 15)
     results = {
-        "Blurred, with noise": (seen, ""),
-        "Wiener": (restoration.wiener(seen, kernel, balance=0.003), ""),
+        "Blurred, with noise": (degraded, ""),
+        "Wiener": (restoration.wiener(degraded, kernel, balance=0.003), ""),
         "Richardson-Lucy": (
-            restoration.richardson_lucy(np.clip(seen, 0, 1), kernel, num_iter=50),
+            restoration.richardson_lucy(np.clip(degraded, 0, 1), kernel, num_iter=50),
             "",
         ),
-        "Transposed convolution": (transposed(seen, kernel), "by the blur's kernel: "),
-        "Transposed, fitted": (transposed(seen, learnt), "on another photograph: "),
+        "Transposed convolution": (transposed(degraded, kernel), "by the blur's kernel: "),
+        "Transposed, fitted": (transposed(degraded, learnt), "on another photograph: "),
     }
     inner = (slice(2 * margin, -2 * margin),) * 2  # the methods differ in how they pad
     panels = [MarkedImage("Photograph", truth[inner], (0, 1))]

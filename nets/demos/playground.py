@@ -108,14 +108,15 @@ class Playground(Classify):
         variables = {"params": trained.params, **state}
         rows = {k: a[:_POINTS] for k, a in real(batches[0]).items()}
         extent, points = (-self.extent, self.extent), (rows["inputs"], rows["targets"])
-        shown = {
+        by_title = {
             f"{n:,} updates": surface
             for n, surface in zip(self.snapshots, np.asarray(surfaces), strict=True)
             if n < updates
         }
-        shown[f"{int(updates):,} updates"] = np.asarray(self.surface(model, variables))
+        by_title[f"{int(updates):,} updates"] = np.asarray(self.surface(model, variables))
         panels = [
-            Surface(title, surface, extent, (0.0, 1.0), *points) for title, surface in shown.items()
+            Surface(title, surface, extent, (0.0, 1.0), *points)
+            for title, surface in by_title.items()
         ]
         plain = trained._replace(model_state=state)
         return super().figures(plain, batches, metrics, final) | {
@@ -141,6 +142,6 @@ class Playground(Classify):
 
 
 def _split(model_state: dict) -> tuple[dict, jax.Array, jax.Array]:
-    """The model's own state, the number of updates and the surfaces."""
-    own = {k: v for k, v in model_state.items() if k not in ("updates", "surfaces")}
-    return own, model_state["updates"], model_state["surfaces"]
+    """The state of the model alone, the number of updates and the surfaces."""
+    state = {k: v for k, v in model_state.items() if k not in ("updates", "surfaces")}
+    return state, model_state["updates"], model_state["surfaces"]

@@ -150,8 +150,8 @@ def _soft_threshold(
 
         def change(update, param):
             moved = param + update
-            kept = jnp.sign(moved) * jnp.maximum(jnp.abs(moved) - threshold, 0)
-            return (kept - param).astype(update.dtype)
+            shrunk = jnp.sign(moved) * jnp.maximum(jnp.abs(moved) - threshold, 0)
+            return (shrunk - param).astype(update.dtype)
 
         count = optax.safe_increment(state.count)
         return jax.tree.map(change, updates, params), optax.ScaleByScheduleState(count)

@@ -85,8 +85,14 @@ class Detect(Task):
         final: bool,
     ) -> tuple[dict, Metrics]:
         _, (_, metrics) = self.loss(model, params, model_state, batch, key, train=False)
-        found = model.apply({"params": params, **model_state}, batch["inputs"], method="detect")
-        rows = {**found._asdict(), "true_boxes": batch["boxes"], "true_classes": batch["targets"]}
+        detections = model.apply(
+            {"params": params, **model_state}, batch["inputs"], method="detect"
+        )
+        rows = {
+            **detections._asdict(),
+            "true_boxes": batch["boxes"],
+            "true_classes": batch["targets"],
+        }
         rows |= {"difficult": batch["difficult"]} if "difficult" in batch else {}
         return model_state, metrics | {"detections": collect(rows, batch)}
 

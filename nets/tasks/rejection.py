@@ -10,10 +10,10 @@ from nets.tasks.metrics import Rows
 
 
 def check_shares(shares: Sequence[float]) -> None:
-    """Refuses, by UserError of the field "rejection", what is no share of the examples."""
+    """Refuses, by UserError of the field "rejection", values that are no shares of the examples."""
     if not all(0 <= share < 1 for share in shares):
-        given = ",".join(map(str, shares))
-        raise UserError(f"must be shares at least 0 and below 1, got {given}.", "rejection")
+        text = ",".join(map(str, shares))
+        raise UserError(f"must be shares at least 0 and below 1, got {text}.", "rejection")
 
 
 def answers(scores: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
