@@ -77,19 +77,7 @@ class Classify(Task):
         rejection.check_shares(self.rejection)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        has_heads = isinstance(model, AuxiliaryHeads) and model.auxiliary
-        if self.auxiliary and not has_heads:
-            raise UserError(
-                f"must be 0 for {type(model).__name__} without auxiliary heads (model.auxiliary), "
-                f"got {self.auxiliary}.",
-                "auxiliary",
-            )
-        if has_heads and not self.auxiliary:
-            raise UserError(
-                f"must be above 0 for {type(model).__name__} with auxiliary heads "
-                f"(model.auxiliary), got {self.auxiliary}.",
-                "auxiliary",
-            )
+        check_auxiliary(model, self.auxiliary)
         if self.maps:
             check_stages(model, batch["inputs"], self.maps)
         collections = flax.core.DenyList("intermediates")
@@ -219,6 +207,23 @@ class Classify(Task):
                 model, variables, batches[0], self.maps, metadata
             )
         return figures
+
+
+def check_auxiliary(model: nn.Module, weight: float) -> None:
+    """Refuses a weight of auxiliary heads for a model without them, and 0 for one with them.
+
+    Raises:
+        UserError: it is such; names the field `auxiliary`.
+    """
+    has_heads = isinstance(model, AuxiliaryHeads) and model.auxiliary
+    if bool(weight) != bool(has_heads):
+        valid = "above 0" if has_heads else "0"
+        given = "with" if has_heads else "without"
+        raise UserError(
+            f"must be {valid} for {type(model).__name__} {given} auxiliary heads "
+            f"(model.auxiliary), got {weight}.",
+            "auxiliary",
+        )
 
 
 def check_stages(model: nn.Module, images: jax.Array, wanted: tuple[str, ...]) -> None:

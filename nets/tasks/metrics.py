@@ -20,7 +20,8 @@ class Rows(NamedTuple):
     mask: jax.Array | None
 
 
-Metrics = dict[str, "tuple[Any, Any] | Rows"]  # name -> (sum, weight), or rows
+Metrics = dict[str, "tuple[Any, Any] | Rows"]
+"""By name a sum and its weight, or rows. A sum may be an array, such as a confusion matrix."""
 
 
 def weights(each: jax.Array, batch: dict) -> jax.Array:
@@ -76,8 +77,15 @@ def mean(metric: tuple[jax.Array, jax.Array]) -> jax.Array:
 
 
 def compute(metrics: Metrics) -> dict[str, float]:
-    """The mean of each masked sum of positive weight; rows are left to who collected them."""
-    sums = {name: metric for name, metric in metrics.items() if not isinstance(metric, Rows)}
+    """The mean of each masked sum of positive weight, where that is a number.
+
+    Rows and arrays are left to who collected them.
+    """
+    sums = {
+        name: metric
+        for name, metric in metrics.items()
+        if not isinstance(metric, Rows) and np.ndim(metric[0]) == 0
+    }
     return {name: float(mean((s, w))) for name, (s, w) in sums.items() if w > 0}
 
 
