@@ -64,6 +64,9 @@ class ResNet(nn.Module):
             each later stage (ResNeXt, Wide ResNet).
         squeeze_excite: reduction ratio of a squeeze-and-excite layer at the end of each branch.
             None means no such layer.
+        dilated_stages: number of last stages whose stride is replaced by dilation, as in
+            segmentation (Yu and Koltun 2016; torchvision's replace_stride_with_dilation): the maps
+            stay as large as those of the stage before them, and the parameters are the same.
         drop_path: probability of dropping the last branch while training, independently for each
             row; those of earlier branches grow linearly from 0 (stochastic depth, Huang et al.
             2016).
@@ -88,6 +91,7 @@ class ResNet(nn.Module):
     groups: int = 1
     width_per_group: int = 64
     squeeze_excite: int | None = None
+    dilated_stages: int = 0
     drop_path: float = 0.0
     zero_init: bool = False
     scan_blocks: bool = False
@@ -107,7 +111,8 @@ class ResNet(nn.Module):
 
         Raises:
             ValueError: x is not [B, H, W, C]; `block` or `version` is unknown; basic blocks have
-                groups or a width per group; `drop_path` is not in [0, 1); or `num_classes` is None.
+                groups or a width per group; `dilated_stages` includes the first stage; `drop_path`
+                is not in [0, 1); or `num_classes` is None.
         """
         check_images(self, x, 1)
         self._check()
@@ -122,35 +127,41 @@ class ResNet(nn.Module):
         x = conv_norm_act(x, self.width, window, self.stem_strides, padding, **made)
         outputs["stem"] = x = max_pool(x, 3, 2, 1)
         gates = self._gates(len(x)) if train and self.drop_path else None
-        done = 0
+        done, dilation = 0, 1
         for stage, blocks in enumerate(self.layers):
+            dilated = stage >= len(self.layers) - self.dilated_stages
             block = functools.partial(
                 ResidualBlock,
-                **self._branch(stage),
                 conv=conv,
                 norm=norm,
                 preactivated=preactivated,
                 zero_init=self.zero_init,
             )
             first = functools.partial(
-                block, strides=1 if stage == 0 else 2, activated=preactivated and stage == 0
+                block,
+                **self._branch(stage, dilation),
+                strides=1 if stage == 0 or dilated else 2,
+                activated=preactivated and stage == 0,
             )
+            dilation *= 2 if dilated else 1
+            rest = functools.partial(block, **self._branch(stage, dilation))
             stage_gates = None if gates is None else gates[done : done + blocks]
             name = f"layer{stage + 1}"
-            x = residual_stage(x, name, blocks, first, block, stage_gates, scan=self.scan_blocks)
+            x = residual_stage(x, name, blocks, first, rest, stage_gates, scan=self.scan_blocks)
             outputs[name], done = x, done + blocks
         if preactivated:
             x = nn.relu(norm(name="norm")(x))
         return classification_head(self, x, outputs, stages)
 
-    def _branch(self, stage: int) -> dict:
+    def _branch(self, stage: int, dilation: int) -> dict:
         """The fields of `ResidualBlock` that describe the branches of a stage."""
         width = self.width * 2**stage
         if self.block == "basic":
-            layers, strided = (ConvSpec(width, 3), ConvSpec(width, 3)), 0
+            layers, strided = (ConvSpec(width, 3, 1, dilation),) * 2, 0
         else:
             inner = width * self.width_per_group // 64 * self.groups
-            layers = ConvSpec(inner, 1), ConvSpec(inner, 3, self.groups), ConvSpec(4 * width, 1)
+            middle = ConvSpec(inner, 3, self.groups, dilation)
+            layers = ConvSpec(inner, 1), middle, ConvSpec(4 * width, 1)
             strided = 0 if self.version == "v1" else 1
         excite = self.squeeze_excite and functools.partial(
             SqueezeExcite,
@@ -174,6 +185,11 @@ class ResNet(nn.Module):
             raise ValueError(
                 "ResNet.groups and width_per_group must be 1 and 64 with basic blocks, "
                 f"got {self.groups} and {self.width_per_group}"
+            )
+        if not 0 <= self.dilated_stages < len(self.layers):
+            raise ValueError(
+                f"ResNet.dilated_stages must be from 0 to {len(self.layers) - 1}, all but the "
+                f"first stage, got {self.dilated_stages}"
             )
         check_probability("ResNet.drop_path", self.drop_path)
 

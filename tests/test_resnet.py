@@ -74,6 +74,14 @@ def test_published_counts(model, count, adds):
     assert cost(model, variables, 1, 224, 224, 3) == pytest.approx(adds, rel=0.01)
 
 
+def test_dilation_leaves_parameters_and_halves_the_strides():
+    model = ResNet50(num_classes=1000, dilated_stages=2)
+    assert parameters(shapes(model, 1, 64, 96, 3)) == 25_557_032
+    run = functools.partial(model.init_with_output, train=False, stages=True)
+    (_, stages), _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 64, 96, 3)))
+    assert [stages[f"layer{i}"].shape[1:3] for i in (1, 2, 3, 4)] == [(16, 24)] + [(8, 12)] * 3
+
+
 def test_wide_resnet_is_wider_inside_alone():
     def added(channels, narrow, out):
         """Weights and normalisations of a bottleneck of twice the inner width, less before."""
@@ -247,6 +255,11 @@ def test_scanned_blocks_are_the_same_net(model):
             {"block": "basic", "width_per_group": 4},
             (1, 32, 32, 3),
             "must be 1 and 64 .* got 1 and 4",
+        ),
+        (
+            {"dilated_stages": 4},
+            (1, 32, 32, 3),
+            "dilated_stages must be from 0 to 3, all but the first stage, got 4",
         ),
         ({"drop_path": 1.0}, (1, 32, 32, 3), r"drop_path must be in \[0, 1\), got 1.0"),
     ],

@@ -53,6 +53,21 @@ def bottleneck(first=False, groups=1, inner=(8, 16), squeeze=None):
     return Net("imagenet", [one, [block(32, 16, 2, inner[1])]], 64)
 
 
+def dilated():
+    """The last two of three stages keep the size; their first blocks have the former dilation."""
+    two = [Bottleneck(32, 16, 1, 16), Bottleneck(64, 16, 1, 16, dilation=2)]
+    three = [
+        Bottleneck(64, 32, 1, 32, dilation=2),
+        *(Bottleneck(128, 32, 1, 32, dilation=4) for _ in range(2)),
+    ]
+    return Net("imagenet", [[Bottleneck(8, 8, 1, 8)], two, three], 128)
+
+
+def dilated_basic():
+    two = Basic(8, 16), Basic(16, 16, dilation=2)
+    return Net("imagenet", [[Basic(8, 8)], two], 16)
+
+
 def preactivated_basic():
     one = Preactivated((8, 8, 8), (3, 3), raw=False), Preactivated((8, 8, 8), (3, 3))
     return Net("imagenet", [one, [Preactivated((8, 16, 16), (3, 3), 2)]], 16, last=True)
@@ -81,13 +96,15 @@ def preactivated_bottleneck():
             functools.partial(bottleneck, groups=4, inner=(16, 32)),
         ),
         ({"width_per_group": 128}, functools.partial(bottleneck, inner=(16, 32))),
+        ({"layers": (1, 2, 3), "dilated_stages": 2}, dilated),
+        ({"block": "basic", "layers": (1, 2), "dilated_stages": 1}, dilated_basic),
         ({"block": "basic", "version": "v2"}, preactivated_basic),
         ({"version": "v2"}, preactivated_bottleneck),
     ],
 )
 def test_resnet(fields, theirs):
     model = ResNet(**{"layers": (2, 1), "width": 8, "num_classes": 3} | fields)
-    assert_equal(model, theirs(), batch(2, 31, 26, 3))
+    assert_equal(model, theirs(), batch(2, 31, 26, 3), scanned="dilated_stages" in fields)
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])

@@ -21,6 +21,7 @@ class ConvSpec(NamedTuple):
     features: int
     window: int
     groups: int = 1
+    dilation: int = 1
 
 
 class ResidualBlock(nn.Module):
@@ -77,7 +78,7 @@ class ResidualBlock(nn.Module):
         """
         last, zeros = len(self.layers) - 1, nn.initializers.zeros
         y, projection_input, before = x, x, self.preactivated
-        for i, (features, window, groups) in enumerate(self.layers):
+        for i, (features, window, groups, dilation) in enumerate(self.layers):
             norm = functools.partial(self.norm, name=f"bn{i + 1}")
             if before and not (i == 0 and self.activated):
                 y = nn.relu(norm()(y))
@@ -89,7 +90,8 @@ class ResidualBlock(nn.Module):
                 features,
                 window=(window, window),
                 strides=self.strides if i == self.strided else 1,
-                padding=window // 2,
+                padding=window // 2 * dilation,
+                dilation=dilation,
                 groups=groups,
                 name=f"conv{i + 1}",
                 **options,

@@ -14,15 +14,15 @@ class SE(nn.Module):
         return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(scale))))
 
 
-def conv(c, f, k, stride=1, groups=1):
-    return nn.Conv2d(c, f, k, stride, k // 2, groups=groups, bias=False)
+def conv(c, f, k, stride=1, groups=1, dilation=1):
+    return nn.Conv2d(c, f, k, stride, k // 2 * dilation, dilation, groups, bias=False)
 
 
 class Basic(nn.Module):
-    def __init__(self, c, f, stride=1, shortcut=None):
+    def __init__(self, c, f, stride=1, shortcut=None, dilation=1):
         super().__init__()
-        self.conv1, self.bn1 = conv(c, f, 3, stride), nn.BatchNorm2d(f)
-        self.conv2, self.bn2 = conv(f, f, 3), nn.BatchNorm2d(f)
+        self.conv1, self.bn1 = conv(c, f, 3, stride, 1, dilation), nn.BatchNorm2d(f)
+        self.conv2, self.bn2 = conv(f, f, 3, 1, 1, dilation), nn.BatchNorm2d(f)
         self.padded = f - c if shortcut == "A" and stride > 1 else None
         if shortcut != "A" and (stride > 1 or c != f):
             self.downsample = nn.Sequential(conv(c, f, 1, stride), nn.BatchNorm2d(f))
@@ -37,12 +37,12 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    def __init__(self, c, f, stride, inner, groups=1, first=False, hidden=None):
+    def __init__(self, c, f, stride, inner, groups=1, first=False, hidden=None, dilation=1):
         """The stride is in the first convolution or in the second."""
         super().__init__()
         self.conv1 = conv(c, inner, 1, stride if first else 1)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = conv(inner, inner, 3, 1 if first else stride, groups)
+        self.conv2 = conv(inner, inner, 3, 1 if first else stride, groups, dilation)
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3, self.bn3 = conv(inner, 4 * f, 1), nn.BatchNorm2d(4 * f)
         if hidden:
