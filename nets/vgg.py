@@ -53,6 +53,8 @@ class VGG(nn.Module):
         batch_norm: whether batch normalisation follows each convolution, which keeps its bias.
         hidden: number of units of fc6 and fc7.
         dropout: probability of dropping a unit of fc6 and fc7 while training.
+        ceil: whether pooling rounds sizes up instead of down, as Caffe, for which the published
+            weights were made; it matters for sizes that are no multiples of 32.
         kernel_init: initialiser of every kernel, by name (`nets.layers.initialisers`). None means
             those stated above.
         dtype: computation dtype.
@@ -64,6 +66,7 @@ class VGG(nn.Module):
     batch_norm: bool = False
     hidden: int = 4096
     dropout: float = 0.5
+    ceil: bool = False
     kernel_init: KernelInit | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -99,7 +102,7 @@ class VGG(nn.Module):
                 names = (f"features_{index}", f"features_{index + 1}")
                 outputs[f"conv{stage}_{layer}"] = x = block(x, width, names=names)
                 index += 3 if self.batch_norm else 2
-            outputs[f"pool{stage}"] = x = max_pool(x, 2)
+            outputs[f"pool{stage}"] = x = max_pool(x, 2, ceil=self.ceil)
             index += 1
         x = adaptive_average(x, 7).reshape(x.shape[0], -1)
         if self.num_classes:

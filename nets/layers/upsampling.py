@@ -53,25 +53,25 @@ def resize_bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     return jax.image.resize(x, shape, "bilinear", antialias=False)
 
 
-def crop(x: jax.Array, size: Sequence[int], offset: int | None = None) -> jax.Array:
-    """The H x W positions of x [B, h, w, C] from `offset` on along both axes.
+def crop(x: jax.Array, size: Sequence[int], offset: int | Sequence[int] | None = None) -> jax.Array:
+    """The H x W positions of x [B, h, w, C] from `offset` on, one for both axes or one for each.
 
     None means the middle (rounded down), as in U-Net.
 
-        >>> crop(jnp.arange(5.0).reshape(1, 5, 1, 1), (3, 1), None).ravel().tolist()
+        >>> crop(jnp.arange(5.0).reshape(1, 5, 1, 1), (3, 1)).ravel().tolist()
         [1.0, 2.0, 3.0]
 
     Raises:
         ValueError: x does not have that many positions.
     """
-    sizes = zip(x.shape[1:3], size, strict=True)
-    pads = [((low := (n - m) // 2 if offset is None else offset), n - m - low) for n, m in sizes]
-    if np.min(pads) < 0:
+    spare = np.subtract(x.shape[1:3], size)
+    low = spare // 2 if offset is None else np.broadcast_to(offset, 2)
+    if np.any(low < 0) or np.any(low > spare):
         raise ValueError(
             f"crop takes at most the {list(x.shape[1:3])} positions of x, got {list(size)} from "
-            f"{[low for low, _ in pads]} on"
+            f"{low.tolist()} on"
         )
-    return x[:, *(slice(low, low + m) for (low, _), m in zip(pads, size, strict=True))]
+    return x[:, *map(slice, low, low + size)]
 
 
 def crop_add(x: jax.Array, skip: jax.Array, offset: int | None = None) -> jax.Array:
