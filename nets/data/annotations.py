@@ -57,8 +57,22 @@ def move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
 
     A box that lies outside becomes one of no area; all keep their order.
     """
+    return np.clip(_around_moved(boxes, matrix), 0, [*size[::-1]] * 2)
+
+
+def visible_shares(boxes: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
+    """The share [N] of the area of each box as moved that is within an image of this size."""
+    areas = [
+        np.prod(moved[:, 2:] - moved[:, :2], 1)
+        for moved in (move_boxes(boxes, matrix, size), _around_moved(boxes, matrix))
+    ]
+    return areas[0] / np.maximum(areas[1], 1e-9)
+
+
+def _around_moved(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The smallest boxes [N, 4] around the moved ones."""
     corners = np.stack([boxes[:, [0, 2, 0, 2]], boxes[:, [1, 1, 3, 3]]], -1)  # [N, 4, 2]
-    corners = np.clip(move_points(corners, matrix), 0, size[::-1])
+    corners = move_points(corners, matrix)
     return np.concatenate([corners.min(1), corners.max(1)], -1)
 
 
@@ -81,6 +95,11 @@ def translation(x: float, y: float) -> np.ndarray:
 def mirror(width: int) -> np.ndarray:
     """The matrix [3, 3] of an image of this width mirrored left to right."""
     return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], float)
+
+
+def upside_down(height: int) -> np.ndarray:
+    """The matrix [3, 3] of an image of this height mirrored top to bottom."""
+    return np.array([[1, 0, 0], [0, -1, height], [0, 0, 1]], float)
 
 
 def resizing(box: tuple[float, float, float, float], size: Size) -> np.ndarray:

@@ -67,6 +67,38 @@ def colour_jitter(images: np.ndarray, rng: np.random.Generator, maximum: float) 
     return np.stack([jittered(image) for image in images])
 
 
+def exposure(
+    images: np.ndarray, rng: np.random.Generator, brightness: float, saturation: float
+) -> np.ndarray:
+    """Multiplies each image's value and saturation, as of hue, saturation and value, by a factor.
+
+    Each factor is drawn evenly from 1 to its maximum and inverted half of the time (Redmon et al.
+    2016, section 2.2: 1.5 and 1.5); what exceeds the range is cut off.
+
+    Args:
+        images: [B, H, W, 3] uint8.
+        brightness: maximum factor of the value, at least 1.
+        saturation: maximum factor of the saturation, at least 1.
+
+    Returns:
+        uint8 [B, H, W, 3].
+    """
+    factors = rng.uniform(1, (brightness, saturation), (len(images), 2))
+    factors = np.where(rng.random((len(images), 2)) < 0.5, 1 / factors, factors)
+    value_by, saturation_by = factors.astype(np.float32).T[..., None, None]  # [B, 1, 1] each
+    red, green, blue = np.moveaxis(images.astype(np.float32), -1, 0)
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)  # the saturation times the value
+    grown = np.minimum(saturation_by, value / np.maximum(chroma, 1e-6))
+    scaled = np.minimum(value_by, 255 / np.maximum(value, 1e-6))
+    grown *= scaled
+    value_after = value * scaled
+    changed = np.empty(images.shape, np.uint8)
+    for c, channel in enumerate((red, green, blue)):
+        changed[..., c] = value_after - (value - channel) * grown + 0.5
+    return changed
+
+
 def colour_noise(images: np.ndarray, rng: np.random.Generator, deviation: float) -> np.ndarray:
     """Adds to all pixels of an image the same random multiples of ImageNet's principal colours.
 

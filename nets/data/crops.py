@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from nets.data.annotations import Example, Size, resizing
+from nets.data.annotations import Example, Size, resizing, translation
 
 Box = tuple[float, float, float, float]
 
@@ -59,13 +59,43 @@ def letterbox(example: Example, size: Size, fill: int = 0, void: int = 0) -> Exa
 
     Its aspect ratio stays, to whole pixels; the rest is `fill`, and `void` in masks.
     """
+    return place(example, fitted(example.image.shape[:2], size), (0, 0), size, fill, void)
+
+
+def fitted(stored: Size, size: Size) -> Size:
+    """The largest size of the aspect ratio of `stored`, to whole pixels, that fits into `size`."""
+    scale = min(size[0] / stored[0], size[1] / stored[1])
+    return max(1, round(stored[0] * scale)), max(1, round(stored[1] * scale))
+
+
+def place(
+    example: Example,
+    part: Size,
+    corner: tuple[int, int],
+    size: Size,
+    fill: int = 0,
+    void: int = 0,
+) -> Example:
+    """The example resized, its upper left corner at a pixel of an image of another size.
+
+    Args:
+        part: height and width that the example is resized to.
+        corner: row and column of its upper left; negative ones cut it off.
+        size: of the result; what the example does not cover is `fill`, and `void` in masks.
+    """
     height, width, channels = example.image.shape
-    scale = min(size[0] / height, size[1] / width)
-    part = max(1, round(height * scale)), max(1, round(width * scale))
-    box = 0, 0, width, height
     image = np.full((*size, channels), fill, np.uint8)
-    image[: part[0], : part[1]] = resize(example.image, box, part)
-    return example.moved(image, resizing(box, part), void)
+    low = [min(max(c, 0), n) for c, n in zip(corner, size, strict=True)]
+    high = [min(max(c + p, 0), n) for c, p, n in zip(corner, part, size, strict=True)]
+    if low[0] < high[0] and low[1] < high[1]:
+        down, across = height / part[0], width / part[1]
+        top, bottom = ((row - corner[0]) * down for row in (low[0], high[0]))
+        left, right = ((column - corner[1]) * across for column in (low[1], high[1]))
+        shape = high[0] - low[0], high[1] - low[1]
+        cut = resize(example.image, (left, top, right, bottom), shape)
+        image[low[0] : high[0], low[1] : high[1]] = cut
+    matrix = translation(corner[1], corner[0]) @ resizing((0, 0, width, height), part)
+    return example.moved(image, matrix, void)
 
 
 def resize(image: np.ndarray, box: Box, size: Size) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nets.data import cache, image_files, image_source, tfds
+from nets.data import cache, image_files, image_source, normalisation, tfds
 from nets.data.image_source import ImageSet
 from nets.errors import UserError
 
@@ -119,11 +119,11 @@ def statistics(
     def make() -> dict[str, np.ndarray]:
         """The number of pixels of each channel at each of the 256 levels, [C, 256]."""
         step = 1 if source.stamp is None else max(1, len(rows) // SAMPLE)
-        sample, channels = rows[::step], range(source.shape[-1])
+        sample = rows[::step]
         counts = np.zeros((source.shape[-1], 256), np.int64)
         for part in np.array_split(sample, len(sample) // 1024 + 1):
             images, _ = source.read(split, part)
-            counts += [np.bincount(images[..., c].ravel(), minlength=256) for c in channels]
+            counts += normalisation.levels(images)
         return {"counts": counts}
 
     if source.stamp is None:
@@ -131,7 +131,4 @@ def statistics(
     else:
         stamp = f"{source.stamp} {validation}" + (f" {draw}" if draw.train_size else "")
         counts = cache.arrays(f"{source.name}-levels", stamp, make)["counts"]
-    share, level = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
-    mean = (share * level).sum(1)
-    variance = (share * (level - mean[:, None]) ** 2).sum(1)
-    return mean, np.sqrt(np.maximum(variance, 255.0**-2))  # at least one level: 1/std is finite
+    return normalisation.mean_and_deviation(counts)

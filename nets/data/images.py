@@ -7,13 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nets.data import augment, crops, image_loading
+from nets.data import augment, crops, image_loading, normalisation
 from nets.data.checks import check_fits
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError, check_choice, check_range
 
-RANGES = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0), "lecun": (-0.1, 1.175)}
 _AUGMENT = 1  # tells the generator of a step's augmentation from that of an epoch's order
 _CROP = 2  # from that of its crops
 
@@ -102,14 +101,8 @@ class Images(Dataset):
         check_range(self, "pad_crop", "rotate", "shift", "colour_noise", "in_memory_mb", at_least=0)
         check_range(self, "validation", "scale", "colour_jitter", at_least=0, below=1)
         check_range(self, "background", at_least=0, at_most=255)
-        check_choice(self, "normalise", ("standard", *RANGES))
         check_choice(self, "crop", ("middle", "jitter", "area"))
-        for field in ("mean", "std"):
-            value = getattr(self, field)
-            if value is not None and not (value and np.isfinite(value).all()):
-                raise UserError(f"must be a number for each channel, got {value}.", field)
-        if self.std is not None and min(self.std) <= 0:
-            raise UserError(f"must be above 0, got {self.std}.", "std")
+        normalisation.check(self)
         if self._cropped() and self.image_size is None:
             raise UserError(
                 f"crop={self.crop} and eval_short_side={self.eval_short_side} need image_size."
@@ -140,7 +133,7 @@ class Images(Dataset):
             fit = self._fit(np.random.default_rng((seed, i, _CROP)))
             images, labels = source.read(split, chosen, fit)
             images = self._augment(images, np.random.default_rng((seed, i, _AUGMENT)))
-            return {"inputs": _normalise(images, factor, offset), "targets": labels}
+            return {"inputs": normalisation.apply(images, factor, offset), "targets": labels}
 
         return Batches(batch)
 
@@ -153,7 +146,7 @@ class Images(Dataset):
 
         def batch(chosen: np.ndarray) -> dict[str, np.ndarray]:
             images, labels = source.read(stored, rows[chosen], self._fit(None))
-            return {"inputs": _normalise(images, factor, offset), "targets": labels}
+            return {"inputs": normalisation.apply(images, factor, offset), "targets": labels}
 
         return padded(len(rows), self.eval_batch_size, batch)
 
@@ -226,33 +219,16 @@ class Images(Dataset):
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
-        if self.normalise == "standard":
-            mean, std = map(np.array, self._statistics())
-            factor, offset = 1 / (255 * std), -mean / std
-        else:
-            low, high = RANGES[self.normalise]
-            factor, offset = np.array([(high - low) / 255]), np.array([low])
-        return factor.astype(np.float32), offset.astype(np.float32)
+        return normalisation.factor_and_offset(self.normalise, self._statistics)
 
     def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, those given before those of the data.
+        """Mean and standard deviation of each channel, those given before those of the data."""
+        source = self.source()
 
-        Raises:
-            UserError: there are not as many as images have channels.
-        """
-        channels = self.source().shape[2]
-        for field in ("mean", "std"):
-            value = getattr(self, field)
-            if value is not None and len(value) != channels:
-                raise UserError(
-                    f"has {len(value)} numbers, and the images of "
-                    f"{self.source().name} have channels={channels}.",
-                    field,
-                )
-        if self.mean is not None and self.std is not None:
-            return self.mean, self.std
-        mean, std = image_loading.statistics(self.where(), self.validation, self._draw())
-        return self.mean or tuple(mean.tolist()), self.std or tuple(std.tolist())
+        def measure() -> tuple[np.ndarray, np.ndarray]:
+            return image_loading.statistics(self.where(), self.validation, self._draw())
+
+        return normalisation.statistics(self, source.shape[2], source.name, measure)
 
     def _draw(self) -> image_loading.Draw:
         return image_loading.Draw(self.train_size, self.test_size, self.draw)
@@ -289,9 +265,3 @@ class Images(Dataset):
         if self.colour_noise:
             images = augment.colour_noise(images, rng, self.colour_noise)
         return images
-
-
-def _normalise(images: np.ndarray, factor: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    out = np.multiply(images, factor, dtype=np.float32)
-    out += offset
-    return out

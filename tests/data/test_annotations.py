@@ -30,6 +30,9 @@ CHANGES = {
     "jitter": lambda one, rng: crops.crop(one, crops.jittered(rng, 30, (36, 60), *SIZE), (30, 30)),
     "middle": lambda one, rng: crops.crop(one, crops.middle(*SIZE), (25, 25)),
     "letterbox": lambda one, rng: crops.letterbox(one, (50, 52), void=9),
+    "place": lambda one, rng: crops.place(
+        one, *rng.integers((20, 30), (90, 120), (1, 2)), rng.integers(-20, 20, 2), (50, 60), void=9
+    ),
     "high letterbox": lambda one, rng: crops.letterbox(one, (90, 45), void=9),
 }
 of_all = pytest.mark.parametrize("name", CHANGES)
@@ -144,3 +147,13 @@ def test_the_nearest_pixel_is_that_of_exact_arithmetic():
             matrix = annotations.resizing((0, 0, width, 1), (1, new))
             want = (2 * np.arange(new) + 1) * width // (2 * new)
             np.testing.assert_array_equal(annotations.move_masks(masks, matrix, (1, new))[0], want)
+
+
+def test_the_share_of_a_box_that_stays_in_sight_by_hand():
+    boxes = np.array([[10.0, 10, 30, 20], [0, 0, 20, 10], [50, 30, 60, 40], [-4, 0, 4, 2]])
+    moved = annotations.translation(-20, 5)
+    found = annotations.visible_shares(boxes, moved, (40, 60))
+    np.testing.assert_allclose(found, [0.5, 0, 0.5, 0])
+    half = annotations.resizing((0, 0, 60, 40), (20, 30)) @ annotations.upside_down(40)
+    np.testing.assert_allclose(annotations.visible_shares(boxes, half, (20, 30)), [1, 1, 1, 0.5])
+    np.testing.assert_allclose(annotations.move_boxes(boxes[:1], half, (20, 30)), [[5, 10, 15, 15]])

@@ -1,5 +1,7 @@
 """Augmentation against loops over pixels, numpy's own rotations, and scipy."""
 
+import colorsys
+
 import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
@@ -167,3 +169,26 @@ def test_colour_noise_has_the_published_components():
     # a tenth of the components' values, white being 255
     np.testing.assert_allclose(along.std(0), [5.546, 0.4794, 0.1148], rtol=0.03)
     np.testing.assert_allclose(along.mean(0), 0, atol=0.15)
+
+
+def test_exposure_and_saturation_are_those_of_colorsys():
+    """Each image has one factor of the value and one of the saturation, as far as they can go."""
+    images = np.random.default_rng(0).integers(0, 256, (300, 2, 3, 3), dtype=np.uint8)
+    images[:, 0, 0] = 9 * (np.arange(300)[:, None] % 2)  # grey and black stay so
+    images[:, 0, 1] = 168, 90, 130  # neither factor is cut off here
+    changed = augment.exposure(images, np.random.default_rng(1), 1.5, 2.0)
+    assert changed.dtype == np.uint8
+    found = []
+    for image, after in zip(images, changed, strict=True):
+        brighter = after[0, 1].max() / 168
+        deeper = (1 - after[0, 1].min() / after[0, 1].max()) / (1 - 90 / 168)
+        found.append((brighter, deeper))
+        for before, pixel in zip(image.reshape(-1, 3), after.reshape(-1, 3), strict=True):
+            hue, saturation, value = colorsys.rgb_to_hsv(*before / 255)
+            wanted = colorsys.hsv_to_rgb(hue, min(1, saturation * deeper), min(1, value * brighter))
+            np.testing.assert_allclose(pixel, 255 * np.array(wanted), atol=4)  # factors are rounded
+    brighter, deeper = np.array(found).T
+    for factor, most in ((brighter, 1.5), (deeper, 2.0)):
+        assert factor.min() == pytest.approx(1 / most, abs=0.04)
+        assert factor.max() == pytest.approx(most, abs=0.08)
+        assert 110 < (factor > 1).sum() < 190

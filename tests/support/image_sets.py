@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nets.data import dataset, image_loading
+from nets.data import dataset, detection_loading, image_loading
 from nets.data.images import Images
 
 FEATURES = "tensorflow_datasets.core.features"
@@ -21,6 +21,8 @@ def forget():
         image_loading.shape_and_classes,
         image_loading.partition,
         image_loading.statistics,
+        detection_loading.open_set,
+        detection_loading.statistics,
     ):
         function.cache_clear()
     dataset._permutation.cache_clear()
