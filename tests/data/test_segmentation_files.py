@@ -163,11 +163,14 @@ def test_what_is_wrong_is_told_with_its_file(tmp_path, spoil, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_colour_that_is_not_in_the_table_is_refused(tmp_path):
+@pytest.mark.parametrize("lacking", [1, 2, 3])
+def test_a_colour_that_is_not_in_the_table_is_refused(tmp_path, lacking):
     table = tmp_path / "classes.txt"
-    table.write_text("0 0 0 ground\n128 0 0 car\n")
+    rows = [f"{r} {g} {b} class{k}" for k, (r, g, b) in enumerate(PALETTE) if k != lacking]
+    table.write_text("\n".join(rows))
     write_folder(tmp_path, ("train",), "colours", void=3)
-    with pytest.raises(UserError, match=r"labels/0.png has the colour \(0, 128, 0\) at row \d"):
+    colour = ", ".join(map(str, PALETTE[lacking]))
+    with pytest.raises(UserError, match=rf"labels/\d.png has the colour \({colour}\) at row \d"):
         SegmentationImages(path=str(tmp_path), class_table=str(table)).metadata()
 
 
