@@ -26,7 +26,9 @@ def exported(step, *shapes):
 
 def case(name):
     """An experiment by name; one that takes seconds is slow."""
-    deep = name.endswith("_imagenet") or name.startswith(("densenet", "fractalnet", "wide_resnet"))
+    deep = name.endswith(("_imagenet", "_voc")) or name.startswith(
+        ("densenet", "fractalnet", "wide_resnet")
+    )
     return pytest.param(name, marks=[pytest.mark.slow] if deep else [])
 
 

@@ -184,9 +184,11 @@ class DetectionImages(Dataset):
         names = self.classes
         if names is None and self.path is None and self.annotations is None and self.name:
             names = detection_coco.classes_of(self.name, self.data_dir)
-        if names is None:
-            return Spec(arrays)
-        return Spec(arrays, {"num_classes": len(names), "class_names": list(names)})
+        known = {} if names is None else {"num_classes": len(names), "class_names": list(names)}
+        if self.path is None and self.annotations is None and self.name in _PUBLISHED:
+            train, validation = _PUBLISHED[self.name]
+            known["train_examples"] = train + (validation if self.trainval else 0)
+        return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
         """num_classes, class_names, image_size, max_boxes, digest, train_examples, by split sizes
@@ -285,6 +287,9 @@ class DetectionImages(Dataset):
 
         return normalisation.statistics(self, 3, "detection", measure)
 
+
+_PUBLISHED = {"voc/2007": (2501, 2510), "voc/2012": (5717, 5823), "coco/2017": (118_287, 5000)}
+"""Training and validation images of sets that an experiment is shown of without their data."""
 
 _FILES = {
     split: (f"{prefix}annotations", f"{prefix}images")
