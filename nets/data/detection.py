@@ -191,8 +191,8 @@ class DetectionImages(Dataset):
         return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
-        """num_classes, class_names, image_size, max_boxes, digest, train_examples, by split sizes
-        (images), objects, difficult (of the objects) and dropped (boxes without an area), and per
+        """num_classes, class_names, image_size, max_boxes, digest, train_examples, by split images
+        objects, difficult (of the objects) and dropped (boxes without an area), and per
         channel the mean and the standard deviation of the training images, black being 0 and white
         1, and the normalisation: a batch holds pixel_scale times a pixel of 0 to 255 plus
         pixel_offset."""
@@ -200,7 +200,7 @@ class DetectionImages(Dataset):
         factor, offset = (np.broadcast_to(a, 3) for a in self._normalisation())
         mean, std = self._statistics()
         counts = {
-            "sizes": len,
+            "images": len,
             "objects": lambda every: sum(len(one.boxes) for one in every),
             "difficult": lambda every: sum(int(one.difficult.sum()) for one in every),
         }

@@ -1,5 +1,6 @@
 """Batches of photographs with boxes: the boxes lie around the pixels that they were drawn with."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -10,6 +11,8 @@ from nets.data.annotations import Example
 from nets.data.detection import DetectionImages
 from nets.data.detection_frame import Frame
 from nets.errors import UserError
+from nets.faster_rcnn import FasterRCNN
+from nets.yolo import YOLO
 from tests.support.detection_files import (
     COLOURS,
     SCENES,
@@ -41,7 +44,7 @@ def test_every_form_holds_the_same(tmp_path, form, in_memory_mb):
     assert data.splits() == ("validation", "test")
     metadata = data.metadata()
     assert metadata["class_names"] == NAMES and metadata["num_classes"] == 3
-    assert metadata["sizes"] == {"train": 2, "validation": 1, "test": 1}
+    assert metadata["images"] == {"train": 2, "validation": 1, "test": 1}
     assert metadata["objects"] == {"train": 3, "validation": 0, "test": 3}
     assert metadata["max_boxes"] == 3 and metadata["image_size"] == [40, 60]
     assert metadata["train_examples"] == 2
@@ -185,7 +188,7 @@ def test_difficult_objects_are_not_trained_on_and_marked_in_an_evaluation(tmp_pa
 
 def test_the_validation_images_may_be_trained_on(tmp_path):
     data = DetectionImages(**write_voc(tmp_path), **SMALL, trainval=True)
-    assert data.splits() == ("test",) and data.metadata()["sizes"] == {"train": 3, "test": 1}
+    assert data.splits() == ("test",) and data.metadata()["images"] == {"train": 3, "test": 1}
 
 
 def test_a_share_is_held_out_where_there_are_no_lists(tmp_path):
@@ -193,7 +196,7 @@ def test_a_share_is_held_out_where_there_are_no_lists(tmp_path):
     for name in SCENES:
         (tmp_path / f"{name}.xml").write_text(xml(name, filename="renamed.jpg"))
     data = DetectionImages(path=str(tmp_path), validation=0.25, **SMALL)
-    assert data.metadata()["sizes"] == {"validation": 1, "train": 3}
+    assert data.metadata()["images"] == {"validation": 1, "train": 3}
     total = data.metadata()["objects"]
     assert total["train"] + total["validation"] == 6
     assert DetectionImages(path=str(tmp_path), validation=0, **SMALL).splits() == ()
@@ -253,6 +256,11 @@ def test_what_is_known_without_the_data():
     assert data.spec().metadata == {"num_classes": 2, "class_names": ["a", "b"]}
     with pytest.raises(UserError, match=r"there are no images: give path \(a folder"):
         data.metadata()
+
+
+def test_its_metadata_name_no_other_field_of_a_detector(tmp_path):
+    fields = {f.name for model in (YOLO, FasterRCNN) for f in dataclasses.fields(model)}
+    assert fields & DetectionImages(**write_voc(tmp_path)).metadata().keys() == {"num_classes"}
 
 
 def test_more_objects_than_there_is_room_for_are_refused(tmp_path):

@@ -91,7 +91,7 @@ def test_one_list_of_trainval_is_to_be_trained_on_and_divided(tmp_path):
     fields = write_voc(tmp_path)
     for name in ("train", "val"):
         (tmp_path / "ImageSets" / "Main" / f"{name}.txt").unlink()
-    sizes = DetectionImages(**fields, validation=0.34).metadata()["sizes"]
+    sizes = DetectionImages(**fields, validation=0.34).metadata()["images"]
     assert sizes == {"train": 2, "validation": 1, "test": 1}
 
 

@@ -96,7 +96,7 @@ def test_a_set_of_tfds_holds_what_its_records_do(tmp_path, flag, in_memory_mb):
 
 def test_its_validation_images_may_be_trained_on(tmp_path):
     fields = write_boxes(tmp_path, lists={"train": "a", "validation": "b", "test": "d"})
-    sizes = DetectionImages(**fields, trainval=True).metadata()["sizes"]
+    sizes = DetectionImages(**fields, trainval=True).metadata()["images"]
     assert sizes == {"train": 2, "test": 1}
 
 
