@@ -1,4 +1,4 @@
-"""Lists, shows, trains, resumes, evaluates and samples the experiments of experiments/."""
+"""Lists, shows, trains, resumes, evaluates, samples and applies the experiments of experiments/."""
 
 import os
 import sys

@@ -13,6 +13,7 @@ import jax
 
 from nets.cli import checks, compilation_cache, config, provenance, runs
 from nets.cli.parse import Command
+from nets.cli.predict import predict
 from nets.cli.resolve import known_metadata, resolve
 from nets.cli.verify import verify_resume
 from nets.errors import UserError, inside
@@ -33,7 +34,8 @@ def run(command: Command) -> int:
         jax.distributed.initialize(options.coordinator, options.num_processes, options.process_id)
     compilation_cache.use_cache(options.compilation_cache)
     verb = {"train": train, "compare": compare, "show": describe, "eval": evaluate,
-            "sample": sample, "verify-resume": verify_resume}[command.verb]  # fmt: skip
+            "sample": sample, "predict": predict,
+            "verify-resume": verify_resume}[command.verb]  # fmt: skip
     with runs.quiet(), Signals() as signals:
         try:
             return verb(command, signals)

@@ -117,11 +117,25 @@ class Sample(Evaluate):
         check_range(self, "temperature", at_least=0)
 
 
+@dataclasses.dataclass(frozen=True)
+class Predict(Evaluate):
+    """The flags of `predict`.
+
+    Attributes:
+        input: file to predict for, such as an image, or a folder of them.
+        output: folder for the pictures and JSON. None means predictions in the work directory.
+    """
+
+    input: str | None = None
+    output: str | None = None
+
+
 COMMANDS: dict[str, type[Options]] = {
     "train": Train,
     "compare": Compare,
     "show": Show,
     "eval": Evaluate,
     "sample": Sample,
+    "predict": Predict,
     "verify-resume": Options,
 }

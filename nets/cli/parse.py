@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nets.cli import catalogue
-from nets.cli.options import COMMANDS, Compare, Options, Train
+from nets.cli.options import COMMANDS, Compare, Evaluate, Options, Train
 from nets.errors import UserError
 
 PYTHON = "an experiment from Python"  # the name of one in config.json
@@ -97,7 +97,7 @@ def parse(argv: list[str], folder: Path) -> Command | None:
         arguments = ["--help" if a in ("-h", "-help", "--helpfull") else a for a in arguments]
         options = _options(no_options, arguments)
         name, saved = options.experiment, _saved(options.workdir)
-        if saved and (name is None or verb in ("eval", "sample")):
+        if saved and (name is None or issubclass(COMMANDS[verb], Evaluate)):
             arguments = _without_length(saved["arguments"], arguments) + arguments
             options = _options(no_options, arguments)
             name = name or saved["experiment"]

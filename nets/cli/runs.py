@@ -20,7 +20,7 @@ from nets.errors import UserError, inside
 from nets.inspect import nan_finder
 from nets.optim import freeze
 from nets.report.reporter import Reporter
-from nets.tasks.task import Generative, Trained
+from nets.tasks.task import Generative, Predictive, Trained
 from nets.train import initial, loop, resume, train_state
 from nets.train.experiment import Experiment, make_trained
 from nets.train.signals import Signals, Stopped
@@ -148,6 +148,7 @@ def train_one(
         make_record(experiment, source, metadata),
         active=jax.process_index() == 0,
         samples=isinstance(experiment.task, Generative),
+        predicts=isinstance(experiment.task, Predictive) and bool(experiment.data.input_suffixes),
         source=source.path,
     )
     reporter.record = workdir.check(folder, reporter.record, reporter.warn, allow_changed_code)

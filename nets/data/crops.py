@@ -54,6 +54,18 @@ def crop(example: Example, box: Box, size: Size) -> Example:
     return example.moved(resize(example.image, box, size), resizing(box, size))
 
 
+def fit_middle(example: Example, size: Size, share: float = 1.0) -> Example:
+    """The middle part of an example, with the aspect ratio of `size`, resized to it.
+
+    Its sides are `share` of those of the largest such part.
+    """
+    height, width = example.image.shape[:2]
+    aspect = size[1] / size[0]
+    part = share * min(width, height * aspect), share * min(height, width / aspect)
+    left, top = (width - part[0]) * 0.5, (height - part[1]) * 0.5
+    return crop(example, (left, top, left + part[0], top + part[1]), size)
+
+
 def letterbox(example: Example, size: Size, fill: int = 0, void: int = 0) -> Example:
     """The example resized as far as it fits into an image of this size, at its upper left.
 

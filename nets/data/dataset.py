@@ -5,7 +5,8 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,20 @@ class Spec(NamedTuple):
 
     arrays: dict[str, tuple[tuple[int, ...], np.dtype]]
     metadata: dict[str, Any] = {}
+
+
+class Input(NamedTuple):
+    """An input of one's own, for a trained model (`launch.py predict`).
+
+    Attributes:
+        batch: a batch of one row, as the model reads it; without targets.
+        source: what it was made of: of an image "image" [H, W, C] uint8, as its file has it, and
+            "matrix" [3, 3], which takes its positions (x, y, 1) in pixels to those of an image of
+            "size" [2], height and width, that the model reads.
+    """
+
+    batch: Batch
+    source: Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +73,9 @@ class Dataset(abc.ABC):
 
     A data set has the fields `batch_size` and `eval_batch_size`.
     """
+
+    input_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Endings of the files that `load_input` reads; none where it reads none."""
 
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
@@ -100,6 +118,18 @@ class Dataset(abc.ABC):
     def target_tokenizer(self, metadata: dict[str, Any]) -> Tokenizer | None:
         """The same of targets."""
         return self.tokenizer(metadata)
+
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """The input in a file of one's own, made ready as by an evaluation of a run.
+
+        Args:
+            path: the file.
+            metadata: those of the run.
+
+        Raises:
+            UserError: it cannot be read; such data reads no files.
+        """
+        raise UserError(f"{type(self).__name__} reads no inputs from files, got {path}.")
 
     @property
     def read_threads(self) -> int:

@@ -1,11 +1,14 @@
 """Scenes of real handwritten digits of different sizes, with the box and pixels of each."""
 
 import dataclasses
-from typing import Any
+import functools
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from nets.data import crops, scenes
+from nets.data import crops, input_images, scenes
+from nets.data.dataset import Input
 from nets.data.images import Images
 from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError, check_range
@@ -48,6 +51,8 @@ class DigitScenes(Generated):
     digit_size: tuple[int, int] = (20, 56)
     overlap: float = 0.1
     pixels: bool = False
+
+    input_suffixes: ClassVar[tuple[str, ...]] = Images.input_suffixes
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,6 +121,11 @@ class DigitScenes(Generated):
                 scene[part] = np.maximum(scene[part], ink)
                 boxes[k], targets[k], owned[k][part] = box, name, ink >= _INK
                 return
+
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """An image of any size, resized to fit into a scene, the rest black."""
+        fit = functools.partial(crops.letterbox, size=(self.side, self.side))
+        return input_images.load(path, 1, fit, metadata)
 
     def extra_metadata(self) -> dict[str, Any]:
         """num_classes, class_names, image_size, and max_boxes, the objects in a scene."""

@@ -3,13 +3,21 @@
 import dataclasses
 import functools
 import os
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nets.data import augment, crops, image_loading, normalisation
+from nets.data import (
+    augment,
+    crops,
+    image_files,
+    image_loading,
+    input_images,
+    normalisation,
+)
 from nets.data.checks import check_fits
-from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
+from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.image_source import ImageSet, Transform
 from nets.errors import UserError, check_choice, check_range
 
@@ -92,6 +100,8 @@ class Images(Dataset):
     colour_noise: float = 0.0
     background: int = 0
     in_memory_mb: int = 1024
+
+    input_suffixes: ClassVar[tuple[str, ...]] = image_files.SUFFIXES
 
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "eval_batch_size", "image_size", at_least=1)
@@ -193,6 +203,13 @@ class Images(Dataset):
             "pixel_scale": factor.tolist(),
             "pixel_offset": offset.tolist(),
         }
+
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """An image of any size: its middle part, resized to that of the images of a batch."""
+        (_, *size, channels), _ = self.spec().arrays["inputs"]
+        share = (self.image_size or 1) / (self.eval_short_side or self.image_size or 1)
+        fit = functools.partial(crops.fit_middle, size=tuple(size), share=share)
+        return input_images.load(path, channels, fit, metadata)
 
     @property
     def read_threads(self) -> int:

@@ -1,13 +1,15 @@
 """Synthetic pictures that say what is where: scenes, captions, boxes and masks from one seed."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from nets.data import scenes
-from nets.data.dataset import Batches
+from nets.data import crops, image_files, input_images, scenes
+from nets.data.dataset import Batches, Input
 from nets.data.synthetic import Batch, Generated
 from nets.data.tokenizers import Words
 
@@ -44,6 +46,8 @@ class Shapes(Generated):
     right of only that along which their centres are further apart counts.
     """
 
+    input_suffixes: ClassVar[tuple[str, ...]] = image_files.SUFFIXES
+
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         return examples(rng.spawn(rows), split)
 
@@ -54,6 +58,11 @@ class Shapes(Generated):
             return examples([generator(seed, key) for key in keys], "train")
 
         return Batches(batch)
+
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """An image of any size, resized to fit into a scene, the rest black."""
+        fit = functools.partial(crops.letterbox, size=(scenes.SIDE, scenes.SIDE))
+        return input_images.load(path, 3, fit, metadata)
 
     def target_tokenizer(self, metadata: dict[str, Any]) -> Words:
         return Words(tuple(metadata["vocabulary"]))

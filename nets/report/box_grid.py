@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,14 +30,18 @@ class BoxGrid(Picture):
 
     Attributes:
         boxes: of each image.
-        kinds: the kinds of boxes, by their order in the legend; the first is dashed.
+        kinds: the kinds of boxes, by their order in the legend.
         columns: images in a line.
+        cell: inches of an image's longer side.
+        dashed: whether the boxes of the first kind are dashed.
     """
 
     images: np.ndarray
     boxes: tuple[tuple[Box, ...], ...]
     kinds: tuple[str, ...]
     columns: int = 4
+    cell: float = 2.6
+    dashed: bool = True
 
     def draw(self, canvas: Any) -> None:
         from matplotlib.lines import Line2D
@@ -44,10 +49,15 @@ class BoxGrid(Picture):
         count, height, width, channels = self.images.shape
         columns = min(self.columns, count)
         rows = math.ceil(count / columns)
-        cell = 2.6
-        canvas.set_size_inches(cell * columns, cell * rows * height / width + 0.8)
+        scale = self.cell / max(height, width)
+        size = max(scale * width * columns, self.cell), scale * height * rows + 0.8
+        canvas.set_size_inches(*size)
         style = {
-            kind: {"color": COLOURS[i % 6], "linestyle": "-" if i else "--", "linewidth": 1.6}
+            kind: {
+                "color": COLOURS[i % 6],
+                "linestyle": "--" if self.dashed and i == 0 else "-",
+                "linewidth": 1.6,
+            }
             for i, kind in enumerate(self.kinds)
         }
         for i, (image, boxes) in enumerate(zip(self.images, self.boxes, strict=True)):
@@ -55,22 +65,26 @@ class BoxGrid(Picture):
             pixels = image[..., 0] if channels == 1 else image
             axes.imshow(pixels, "gray", vmin=0, vmax=255, extent=(0, width, height, 0))
             for box in boxes:
-                _frame(axes, box, style[box.kind])
+                _frame(axes, box, style[box.kind], (width, height))
             axes.set(xlim=(0, width), ylim=(height, 0))
             axes.axis("off")
         handles = [Line2D([], [], label=kind, **style[kind]) for kind in self.kinds]
-        canvas.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=POINT)
-        canvas.suptitle(self.title, fontsize=POINT + 3)
+        if handles:
+            canvas.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=POINT)
+        canvas.suptitle(textwrap.fill(self.title, int(size[0] * 11)), fontsize=POINT + 3)
 
 
-def _frame(axes: Any, box: Box, style: dict[str, Any]) -> None:
+def _frame(axes: Any, box: Box, style: dict[str, Any], size: tuple[int, int]) -> None:
+    """Draws a box into an image of this width and height; its label stays inside."""
     from matplotlib.patches import Rectangle
 
     x0, y0, x1, y1 = box.corners
     shape = {k: style[k] for k in ("linestyle", "linewidth")}
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=style["color"], **shape))
     if box.label:
+        right, top = x0 > 0.8 * size[0], y0 < 0.08 * size[1]
         axes.text(
-            x0, y0, box.label, fontsize=POINT - 1, va="bottom", clip_on=True, color="white",
+            x1 if right else x0, y0, box.label, fontsize=POINT, clip_on=True, color="white",
+            ha="right" if right else "left", va="top" if top else "bottom",
             bbox={"facecolor": style["color"], "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip

@@ -22,7 +22,7 @@ from nets.tasks.losses import (
     squared_error,
 )
 from nets.tasks.metrics import Metrics, collect, compute, masked_sum, mean, roc_auc
-from nets.tasks.task import Batch, Task, Trained
+from nets.tasks.task import Batch, Prediction, Predictive, Trained
 
 
 @runtime_checkable
@@ -37,7 +37,7 @@ class AuxiliaryHeads(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Classify(Task):
+class Classify(Predictive):
     """Classification by `model(x, train=...) -> [B, K]`, with one of five criteria.
 
     Metrics: loss, accuracy, and for more than ten classes top5 (share of examples whose class is
@@ -207,6 +207,19 @@ class Classify(Task):
                 model, variables, batches[0], self.maps, metadata
             )
         return figures
+
+    def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> jax.Array:
+        """Probabilities [1, K] of the classes; of squared and map the model's outputs."""
+        outputs = model.apply({"params": params, **model_state}, batch["inputs"], train=False)
+        if self.criterion in ("squared", "map"):
+            return outputs
+        if self.criterion == "one_vs_rest":
+            return jax.nn.sigmoid(outputs)
+        return jax.nn.softmax(self.scores(outputs))
+
+    def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
+        unit = {"squared": "output", "map": "distance"}.get(self.criterion, "probability")
+        return classify_figures.prediction(trained.metadata, source, outputs[0], unit)
 
 
 def check_auxiliary(model: nn.Module, weight: float) -> None:

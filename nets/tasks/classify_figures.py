@@ -1,4 +1,4 @@
-"""Figures of a classification run: mistakes, confusion, ROC, rejection, filters, feature maps."""
+"""Figures of a classification: mistakes, confusion, ROC, filters, maps; the classes of an image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from nets.report.class_scores import ClassScores
 from nets.report.figures import Figure, stored_pixels
 from nets.report.heatmap import Heatmap
 from nets.report.image_grid import ImageGrid
@@ -14,9 +15,11 @@ from nets.report.line_plot import LinePlot
 from nets.tasks import rejection
 from nets.tasks.metrics import Rows
 from nets.tasks.sequence_figures import real
+from nets.tasks.task import Prediction, moved_back
 
 _MISTAKES = 24
 _MAPS = 64
+_BEST = 5  # classes of a prediction
 
 
 def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -> dict[str, Figure]:
@@ -60,6 +63,32 @@ def predictions(rows: Rows, batches: Sequence[dict], metadata: dict[str, Any]) -
         images, units = stored_pixels(images, metadata)
         figures["mistakes"] = ImageGrid("The worst mistakes", images, captions, **units)
     return figures
+
+
+def prediction(
+    metadata: dict[str, Any], source: dict, scores: np.ndarray, unit: str = "probability"
+) -> Prediction:
+    """The five best classes of an image.
+
+    Args:
+        metadata: that of the data; "class_names" names the classes.
+        source: of an image (`nets.data.dataset.Input`).
+        scores: [K], of the classes; "distance" is the better the smaller.
+        unit: what scores are.
+    """
+    order = np.argsort(scores if unit == "distance" else -scores, kind="stable")[:_BEST]
+    best = [(metadata["class_names"][k], k, float(scores[k])) for k in order.tolist()]
+    read = moved_back(np.stack([[0, 0], source["size"][::-1]]), source["matrix"]).reshape(-1)
+    names, _, values = zip(*best, strict=True)
+    title = f"Best class: {names[0]} ({unit} {values[0]:.3f})"
+    return Prediction(
+        "  ".join(f"{name} {score:.3f}" for name, _, score in best),
+        {
+            "score": unit,
+            "top": [{"class": name, "id": k, "score": score} for name, k, score in best],
+        },
+        ClassScores(title, source["image"], tuple(read.tolist()), names, values, unit),
+    )
 
 
 def rejecting(margin: np.ndarray, wrong: np.ndarray) -> LinePlot:

@@ -13,7 +13,7 @@ from nets.report.figures import Figure
 from nets.tasks import detect_figures, detection_metrics
 from nets.tasks.detection_metrics import Image, average_precision
 from nets.tasks.metrics import Metrics, collect, compute, masked_sum, mean
-from nets.tasks.task import Batch, Task, Trained
+from nets.tasks.task import Batch, Prediction, Predictive, Trained
 
 
 class Detector(Protocol):
@@ -30,7 +30,7 @@ class Detector(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Detect(Task):
+class Detect(Predictive):
     """Detection by a `Detector`, of batches with "boxes" [B, N, 4] and classes "targets" [B, N].
 
     Batches may have "difficult" [B, N], objects that count neither for nor against. Metrics: loss
@@ -119,6 +119,13 @@ class Detect(Task):
             "detections": detect_figures.detections(images, batches[0]["inputs"], metadata),
             "precision": detect_figures.precision(images, metadata),
         }
+
+    def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Detections:
+        """The detections [1, N] in an image."""
+        return model.apply({"params": params, **model_state}, batch["inputs"], method="detect")
+
+    def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
+        return detect_figures.prediction(trained.metadata, source, outputs)
 
 
 def by_image(metrics: Metrics) -> list[Image]:

@@ -1,4 +1,4 @@
-"""Figures of a detection run: boxes beside the truth, precision over recall."""
+"""Figures of a detection: boxes beside the truth, precision over recall; boxes of one image."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from nets.report.figures import stored_pixels
 from nets.report.line_plot import LinePlot
 from nets.tasks import detection_metrics
 from nets.tasks.detection_metrics import Image, average_precision
+from nets.tasks.task import Prediction, moved_back
 
 _IMAGES = 12
 _MIN_SCORE = 0.3  # of boxes that are drawn
@@ -46,3 +47,39 @@ def precision(images: list[Image], metadata: dict[str, Any]) -> LinePlot:
             curves[f"{name} (AP {average_precision(curve):.3f})"] = np.array(envelope)
     title = "Precision over recall at an intersection over union of 0.5"
     return LinePlot(title, recall, curves, "recall", "precision")
+
+
+def prediction(
+    metadata: dict[str, Any], source: dict[str, np.ndarray], detections: Any
+) -> Prediction:
+    """The objects of one image; boxes are in its pixels.
+
+    Args:
+        metadata: that of the data; "class_names" names the classes.
+        source: of an image (`nets.data.dataset.Input`).
+        detections: `nets.layers.detections.Detections` [1, N].
+    """
+    image, names = source["image"], metadata["class_names"]
+    height, width, channels = image.shape
+    corners = moved_back(np.float64(detections.boxes[0]).reshape(-1, 2, 2), source["matrix"])
+    corners = np.sort(np.clip(corners, 0, (width, height)), 1).reshape(-1, 4).round(2).tolist()
+    each = zip(corners, detections.scores[0].tolist(), detections.classes[0].tolist(), strict=True)
+    objects = [
+        {"class": names[k], "id": k, "score": score, "box": box} for box, score, k in each if k >= 0
+    ]
+    drawn = [found for found in objects if found["score"] >= _MIN_SCORE]
+    boxes = tuple(
+        Box(tuple(found["box"]), f"{found['class']} {found['score']:.2f}", found["class"])
+        for found in drawn
+    )
+    kinds = tuple(name for name in names if any(box.kind == name for box in boxes))
+    count = {0: "no object", 1: "1 object"}.get(len(boxes), f"{len(boxes)} objects")
+    title = f"{count} with a score of at least {_MIN_SCORE}".capitalize()
+    values = {"width": width, "height": height, "drawn_score": _MIN_SCORE, "objects": objects}
+    shown = image if channels in (1, 3) else image[..., :3]
+    figure = BoxGrid(title, shown[None], (boxes,), kinds, columns=1, cell=6.0, dashed=False)
+    summary = "  ".join(box.label for box in boxes)
+    if not boxes:
+        best = f"; the best is {objects[0]['score']:.2f}" if objects else ""
+        summary = f"no object with a score of at least {_MIN_SCORE}{best}"
+    return Prediction(summary, values, figure)

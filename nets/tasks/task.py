@@ -7,11 +7,28 @@ from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
+import numpy as np
 
 from nets.report.figures import Figure
 from nets.tasks.metrics import Metrics, compute
 
 Batch = dict[str, Any]
+
+
+class Prediction(NamedTuple):
+    """What a trained model says of one input.
+
+    Attributes:
+        summary: in one line.
+        values: the same as JSON.
+        figure: the same as a picture.
+        files: further files, by what is added to the picture's name.
+    """
+
+    summary: str
+    values: dict[str, Any]
+    figure: Figure
+    files: dict[str, Figure] = {}
 
 
 class Trained(NamedTuple):
@@ -123,3 +140,33 @@ class Generative(Task):
         top_k: int | None = None,
     ) -> str:
         """The text that follows a prompt, given as ids of `trained.tokenizer`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictive(Task):
+    """A task whose model answers for an input of one's own: `launch.py predict`."""
+
+    @abc.abstractmethod
+    def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
+        """What a prediction is made of, [1, ...]; pure, compiled once for each shape of `batch`."""
+
+    @abc.abstractmethod
+    def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
+        """The prediction for one input, made on the host.
+
+        Args:
+            trained: the model and what it was trained to.
+            source: what the model's batch was made of (`nets.data.dataset.Input`).
+            outputs: those of that batch, as numpy arrays.
+        """
+
+
+def moved_back(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Positions [..., 2] of what a model has read, in the image that it was made of.
+
+    Args:
+        points: x and y in pixels.
+        matrix: [3, 3], from the image to what the model has read (`nets.data.dataset.Input`).
+    """
+    inverse = np.linalg.inv(matrix)
+    return points @ inverse[:2, :2].T + inverse[:2, 2]

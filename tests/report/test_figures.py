@@ -8,6 +8,8 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
+from nets.report.box_grid import Box, BoxGrid
+from nets.report.class_scores import ClassScores
 from nets.report.figures import COLOURS, Panel, Panels
 from nets.report.heatmap import Heatmap
 from nets.report.image_grid import ImageGrid
@@ -69,6 +71,26 @@ VIEWS = {
             MarkedImage("Sharpened", noise(9, 9), (0, 1), note="  0 -1  0\n -1  5 -1\n  0 -1  0"),
         ),
     ),
+    "scores": ClassScores(
+        "Best class: automobile (probability 0.400)",
+        np.full((90, 20, 3), 99, np.uint8),
+        (0.0, 35.0, 20.0, 55.0),
+        WORDS[1:4] + ("great white shark, white shark, man-eater, man-eating shark " * 2, "sun"),
+        (0.4, 0.3, 0.2, 0.1, 0.0),
+        "probability",
+    ),
+    "distances": ClassScores(
+        "Best", np.zeros((9, 9, 1), np.uint8), (0, 0, 9, 9), WORDS[:3], (9e3, 1e4, -5.0), "distance"
+    ),
+    "boxes": BoxGrid(
+        "Some objects",
+        np.full((1, 60, 90, 3), 99, np.uint8),
+        ((Box((10.0, 20.0, 30.0, 40.0), "cat 0.9", "cat"), Box((80.0, 0, 90, 9), "dog", "dog")),),
+        ("cat", "dog"),
+        1,
+        6.0,
+        dashed=False,
+    ),
     "scatter": ScatterPlot("Plane", noise(60, 2), np.arange(60) % 10, WORDS, "first", "second"),
     "panels": Panels(
         "A chart and images",
@@ -92,6 +114,31 @@ def test_letters_are_legible_and_do_not_overlap(name, tmp_path, figures):
     boxes = [(t.get_text(), t.get_window_extent().padded(-1)) for t in straight]
     pairs = itertools.combinations(boxes, 2)
     assert [(a, b) for (a, box), (b, other) in pairs if box.overlaps(other)] == []
+
+
+def test_a_frame_is_where_the_network_reads(tmp_path, figures):
+    for name, frames in (("scores", 1), ("distances", 0)):
+        VIEWS[name].write(tmp_path, name)
+        image, bars = figures[-1].axes
+        assert len(image.lines) == frames and len(bars.patches) == len(VIEWS[name].names)
+        for line in image.lines:
+            assert line.get_xydata().min(0).tolist() == [0, 35]
+            assert line.get_xydata().max(0).tolist() == [20, 55]
+
+
+@pytest.mark.parametrize(
+    "corners", [(2.0, 3.0, 9.0, 9.0), (85.0, 30.0, 90.0, 40.0), (70, 0, 90, 60), (0, 0, 90, 60)]
+)
+def test_the_label_of_a_box_is_inside_of_the_image(corners, tmp_path, figures):
+    boxes = (Box(corners, "cat 0.90", "cat"),)
+    image = np.zeros((1, 60, 90, 3), np.uint8)
+    BoxGrid("t", image, (boxes,), ("cat",), columns=1, cell=6.0).write(tmp_path, "x")
+    (axes,) = figures[0].axes
+    (text,) = axes.texts
+    figures[0].draw_without_rendering()
+    inner, outer = text.get_window_extent(), axes.get_window_extent().padded(2)
+    assert outer.x0 <= inner.x0 and inner.x1 <= outer.x1
+    assert outer.y0 <= inner.y0 and inner.y1 <= outer.y1
 
 
 @pytest.mark.parametrize("same", [True, False])

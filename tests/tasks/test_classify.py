@@ -14,6 +14,7 @@ from nets.errors import UserError
 from nets.googlenet import GoogLeNet
 from nets.tasks import metrics
 from nets.tasks.classify import Classify
+from nets.tasks.task import Trained
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,35 @@ def test_the_error_of_those_left_when_the_least_certain_are_rejected():
 def test_a_share_that_cannot_be_rejected_is_refused(share):
     with pytest.raises(UserError, match=f"rejection must be shares at .* 1, got 0.1,{share}"):
         Classify(rejection=(0.1, share))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "outputs", "names", "scores", "unit"),
+    [
+        # softmax of the logarithms of 1, 2, 4, 8, 16, 32
+        ("cross_entropy", np.log(2.0 ** np.arange(6)), "fedcb", [32, 16, 8, 4, 2], "probability"),
+        ("binary", [math.log(3)], "ba", [0.75, 0.25], "probability"),
+        ("one_vs_rest", [0.0, math.log(4), -math.log(4)], "bac", [0.8, 0.5, 0.2], "probability"),
+        ("squared", [-1.0, 0.25, 0.75], "cba", [0.75, 0.25, -1], "output"),
+        ("map", [3.0, 0.5, 40.0], "bac", [0.5, 3, 40], "distance"),
+    ],
+)
+def test_a_prediction_has_the_five_best_classes(criterion, outputs, names, scores, unit, tmp_path):
+    task = Classify(criterion)
+    batch = {"inputs": jnp.asarray(outputs, jnp.float32)[None, None, :, None]}
+    found = jax.device_get(task.outputs(Given(), {}, {}, batch))
+    # the model has read the middle 4 x 4 of 6 x 8 pixels, doubled
+    matrix = np.array([[2, 0, -4], [0, 2, -2], [0, 0, 1]])
+    source = {"image": np.zeros((6, 8, 1), np.uint8), "matrix": matrix, "size": np.array([8, 8])}
+    trained = Trained(Given(), {}, {}, {"class_names": "abcdef"}, None, None, jax.random.key(0))
+    prediction = task.prediction(trained, source, found)
+    if criterion == "cross_entropy":
+        scores = np.array(scores) / 63
+    assert prediction.values["score"] == unit
+    top = prediction.values["top"]
+    assert [row["class"] for row in top] == list(names)
+    assert [row["id"] for row in top] == ["abcdef".index(name) for name in names]
+    np.testing.assert_allclose([row["score"] for row in top], scores, rtol=1e-6)
+    assert prediction.summary.startswith(f"{names[0]} {scores[0]:.3f}  {names[1]} {scores[1]:.3f}")
+    assert prediction.figure.read == (2, 1, 6, 5) and prediction.figure.names == tuple(names)
+    assert prediction.figure.write(tmp_path, "a").is_file()

@@ -78,3 +78,38 @@ def test_figures_have_each_image_with_its_boxes(batch, tmp_path):
     for name, figure in figures.items():
         assert figure.write(tmp_path, name).is_file()
     assert task.figures(trained, [batch], totals, final=False) == {}
+
+
+def test_boxes_of_a_prediction_are_in_pixels_of_the_image(batch, tmp_path):
+    """The model has read an image of 30 x 20 pixels, 10 of them right of it, at half its size."""
+    task, model, params, _ = evaluated(batch)
+    found = task.outputs(model, params, {}, {"inputs": batch["inputs"][:1]})
+    outputs = jax.device_get(found)
+    matrix = np.array([[0.5, 0, -5], [0, 0.5, 0], [0, 0, 1]])
+    source = {"image": np.zeros((8, 19, 3), np.uint8), "matrix": matrix, "size": np.array([8, 8])}
+    trained = Trained(model, params, {}, METADATA, None, None, jax.random.key(0))
+    prediction = task.prediction(trained, source, outputs)
+    assert prediction.summary == "dog 0.90"
+    assert (prediction.values["width"], prediction.values["height"]) == (19, 8)
+    (row,) = prediction.values["objects"]
+    assert row["class"] == "dog" and row["id"] == 1 and row["score"] == pytest.approx(0.9)
+    assert row["box"] == [12, 2, 19, 8]  # from 1 1 5 5 to 12 2 20 10, cut at the border
+    (box,) = prediction.figure.boxes[0]
+    assert box.label == "dog 0.90" and list(box.corners) == row["box"]
+    assert prediction.figure.write(tmp_path, "a").is_file()
+
+
+def test_a_prediction_without_an_object_says_so(batch, tmp_path):
+    task, model, params, _ = evaluated(batch)
+    trained = Trained(model, params, {}, METADATA, None, None, jax.random.key(0))
+    source = {"image": np.zeros((8, 9, 1), np.uint8), "matrix": np.eye(3), "size": np.array([8, 9])}
+    for scores, classes, summary in (
+        ([0.2, 0], [0, -1], "no object with a score of at least 0.3; the best is 0.20"),
+        ([0, 0], [-1, -1], "no object with a score of at least 0.3"),
+    ):
+        arrays = np.zeros((1, 2, 4)), np.float32([scores]), np.array([classes])
+        prediction = task.prediction(trained, source, Detections(*arrays))
+        assert prediction.summary == summary and prediction.figure.boxes == ((),)
+        assert len(prediction.values["objects"]) == sum(k >= 0 for k in classes)
+        assert prediction.figure.title == "No object with a score of at least 0.3"
+        assert prediction.figure.write(tmp_path, "a").is_file()

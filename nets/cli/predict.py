@@ -1,0 +1,104 @@
+"""The command `predict`: what a run says of files of one's own, as pictures and JSON."""
+
+import functools
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nets.cli import runs
+from nets.cli.parse import Command
+from nets.errors import UserError
+from nets.tasks.task import Predictive
+from nets.train.signals import Signals
+
+
+def predict(command: Command, signals: Signals) -> int:
+    """Writes a picture and JSON for an input, or for each of a folder; one line for each.
+
+    A file of a folder that cannot be read is warned of and left out.
+
+    Returns:
+        the exit code, 2 where a file was left out.
+
+    Raises:
+        UserError: there is no such run or input, or nothing is predicted of such inputs.
+    """
+    options, task = command.options, command.experiment.task
+    if not isinstance(task, Predictive):
+        raise UserError(f"{command.name} has nothing to predict for files of one's own.")
+    if options.input is None:
+        raise UserError("is needed: a file, or a folder of files.", "input")
+    workdir = command.workdir(command.experiment)
+    folder = Path(options.output or workdir / "predictions")
+    files = input_files(Path(options.input), command.experiment.data.input_suffixes)
+    _check_output(folder, files[0].parent)
+    experiment, trained, step = runs.restored(
+        command.experiment, workdir, command.path, options.checkpoint
+    )
+    outputs = jax.jit(functools.partial(task.outputs, experiment.model))
+    names, failed = output_names(files), 0
+    for file, name in zip(files, names, strict=True):
+        try:
+            batch, source = experiment.data.load_input(file, trained.metadata)
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            runs.warn(str(error))
+            failed += 1
+            continue
+        call = functools.partial(outputs, trained.params, trained.model_state, batch)
+        result = task.prediction(trained, source, jax.device_get(signals.run(call)))
+        folder.mkdir(parents=True, exist_ok=True)
+        result.figure.write(folder, name)
+        for suffix, figure in result.files.items():
+            figure.write(folder, f"{name}_{suffix}")
+        values = {"input": str(file), "run": str(workdir), "step": step} | result.values
+        (folder / f"{name}.json").write_text(to_json(values))
+        print(f"{file}: {result.summary}", flush=True)
+    if failed < len(files):
+        print(f"pictures and JSON  {folder}")
+    return 2 if failed else 0
+
+
+def input_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files of an input: itself, or, by name, those of a folder with one of the suffixes.
+
+    Raises:
+        UserError: there are none.
+    """
+    if not path.exists():
+        raise UserError(f"={path}: no such file or folder.", "input")
+    if not path.is_dir() or not suffixes:
+        return [path]
+    files = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in suffixes)
+    if not files:
+        raise UserError(f"={path} has no files to predict for ({' '.join(suffixes)}).", "input")
+    return files
+
+
+def output_names(files: list[Path]) -> list[str]:
+    """Names for what is written for each file: its own, with the suffix where two are the same."""
+    stems = Counter(file.stem for file in files)
+    return [file.stem if stems[file.stem] == 1 else file.name for file in files]
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """JSON with a line for each value, and for each element of a list of objects."""
+    lines = []
+    for name, value in values.items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        lines.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _check_output(folder: Path, source: Path) -> None:
+    """Refuses, by UserError, to write into the folder that an input is in, or into a file."""
+    if folder.resolve() == source.resolve():
+        raise UserError(f"={folder} is the folder of the input; name another.", "output")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"={folder} is a file; a folder is needed.", "output")
