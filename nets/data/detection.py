@@ -3,14 +3,14 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nets.data import augment, detection_coco, detection_loading, normalisation
+from nets.data import augment, detection_coco, detection_loading, input_images, normalisation
 from nets.data.annotations import Example
 from nets.data.checks import check_fits
-from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
+from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.detection_coco import Files
 from nets.data.detection_frame import Frame, padded_boxes
 from nets.data.detection_loading import DetectionSet, DetectionSource
@@ -111,6 +111,8 @@ class DetectionImages(Dataset):
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     in_memory_mb: int = 1024
+
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "eval_batch_size", "max_boxes", "exposure", at_least=1)
@@ -221,6 +223,10 @@ class DetectionImages(Dataset):
             "pixel_scale": factor.tolist(),
             "pixel_offset": offset.tolist(),
         }
+
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """An image of any size, fitted in as in an evaluation."""
+        return input_images.load(path, 3, self._frame().placed, metadata)
 
     @property
     def read_threads(self) -> int:

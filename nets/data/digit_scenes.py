@@ -52,7 +52,7 @@ class DigitScenes(Generated):
     overlap: float = 0.1
     pixels: bool = False
 
-    input_suffixes: ClassVar[tuple[str, ...]] = Images.input_suffixes
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,6 @@ import numpy as np
 from nets.data import (
     augment,
     crops,
-    image_files,
     image_loading,
     input_images,
     normalisation,
@@ -101,7 +100,7 @@ class Images(Dataset):
     background: int = 0
     in_memory_mb: int = 1024
 
-    input_suffixes: ClassVar[tuple[str, ...]] = image_files.SUFFIXES
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "eval_batch_size", "image_size", at_least=1)

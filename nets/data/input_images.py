@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from nets.data import normalisation
+from nets.data import image_files, normalisation
 from nets.data.annotations import Example
 from nets.data.dataset import Input
-from nets.data.image_files import read_image
 from nets.data.image_source import Transform
+
+SUFFIXES = image_files.SUFFIXES
+"""Endings of the files that are read."""
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # PIL's, by number of channels
 
@@ -27,7 +29,9 @@ def load(path: Path, channels: int, fit: Transform, metadata: dict[str, Any]) ->
     Raises:
         UserError: the file cannot be read as an image.
     """
-    image = read_image(path, lambda picture: np.array(picture.convert(_MODES[channels])))
+    image = image_files.read_image(
+        path, lambda picture: np.array(picture.convert(_MODES[channels]))
+    )
     image = image.reshape(*image.shape[:2], channels)
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     fitted = fit(Example(image, keypoints=corners))

@@ -1,15 +1,17 @@
 """Segmentation: images with a mask of the class of each pixel, of files in the common forms."""
 
 import dataclasses
+import functools
 import os
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nets.data import annotations, augment, crops, normalisation, segmentation_loading
+from nets.data import annotations, augment, crops, input_images, normalisation, segmentation_loading
 from nets.data.annotations import Example, Size
 from nets.data.checks import check_fits
-from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
+from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.segmentation_loading import (
     VOID,
     SegmentationSet,
@@ -99,6 +101,8 @@ class SegmentationImages(Dataset):
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     in_memory_mb: int = 1024
+
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
     def __post_init__(self) -> None:
         check_range(self, "batch_size", "eval_batch_size", at_least=1)
@@ -201,6 +205,11 @@ class SegmentationImages(Dataset):
             "pixel_offset": offset.tolist(),
         }
 
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """An image of any size, resized as in an evaluation."""
+        fit = functools.partial(self._placed, size=self._size())
+        return input_images.load(path, 1 if self.grey else 3, fit, metadata)
+
     @property
     def read_threads(self) -> int:
         return 1 if self.source().stamp is None else min(16, os.cpu_count() or 1)
@@ -242,7 +251,7 @@ class SegmentationImages(Dataset):
         return tuple(max(n, round(scale * b)) for n, b in zip(size, stored, strict=True))
 
     def _placed(self, example: Example, size: Size) -> Example:
-        part = self._part(example.masks.shape, size)
+        part = self._part(example.image.shape[:2], size)
         corner = tuple(min(0, (n - p) // 2) for n, p in zip(size, part, strict=True))
         return crops.place(example, part, corner, size, self.background, VOID)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nets.data import crops, image_files, input_images, scenes
+from nets.data import crops, input_images, scenes
 from nets.data.dataset import Batches, Input
 from nets.data.synthetic import Batch, Generated
 from nets.data.tokenizers import Words
@@ -46,7 +46,7 @@ class Shapes(Generated):
     right of only that along which their centres are further apart counts.
     """
 
-    input_suffixes: ClassVar[tuple[str, ...]] = image_files.SUFFIXES
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
     def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
         return examples(rng.spawn(rows), split)

@@ -268,3 +268,18 @@ def test_more_objects_than_there_is_room_for_are_refused(tmp_path):
     where = tmp_path / "Annotations" / "d.xml"
     with pytest.raises(UserError, match=f"max_boxes must be at least 3, .* of {where}, .* got 2"):
         data.metadata()
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
+def test_an_image_of_ones_own_is_read_as_in_an_evaluation(tmp_path, fit):
+    data = DetectionImages(**write_table(tmp_path), **SMALL, fit=fit)
+    for split, names in (("train", "ab"), ("test", "d")):
+        batch = data.evaluate(split)[0]
+        for i, name in enumerate(names):
+            found, source = data.load_input(tmp_path / "images" / f"{name}.png", data.metadata())
+            np.testing.assert_array_equal(found["inputs"], batch["inputs"][i : i + 1])
+            np.testing.assert_array_equal(source["image"], picture(name))
+            boxes = np.array([corners for _, corners in SCENES[name][1]], float).reshape(-1, 2, 2)
+            there = boxes @ source["matrix"][:2, :2].T + source["matrix"][:2, 2]
+            _, want = rows(batch, i)
+            np.testing.assert_allclose(there.reshape(-1, 4), want, rtol=1e-6)

@@ -244,3 +244,24 @@ def test_what_is_known_without_the_data(folder):
 def test_impossible_fields_are_refused(folder, fields, message):
     with pytest.raises(UserError, match=message):
         SegmentationImages(path=folder[0], **{"batch_size": 2} | fields).train(0)
+
+
+@pytest.mark.parametrize("grey", [True, False])
+@pytest.mark.parametrize("fit", ["letterbox", "crop"])
+def test_an_image_of_ones_own_is_read_as_in_an_evaluation(folder, fit, grey):
+    """And the matrix takes its pixels to those of the mask."""
+    path, sets = folder
+    for size in (None, (12, 12)):
+        data = SegmentationImages(path=path, image_size=size, fit=fit, grey=grey, scale=(0.5, 2))
+        batch, metadata = data.evaluate("validation")[0], data.metadata()
+        for k in range(3):
+            file = f"{path}/val/images/{k}.png"
+            found, source = data.load_input(file, metadata)
+            np.testing.assert_array_equal(found["inputs"], batch["inputs"][k : k + 1])
+            rows, columns = np.indices(source["image"].shape[:2]) + 0.5
+            ids = as_targets(sets["val"][1][k])
+            x, y, _ = np.tensordot(source["matrix"], [columns, rows, np.ones_like(rows)], 1)
+            inside = (0 <= x) & (x < batch["targets"].shape[2])
+            there = batch["targets"][k][y.astype(int), x.clip(0, None).astype(int).clip(None, 11)]
+            np.testing.assert_array_equal(there[inside], ids[inside])
+            assert inside.all() == (size is None or fit == "letterbox")
