@@ -19,7 +19,7 @@ from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
 from nets.sequence import ManyToOne
-from nets.tasks.sequence import ClassifySequence
+from nets.tasks.classify_sequence import ClassifySequence
 from nets.train.experiment import Experiment
 
 

@@ -6,14 +6,14 @@ import hashlib
 import itertools
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nets.data import caption_files, image_source
+from nets.data import caption_files, image_source, input_images
 from nets.data.caption_files import Files, Square
 from nets.data.checks import check_fits, check_together
-from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
+from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.image_source import ImageSet
 from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
 from nets.errors import UserError, check_range
@@ -81,6 +81,8 @@ class Captions(Dataset):
     eval_batch_size: int = 100
     in_memory_mb: int = 1024
 
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
+
     def __post_init__(self) -> None:
         check_range(self, "image_size", "per_image", "min_count", "max_length", at_least=1)
         check_range(self, "batch_size", "eval_batch_size", at_least=1)
@@ -146,6 +148,11 @@ class Captions(Dataset):
 
     def target_tokenizer(self, metadata: dict[str, Any]) -> Words:
         return Words(tuple(metadata["vocabulary"]), metadata["words"], lower=True)
+
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """The middle square of an image, as in an evaluation."""
+        square = Square(self.image_size, self.short_side or self.image_size)
+        return input_images.load(path, 3, square, metadata)
 
     @property
     def read_threads(self) -> int:

@@ -1,11 +1,13 @@
 """Images as sequences: read step by step, or to be drawn so."""
 
 import dataclasses
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nets.data.dataset import Batches, Spec
+from nets.data import input_images
+from nets.data.dataset import Batches, Input, Spec
 from nets.data.derived_images import DerivedImages
 from nets.errors import check_choice, check_range
 
@@ -41,6 +43,8 @@ class Pixels(DerivedImages):
     permutation_seed: int = 0
     draw: bool = False
 
+    input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
+
     def __post_init__(self) -> None:
         check_choice(self, "by", ("pixel", "row"))
         check_range(self, "permutation_seed", at_least=0)
@@ -69,6 +73,11 @@ class Pixels(DerivedImages):
         order = self._order(self._length(shape)).tolist() if self.permuted else None
         return {**metadata, "shape": list(shape), "order": order}
 
+    def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
+        """An image of any size, as of `Images`, step by step."""
+        batch, source = self.images().load_input(path, metadata)
+        return Input({"inputs": self._read(batch["inputs"])}, source)
+
     def _length(self, shape: tuple[int, ...]) -> int:
         return shape[0] * shape[1] if self.by == "pixel" else shape[0]
 
@@ -76,11 +85,15 @@ class Pixels(DerivedImages):
         return np.random.default_rng(self.permutation_seed).permutation(steps)
 
     def _steps(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        image, steps = batch["inputs"], self._length(batch["inputs"].shape[1:])
-        rows = image.reshape(len(image), steps, -1)
-        rows = rows[:, self._order(steps)] if self.permuted else rows
         mask = {"mask": batch["mask"]} if "mask" in batch else {}
-        return self._exchanged({"inputs": rows, "targets": batch["targets"]}) | mask
+        pair = {"inputs": self._read(batch["inputs"]), "targets": batch["targets"]}
+        return self._exchanged(pair) | mask
+
+    def _read(self, images: np.ndarray) -> np.ndarray:
+        """Images [B, H, W, C] as steps [B, T, D]."""
+        steps = self._length(images.shape[1:])
+        rows = images.reshape(len(images), steps, -1)
+        return rows[:, self._order(steps)] if self.permuted else rows
 
     def _renamed(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """The metadata of images, whose classes are the vocabulary where they are the inputs."""

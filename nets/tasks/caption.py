@@ -15,10 +15,13 @@ from nets.errors import UserError, check_choice, check_range
 from nets.layers.decoding import Decoded, decode
 from nets.report.figures import Figure
 from nets.tasks import caption_figures
+from nets.tasks.caption_metrics import caption_metrics, grid, matched, symbol_mask
 from nets.tasks.losses import doubly_stochastic_loss, moving_baseline, reinforce_loss
 from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
-from nets.tasks.task import Batch, Task, Trained
+from nets.tasks.task import Batch, Prediction, Predictive, Trained
+
+_WORDS = 50  # maximum of a prediction
 
 
 @runtime_checkable
@@ -33,7 +36,7 @@ class AttentionModel(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Caption(Task):
+class Caption(Predictive):
     """Captions of images by `model(images, captions, train=..., stages=True) -> logits, stages`.
 
     Batches have "inputs" [B, H, W, 3] uint8, "targets" [B, C, U] int32 (words, then zeros) and
@@ -199,93 +202,28 @@ class Caption(Task):
             rows, decoded.symbols, maps, chosen, same, trained.target_tokenizer
         )
 
+    def outputs(
+        self, model: nn.Module, params: Any, model_state: dict, batch: Batch
+    ) -> tuple[jax.Array, Decoded]:
+        """The image [1, H, W, 3] that is read, and its caption."""
+        images = batch["inputs"]
+        variables = _variables(params, model_state)
+        return images, decode(model, variables, self.pixels(images), _WORDS)
+
+    def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
+        (image,), decoded = outputs
+        keys, size = decoded.weights.shape[-1], image.shape[:2]
+        maps = decoded.weights[0].reshape(-1, *grid(keys, *size)) if keys else None
+        return caption_figures.prediction(
+            image, decoded.symbols[0], maps, float(decoded.score[0]), trained.target_tokenizer
+        )
+
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))
 def _decode(task: Caption, model, variables, rows) -> tuple[Decoded, jax.Array, jax.Array]:
     images = task.pixels(rows["inputs"])
     decoded = decode(model, variables, images, rows["targets"].shape[-1])
     return decoded, *matched(decoded.symbols, rows)
-
-
-def symbol_mask(batch: dict) -> jax.Array:
-    """The symbols [B, C, U] that count: the words of each caption and its end."""
-    lengths = batch["caption_lengths"][..., None]
-    return jnp.arange(batch["targets"].shape[-1])[None, None] <= lengths
-
-
-def matched(symbols: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
-    """Of each image's captions the one that shares most words, and the end, with the decoded one.
-
-    Args:
-        symbols: [B, U].
-        batch: its "targets" [B, C, U] and "caption_lengths" [B, C].
-
-    Returns:
-        its index [B] among them, and where its words and the end are those decoded, [B, U].
-    """
-    same = symbols[:, None] == batch["targets"]
-    chosen = (same & symbol_mask(batch)).sum(-1).argmax(-1)
-    return chosen, jnp.take_along_axis(same, chosen[:, None, None], 1)[:, 0]
-
-
-def caption_metrics(decoded: Decoded, batch: dict) -> dict[str, tuple[jax.Array, jax.Array]]:
-    """The metrics (sum, weight) of captions that a model decoded without the true ones."""
-    chosen, same = matched(decoded.symbols, batch)
-    right = same.all(-1)
-    metrics = {"exact_match": masked_sum(right, batch)}
-    if "named" not in batch:
-        return metrics
-    named = jnp.take_along_axis(batch["named"], chosen[:, None, None], 1)[:, 0]  # [B, U]
-    metrics["attributes"] = masked_sum((same | (named < 0)).all(-1), batch)
-    metrics["relation"] = masked_sum((same | (named >= 0)).all(-1), batch)
-    keys = decoded.weights.shape[-1]
-    if keys == 0:
-        return metrics
-    height, width = batch["inputs"].shape[1:3]
-    share = cell_shares(batch["boxes"], (height, width), grid(keys, height, width))
-    word = jnp.maximum(named, 0)[..., None]
-    inside = jnp.take_along_axis(share, word, 1)  # [B, U, K]
-    box = jnp.take_along_axis(share.mean(-1, keepdims=True), word, 1)[..., 0]
-    counted = (right[:, None] & (named >= 0)) * batch.get("mask", jnp.ones(len(right)))[:, None]
-    metrics["in_box"] = jnp.sum((inside * decoded.weights).sum(-1) * counted), counted.sum()
-    metrics["box_share"] = jnp.sum(box * counted), counted.sum()
-    return metrics
-
-
-def grid(cells: int, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of that many cells of an image, as nearly square as its size allows.
-
-    Raises:
-        UserError: there are none.
-    """
-    rows = max(round((cells * height / width) ** 0.5), 1)
-    if cells % rows:
-        raise UserError(
-            f"{cells} positions are no grid of cells over images of {height} x {width} pixels: "
-            "valid is a stage that reduces both sides by the same factor."
-        )
-    return rows, cells // rows
-
-
-def cell_shares(boxes: jax.Array, size: tuple[int, int], cells: tuple[int, int]) -> jax.Array:
-    """The share of each cell's area that lies in each box.
-
-    Args:
-        boxes: [B, O, 4], corners x0, y0, x1, y1 in pixels.
-        size: pixels of the image, height and width.
-        cells: rows and columns of equal cells that it is cut into.
-
-    Returns:
-        [B, O, rows * columns].
-    """
-    along = []
-    for axis in (0, 1):
-        edges = jnp.arange(cells[axis] + 1) * size[axis] / cells[axis]
-        low, high = boxes[..., 1 - axis, None], boxes[..., 3 - axis, None]
-        ends = jnp.minimum(high, edges[None, None, 1:]) - jnp.maximum(low, edges[None, None, :-1])
-        along.append(jnp.maximum(ends, 0) * cells[axis] / size[axis])
-    share = along[0][..., :, None] * along[1][..., None, :]
-    return share.reshape(*share.shape[:2], -1)
 
 
 def _variables(params: Any, model_state: dict) -> dict:

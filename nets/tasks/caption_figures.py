@@ -6,6 +6,7 @@ import numpy as np
 
 from nets.report.figures import Figure, Text
 from nets.report.image_grid import ImageGrid
+from nets.tasks.task import Prediction
 
 _COLUMNS = 6  # panels in a line
 _SIDE = 192  # pixels of a panel's shorter side, about
@@ -61,6 +62,29 @@ def captions(
     title = "Attention at each word (bright). The frame is the object that the word names"
     figures["attention"] = ImageGrid(title, np.stack(panels), tuple(labels), _COLUMNS)
     return figures
+
+
+def prediction(
+    image: np.ndarray, symbols: np.ndarray, maps: np.ndarray | None, score: float, tokenizer: Any
+) -> Prediction:
+    """The caption of one image, and the attention at each word.
+
+    Args:
+        image: [H, W, 3] uint8, as the model reads it.
+        symbols: [U].
+        maps: [U, h, w], as of `captions`.
+        score: log-probability of the caption in nats.
+        tokenizer: of captions.
+    """
+    text = tokenizer.decode(symbols) or "(nothing)"
+    panels, labels = [canvas(image)], [""]
+    if maps is not None:
+        count = np.count_nonzero(symbols)
+        panels += [overlay(image, maps[t], None) for t in range(count)]
+        labels += [tokenizer.vocabulary[k] for k in symbols[:count]]
+    values = {"caption": text, "log_probability": score}
+    grid = ImageGrid(text, np.stack(panels), tuple(labels), min(_COLUMNS, len(panels)))
+    return Prediction(text, values, grid)
 
 
 def canvas(image: np.ndarray) -> np.ndarray:

@@ -15,9 +15,9 @@ import optax
 from nets.errors import UserError, check_choice, check_range
 from nets.layers.recurrent_bptt import truncated_scan
 from nets.report.figures import Figure
-from nets.tasks import rejection, sequence_figures
+from nets.tasks import sequence_figures
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import Metrics, collect, compute, exact_match, masked_sum, mean
+from nets.tasks.metrics import Metrics, compute, exact_match, masked_sum, mean
 from nets.tasks.task import Batch, Task, Trained
 
 
@@ -129,85 +129,6 @@ def _outputs(result: Any) -> tuple[jax.Array, bool]:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifySequence(Task):
-    """One class per sequence, by `model(inputs, train=...) -> logits [B, K]`: cross-entropy.
-
-    Metrics: loss (nats), accuracy; with `rejection`, the closing evaluation also has error and
-    error_rejecting_X, as of `nets.tasks.classify.Classify`.
-
-    Attributes:
-        rejection: shares of the examples that are rejected, such as 0.1: those whose two largest
-            logits differ least.
-    """
-
-    rejection: tuple[float, ...] = ()
-
-    maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
-
-    def __post_init__(self) -> None:
-        rejection.check_shares(self.rejection)
-
-    def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
-        return model.init(key, batch["inputs"], train=False)["params"], {}
-
-    def loss(
-        self,
-        model: nn.Module,
-        params: Any,
-        model_state: dict,
-        batch: Batch,
-        key: jax.Array,
-        train: bool,
-    ) -> tuple[jax.Array, tuple[dict, Metrics]]:
-        metrics = _metrics(self._logits(model, params, batch, key, train), batch)
-        return mean(metrics["loss"]), (model_state, metrics)
-
-    def test(
-        self,
-        model: nn.Module,
-        params: Any,
-        model_state: dict,
-        batch: Batch,
-        key: jax.Array,
-        final: bool,
-    ) -> tuple[dict, Metrics]:
-        logits = self._logits(model, params, batch, key, train=False)
-        metrics = _metrics(logits, batch)
-        if self.rejection and final:
-            rows = rejection.answers(logits, batch["targets"])
-            metrics["predictions"] = collect(rows, batch)
-        return model_state, metrics
-
-    def finish(
-        self, metrics: Metrics, metadata: dict[str, Any], tokenizer: Any
-    ) -> dict[str, float]:
-        values = compute(metrics)
-        if "predictions" in metrics:
-            values |= rejection.errors(metrics["predictions"], self.rejection)
-        return values
-
-    def _logits(
-        self, model: nn.Module, params: Any, batch: Batch, key: jax.Array, train: bool
-    ) -> jax.Array:
-        noise = {"dropout": key}
-        return model.apply({"params": params}, batch["inputs"], train=train, rngs=noise)
-
-    def figures(
-        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
-    ) -> dict[str, Figure]:
-        if not final:
-            return {}
-        model, variables = trained.model, {"params": trained.params}
-
-        @jax.jit
-        def answers(inputs):
-            return model.apply(variables, inputs, train=False, stages=True)[1]["answers"]
-
-        rows = map(sequence_figures.real, batches)
-        return sequence_figures.reading(rows, answers, trained.metadata)
-
-
-@dataclasses.dataclass(frozen=True)
 class TagSequence(Task):
     """One class per step, by `model(inputs, carry, train=...) -> logits [B, T, K], carry`.
 
@@ -246,7 +167,7 @@ class TagSequence(Task):
         train: bool,
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
         logits = self.steps(model, params, batch["inputs"], key, train)
-        metrics = _metrics(logits, batch)
+        metrics = class_metrics(logits, batch)
         right = logits.argmax(-1) == batch["targets"]
         metrics["exact_match"] = exact_match(right, batch)
         return mean(metrics["loss"]), (model_state, metrics)
@@ -290,7 +211,7 @@ class TagSequence(Task):
         return sequence_figures.stepwise(rows, probabilities, *vocabularies)
 
 
-def _metrics(logits: jax.Array, batch: dict) -> Metrics:
+def class_metrics(logits: jax.Array, batch: dict) -> Metrics:
     """Loss and accuracy of logits [B, K] or [B, T, K]."""
     targets = batch["targets"]
     return {

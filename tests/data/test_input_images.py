@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nets.data.captions import Captions
 from nets.data.digit_scenes import DigitScenes
 from nets.data.images import Images
+from nets.data.pixels import Pixels
 from nets.data.sequences import Adding
 from nets.data.shapes import Shapes
 from nets.errors import UserError
@@ -42,6 +44,24 @@ def test_a_scene_is_read_as_it_was_drawn(tmp_path):
     found, source = data.load_input(path, data.metadata())
     np.testing.assert_allclose(found["inputs"][0, ..., 0], scene, atol=0.51 / 127.5)
     np.testing.assert_array_equal(source["matrix"], np.eye(3))
+
+
+@pytest.mark.parametrize("by", ["pixel", "row"])
+def test_steps_of_an_image_are_those_of_an_evaluation(by, tmp_path):
+    plain = Images(name="digits", normalise="unit").evaluate("test")[0]["inputs"][3, ..., 0]
+    path = saved(tmp_path / "own.png", (plain * 255).round().astype(np.uint8))
+    data = Pixels(name="digits", by=by, permuted=True)
+    found, source = data.load_input(path, data.metadata())
+    np.testing.assert_allclose(found["inputs"], data.evaluate("test")[0]["inputs"][3:4], atol=1e-6)
+    assert source["size"].tolist() == [8, 8]
+
+
+def test_a_photograph_is_read_as_captioned_ones_are(tmp_path):
+    """Three quarters of the shorter side: the middle 30 x 30 of 40 x 60 pixels, as 6 x 6."""
+    path = saved(tmp_path / "a.png", np.zeros((40, 60, 3), np.uint8))
+    found, source = Captions(image_size=6, short_side=8).load_input(path, {})
+    assert found["inputs"].shape == (1, 6, 6, 3) and found["inputs"].dtype == np.uint8
+    np.testing.assert_allclose(source["matrix"], [[0.2, 0, -3], [0, 0.2, -1], [0, 0, 1]])
 
 
 @pytest.mark.parametrize(

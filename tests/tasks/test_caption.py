@@ -14,8 +14,10 @@ from nets.caption import ShowAndTell, ShowAttendTell
 from nets.data.tokenizers import Words
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
-from nets.tasks import caption_figures
-from nets.tasks.caption import Caption, caption_metrics, cell_shares, grid
+from nets.tasks import caption, caption_figures
+from nets.tasks.caption import Caption
+from nets.tasks.caption_metrics import caption_metrics, cell_shares, grid
+from nets.tasks.task import Trained
 from tests.support.checks import jit
 
 KEY = jax.random.key(0)
@@ -294,3 +296,39 @@ def test_no_soft_attention_no_regulariser():
         with pytest.raises(UserError, match=f"{type(model).__name__}, which has no soft attention"):
             Caption(doubly_stochastic=1.0).init(model, KEY, batch())
     Caption(doubly_stochastic=1.0).init(HARD.clone(hard=False), KEY, batch())
+
+
+def test_a_prediction_is_the_likeliest_caption(tmp_path, monkeypatch):
+    """Word by word by the whole model, from the caption so far; a panel for each."""
+    monkeypatch.setattr(caption, "_WORDS", 6)
+    task, model = Caption(), HARD.clone(hard=False)
+    images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
+    params, state = task.init(model, jax.random.key(2), batch(inputs=np.repeat(images, 2, 0)))
+    outputs = jax.device_get(task.outputs(model, params, state, {"inputs": images}))
+    symbols, logits_of = np.zeros((1, 1, 6), int), jit(functools.partial(model.apply, train=False))
+    total = 0.0
+    for t in range(6):
+        logits = logits_of({"params": params}, task.pixels(jnp.asarray(images)), symbols)[0, 0, t]
+        symbols[0, 0, t] = logits.argmax()
+        total += float(jax.nn.log_softmax(logits).max())
+        if symbols[0, 0, t] == 0:
+            break
+    count = np.count_nonzero(symbols)
+    assert count > 0
+    words = Words(tuple(WORDS))
+    prediction = task.prediction(
+        Trained(model, params, state, {}, None, words, KEY), {"image": images[0]}, outputs
+    )
+    want = [WORDS[k] for k in symbols[0, 0, :count]]
+    assert prediction.values["caption"] == prediction.summary == " ".join(want)
+    assert prediction.values["log_probability"] == pytest.approx(total, rel=1e-4)
+    assert prediction.figure.captions == ("", *want) and len(prediction.figure.images) == count + 1
+    assert prediction.figure.write(tmp_path, "a").is_file()
+
+
+def test_a_prediction_without_attention_is_one_panel(tmp_path):
+    image, words = np.zeros((8, 8, 3), np.uint8), Words(tuple(WORDS))
+    for symbols, text in (([1, 2, 3, 0], "a red dot"), ([0, 0, 0, 0], "(nothing)")):
+        prediction = caption_figures.prediction(image, np.array(symbols), None, -1.5, words)
+        assert prediction.summary == text and len(prediction.figure.images) == 1
+        assert prediction.figure.write(tmp_path, "a").is_file()

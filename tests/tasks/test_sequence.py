@@ -14,8 +14,10 @@ from nets.elman import Elman
 from nets.errors import UserError
 from nets.sequence import ManyToMany
 from nets.tasks import sequence_figures
+from nets.tasks.classify_sequence import ClassifySequence
 from nets.tasks.metrics import add
-from nets.tasks.sequence import ClassifySequence, Regress, TagSequence
+from nets.tasks.sequence import Regress, TagSequence
+from nets.tasks.task import Trained
 
 KEY = jax.random.key(0)
 
@@ -237,3 +239,17 @@ def test_dropout_masks_differ_from_step_to_step():
     model = SimpleNamespace(apply=apply, initial_carry=lambda shape: jnp.zeros(1))
     drawn = TagSequence(k1=2).steps(model, {}, jnp.zeros((1, 6), jnp.int32), KEY, True)
     assert drawn.shape == (1, 6, 2) and len(np.unique(drawn)) == 12
+
+
+def test_a_prediction_has_the_classes_of_an_image_by_their_probability(tmp_path):
+    """0.5, 0.2 and 0.3 from their logarithms; the model has read all of the image, step by step."""
+    logits = np.log(np.array([[0.5, 0.2, 0.3]], np.float32))
+    task, params = ClassifySequence(), {"scale": np.ones((1, 1))}
+    outputs = jax.device_get(task.outputs(Echo(), params, {}, {"inputs": logits}))
+    source = {"image": np.zeros((6, 4, 1), np.uint8), "matrix": np.eye(3), "size": np.array([6, 4])}
+    metadata = {"class_names": ["ant", "bee", "cat"]}
+    trained = Trained(Echo(), params, {}, metadata, None, None, KEY)
+    prediction = task.prediction(trained, source, outputs)
+    assert prediction.summary == "ant 0.500  cat 0.300  bee 0.200"
+    assert prediction.figure.read == (0, 0, 4, 6)
+    assert prediction.figure.write(tmp_path, "a").is_file()
