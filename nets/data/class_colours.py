@@ -17,7 +17,7 @@ from nets.errors import UserError
 Colour = tuple[int, int, int]  # red, green and blue, 0 to 255
 
 _DEFAULT = (
-    "0072B2 E69F00 009E73 D55E00 CC79A7 56B4E9 F0E442 0000FF 000088 663311 AAFF99 0077FF 442255 "
+    "0072B2 E69F00 009E73 D55E00 CC79A7 56B4E9 F0E442 000088 663311 AAFF99 0000FF 0077FF 442255 "
     "445555 BBAA55 AADDAA 110055 66DDEE 2244AA 7799FF 5511CC"
 )
 # The first seven are those of Okabe and Ito 2008 but black, which is for void. Each of the others

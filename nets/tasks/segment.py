@@ -1,19 +1,22 @@
 """Segmentation: the class of every pixel, by cross-entropy; intersection over union."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nets.errors import UserError, check_range
-from nets.tasks import segmentation_metrics
+from nets.report.figures import Figure
+from nets.tasks import segment_figures, segmentation_metrics
 from nets.tasks.classify import check_auxiliary
 from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, compute, mean
-from nets.tasks.task import Batch, Task
+from nets.tasks.task import Batch, Task, Trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +121,22 @@ class Segment(Task):
                 if union > 0:
                     values[f"iou_{name.replace(' ', '_')}"] = float(right / union)
         return values
+
+    def figures(
+        self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
+    ) -> dict[str, Figure]:
+        if not final:
+            return {}
+        batch, metadata = segment_figures.sample(batches), trained.metadata
+        variables = {"params": trained.params, **trained.model_state}
+        classes = jax.jit(lambda x: trained.model.apply(variables, x, train=False).argmax(-1))
+        masks = np.asarray(classes(batch["inputs"]))
+        return {
+            "segmentations": segment_figures.predictions(
+                batch["inputs"], batch["targets"], masks, metadata
+            ),
+            **segment_figures.scores(metrics["confusion"][0], metadata),
+        }
 
 
 def labelled(batch: Batch) -> jax.Array:

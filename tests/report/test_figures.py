@@ -8,6 +8,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
+from nets.report.bar_chart import BarChart
 from nets.report.box_grid import Box, BoxGrid
 from nets.report.class_scores import ClassScores
 from nets.report.figures import COLOURS, Panel, Panels
@@ -15,6 +16,7 @@ from nets.report.heatmap import Heatmap
 from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
 from nets.report.marked_image import MarkedImage
+from nets.report.mask_grid import MaskGrid
 from nets.report.scatter_plot import ScatterPlot
 from nets.report.surface import Surface
 from tests.support.pictures import pixels
@@ -90,6 +92,25 @@ VIEWS = {
         1,
         6.0,
         dashed=False,
+    ),
+    "masks": MaskGrid(
+        "Images beside masks whose title is longer than the picture is wide " * 2,
+        np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), dtype=np.uint8),
+        {
+            name: np.random.default_rng(i).integers(-1, 10, (3, 20, 30))
+            for i, name in enumerate(("truth", "prediction"))
+        },
+        WORDS,
+        tuple((25 * k, 200 - 20 * k, 99) for k in range(10)),
+        {"prediction": ("90.1% right, mean IoU 0.52",) * 3},
+    ),
+    "bars": BarChart(
+        "Intersection over union of each class (its share of the pixels)",
+        WORDS,
+        np.array([0.5, 0.99, 0.001, np.nan, 0.4, 1.0, 0.0, 0.7, 0.51, 0.3]),
+        "intersection over union",
+        limit=1.0,
+        mark=("mean", 0.5),
     ),
     "scatter": ScatterPlot("Plane", noise(60, 2), np.arange(60) % 10, WORDS, "first", "second"),
     "panels": Panels(

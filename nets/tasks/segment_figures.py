@@ -1,0 +1,103 @@
+"""Figures of a segmentation: masks beside the truth, intersection over union, confusion."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nets.report.bar_chart import BarChart
+from nets.report.figures import Figure, stored_pixels
+from nets.report.heatmap import Heatmap
+from nets.report.mask_grid import MaskGrid
+from nets.tasks import segmentation_metrics
+
+
+def side_by_side(
+    title: str,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    predictions: dict[str, np.ndarray],
+    metadata: dict[str, Any],
+) -> MaskGrid:
+    """Images, their true masks and predicted ones, with the scores of each.
+
+    Args:
+        title: of the picture.
+        inputs: [N, H, W, C], as networks read them.
+        targets: [N, H, W], -1 where they are void.
+        predictions: classes [N, H, W] by the title of their column, such as the network's name.
+        metadata: that of the data: class_names, class_colours, pixel_scale and pixel_offset.
+    """
+    pixels = np.clip(np.round(stored_pixels(inputs, metadata)[0]), 0, 255).astype(np.uint8)
+    count = len(metadata["class_names"])
+    notes = {}
+    for name, masks in predictions.items():
+        matrices = [_matrix(t, p, count) for t, p in zip(targets, masks, strict=True)]
+        notes[name] = tuple(map(_note, matrices))
+    colours = tuple(map(tuple, metadata["class_colours"]))
+    masks = {"truth": targets, **predictions}
+    return MaskGrid(title, pixels, masks, tuple(metadata["class_names"]), colours, notes)
+
+
+def sample(batches: Sequence[dict], count: int = 6) -> dict[str, np.ndarray]:
+    """That many rows of a split, evenly spaced, as one batch without padding.
+
+    Args:
+        batches: those of the split, whose "mask" is 0 for rows that only fill up.
+        count: number of rows; of a smaller split all.
+    """
+    size, last = len(batches[0]["mask"]), np.asarray(batches[len(batches) - 1]["mask"])
+    total = size * (len(batches) - 1) + int((last > 0).sum())
+    rows = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    needed = {i: batches[int(i)] for i in np.unique(rows // size)}
+    names = needed[0].keys() - {"mask"}
+    return {k: np.stack([np.asarray(needed[r // size][k][r % size]) for r in rows]) for k in names}
+
+
+def predictions(
+    inputs: np.ndarray, targets: np.ndarray, masks: np.ndarray, metadata: dict[str, Any]
+) -> MaskGrid:
+    """Images beside the truth and the prediction."""
+    title = "The class of every pixel, in truth and as predicted; void is not scored"
+    return side_by_side(title, inputs, targets, {"prediction": masks}, metadata)
+
+
+def scores(matrix: np.ndarray, metadata: dict[str, Any]) -> dict[str, Figure]:
+    """Intersection over union of each class, and the confusion matrix in shares.
+
+    Args:
+        matrix: confusion matrix [K, K] of a split.
+        metadata: that of the data: class_names, class_colours.
+    """
+    names = tuple(metadata["class_names"])
+    pixels = matrix.sum(1)
+    shares = 100 * pixels / max(pixels.sum(), 1)
+    labels = tuple(f"{name} ({share:.2g}%)" for name, share in zip(names, shares, strict=True))
+    rows = np.round(matrix / np.maximum(pixels, 1)[:, None], 2)
+    return {
+        "iou": BarChart(
+            "Intersection over union of each class (its share of the pixels)",
+            labels,
+            segmentation_metrics.class_iou(matrix),
+            "intersection over union",
+            limit=1.0,
+            mark=("mean", segmentation_metrics.mean_iou(matrix)),
+            colours=tuple(map(tuple, metadata["class_colours"])),
+        ),
+        "confusion": Heatmap(
+            "Where the pixels of a class go", rows, names, names, "true class", "predicted class",
+            unit="share of the class's pixels",
+        ),
+    }  # fmt: skip
+
+
+def _note(matrix: np.ndarray) -> str:
+    right, iou = segmentation_metrics.pixel_accuracy(matrix), segmentation_metrics.mean_iou(matrix)
+    return f"{right:.1%} right, mean IoU {iou:.2f}"
+
+
+def _matrix(targets: np.ndarray, masks: np.ndarray, count: int) -> np.ndarray:
+    """The confusion matrix [K, K] of one image."""
+    real = targets >= 0
+    cells = count * targets[real] + masks[real]
+    return np.bincount(cells, minlength=count**2).reshape(count, count)

@@ -1,0 +1,87 @@
+"""Figures of a segmentation: images evenly spaced over the split, with scores by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from nets.data.dataset import padded
+from nets.tasks import metrics, segment_figures
+from nets.tasks.segment import Segment
+from nets.tasks.task import Trained
+
+METADATA = {
+    "num_classes": 3,
+    "class_names": ["ground", "car", "tree"],
+    "class_colours": [[0, 0, 0], [255, 0, 0], [0, 255, 0]],
+    "pixel_scale": [0.5],
+    "pixel_offset": [-3.0],
+}
+
+
+class First(nn.Module):
+    """Predicts class 1 where the image is above 0, else class 0."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        w = self.param("w", nn.initializers.ones, ())
+        return w * jnp.concatenate([-x, x, jnp.full_like(x, -99)], -1)
+
+
+def split(count=10, size=4):
+    """Image k has the pixel value k + 1 in its right half, and less than nothing in its left."""
+    images = np.full((count, 4, 6, 1), -1.0, np.float32)
+    images[:, :, 3:] = np.arange(1, count + 1)[:, None, None, None]
+    targets = np.zeros((count, 4, 6), np.int32)
+    targets[:, :, 3:], targets[:, 0] = 1, -1
+    targets[:, 3, 5] = 2
+    return padded(count, size, lambda rows: {"inputs": images[rows], "targets": targets[rows]})
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "wanted", "rows"),
+    [(10, 4, 4, [0, 3, 6, 9]), (3, 4, 6, [0, 1, 2]), (8, 4, 3, [0, 4, 7]), (1, 1, 6, [0])],
+)
+def test_a_sample_is_spread_over_the_split(count, size, wanted, rows):
+    sample = segment_figures.sample(split(count, size), wanted)
+    assert sample["inputs"][:, 0, 3, 0].tolist() == [k + 1 for k in rows]
+    assert sample["targets"].shape == (len(rows), 4, 6) and set(sample) == {"inputs", "targets"}
+
+
+def test_the_closing_figures_have_masks_and_scores(tmp_path):
+    task, model, batches = Segment(), First(), split()
+    params, state = task.init(model, jax.random.key(0), batches[0])
+    totals = {}
+    for batch in batches:
+        totals = metrics.add(
+            totals, task.test(model, params, state, batch, jax.random.key(0), True)[1]
+        )
+    trained = Trained(model, params, state, METADATA, None, None, jax.random.key(0))
+    assert task.figures(trained, batches, totals, final=False) == {}
+    figures = task.figures(trained, batches, totals, final=True)
+    grid = figures["segmentations"]
+    assert list(grid.masks) == ["truth", "prediction"] and len(grid.images) == 6
+    assert grid.images[0, 0, 0, 0] == (-1 + 3) / 0.5 and grid.images[-1, 0, 3, 0] == (10 + 3) / 0.5
+    np.testing.assert_array_equal(grid.masks["prediction"], [[[0] * 3 + [1] * 3] * 4] * 6)
+    # of 18 pixels one, a tree, is taken for a car: IoU 9/9, 8/9 and 0
+    assert set(grid.notes["prediction"]) == {"94.4% right, mean IoU 0.63"}
+    chart = figures["iou"]
+    np.testing.assert_allclose(chart.values, [1, 8 / 9, 0])
+    assert chart.names == ("ground (50%)", "car (44%)", "tree (5.6%)")
+    assert chart.mark == ("mean", pytest.approx((1 + 8 / 9) / 3))
+    np.testing.assert_array_equal(figures["confusion"].values, [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    for name, figure in figures.items():
+        assert figure.write(tmp_path, name).is_file()
+
+
+def test_several_networks_stand_side_by_side():
+    batch = segment_figures.sample(split(), 2)
+    right = np.maximum(batch["targets"], 0)
+    grid = segment_figures.side_by_side(
+        "Two networks", batch["inputs"], batch["targets"],
+        {"one": right, "other": np.zeros_like(right)}, METADATA,
+    )  # fmt: skip
+    assert list(grid.masks) == ["truth", "one", "other"]
+    assert grid.notes["one"] == ("100.0% right, mean IoU 1.00",) * 2
+    assert grid.notes["other"] == ("50.0% right, mean IoU 0.17",) * 2
