@@ -182,8 +182,8 @@ class SegmentationImages(Dataset):
     def metadata(self) -> dict[str, Any]:
         """num_classes, class_names, class_colours (R, G, B), class_pixels (pixels of each class in
         the training images), class_frequencies (their share of the pixels of the images that have
-        the class), digest, train_examples, sizes (images by split), and per channel the mean and
-        the standard deviation of the training images, black being 0 and white 1, and the
+        the class), digest, train_examples, images (their number by split), and per channel the mean
+        and the standard deviation of the training images, black being 0 and white 1, and the
         normalisation: a batch holds pixel_scale times a pixel of 0 to 255 plus pixel_offset."""
         source = self.source()
         self._size()  # refuses images of several sizes
@@ -198,7 +198,7 @@ class SegmentationImages(Dataset):
             "class_frequencies": self._frequencies().tolist(),
             "digest": source.digest,
             "train_examples": len(source.files["train"]),
-            "sizes": {split: len(files) for split, files in source.files.items()},
+            "images": {split: len(files) for split, files in source.files.items()},
             "mean": list(mean),
             "std": list(std),
             "pixel_scale": factor.tolist(),

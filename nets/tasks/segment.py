@@ -12,10 +12,11 @@ import numpy as np
 
 from nets.errors import UserError, check_range
 from nets.report.figures import Figure
-from nets.tasks import segment_figures, segmentation_metrics
+from nets.tasks import segment_figures, segmentation_metrics, superpixels
 from nets.tasks.classify import check_auxiliary
 from nets.tasks.losses import cross_entropy
-from nets.tasks.metrics import Metrics, compute, mean
+from nets.tasks.metrics import Metrics, collect, compute, mean
+from nets.tasks.superpixels import Felzenszwalb
 from nets.tasks.task import Batch, Task, Trained
 
 
@@ -31,16 +32,21 @@ class Segment(Task):
     pixels that are right. In an evaluation also class_accuracy, the mean of that share over
     classes, mean_iou, the mean over classes of intersection over union, and boundary_iou, the same
     of the pixels within `trimap` pixels of a boundary; all from the confusion matrix of the whole
-    split. The closing evaluation has the intersection over union of each class, iou_CLASS.
+    split. The closing evaluation has the intersection over union of each class, iou_CLASS, and
+    with `superpixels` superpixel_accuracy, superpixel_class_accuracy and superpixel_mean_iou: the
+    same of predictions that are, in each superpixel of the image, the class of most of its pixels.
 
     Attributes:
         auxiliary: weight in the training loss of the cross-entropy of each auxiliary head
             (`nets.tasks.classify.AuxiliaryHeads`), whose logits are [B, H, W, K] too.
         trimap: greatest distance in pixels to a boundary of the pixels of boundary_iou.
+        superpixels: the superpixels of the closing evaluation, by scikit-image (the extra
+            `segmentation`). None means none.
     """
 
     auxiliary: float = 0.0
     trimap: int = 3
+    superpixels: Felzenszwalb | None = None
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "class_accuracy", "mean_iou", "boundary_iou")
 
@@ -50,6 +56,8 @@ class Segment(Task):
 
     def init(self, model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Any, dict]:
         check_auxiliary(model, self.auxiliary)
+        if self.superpixels is not None:
+            superpixels.import_felzenszwalb()  # fails before training
         collections = flax.core.DenyList("intermediates")
         logits, variables = model.init_with_output(
             key, batch["inputs"], train=False, mutable=collections
@@ -104,6 +112,10 @@ class Segment(Task):
             matrix = metrics["confusion"][0]
             right = jnp.diag(matrix)
             metrics["iou"] = right, matrix.sum(0) + matrix.sum(1) - right
+        if final and self.superpixels is not None:
+            small = {"target": targets, "prediction": predictions}
+            rows = {name: a.astype(jnp.int16) for name, a in small.items()}
+            metrics["images"] = collect({"image": batch["inputs"], **rows}, batch)
         return model_state, metrics
 
     def finish(
@@ -120,7 +132,24 @@ class Segment(Task):
             for name, right, union in zip(metadata["class_names"], *metrics["iou"], strict=True):
                 if union > 0:
                     values[f"iou_{name.replace(' ', '_')}"] = float(right / union)
+        if "images" in metrics:
+            values |= self._superpixel_scores(metrics["images"].values, metadata)
         return values
+
+    def _superpixel_scores(
+        self, rows: dict[str, list[np.ndarray]], metadata: dict[str, Any]
+    ) -> dict[str, float]:
+        count = metadata["num_classes"]
+        matrix = np.zeros((count, count), int)
+        columns = (rows[name] for name in ("image", "target", "prediction"))
+        for image, target, prediction in zip(*columns, strict=True):
+            smoothed = self.superpixels.smoothed(image, prediction, metadata)
+            matrix += segmentation_metrics.confusion_on_host(target, smoothed, count)
+        return {
+            "superpixel_accuracy": segmentation_metrics.pixel_accuracy(matrix),
+            "superpixel_class_accuracy": segmentation_metrics.class_accuracy(matrix),
+            "superpixel_mean_iou": segmentation_metrics.mean_iou(matrix),
+        }
 
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
@@ -130,7 +159,11 @@ class Segment(Task):
         batch, metadata = segment_figures.sample(batches), trained.metadata
         variables = {"params": trained.params, **trained.model_state}
         classes = jax.jit(lambda x: trained.model.apply(variables, x, train=False).argmax(-1))
-        masks = np.asarray(classes(batch["inputs"]))
+        masks = {"prediction": np.asarray(classes(batch["inputs"]))}
+        if self.superpixels is not None:
+            pairs = zip(batch["inputs"], masks["prediction"], strict=True)
+            smoothed = [self.superpixels.smoothed(*pair, metadata) for pair in pairs]
+            masks["by superpixel"] = np.stack(smoothed)
         return {
             "segmentations": segment_figures.predictions(
                 batch["inputs"], batch["targets"], masks, metadata

@@ -32,7 +32,10 @@ def side_by_side(
     count = len(metadata["class_names"])
     notes = {}
     for name, masks in predictions.items():
-        matrices = [_matrix(t, p, count) for t, p in zip(targets, masks, strict=True)]
+        matrices = [
+            segmentation_metrics.confusion_on_host(t, p, count)
+            for t, p in zip(targets, masks, strict=True)
+        ]
         notes[name] = tuple(map(_note, matrices))
     colours = tuple(map(tuple, metadata["class_colours"]))
     masks = {"truth": targets, **predictions}
@@ -55,11 +58,14 @@ def sample(batches: Sequence[dict], count: int = 6) -> dict[str, np.ndarray]:
 
 
 def predictions(
-    inputs: np.ndarray, targets: np.ndarray, masks: np.ndarray, metadata: dict[str, Any]
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    masks: dict[str, np.ndarray],
+    metadata: dict[str, Any],
 ) -> MaskGrid:
-    """Images beside the truth and the prediction."""
+    """Images beside the truth and what a network predicts (`side_by_side`)."""
     title = "The class of every pixel, in truth and as predicted; void is not scored"
-    return side_by_side(title, inputs, targets, {"prediction": masks}, metadata)
+    return side_by_side(title, inputs, targets, masks, metadata)
 
 
 def scores(matrix: np.ndarray, metadata: dict[str, Any]) -> dict[str, Figure]:
@@ -94,10 +100,3 @@ def scores(matrix: np.ndarray, metadata: dict[str, Any]) -> dict[str, Figure]:
 def _note(matrix: np.ndarray) -> str:
     right, iou = segmentation_metrics.pixel_accuracy(matrix), segmentation_metrics.mean_iou(matrix)
     return f"{right:.1%} right, mean IoU {iou:.2f}"
-
-
-def _matrix(targets: np.ndarray, masks: np.ndarray, count: int) -> np.ndarray:
-    """The confusion matrix [K, K] of one image."""
-    real = targets >= 0
-    cells = count * targets[real] + masks[real]
-    return np.bincount(cells, minlength=count**2).reshape(count, count)

@@ -24,6 +24,13 @@ def confusion(
     return matrix.reshape(num_classes, num_classes)
 
 
+def confusion_on_host(targets: np.ndarray, predictions: np.ndarray, count: int) -> np.ndarray:
+    """The same of arrays of numpy; pixels whose target is below 0 do not count."""
+    counts = targets >= 0
+    cells = targets[counts].astype(np.int64) * count + predictions[counts]
+    return np.bincount(cells, minlength=count**2).reshape(count, count)
+
+
 def trimap(targets: jax.Array, width: int) -> jax.Array:
     """Pixels [B, H, W] bool within `width` pixels of a boundary between labels.
 

@@ -172,7 +172,7 @@ def test_metadata_counts_the_training_masks(folder):
     metadata = data.metadata()
     images, ids = sets["train"]
     assert metadata["class_names"] == ["a", "b", "c"] and metadata["num_classes"] == 3
-    assert metadata["sizes"] == {"train": 6, "validation": 5, "test": 4}
+    assert metadata["images"] == {"train": 6, "validation": 5, "test": 4}
     assert metadata["train_examples"] == 6
     assert metadata["class_pixels"] == [int((ids == k).sum()) for k in range(3)]
     np.testing.assert_allclose(metadata["mean"], images.mean((0, 1, 2)) / 255)
@@ -206,7 +206,7 @@ def test_median_frequency_balancing_by_hand(tmp_path):
 def test_a_share_of_the_training_images_is_held_out(tmp_path):
     write_folder(tmp_path, ("train", "test"))
     data = SegmentationImages(path=str(tmp_path), validation=0.4, batch_size=2)
-    assert data.metadata()["sizes"] == {"train": 4, "validation": 2, "test": 5}
+    assert data.metadata()["images"] == {"train": 4, "validation": 2, "test": 5}
     assert data.splits() == ("validation", "test")
     assert SegmentationImages(path=str(tmp_path), validation=0).splits() == ("test",)
 

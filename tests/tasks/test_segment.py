@@ -8,7 +8,9 @@ from flax import linen as nn
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, jaccard_score
 
 from nets.errors import UserError
+from nets.fcn import DilatedFCN
 from nets.layers.pooling import max_pool
+from nets.resnet import ResNet
 from nets.tasks import metrics
 from nets.tasks.segment import Segment
 
@@ -140,6 +142,28 @@ def test_auxiliary_heads_count_in_what_is_minimised_alone(batch):
     assert float(metrics.mean(sums["loss"])) == pytest.approx(criterion(1), rel=1e-5)
     expected = criterion(1) + 0.4 * (criterion(2) + criterion(3))
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_dilated_fcns_auxiliary_head_learns_by_its_own_logits():
+    backbone = ResNet((1, 1, 1, 1), width=4, num_classes=0, dilated_stages=2)
+    model, task = DilatedFCN(backbone, num_classes=3, auxiliary=True, dropout=0.0), Segment(0.4)
+    key = jax.random.key(0)
+    batch = {
+        "inputs": jax.random.normal(key, (2, 16, 16, 3)),
+        "targets": jax.random.randint(key, (2, 16, 16), -1, 3),
+    }
+    params, state = jax.jit(lambda: task.init(model, key, batch))()
+
+    def loss(params):
+        return task.loss(model, params, state, batch, key, train=True)[0]
+
+    slope = jax.jit(jax.grad(loss))(params)["aux_classifier_4"]["bias"]
+    variables, options = {"params": params, **state}, {"train": True, "mutable": [*state]}
+    stages = model.apply(variables, batch["inputs"], stages=True, **options)[0][1]
+    targets = np.asarray(batch["targets"])
+    errors = np.asarray(jax.nn.softmax(stages["aux1"]) - jax.nn.one_hot(targets, 3))
+    np.testing.assert_allclose(slope, 0.4 * errors[targets >= 0].mean(0), rtol=1e-3, atol=1e-6)
 
 
 def test_void_has_no_gradient_and_a_batch_of_it_alone_no_loss(batch):
