@@ -22,6 +22,7 @@ class MaskGrid(Picture):
         colours: R, G, B of each class, 0 to 255.
         notes: by the title of a column a text below each of its masks.
         image_title: of the column of images.
+        cell: inches of an image's longer side.
     """
 
     images: np.ndarray
@@ -30,10 +31,11 @@ class MaskGrid(Picture):
     colours: tuple[tuple[int, int, int], ...]
     notes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     image_title: str = "image"
+    cell: float = 2.6
 
     def draw(self, canvas: Any) -> None:
         count, height, width, channels = self.images.shape
-        scale = 2.6 / max(height, width)
+        scale = self.cell / max(height, width)
         columns = 1 + len(self.masks)
         size = scale * width * columns, (scale * height + 0.2) * count
         present = np.unique(np.concatenate([m.reshape(-1) for m in self.masks.values()]))

@@ -17,11 +17,11 @@ from nets.tasks.classify import check_auxiliary
 from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, collect, compute, mean
 from nets.tasks.superpixels import Felzenszwalb
-from nets.tasks.task import Batch, Task, Trained
+from nets.tasks.task import Batch, Prediction, Predictive, Trained
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment(Task):
+class Segment(Predictive):
     """Semantic segmentation by `model(x, train=...) -> [B, H, W, K]`, logits of every pixel.
 
     Batches hold "targets" [B, H, W] int32, the class of each pixel, -1 where it is void: such
@@ -170,6 +170,14 @@ class Segment(Task):
             ),
             **segment_figures.scores(metrics["confusion"][0], metadata),
         }
+
+    def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> jax.Array:
+        """The class of each pixel of an image, [1, H, W]."""
+        logits = model.apply({"params": params, **model_state}, batch["inputs"], train=False)
+        return logits.argmax(-1)
+
+    def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
+        return segment_figures.prediction(trained.metadata, source, outputs[0])
 
 
 def labelled(batch: Batch) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Figures of a segmentation: masks beside the truth, intersection over union, confusion."""
+"""Figures of a segmentation: masks beside the truth, scores of classes; the mask of one image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from nets.report.bar_chart import BarChart
+from nets.report.class_mask import ClassMask
 from nets.report.figures import Figure, stored_pixels
 from nets.report.heatmap import Heatmap
 from nets.report.mask_grid import MaskGrid
 from nets.tasks import segmentation_metrics
+from nets.tasks.task import Prediction
 
 
 def side_by_side(
@@ -28,7 +30,6 @@ def side_by_side(
         predictions: classes [N, H, W] by the title of their column, such as the network's name.
         metadata: that of the data: class_names, class_colours, pixel_scale and pixel_offset.
     """
-    pixels = np.clip(np.round(stored_pixels(inputs, metadata)[0]), 0, 255).astype(np.uint8)
     count = len(metadata["class_names"])
     notes = {}
     for name, masks in predictions.items():
@@ -39,7 +40,14 @@ def side_by_side(
         notes[name] = tuple(map(_note, matrices))
     colours = tuple(map(tuple, metadata["class_colours"]))
     masks = {"truth": targets, **predictions}
-    return MaskGrid(title, pixels, masks, tuple(metadata["class_names"]), colours, notes)
+    return MaskGrid(
+        title, pixels(inputs, metadata), masks, tuple(metadata["class_names"]), colours, notes
+    )
+
+
+def pixels(inputs: np.ndarray, metadata: dict[str, Any]) -> np.ndarray:
+    """Images as networks read them, turned back into uint8."""
+    return np.clip(np.round(stored_pixels(inputs, metadata)[0]), 0, 255).astype(np.uint8)
 
 
 def sample(batches: Sequence[dict], count: int = 6) -> dict[str, np.ndarray]:
@@ -76,10 +84,10 @@ def scores(matrix: np.ndarray, metadata: dict[str, Any]) -> dict[str, Figure]:
         metadata: that of the data: class_names, class_colours.
     """
     names = tuple(metadata["class_names"])
-    pixels = matrix.sum(1)
-    shares = 100 * pixels / max(pixels.sum(), 1)
+    totals = matrix.sum(1)
+    shares = 100 * totals / max(totals.sum(), 1)
     labels = tuple(f"{name} ({share:.2g}%)" for name, share in zip(names, shares, strict=True))
-    rows = np.round(matrix / np.maximum(pixels, 1)[:, None], 2)
+    rows = np.round(matrix / np.maximum(totals, 1)[:, None], 2)
     return {
         "iou": BarChart(
             "Intersection over union of each class (its share of the pixels)",
@@ -95,6 +103,48 @@ def scores(matrix: np.ndarray, metadata: dict[str, Any]) -> dict[str, Figure]:
             unit="share of the class's pixels",
         ),
     }  # fmt: skip
+
+
+def prediction(metadata: dict[str, Any], source: dict, classes: np.ndarray) -> Prediction:
+    """The class of each pixel of an image, in the image's own size, and the shares of classes.
+
+    Args:
+        metadata: that of the data: class_names, class_colours.
+        source: of an image (`nets.data.dataset.Input`).
+        classes: [h, w], of what the model has read.
+    """
+    image, names = source["image"], tuple(metadata["class_names"])
+    mask = mask_of_image(classes, source["matrix"], image.shape[:2])
+    counts = np.bincount(mask[mask >= 0], minlength=len(names))
+    order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]
+    found = [
+        {"class": names[k], "id": k, "share": round(float(counts[k] / mask.size), 6)} for k in order
+    ]
+    colours = tuple(map(tuple, metadata["class_colours"]))
+    summary = "  ".join(f"{row['class']} {row['share']:.1%}" for row in found)
+    pictures = image[None, ..., :3], {"prediction": mask[None]}
+    return Prediction(
+        summary,
+        {"width": image.shape[1], "height": image.shape[0], "classes": found},
+        MaskGrid("The class of every pixel", *pictures, names, colours, cell=4.5),
+        {"mask": ClassMask("The class of every pixel", mask, colours)},
+    )
+
+
+def mask_of_image(classes: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mask [*size] of an image that a model has read in another size; -1 where it has not.
+
+    Args:
+        classes: [h, w], of what the model has read.
+        matrix: [3, 3], from positions x and y in the image to those in what the model has read.
+        size: height and width of the image.
+    """
+    columns, rows = np.meshgrid(*(np.arange(n) + 0.5 for n in size[::-1]))
+    positions = np.stack([columns, rows], -1) @ matrix[:2, :2].T + matrix[:2, 2]
+    x, y = np.moveaxis(np.floor(positions).astype(int), -1, 0)
+    height, width = classes.shape
+    inside = (0 <= x) & (x < width) & (0 <= y) & (y < height)
+    return np.where(inside, classes[y.clip(0, height - 1), x.clip(0, width - 1)], -1)
 
 
 def _note(matrix: np.ndarray) -> str:

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from PIL import Image
 
 from nets.data.dataset import padded
+from nets.data.segmentation import SegmentationImages
 from nets.tasks import metrics, segment_figures
 from nets.tasks.segment import Segment
 from nets.tasks.task import Trained
@@ -85,3 +87,56 @@ def test_several_networks_stand_side_by_side():
     assert list(grid.masks) == ["truth", "one", "other"]
     assert grid.notes["one"] == ("100.0% right, mean IoU 1.00",) * 2
     assert grid.notes["other"] == ("50.0% right, mean IoU 0.17",) * 2
+
+
+def predicted(tmp_path, size, **fields):
+    """The prediction for an image whose lower quarter is white, at the size that a net reads."""
+    height, width = size
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[3 * height // 4 :] = 255
+    Image.fromarray(picture).save(tmp_path / "own.png")
+    data = SegmentationImages(image_size=(32, 48), grey=True, **fields)
+    metadata = METADATA | {"pixel_scale": [2 / 255], "pixel_offset": [-1.0]}
+    batch, source = data.load_input(tmp_path / "own.png", metadata)
+    task, model = Segment(), First()
+    params = model.init(jax.random.key(0), batch["inputs"], train=False)["params"]
+    trained = Trained(model, params, {}, metadata, None, None, jax.random.key(0))
+    return task.prediction(trained, source, np.asarray(task.outputs(model, params, {}, batch)))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (16, 24), (100, 60), (40, 200)])
+def test_the_mask_of_an_image_has_its_size(tmp_path, size):
+    prediction = predicted(tmp_path, size)
+    height, width = size
+    expected = np.zeros(size, int)
+    expected[3 * height // 4 :] = 1
+    written = prediction.files["mask"].write(tmp_path, "mask")
+    with Image.open(written) as picture:
+        mask = np.asarray(picture)
+        assert picture.mode == "P" and picture.getpalette()[3:6] == [255, 0, 0]
+    assert mask.shape == size
+    rows = np.abs(np.arange(height) + 0.5 - 3 * height // 4)
+    sure = rows > max(1, height / 32, width / 48)  # no further than a pixel as read
+    np.testing.assert_array_equal(mask[sure], expected[sure])
+    share = (mask == 1).mean()
+    assert share == pytest.approx(0.25, abs=0.06)
+    assert prediction.values["classes"][1] == {
+        "class": "car", "id": 1, "share": pytest.approx(share, abs=1e-6)
+    }  # fmt: skip
+    assert prediction.values["width"] == width and prediction.values["height"] == height
+    assert prediction.summary == f"ground {1 - share:.1%}  car {share:.1%}"
+    assert prediction.figure.images.shape == (1, *size, 1)
+    np.testing.assert_array_equal(prediction.figure.masks["prediction"][0], mask)
+    assert prediction.figure.write(tmp_path, "figure").is_file()
+
+
+def test_what_a_crop_has_left_out_has_no_class(tmp_path):
+    prediction = predicted(tmp_path, (32, 96), fit="crop")  # the middle 48 columns
+    mask = prediction.figure.masks["prediction"][0]
+    assert (mask[:, :24] == -1).all() and (mask[:, 72:] == -1).all()
+    assert (mask[:24, 24:72] == 0).all() and (mask[24:, 24:72] == 1).all()
+    written = prediction.files["mask"].write(tmp_path, "mask")
+    with Image.open(written) as picture:
+        assert np.asarray(picture)[0, 0] == 255
+    shares = [row["share"] for row in prediction.values["classes"]]
+    assert shares == [0.375, 0.125]
