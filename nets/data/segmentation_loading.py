@@ -70,9 +70,10 @@ def open_set(source: SegmentationSource) -> SegmentationSet:
     if source.path is None:
         raise UserError("must be given: a folder of images and masks.", "path")
     files, table = segmentation_files.pairs(source.path), class_table(source)
-    root = Path(source.path).expanduser().resolve()
+    folder = Path(source.path).expanduser()
+    root = folder.resolve()
     every = [file for pairs in files.values() for pair in pairs for file in pair]
-    stats = ((str(file), file.stat()) for file in every)
+    stats = ((file.relative_to(folder).as_posix(), file.stat()) for file in every)
     digest, changes = image_source.fingerprint(f"{source.grey} {table}", stats)
     counts = cache.arrays(
         f"{root.name}-masks", f"{root} {changes}", functools.partial(_scan, files, table)

@@ -102,6 +102,16 @@ def test_the_digest_is_that_of_images_and_masks(tmp_path):
     assert renamed.metadata()["digest"] != digests[1]
 
 
+@pytest.mark.parametrize("in_memory_mb", [0, 9])
+def test_the_digest_is_not_that_of_the_place(tmp_path, in_memory_mb):
+    digests = []
+    for place in ("here", "there"):
+        write_folder(tmp_path / place)
+        data = SegmentationImages(path=str(tmp_path / place), in_memory_mb=in_memory_mb)
+        digests.append(data.metadata()["digest"])
+    assert digests[0] == digests[1]
+
+
 def wrong_size(root):
     write_mask(root / "train" / "labels" / "2.png", made(1, (6, 9))[1][0])
 
