@@ -64,8 +64,15 @@ FORMS = {
         (),
         norm=True,
     ),
+    "medium": Form(
+        (
+            (5, 32, 2), None, (3, 64, 1), None, (3, 128, 1), None, (3, 256, 1), (3, 256, 1),
+        ),
+        (),
+        norm=True,
+    ),
 }  # fmt: skip
-"""The paper's network (figure 3), its fast form, its VGG-16 form, and one for small images."""
+"""The paper's network (figure 3), its fast form, its VGG-16 form, and two for small images."""
 
 
 class YOLO(nn.Module):
@@ -81,6 +88,7 @@ class YOLO(nn.Module):
         vgg16     the convolutions of `nets.vgg.VGG` and the full form's last four
         small     6 convolutions with batch normalisation and stride 16 in all, for small images;
                   the output is a 1x1 convolution, so that an image may have any size
+        medium    the same of 5 convolutions, of more channels
 
     All nonlinearities but VGG's are leaky, max(x, 0.1 x); dropout follows the first fully connected
     layer. Convolutions are initialised as in He et al. 2015.
@@ -103,7 +111,7 @@ class YOLO(nn.Module):
         param_dtype: parameter dtype.
     """
 
-    form: Literal["full", "fast", "vgg16", "small"] = "full"
+    form: Literal["full", "fast", "vgg16", "small", "medium"] = "full"
     num_classes: int | None = None
     boxes: int = 2
     coordinate_weight: float = 5.0

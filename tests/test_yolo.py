@@ -21,7 +21,7 @@ def test_the_published_network_has_its_published_parameters():
 
 
 @pytest.mark.parametrize(
-    "form, side, grid", [("fast", 448, 7), ("vgg16", 448, 7), ("small", 128, 8)]
+    "form, side, grid", [("fast", 448, 7), ("vgg16", 448, 7), ("small", 128, 8), ("medium", 128, 8)]
 )
 def test_each_form_has_the_grid_of_its_strides(form, side, grid):
     model, x = YOLO(form, num_classes=20), jnp.zeros((2, side, side, 3))
@@ -103,7 +103,7 @@ def test_the_loss_is_that_of_a_plain_loop(seed):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"form": "tiny"}, "YOLO.form must be one of full, fast, vgg16, small, got 'tiny'"),
+        ({"form": "tiny"}, "YOLO.form must be one of full, fast, vgg16, small, medium, got"),
         ({"num_classes": None}, "YOLO.num_classes must be at least 0"),
         ({"num_classes": 0}, "YOLO.num_classes must be at least 1, got 0"),
     ],

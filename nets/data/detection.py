@@ -193,7 +193,7 @@ class DetectionImages(Dataset):
         return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
-        """num_classes, class_names, image_size, max_boxes, digest, train_examples, by split images
+        """num_classes, class_names, image_size, max_boxes, digest, train_examples, by split images,
         objects, difficult (of the objects) and dropped (boxes without an area), and per
         channel the mean and the standard deviation of the training images, black being 0 and white
         1, and the normalisation: a batch holds pixel_scale times a pixel of 0 to 255 plus
