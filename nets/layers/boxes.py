@@ -218,20 +218,30 @@ def nms(
         scores: [N]; a box whose score is -inf is none.
         classes: [N]; boxes of different classes never suppress each other. None means one class.
     """
-    boxes, scores = jnp.asarray(boxes), jnp.asarray(scores)
-    classes = None if classes is None else jnp.asarray(classes)
+    boxes, scores, count = jnp.asarray(boxes), jnp.asarray(scores), len(scores)
+    order = jnp.argsort(-scores, stable=True)
+    x0, y0, x1, y1 = jnp.moveaxis(boxes[order], -1, 0)  # [N] each, which vector units like
+    kinds = None if classes is None else jnp.asarray(classes)[order]
+    areas = area(boxes)[order]
+    rank = jnp.arange(count, dtype=jnp.int32)
 
-    def pick(left: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        best = left.argmax()
-        near = iou(boxes[best][None], boxes) > threshold
-        if classes is not None:
-            near &= classes == classes[best]
-        exists = left[best] > -jnp.inf
-        left = jnp.where(near, -jnp.inf, left).at[best].set(-jnp.inf)
-        return left, (jnp.where(exists, best, 0).astype(jnp.int32), exists)
+    def pick(left: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        """Takes the best of the boxes that are left: their ranks [N], `count` for the others."""
+        best = left.min()
+        k = jnp.minimum(best, count - 1)
+        across = jnp.minimum(x1, x1[k]) - jnp.maximum(x0, x0[k])
+        down = jnp.minimum(y1, y1[k]) - jnp.maximum(y0, y0[k])
+        both = jnp.maximum(across, 0) * jnp.maximum(down, 0)
+        near = both / jnp.maximum(areas + areas[k] - both, 1e-9) > threshold
+        if kinds is not None:
+            near &= kinds == kinds[k]
+        return jnp.where(near | (rank == best), count, left), best
 
-    _, (index, valid) = lax.scan(pick, scores, length=limit)
-    return Selection(index, valid)
+    left = jnp.where(scores[order] > -jnp.inf, rank, count)
+    _, best = lax.scan(pick, left, length=limit)
+    valid = best < count
+    index = order[jnp.minimum(best, count - 1)]
+    return Selection(jnp.where(valid, index, 0).astype(jnp.int32), valid)
 
 
 def smooth_l1(difference: jax.Array, beta: float = 1.0) -> jax.Array:

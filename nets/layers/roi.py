@@ -42,6 +42,26 @@ def roi_align(
     x0, y0, x1, y1 = jnp.moveaxis(boxes * scale - (0.5 if aligned else 0.0), -1, 0)
     down = _weights(y0, y1, size[0], height, samples, aligned)
     across = _weights(x0, x1, size[1], width, samples, aligned)
+    at_once = max(1, _AT_ONCE // (size[0] * width * channels))
+    if len(boxes) <= at_once:
+        return _interpolate(features, down, across)
+
+    def in_parts(features: jax.Array, *weights: jax.Array) -> jax.Array:
+        def one(weights: tuple[jax.Array, jax.Array]) -> jax.Array:
+            return _interpolate(features, *(weight[None] for weight in weights))[0]
+
+        return lax.map(one, weights, batch_size=at_once)
+
+    return lax.platform_dependent(features, down, across, cpu=in_parts, default=_interpolate)
+
+
+_AT_ONCE = 2**19
+"""Numbers between the two products of `_interpolate`, of regions that a CPU does at a time: more
+leave its caches."""
+
+
+def _interpolate(features: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
+    """Means [R, h, w, C] of features [H, W, C] by the weights [R, h, H] and [R, w, W]."""
     rows = jnp.einsum("rhy,yxc->rhxc", down, features)
     return jnp.einsum("rwx,rhxc->rhwc", across, rows)
 

@@ -125,3 +125,10 @@ def test_losses_by_hand():
     loss = b.focal_loss(jnp.array([logit, logit]), jnp.array([1.0, 0.0]))
     expected = [-0.25 * 0.01 * math.log(0.9), -0.75 * 0.81 * math.log(0.1)]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_of_equal_scores_the_first_is_selected_and_a_box_without_area_once():
+    boxes = np.array([[0, 0, 4, 4], [5, 5, 5, 9], [0, 0, 4, 4], [9, 9, 9, 9]], np.float32)
+    selection = b.nms(boxes, np.ones(4), 0.5, 6)
+    assert selection.index.tolist() == [0, 1, 3, 0, 0, 0]
+    assert selection.valid.tolist() == [True] * 3 + [False] * 3

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.layers import roi
 from nets.layers.roi import pyramid_align, pyramid_level, roi_align, roi_pool
 
 H, W = 9, 11
@@ -67,16 +68,22 @@ def features():
     return np.random.default_rng(0).normal(size=(H, W, 3)).astype(np.float32)
 
 
+@pytest.mark.parametrize("at_once", [10**6, 2 * 2 * 11 * 3, 1])
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize(("size", "samples"), [((2, 3), 2), ((3, 2), 1), ((1, 1), 3)])
-def test_align_is_that_of_a_plain_loop(features, aligned, size, samples):
+def test_align_is_that_of_a_plain_loop(features, aligned, size, samples, at_once, monkeypatch):
+    """All regions at once, or some of the five at a time."""
+    monkeypatch.setattr(roi, "_AT_ONCE", at_once)
     found = roi_align(features, BOXES, size, 0.25, samples, aligned)
     expected = [plain_align(features, box, size, 0.25, samples, aligned) for box in BOXES]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(found[:4]).max((1, 2, 3)).min() > 0
 
 
-def test_the_gradient_of_align_is_its_transpose(features):
+@pytest.mark.parametrize("at_once", [10**6, 1])
+def test_the_gradient_of_align_is_its_transpose(features, at_once, monkeypatch):
+    monkeypatch.setattr(roi, "_AT_ONCE", at_once)
+
     def f(x):
         return roi_align(x, BOXES, (2, 3), 0.25)
 
