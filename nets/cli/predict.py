@@ -52,11 +52,11 @@ def predict(command: Command, signals: Signals) -> int:
         call = functools.partial(outputs, trained.params, trained.model_state, batch)
         result = task.prediction(trained, source, jax.device_get(signals.run(call)))
         folder.mkdir(parents=True, exist_ok=True)
-        result.figure.write(folder, name)
-        for suffix, figure in result.files.items():
-            figure.write(folder, f"{name}_{suffix}")
-        values = {"input": str(file), "run": str(workdir), "step": step} | result.values
-        (folder / f"{name}.json").write_text(to_json(values))
+        figures = {name: result.figure}
+        figures |= {f"{name}_{suffix}": figure for suffix, figure in result.files.items()}
+        written = [figure.write(folder, stem).name for stem, figure in figures.items()]
+        origin = {"input": str(file), "run": str(workdir), "step": step, "files": written}
+        (folder / f"{name}.json").write_text(to_json(origin | result.values))
         print(f"{file}: {result.summary}", flush=True)
     if failed < len(files):
         print(f"pictures and JSON  {folder}")

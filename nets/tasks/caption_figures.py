@@ -77,13 +77,15 @@ def prediction(
         tokenizer: of captions.
     """
     text = tokenizer.decode(symbols) or "(nothing)"
-    panels, labels = [canvas(image)], [""]
+    panels, labels, title = [canvas(image)], ["image"], text
     if maps is not None:
         count = np.count_nonzero(symbols)
         panels += [overlay(image, maps[t], None) for t in range(count)]
         labels += [tokenizer.vocabulary[k] for k in symbols[:count]]
+        title = f"{text}. At each word the attention is bright"
     values = {"caption": text, "log_probability": score}
-    grid = ImageGrid(text, np.stack(panels), tuple(labels), min(_COLUMNS, len(panels)))
+    columns = min(_COLUMNS, len(panels))
+    grid = ImageGrid(title, np.stack(panels), tuple(labels), columns, limits=(0.0, 1.0))
     return Prediction(text, values, grid)
 
 

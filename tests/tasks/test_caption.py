@@ -322,7 +322,10 @@ def test_a_prediction_is_the_likeliest_caption(tmp_path, monkeypatch):
     want = [WORDS[k] for k in symbols[0, 0, :count]]
     assert prediction.values["caption"] == prediction.summary == " ".join(want)
     assert prediction.values["log_probability"] == pytest.approx(total, rel=1e-4)
-    assert prediction.figure.captions == ("", *want) and len(prediction.figure.images) == count + 1
+    assert (
+        prediction.figure.captions == ("image", *want)
+        and len(prediction.figure.images) == count + 1
+    )
     assert prediction.figure.write(tmp_path, "a").is_file()
 
 
