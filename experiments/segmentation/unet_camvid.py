@@ -1,0 +1,27 @@
+"""U-Net on street scenes: every pixel's class at full resolution, from 367 images.
+
+    python launch.py --experiment=unet_camvid --data.path=CAMVID
+
+Ronneberger et al. 2015, five levels with batch normalisation, trained on parts of 144 x 192 pixels
+of images that are enlarged or reduced, mirrored and changed in colour. CAMVID is a folder of train,
+val and test, each of images and labels, PNG files of the ids 0 to 10 and 11, void.
+
+Measured: not trained to its end here; 1,577,947 parameters.
+"""
+
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import AdamW
+from nets.optim.schedules import Cosine
+from nets.recipes.segmentation import camvid
+from nets.train.experiment import Experiment
+from nets.unet import UNet
+
+
+def experiment() -> Experiment:
+    return camvid(
+        UNet((16, 32, 64, 128, 192)),
+        Optimizer(AdamW(weight_decay=1e-2), 2e-3, Cosine(), warmup=100),
+        crop=(144, 192),
+        steps=3600,
+        every=300,
+    )
