@@ -58,8 +58,7 @@ FORMS = {
     "vgg16": Form(_LAST, (4096,)),
     "small": Form(
         (
-            (3, 16, 1), None, (3, 32, 1), None, (3, 64, 1), None, (3, 128, 1), None, (3, 128, 1),
-            (3, 128, 1),
+            (5, 32, 2), None, (3, 64, 1), None, (3, 128, 1), None, (3, 128, 1), (3, 128, 1),
         ),
         (),
         norm=True,
@@ -86,7 +85,7 @@ class YOLO(nn.Module):
         full      24 convolutions, 2 fully connected layers: 271,703,550 parameters
         fast      9 convolutions, 3 fully connected layers, of darknet's yolo-tiny
         vgg16     the convolutions of `nets.vgg.VGG` and the full form's last four
-        small     6 convolutions with batch normalisation and stride 16 in all, for small images;
+        small     5 convolutions with batch normalisation and stride 16 in all, for small images;
                   the output is a 1x1 convolution, so that an image may have any size
         medium    the same of 5 convolutions, of more channels
 

@@ -71,7 +71,7 @@ CASES = {
 LONG = {GoogLeNet, InceptionV3, MobileNetV1, MobileNetV2, MobileNetV3, NASNet, ResNet}
 LONG |= {AlexNetOriginal, VGG}
 RECURRENT = {"Bahdanau", "Luong", "ManyToMany", "ManyToOne", "Seq2Seq"}  # by cell, not by kernel
-DETECTORS = {"FasterRCNN", "YOLO"}  # whose heads are initialised as published
+DETECTORS = {"FasterRCNN", "SlidingWindow", "YOLO"}  # whose heads are initialised as published
 SEGMENTERS = {"DilatedFCN", "FCN", "SceneLabelling", "UNet"}  # the same
 STEM = ("stem_conv", "kernel")  # of QuickResNet: cosines
 
