@@ -171,6 +171,12 @@ class FasterRCNN(nn.Module):
         logits, offsets = self._classify(maps, targets.boxes, size, train=train)
         return parts | jax.vmap(region_losses)(logits, offsets, targets)
 
+    def proposals_of(self, x: jax.Array) -> tuple[list[jax.Array], Regions]:
+        """The anchors [N_l, 4] of each map, and the proposals in images x [B, H, W, C] by falling
+        scores."""
+        maps, size = self._maps(x, train=False), x.shape[1:3]
+        return self._anchors(maps, size), self.regions(maps, size, train=False)
+
     def regions(self, maps: list[jax.Array], size: tuple[int, int], train: bool) -> Regions:
         """The proposals of images of this size (H, W) with these maps (`_maps`), [B, R, ...]."""
         return self._proposed(self._scored(maps), self._anchors(maps, size), size, train)

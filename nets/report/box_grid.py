@@ -34,6 +34,7 @@ class BoxGrid(Picture):
         columns: images in a line.
         cell: inches of an image's longer side.
         dashed: whether the boxes of the first kind are dashed.
+        titles: of each image; empty means none.
     """
 
     images: np.ndarray
@@ -42,6 +43,7 @@ class BoxGrid(Picture):
     columns: int = 4
     cell: float = 2.6
     dashed: bool = True
+    titles: tuple[str, ...] = ()
 
     def draw(self, canvas: Any) -> None:
         from matplotlib.lines import Line2D
@@ -68,6 +70,8 @@ class BoxGrid(Picture):
                 _frame(axes, box, style[box.kind], (width, height))
             axes.set(xlim=(0, width), ylim=(height, 0))
             axes.axis("off")
+            if self.titles:
+                axes.set_title(self.titles[i], fontsize=POINT + 1)
         handles = [Line2D([], [], label=kind, **style[kind]) for kind in self.kinds]
         if handles:
             canvas.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=POINT)

@@ -1,14 +1,16 @@
 """Detection of objects: losses of the detector, average precision of what it finds."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from flax import linen as nn
 
 from nets.layers.detections import Detections, Objects
+from nets.layers.region_proposals import Regions
 from nets.report.figures import Figure
 from nets.tasks import detect_figures, detection_metrics
 from nets.tasks.detection_metrics import Image, average_precision
@@ -27,6 +29,14 @@ class Detector(Protocol):
 
     def detect(self, x: jax.Array) -> Detections:
         """The detections in images x."""
+
+
+@runtime_checkable
+class Proposing(Protocol):
+    """A detector with region proposals, `nets.faster_rcnn.FasterRCNN`."""
+
+    def proposals_of(self, x: jax.Array) -> tuple[list[jax.Array], Regions]:
+        """The anchors [N_l, 4] of each map, and the proposals in images x."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +124,20 @@ class Detect(Predictive):
     ) -> dict[str, Figure]:
         if not final:
             return {}
-        images, metadata = by_image(metrics), trained.metadata
-        return {
-            "detections": detect_figures.detections(images, batches[0]["inputs"], metadata),
+        images, metadata, inputs = by_image(metrics), trained.metadata, batches[0]["inputs"]
+        figures = {
+            "detections": detect_figures.detections(images, inputs, metadata),
             "precision": detect_figures.precision(images, metadata),
         }
+        if isinstance(trained.model, Proposing):
+            variables = {"params": trained.params, **trained.model_state}
+            propose = functools.partial(trained.model.apply, variables, method="proposals_of")
+            anchors, regions = jax.jit(propose)(inputs[:1])
+            boxes = np.asarray(regions.boxes[0])[np.asarray(regions.valid[0])]
+            anchors = np.concatenate(anchors)
+            args = images[0], inputs[:1], metadata
+            figures["proposals"] = detect_figures.proposals(anchors, boxes, *args)
+        return figures
 
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Detections:
         """The detections [1, N] in an image."""

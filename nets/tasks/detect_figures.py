@@ -13,6 +13,7 @@ from nets.tasks.task import Prediction, moved_back
 
 _IMAGES = 12
 _MIN_SCORE = 0.3  # of boxes that are drawn
+_REGIONS = 30  # proposals that are drawn
 
 
 def detections(images: list[Image], inputs: np.ndarray, metadata: dict[str, Any]) -> BoxGrid:
@@ -34,6 +35,46 @@ def detections(images: list[Image], inputs: np.ndarray, metadata: dict[str, Any]
     title = f"Detections with a score of at least {_MIN_SCORE}, and true boxes"
     pixels = np.clip(pixels, 0, 255).astype(np.uint8)[: len(all_boxes)]
     return BoxGrid(title, pixels, tuple(all_boxes), ("true", "detected"))
+
+
+def proposals(
+    anchors: np.ndarray,
+    regions: np.ndarray,
+    image: Image,
+    inputs: np.ndarray,
+    metadata: dict[str, Any],
+) -> BoxGrid:
+    """From anchors to detections in one image.
+
+    Args:
+        anchors: [N, 4].
+        regions: the proposals [R, 4] of the image, by falling scores.
+        image: its detections and objects.
+        inputs: [1, H, W, C].
+        metadata: that of the data.
+    """
+    pixels = np.clip(stored_pixels(np.asarray(inputs, np.float32), metadata)[0], 0, 255)
+    true = image.true_boxes[image.true_classes >= 0]
+    overlap = detection_metrics.iou(anchors, true)
+    nearest = anchors[overlap.argmax(0)] if len(true) else anchors[:0]
+    found = image.boxes[(image.classes >= 0) & (image.scores >= _MIN_SCORE)]
+    panels = {
+        f"the anchor nearest to each,\nof {len(anchors):,}": ("anchor", nearest),
+        f"the first {_REGIONS} proposals": ("proposal", regions[:_REGIONS]),
+        f"detections with a score\nof at least {_MIN_SCORE}": ("detected", found),
+    }
+    boxes = [
+        tuple(Box(tuple(box), "", "true") for box in true)
+        + tuple(Box(tuple(box), "", kind) for box in of_kind)
+        for kind, of_kind in panels.values()
+    ]
+    return BoxGrid(
+        "From anchors to detections in one image",
+        np.repeat(pixels.astype(np.uint8), len(panels), 0),
+        tuple(boxes),
+        ("true", "anchor", "proposal", "detected"),
+        titles=tuple(panels),
+    )
 
 
 def precision(images: list[Image], metadata: dict[str, Any]) -> LinePlot:

@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from nets.layers.detections import Detections
+from nets.layers.region_proposals import Regions
 from nets.report.box_grid import BoxGrid
 from nets.tasks import metrics
 from nets.tasks.detect import Detect, by_image
@@ -29,6 +30,15 @@ class Oracle(nn.Module):
         return Detections(boxes, jnp.full(boxes.shape[:2], 0.9), jnp.ones(boxes.shape[:2], int))
 
 
+class Proposer(Oracle):
+    """Proposes the box that it finds and another, from anchors of four pixels."""
+
+    def proposals_of(self, x):
+        boxes = jnp.stack([self(x, train=False), jnp.zeros((len(x), 4))], 1)
+        anchors = [jnp.array([[0.0, 0, 4, 4], [2.0, 2, 6, 6]]), jnp.array([[4.0, 4, 8, 8]])]
+        return anchors, Regions(boxes, jnp.array([[True, False]] * len(x)))
+
+
 BOXES = np.array([[1, 1, 5, 5], [2, 2, 6, 7], [0, 0, 3, 3]], np.float32)
 METADATA = {
     "num_classes": 2,
@@ -49,8 +59,8 @@ def batch():
     return {"inputs": images, "boxes": boxes, "targets": targets, "mask": mask}
 
 
-def evaluated(batch):
-    task, model = Detect(), Oracle()
+def evaluated(batch, model=None):
+    task, model = Detect(), model or Oracle()
     params, state = task.init(model, jax.random.key(0), batch)
     _, found = task.test(model, params, state, batch, jax.random.key(0), True)
     return task, model, params, metrics.add({}, found)
@@ -113,3 +123,18 @@ def test_a_prediction_without_an_object_says_so(batch, tmp_path):
         assert len(prediction.values["objects"]) == sum(k >= 0 for k in classes)
         assert prediction.figure.title == "No object with a score of at least 0.3"
         assert prediction.figure.write(tmp_path, "a").is_file()
+
+
+def test_a_model_with_proposals_shows_the_way_from_anchors_to_detections(batch, tmp_path):
+    batch["boxes"][0, 0] = [3, 1, 6, 5]  # shares 9 pixels with the second anchor, 3 with the first
+    task, model, params, totals = evaluated(batch, Proposer())
+    trained = Trained(model, params, {}, METADATA, None, None, jax.random.key(0))
+    figure = task.figures(trained, [batch], totals, final=True)["proposals"]
+    drawn = [[(box.kind, box.corners) for box in panel] for panel in figure.boxes]
+    assert [panel[0] for panel in drawn] == [("true", (3, 1, 6, 5))] * 3
+    assert [panel[1:] for panel in drawn] == [
+        [("anchor", (2, 2, 6, 6))],
+        [("proposal", (1, 1, 5, 5))],
+        [("detected", (1, 1, 5, 5))],
+    ]
+    assert figure.write(tmp_path, "proposals").is_file()
