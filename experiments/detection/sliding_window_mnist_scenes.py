@@ -17,9 +17,9 @@ def experiment() -> Experiment:
     return Experiment(
         model=SlidingWindow(),
         task=Detect(),
-        data=DigitScenes(name="mnist", batch_size=8),
+        data=DigitScenes(name="mnist", batch_size=8, eval_batch_size=10),
         optimizer=Optimizer(Adam(), 1e-3, Cosine(), warmup=100),
-        steps=3000,
+        steps=2000,
         eval_every=1000,
         monitor="map50",
         average=EMA(0.99),
