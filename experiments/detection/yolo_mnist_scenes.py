@@ -1,9 +1,13 @@
-"""Handwritten digits found in scenes by YOLO: a grid of cells that each predict boxes.
+"""MNIST's digits found in scenes by YOLO, in one pass over the image.
 
-    python launch.py --experiment=yolo_mnist_scenes
+    python launch.py --experiment=yolo_mnist_scenes --data.data_dir=~/tensorflow_datasets
 
-Redmon et al. 2016, in a small form for images of 128x128: a grid of 8x8, two boxes a cell. The
-digits are scikit-learn's embedded ones, one to five in a scene, 20 to 56 pixels high.
+The small form of `yolo_digits` (391,892 parameters) on one to five digits in a scene of 128x128;
+those of the test are MNIST's own. Beside it: `faster_rcnn_mnist_scenes` and
+`sliding_window_mnist_scenes`; `python tests/benchmarks/detectors.py` compares what they cost.
+
+Measured: mAP at an overlap of 0.5 on the test scenes 0.966; 7 min 30 s.
+Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.digit_scenes import DigitScenes

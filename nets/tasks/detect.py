@@ -130,12 +130,14 @@ class Detect(Predictive):
             "precision": detect_figures.precision(images, metadata),
         }
         if isinstance(trained.model, Proposing):
+            objects = [(image.true_classes >= 0).sum() for image in images[: len(inputs)]]
+            k = int(np.argmax(objects))
             variables = {"params": trained.params, **trained.model_state}
             propose = functools.partial(trained.model.apply, variables, method="proposals_of")
-            anchors, regions = jax.jit(propose)(inputs[:1])
+            anchors, regions = jax.jit(propose)(inputs[k : k + 1])
             boxes = np.asarray(regions.boxes[0])[np.asarray(regions.valid[0])]
             anchors = np.concatenate(anchors)
-            args = images[0], inputs[:1], metadata
+            args = images[k], inputs[k : k + 1], metadata
             figures["proposals"] = detect_figures.proposals(anchors, boxes, *args)
         return figures
 
