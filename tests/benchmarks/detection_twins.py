@@ -67,8 +67,8 @@ def plain_align(features, boxes, size, scale, samples=2):
     return values.reshape(-1, len(boxes), h, samples, w, samples).mean((3, 5)).movedim(1, 0)
 
 
-class PlainPool(nn.Module):
-    """`MultiScaleRoIAlign(["0"], 7, 2)` by `plain_align`."""
+class PlainPool(ops.MultiScaleRoIAlign):
+    """The same by `plain_align`, of one map."""
 
     def forward(self, features, boxes, image_shapes):
         (maps,) = features.values()
@@ -88,7 +88,7 @@ class YoloTwin(nn.Sequential):
                 continue
             window, features, stride = layer
             layers += [
-                nn.Conv2d(channels, features, window, stride, window // 2, bias=False),
+                nn.Conv2d(channels, features, window, stride, window // 2),
                 nn.BatchNorm2d(features),
                 nn.LeakyReLU(0.1),
             ]
@@ -196,7 +196,7 @@ def faster_rcnn_twin(classes, side):
         rpn_post_nms_top_n_test=32,
         rpn_batch_size_per_image=64,
         box_batch_size_per_image=32,
-        box_roi_pool=ops.MultiScaleRoIAlign(["0"], 7, 2) if COMPILED else PlainPool(),
+        box_roi_pool=(ops.MultiScaleRoIAlign if COMPILED else PlainPool)(["0"], 7, 2),
         box_head=TwoMLPHead(backbone.out_channels * 49, 256),
         box_predictor=FastRCNNPredictor(256, classes + 1),
         box_detections_per_img=20,
