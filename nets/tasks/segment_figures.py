@@ -13,6 +13,8 @@ from nets.report.mask_grid import MaskGrid
 from nets.tasks import segmentation_metrics
 from nets.tasks.task import Prediction
 
+_LONGEST = 1200  # pixels of the longer side of a picture
+
 
 def side_by_side(
     title: str,
@@ -122,7 +124,8 @@ def prediction(metadata: dict[str, Any], source: dict, classes: np.ndarray) -> P
     ]
     colours = tuple(map(tuple, metadata["class_colours"]))
     summary = "  ".join(f"{row['class']} {row['share']:.1%}" for row in found)
-    pictures = image[None, ..., :3], {"prediction": mask[None]}
+    step = -(-max(mask.shape) // _LONGEST)
+    pictures = image[None, ::step, ::step, :3], {"prediction": mask[None, ::step, ::step]}
     return Prediction(
         summary,
         {"width": image.shape[1], "height": image.shape[0], "classes": found},
@@ -136,15 +139,17 @@ def mask_of_image(classes: np.ndarray, matrix: np.ndarray, size: tuple[int, int]
 
     Args:
         classes: [h, w], of what the model has read.
-        matrix: [3, 3], from positions x and y in the image to those in what the model has read.
+        matrix: [3, 3], from positions x and y in the image to those in what the model has read,
+            which is neither turned nor sheared.
         size: height and width of the image.
     """
-    columns, rows = np.meshgrid(*(np.arange(n) + 0.5 for n in size[::-1]))
-    positions = np.stack([columns, rows], -1) @ matrix[:2, :2].T + matrix[:2, 2]
-    x, y = np.moveaxis(np.floor(positions).astype(int), -1, 0)
+    rows, columns = (
+        np.floor(matrix[k, k] * (np.arange(n) + 0.5) + matrix[k, 2]).astype(int)
+        for k, n in ((1, size[0]), (0, size[1]))
+    )
+    framed = np.pad(classes.astype(np.int32), 1, constant_values=-1)  # -1 all around
     height, width = classes.shape
-    inside = (0 <= x) & (x < width) & (0 <= y) & (y < height)
-    return np.where(inside, classes[y.clip(0, height - 1), x.clip(0, width - 1)], -1)
+    return framed[rows.clip(-1, height) + 1][:, columns.clip(-1, width) + 1]
 
 
 def _note(matrix: np.ndarray) -> str:

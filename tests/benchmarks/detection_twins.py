@@ -64,7 +64,9 @@ def plain_align(features, boxes, size, scale, samples=2):
     values = functional.grid_sample(
         features[None], whole, align_corners=True, padding_mode="border"
     )[0]
-    return values.reshape(-1, len(boxes), h, samples, w, samples).mean((3, 5)).movedim(1, 0)
+    return (
+        values.reshape(len(features), len(boxes), h, samples, w, samples).mean((3, 5)).movedim(1, 0)
+    )
 
 
 class PlainPool(ops.MultiScaleRoIAlign):

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from nets.layers.detections import Detections
+from nets import yolo
+from nets.convnet import ConvNet
+from nets.faster_rcnn import FasterRCNN
+from nets.layers.detections import Detections, Objects
 from nets.layers.region_proposals import Regions
 from nets.report.box_grid import BoxGrid
 from nets.tasks import metrics
 from nets.tasks.detect import Detect, by_image
 from nets.tasks.task import Trained
+from nets.yolo import YOLO
 
 
 class Oracle(nn.Module):
@@ -138,3 +142,50 @@ def test_a_model_with_proposals_shows_the_way_from_anchors_to_detections(batch, 
         [("detected", (1, 1, 5, 5))],
     ]
     assert figure.write(tmp_path, "proposals").is_file()
+
+
+def test_images_without_objects_count_in_average_precision_and_train(batch):
+    """The detection in the second image, of which nothing is true, comes before the right one."""
+    batch["targets"][1], batch["boxes"][1] = -1, 0
+    task, model, params, totals = evaluated(batch)
+    assert task.finish(totals, METADATA, None)["map50"] == 1  # by equal scores the first is first
+    batch["mask"][:2], batch["targets"][0], batch["targets"][1] = 1, -1, [1, -1]
+    batch["boxes"][1, 0] = [5, 5, 8, 8]  # now the first image has none, and the second's is right
+    assert task.finish(evaluated(batch)[3], METADATA, None)["map50"] == 0.5
+    batch["targets"][:] = -1
+    values = task.finish(evaluated(batch)[3], METADATA, None)
+    assert np.isnan(values["map50"]) and np.isfinite(values["loss"])
+
+
+@pytest.mark.parametrize("kind", ["yolo", "faster_rcnn"])
+def test_a_batch_without_any_object_has_finite_gradients(kind):
+    model = YOLO("small", num_classes=2)
+    if kind == "faster_rcnn":
+        sizes = {"candidates": (16, 16), "proposals": (8, 8), "regions_per_image": 4}
+        backbone = ConvNet((4, 4, 4), (3, 3, 3), num_classes=0)
+        model = FasterRCNN(
+            backbone, ("conv3",), None, 2, sizes=(16.0,), hidden=4, anchors_per_image=8, **sizes
+        )
+    images = jax.random.normal(jax.random.key(0), (2, 64, 64, 1))
+    empty = {"boxes": jnp.zeros((2, 3, 4)), "targets": jnp.full((2, 3), -1)}
+    task, batch = Detect(), {"inputs": images, **empty}
+    params, state = jax.jit(lambda k: task.init(model, k, batch))(jax.random.key(1))
+
+    def loss(params):
+        return task.loss(model, params, state, batch, jax.random.key(2), train=True)
+
+    (value, _), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    assert np.isfinite(value) and value > 0
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
+
+
+def test_inverted_boxes_and_boxes_outside_leave_the_losses_finite():
+    """Data refuses such boxes; what reaches a model by other ways spoils no parameter."""
+    boxes = jnp.array([[[30.0, 30, 10, 10], [90, 90, 120, 130], [-50, -50, -9, -9]]])
+    outputs = jnp.full((4, 4, 12), 0.4)
+
+    def loss(outputs):
+        return sum(yolo.losses(2, (64, 64), outputs, Objects(boxes[0], jnp.zeros(3, int))).values())
+
+    value, gradient = jax.value_and_grad(loss)(outputs)
+    assert np.isfinite(value) and np.isfinite(gradient).all()

@@ -140,3 +140,17 @@ def test_what_a_crop_has_left_out_has_no_class(tmp_path):
         assert np.asarray(picture)[0, 0] == 255
     shares = [row["share"] for row in prediction.values["classes"]]
     assert shares == [0.375, 0.125]
+
+
+def test_the_picture_of_a_large_image_is_smaller_and_its_mask_is_not(tmp_path):
+    """Ten pixels of the image are one that the model reads; every third is drawn."""
+    image, classes = np.zeros((30, 3000, 1), np.uint8), np.zeros((3, 300), int)
+    classes[1, 7] = 1
+    source = {"image": image, "matrix": np.diag([0.1, 0.1, 1])}
+    metadata = METADATA | {"class_colours": [[0, 0, 0], [255, 0, 0], [0, 255, 0]]}
+    prediction = segment_figures.prediction(metadata, source, classes)
+    mask = prediction.files["mask"].classes
+    assert mask.shape == (30, 3000) and mask.sum() == 100 and (mask[10:20, 70:80] == 1).all()
+    assert prediction.figure.images.shape == (1, 10, 1000, 1)
+    assert prediction.figure.masks["prediction"].shape == (1, 10, 1000)
+    assert prediction.figure.write(tmp_path, "a").is_file()
