@@ -32,6 +32,7 @@ from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys
 from tests.support.experiments import FOLDER, resolved
+from tests.support.segmentation_sets import write_folder
 
 LISTED = {entry.name: entry for entry in catalogue.listing(FOLDER)}
 NAMES = list(LISTED)
@@ -169,6 +170,13 @@ REDUCED = {
         "data.vocab_size": 24,
         "data.eval_batch_size": 8,
     },
+    "scene_labelling_camvid": {
+        "data.batch_size": 4,
+        "data.image_size": (24, 32),
+        "data.crop": (16, 16),
+        "model.widths": (8, 8, 8),
+        "model.hidden": 8,
+    },
 }
 
 
@@ -176,7 +184,7 @@ def parameters(names: Iterable[str], slow: set[str]) -> list[Any]:
     return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
 
 
-@pytest.mark.parametrize("name", parameters(REDUCED, {"luong_dates"}))
+@pytest.mark.parametrize("name", parameters(REDUCED, {"luong_dates", "scene_labelling_camvid"}))
 def test_one_of_each_family_learns_a_little(name, tmp_path):
     experiment = load(name, FOLDER)
     changes = {
@@ -191,6 +199,9 @@ def test_one_of_each_family_learns_a_little(name, tmp_path):
         for split, end in itertools.product(("", "validation_", "test_"), ("source", "target")):
             file = tmp_path / getattr(experiment.data, split + end)
             file.write_bytes(gzip.compress(lines))
+    if name == "scene_labelling_camvid":
+        write_folder(tmp_path / "scenes", size=(24, 32), classes=11, void=11)
+        changes["data.path"] = str(tmp_path / "scenes")
     (tmp_path / "run").mkdir()
     fit(config.replace(experiment, changes | REDUCED[name]), tmp_path / "run")
     if name == "attention_multi30k":
