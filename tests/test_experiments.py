@@ -31,6 +31,7 @@ from nets.train.experiment import Experiment, batch_struct
 from nets.train.signals import Signals
 from nets.train.step import make_train_step
 from tests.support import toys
+from tests.support.detection_files import write_voc
 from tests.support.experiments import FOLDER, resolved
 from tests.support.segmentation_sets import write_folder
 
@@ -274,6 +275,23 @@ def test_one_of_each_family_for_imagenet_learns_a_little(name, tmp_path, monkeyp
         "data.short_side": (side + 9, side + 20), "model.num_classes": None,
     }  # fmt: skip
     fit(config.replace(load(name, FOLDER), changes | SMALL[name]), tmp_path)
+
+
+DETECTORS = ("yolo_blood_cells", "faster_rcnn_blood_cells")
+
+
+@pytest.mark.parametrize("name", parameters(DETECTORS, {*DETECTORS}))
+def test_detectors_learn_a_little_from_a_folder(name, tmp_path):
+    """From files in the form of Pascal VOC; one of the images has no object."""
+    fields = write_voc(tmp_path / "data")
+    changes = {
+        "steps": 2, "epochs": None, "eval_every": 1, "log_every": 1, "optimizer.warmup": 1,
+        "data.path": fields["path"], "data.classes": fields["classes"], "data.batch_size": 2,
+        "data.eval_batch_size": 1, "data.image_size": (64, 64), "data.max_boxes": None,
+    }  # fmt: skip
+    fit(config.replace(load(name, FOLDER), changes), tmp_path)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert 0 <= result["test"]["map50"] <= 1
 
 
 @pytest.mark.parametrize(
