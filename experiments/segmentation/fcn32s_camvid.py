@@ -25,6 +25,6 @@ def experiment() -> Experiment:
     return camvid(
         FCN(backbone, ("layer4",), (32,), **fields),
         Optimizer(AdamW(weight_decay=1e-2), 2e-3, Cosine(), warmup=100),
-        steps=3000,
-        every=300,
+        steps=1200,
+        every=400,
     )

@@ -22,6 +22,6 @@ def experiment() -> Experiment:
         UNet((16, 32, 64, 128, 192)),
         Optimizer(AdamW(weight_decay=1e-2), 2e-3, Cosine(), warmup=100),
         crop=(144, 192),
-        steps=3600,
+        steps=2400,
         every=300,
     )

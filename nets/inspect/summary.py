@@ -51,7 +51,8 @@ def describe(
     first = len(jax.tree.leaves((params, row_state)))  # index of the batch's first leaf
     images = [first + i for i, k in enumerate(sorted(row)) if row[k].ndim == 4]
     field = receptive_field(jaxpr, images[0]) if images else None
-    sequences = [batch[name] for name in ("inputs", "targets") if name in batch]
+    names = () if "boxes" in batch else ("inputs", "targets")
+    sequences = [batch[name] for name in names if name in batch]
     tokens = [v for v in sequences if v.ndim == 2 and jnp.issubdtype(v.dtype, jnp.integer)]
     return {
         "parameters": sum(x.size for x in jax.tree.leaves(params)),

@@ -59,7 +59,8 @@ def learning_curves(histories: list[list[dict[str, Any]]], path: Path) -> None:
 
     A history is the rows of a metrics.jsonl. The loss comes first, metrics of training alone last.
     A split has the same colour, line and mark in every panel of every run. Metrics that depend on
-    the clock (names in `_s`) are left out. A loss that spans more than a factor of 20 has a
+    the clock (names in `_s`) are left out, and those of the closing evaluation alone, such as the
+    scores of classes, unless there are no others. A loss that spans more than a factor of 20 has a
     logarithmic axis.
     """
     panels: dict[str, dict[str, dict[int, list]]] = {}  # points by metric, split and run
@@ -69,6 +70,7 @@ def learning_curves(histories: list[list[dict[str, Any]]], path: Path) -> None:
                 if name not in ("step", "split") and not name.endswith("_s"):
                     runs = panels.setdefault(name, {}).setdefault(row["split"], {})
                     runs.setdefault(i, []).append((row["step"], value))
+    panels = {k: splits for k, splits in panels.items() if splits.keys() != {"test"}} or panels
     with saved(path) as canvas:
         rows = math.ceil(len(panels) / 2)
         canvas.set_size_inches(11, 3.4 * max(rows, 1))

@@ -17,6 +17,8 @@ from nets.layers.recurrent import Recurrent
 from nets.lenet import LeNet5
 from nets.lstm import LSTM
 from nets.resnet import ResNet
+from nets.tasks.detect import Detect
+from nets.yolo import YOLO
 
 
 class Images:
@@ -112,6 +114,15 @@ def test_lenet_equals_the_published_counts():
     assert found["multiply_adds"] == 117_600 + 240_000 + 48_000 + 10_080 + 840
     assert found["receptive_field"] == {"size": [16, 16], "stride": [4, 4]}
     assert found["sequence_length"] is None
+
+
+def test_the_classes_of_an_images_objects_are_no_sequence():
+    batch = {"inputs": (2, 64, 64, 1), "boxes": (2, 5, 4), "targets": (2, 5)}
+    batch = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in batch.items()}
+    batch["targets"] = jax.ShapeDtypeStruct((2, 5), jnp.int32)
+    found = describe(YOLO("small", num_classes=3), Detect(), optax.sgd(1e-3), batch, {})
+    assert found["sequence_length"] is None
+    assert "multiply-adds, one example" in render(found)
 
 
 def test_layers_show_the_outputs_of_the_batch_in_the_order_of_the_calls():

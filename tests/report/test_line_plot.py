@@ -85,3 +85,13 @@ def test_a_narrow_loss_has_a_plain_axis_and_no_history_is_no_error(tmp_path, fig
     assert figures[0].axes[0].get_yscale() == "linear"
     learning_curves([[]], tmp_path / "y.png")
     assert (tmp_path / "y.png").exists()
+
+
+def test_a_metric_of_the_closing_evaluation_alone_has_no_panel_beside_others(tmp_path, figures):
+    once = {"step": 2, "split": "test", "loss": 0.5, "iou_cat": 0.7}
+    learning_curves(
+        [[{"step": i, "split": "train", "loss": 1.0} for i in (1, 2)] + [once]], tmp_path / "x.png"
+    )
+    learning_curves([[once]], tmp_path / "y.png")
+    several, alone = ([axes.get_ylabel() for axes in figure.axes] for figure in figures[-2:])
+    assert several == ["loss"] and alone == ["loss", "iou cat"]
