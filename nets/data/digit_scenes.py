@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nets.data import crops, input_images, scenes
-from nets.data.dataset import Input
+from nets.data.dataset import Input, Spec
 from nets.data.images import Images
 from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError, check_range
@@ -127,12 +127,44 @@ class DigitScenes(Generated):
         fit = functools.partial(crops.letterbox, size=(self.side, self.side))
         return input_images.load(path, 1, fit, metadata)
 
+    def row(self) -> dict[str, tuple[tuple[int, ...], type]]:
+        """Shape and type of each array of a row."""
+        arrays = {
+            "inputs": ((self.side, self.side, 1), np.float32),
+            "boxes": ((self.most, 4), np.float32),
+            "targets": ((self.most,), np.int32),
+        }
+        pixels = {"pixels": ((self.most, self.side, self.side), bool)}
+        return arrays | (pixels if self.pixels else {})
+
+    def spec(self) -> Spec:
+        """Shapes, and what `extra_metadata` says, known of a TFDS set that is not prepared too."""
+        arrays = {
+            name: ((self.batch_size, *shape), np.dtype(dtype))
+            for name, (shape, dtype) in self.row().items()
+        }
+        return Spec(arrays, self.extra_metadata())
+
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the digits.
+
+        Raises:
+            UserError: the images of the set are not grey.
+        """
+        spec = self.images().spec()
+        if (channels := spec.arrays["inputs"][0][-1]) != 1:
+            raise UserError(
+                f"must be a set of grey images; those of {self.name} have channels={channels}.",
+                "name",
+            )
+        return tuple(spec.metadata["class_names"])
+
     def extra_metadata(self) -> dict[str, Any]:
         """num_classes, class_names, image_size, and max_boxes, the objects in a scene."""
-        source = self.images().source()
+        names = self.class_names()
         return {
-            "num_classes": len(source.class_names),
-            "class_names": list(source.class_names),
+            "num_classes": len(names),
+            "class_names": list(names),
             "image_size": [self.side, self.side],
             "max_boxes": self.most,
             "pixel_scale": [2 / 255],

@@ -56,9 +56,13 @@ class DigitMasks(DigitScenes):
             "targets": class_of_pixels(batch["pixels"], batch["targets"] + 1),
         }
 
+    def row(self) -> dict[str, tuple[tuple[int, ...], type]]:
+        size = self.side, self.side
+        return {"inputs": ((*size, 1), np.float32), "targets": (size, np.int32)}
+
     def extra_metadata(self) -> dict[str, Any]:
         """num_classes, class_names, class_colours, pixel_scale and pixel_offset."""
-        return _metadata(self.images().source().class_names, 1)
+        return _metadata(self.class_names(), 1)
 
 
 def class_of_pixels(masks: np.ndarray, classes: np.ndarray) -> np.ndarray:

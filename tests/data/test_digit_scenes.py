@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from nets.data.dataset import check_batch
 from nets.data.digit_scenes import DigitScenes, covered
 from nets.data.images import Images
+from nets.data.scene_masks import DigitMasks
 from nets.errors import UserError
 
 
@@ -72,3 +74,23 @@ def test_a_box_covered_by_others():
 def test_impossible_scenes_are_refused(fields, message):
     with pytest.raises(UserError, match=message):
         DigitScenes(**fields)
+
+
+@pytest.mark.parametrize(
+    "data", [DigitScenes(), DigitScenes(pixels=True, batch_size=3), DigitMasks()]
+)
+def test_the_spec_is_that_of_a_batch(data):
+    check_batch(data, data.train(0)[0])
+    assert data.spec().metadata["num_classes"] == len(data.metadata()["class_names"])
+
+
+def test_a_set_that_is_not_prepared_has_a_spec(tmp_path):
+    data = DigitScenes(name="mnist", data_dir=str(tmp_path))
+    assert data.spec().metadata["class_names"] == list("0123456789")
+    assert data.spec().arrays["boxes"] == ((32, 5, 4), np.float32)
+
+
+def test_sets_of_coloured_images_are_refused(tmp_path):
+    message = "must be a set of grey images; those of cifar10 have channels=3"
+    with pytest.raises(UserError, match=message):
+        DigitScenes(name="cifar10", data_dir=str(tmp_path)).spec()
