@@ -267,3 +267,14 @@ def test_the_wheel_holds_every_room_of_nets_and_nothing_else():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     rooms = {p.parent for p in (ROOT / "nets").rglob("__init__.py")}
     assert set(listed) == {".".join(room.relative_to(ROOT).parts) for room in rooms}
+
+
+def test_every_picture_and_page_that_a_readme_names_is_there():
+    pages = [page for page in ROOT.rglob("README.md") if "runs" not in page.parts]
+    missing = [
+        (page.relative_to(ROOT).as_posix(), link)
+        for page in pages
+        for link in re.findall(r'(?:src="|\]\()([^)"#]+)', page.read_text())
+        if not link.startswith("http") and not (page.parent / link).exists()
+    ]
+    assert missing == [] and len(pages) >= 5

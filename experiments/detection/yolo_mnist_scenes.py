@@ -6,7 +6,7 @@ The small form of `yolo_digits` (391,892 parameters) on one to five digits in a 
 those of the test are MNIST's own. Beside it: `faster_rcnn_mnist_scenes` and
 `sliding_window_mnist_scenes`; `python tests/benchmarks/detectors.py` compares what they cost.
 
-Measured: mAP at an overlap of 0.5 on the test scenes 0.966; 7 min 30 s.
+Measured: mAP at an IoU of 0.5 on the test scenes 0.966; 7 min 30 s.
 Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 

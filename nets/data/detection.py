@@ -265,7 +265,7 @@ class DetectionImages(Dataset):
         return frame.mirrored(example, rng, self.flip, self.flip_vertical)
 
     def _max_boxes(self) -> int:
-        """Objects that a batch has room for.
+        """Objects that a batch has room for, at least 1.
 
         Raises:
             UserError: an image has more.
@@ -281,7 +281,7 @@ class DetectionImages(Dataset):
                 f"must be at least {most}, the objects of {where}, or none, got {self.max_boxes}.",
                 "max_boxes",
             )
-        return self.max_boxes or most
+        return self.max_boxes or max(1, most)
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""

@@ -16,7 +16,7 @@ class BarChart(Panel):
         names: of the bars, from the top.
         values: from 0 on; nan is written as "none".
         label: of the axis of the numbers.
-        limit: the end of that axis. None means that of the greatest number.
+        limit: the end of that axis. None means the maximum.
         mark: name and value of a dashed line, such as the mean.
         colours: R, G, B of each bar, 0 to 255. None means all alike.
     """

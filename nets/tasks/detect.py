@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -94,7 +95,10 @@ class Detect(Predictive):
         key: jax.Array,
         final: bool,
     ) -> tuple[dict, Metrics]:
-        _, (_, metrics) = self.loss(model, params, model_state, batch, key, train=False)
+        counted = batch
+        if "difficult" in batch:
+            counted = batch | {"targets": jnp.where(batch["difficult"], -1, batch["targets"])}
+        _, (_, metrics) = self.loss(model, params, model_state, counted, key, train=False)
         detections = model.apply(
             {"params": params, **model_state}, batch["inputs"], method="detect"
         )

@@ -39,7 +39,7 @@ class Segment(Predictive):
     Attributes:
         auxiliary: weight in the training loss of the cross-entropy of each auxiliary head
             (`nets.tasks.classify.AuxiliaryHeads`), whose logits are [B, H, W, K] too.
-        trimap: greatest distance in pixels to a boundary of the pixels of boundary_iou.
+        trimap: maximum distance in pixels to a boundary of the pixels of boundary_iou.
         superpixels: the superpixels of the closing evaluation, by scikit-image (the extra
             `segmentation`). None means none.
     """

@@ -283,3 +283,12 @@ def test_an_image_of_ones_own_is_read_as_in_an_evaluation(tmp_path, fit):
             there = boxes @ source["matrix"][:2, :2].T + source["matrix"][:2, 2]
             _, want = rows(batch, i)
             np.testing.assert_allclose(there.reshape(-1, 4), want, rtol=1e-6)
+
+
+def test_a_set_without_any_object_has_room_for_one(tmp_path):
+    fields = write_voc(tmp_path)
+    for split in ("train", "val", "test"):
+        (tmp_path / "ImageSets" / "Main" / f"{split}.txt").write_text("c\n")
+    data = DetectionImages(**fields, **SMALL | {"batch_size": 1})
+    assert data.train(0)[0]["targets"].tolist() == [[-1]]
+    assert data.metadata()["max_boxes"] == 1

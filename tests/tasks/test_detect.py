@@ -189,3 +189,18 @@ def test_inverted_boxes_and_boxes_outside_leave_the_losses_finite():
 
     value, gradient = jax.value_and_grad(loss)(outputs)
     assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+def test_difficult_objects_are_no_part_of_the_loss(batch):
+    difficult = np.array([[False, False], [True, False], [False, False]])
+    plain = {**batch, "targets": np.array([[1, -1], [-1, -1], [1, -1]])}
+    task, model = Detect(), YOLO("small", num_classes=2)
+    images = np.zeros((3, 64, 64, 1), np.float32)
+    variables = jax.jit(lambda k: model.init(k, images, train=False))(jax.random.key(0))
+    state = {"batch_stats": variables["batch_stats"]}
+    losses = []
+    for example in ({**batch, "difficult": difficult}, plain, batch):
+        arguments = {**example, "inputs": images}, jax.random.key(0), True
+        _, sums = task.test(model, variables["params"], state, *arguments)
+        losses.append(float(sums["loss"][0]))
+    assert losses[0] == losses[1] != losses[2]
