@@ -65,7 +65,8 @@ def open_folder(path: str, trainval: bool) -> Listing:
 def voc(path: Path, folder: Path) -> Listed:
     """The image and the objects of an XML file in the form of Pascal VOC.
 
-    The image is that of the element filename in the folder, or that of the name of the XML file.
+    The image is that of the element filename in the folder, with whatever suffix, or where there is
+    no such element that of the name of the XML file.
     """
     try:
         root = ElementTree.parse(path).getroot()
@@ -74,7 +75,7 @@ def voc(path: Path, folder: Path) -> Listed:
     boxes = [_voc_box(element, path) for element in root.iter("object")]
     name = (root.findtext("filename") or "").strip()
     named = folder / Path(name.replace("\\", "/")).name
-    image = named if name and named.is_file() else _image(folder, path.stem)
+    image = named if name and named.is_file() else _image(folder, named.stem if name else path.stem)
     if image is None:
         raise UserError(f"{path} names the image {name or path.stem}, which is not in {folder}.")
     return Listed(str(path), image, _voc_size(root, path), boxes)

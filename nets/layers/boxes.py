@@ -219,26 +219,28 @@ def nms(
         classes: [N]; boxes of different classes never suppress each other. None means one class.
     """
     boxes, scores, count = jnp.asarray(boxes), jnp.asarray(scores), len(scores)
+    if not count:
+        return Selection(jnp.zeros(limit, jnp.int32), jnp.zeros(limit, bool))
     order = jnp.argsort(-scores, stable=True)
     x0, y0, x1, y1 = jnp.moveaxis(boxes[order], -1, 0)  # [N] each, which vector units like
-    kinds = None if classes is None else jnp.asarray(classes)[order]
+    classes = None if classes is None else jnp.asarray(classes)[order]
     areas = area(boxes)[order]
     rank = jnp.arange(count, dtype=jnp.int32)
 
-    def pick(left: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        """Takes the best of the boxes that are left: their ranks [N], `count` for the others."""
-        best = left.min()
+    def pick(remaining: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        """Takes the best of the boxes that remain: their ranks [N], `count` for the others."""
+        best = remaining.min()
         k = jnp.minimum(best, count - 1)
         across = jnp.minimum(x1, x1[k]) - jnp.maximum(x0, x0[k])
         down = jnp.minimum(y1, y1[k]) - jnp.maximum(y0, y0[k])
-        both = jnp.maximum(across, 0) * jnp.maximum(down, 0)
-        near = both / jnp.maximum(areas + areas[k] - both, 1e-9) > threshold
-        if kinds is not None:
-            near &= kinds == kinds[k]
-        return jnp.where(near | (rank == best), count, left), best
+        shared = jnp.maximum(across, 0) * jnp.maximum(down, 0)
+        suppressed = shared / jnp.maximum(areas + areas[k] - shared, 1e-9) > threshold
+        if classes is not None:
+            suppressed &= classes == classes[k]
+        return jnp.where(suppressed | (rank == best), count, remaining), best
 
-    left = jnp.where(scores[order] > -jnp.inf, rank, count)
-    _, best = lax.scan(pick, left, length=limit)
+    remaining = jnp.where(scores[order] > -jnp.inf, rank, count)
+    _, best = lax.scan(pick, remaining, length=limit)
     valid = best < count
     index = order[jnp.minimum(best, count - 1)]
     return Selection(jnp.where(valid, index, 0).astype(jnp.int32), valid)

@@ -167,7 +167,8 @@ def roi_pool(
         across = _bins(x0, x1, size[1], features.shape[1])
         rows = jnp.where(down[:, :, None, None], features[None], -jnp.inf).max(1)  # [h, W, C]
         maxima = jnp.where(across[None, :, :, None], rows[:, None], -jnp.inf).max(2)
-        return jnp.where(jnp.isfinite(maxima), maxima, 0)
+        empty = ~(down.any(1)[:, None] & across.any(1)[None])
+        return jnp.where(empty[..., None], 0, maxima)
 
     return lax.map(one, (y0, y1, x0, x1))
 

@@ -98,7 +98,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def coco(images: list[Image]) -> dict[str, float]:
-    """COCO's average precision over thresholds 0.5 to 0.95, at 0.5 and at 0.75, by pycocotools."""
+    """COCO's average precision over thresholds 0.5 to 0.95, at 0.5 and at 0.75, by pycocotools; nan
+    without an object."""
     truth, results = [], []
     for i, image in enumerate(images):
         for k in np.flatnonzero(image.true_classes >= 0):
@@ -116,6 +117,8 @@ def coco(images: list[Image]) -> dict[str, float]:
                  "bbox": [x0, y0, x1 - x0, y1 - y0], "score": float(image.scores[k])}
             )  # fmt: skip
     coco_class, evaluation_class = import_coco()
+    if not truth:
+        return dict.fromkeys(("coco_map", "coco_map50", "coco_map75"), float("nan"))
     with contextlib.redirect_stdout(io.StringIO()):
         reference = coco_class()
         names = sorted({row["category_id"] for row in truth + results})

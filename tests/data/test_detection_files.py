@@ -159,7 +159,8 @@ def test_other_mistakes_in_a_table_are_named(tmp_path):
     ("change", "message"),
     [
         (("</annotation>", ""), "a.xml cannot be read as XML: no element found"),
-        (("a.png", "z.png"), None),  # the image of the name of the file is taken
+        (("a.png", "z.png"), "a.xml names the image z.png, which is not in"),
+        (("a.png", "a.jpeg"), None),  # with whatever suffix
         (("<xmin>11</xmin>", ""), "a.xml has an object 'cat' without a bndbox of the numbers"),
         (("<xmin>11</xmin>", "<xmin>left</xmin>"), "without a bndbox of the numbers"),
         (("<name>cat</name>", ""), "a.xml has an object without a name"),

@@ -132,3 +132,8 @@ def test_of_equal_scores_the_first_is_selected_and_a_box_without_area_once():
     selection = b.nms(boxes, np.ones(4), 0.5, 6)
     assert selection.index.tolist() == [0, 1, 3, 0, 0, 0]
     assert selection.valid.tolist() == [True] * 3 + [False] * 3
+
+
+def test_of_no_boxes_none_is_selected():
+    selection = b.nms(jnp.zeros((0, 4)), jnp.zeros(0), 0.5, 3)
+    assert selection.valid.tolist() == [False] * 3 and selection.index.tolist() == [0] * 3

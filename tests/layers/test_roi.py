@@ -135,3 +135,10 @@ def test_the_map_of_a_box_doubles_with_its_side():
     sides = np.array([10.0, 111, 112, 223, 224, 447, 448, 4000])
     boxes = jnp.stack([jnp.zeros(8), jnp.zeros(8), sides, sides], -1)
     assert pyramid_level(boxes, 4).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_pooling_hides_no_infinity():
+    features = jnp.zeros((4, 4, 1)).at[1, 1].set(jnp.nan).at[2, 2].set(jnp.inf)
+    pooled = roi_pool(features, jnp.array([[0.0, 0, 3, 3]]), (2, 2))[0, ..., 0]
+    assert np.isnan(pooled[0, 0]) and np.isinf(pooled[1, 1])
+    assert pooled[0, 1] == pooled[1, 0] == 0

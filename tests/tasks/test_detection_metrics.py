@@ -75,6 +75,8 @@ def test_coco_agrees_where_the_two_definitions_meet():
     assert detection_metrics.coco(perfect)["coco_map"] == pytest.approx(1)
     nothing = [one._replace(classes=np.full(4, -1)) for one in images]
     assert detection_metrics.coco(nothing)["coco_map"] == 0
+    no_object = [one._replace(true_classes=np.full(4, -1)) for one in images]
+    assert np.isnan(list(detection_metrics.coco(no_object).values())).all()
 
 
 def test_without_pycocotools_the_error_names_the_extra(monkeypatch):
