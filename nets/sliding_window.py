@@ -83,6 +83,8 @@ class SlidingWindow(nn.Module):
 
     def setup(self) -> None:
         check_at_least("SlidingWindow.num_classes", self.num_classes, 1)
+        check_at_least("len(SlidingWindow.sizes)", len(self.sizes), 1)
+        check_at_least("SlidingWindow.sizes", min(map(min, self.sizes)), 1)
         conv = functools.partial(
             Conv,
             padding="VALID",
@@ -106,14 +108,21 @@ class SlidingWindow(nn.Module):
         return self.output(nn.relu(self.fc1(x))).astype(jnp.float32)
 
     def detect(self, x: jax.Array) -> Detections:
-        """The detections in images x [B, H, W, C], at most `limit` in each."""
+        """The detections in images x [B, H, W, C], at most `limit` in each.
+
+        Raises:
+            ValueError: x is not [B, H, W, C] as large as the largest of `sizes`, one of which is
+                below 1; or `num_classes` is None or 0.
+        """
         check_images(self, x, max(max(size) for size in self.sizes))
         boxes, scores = [], []
         for size in self.sizes:
-            rows, columns = (axis(n, side) for n, side in zip(x.shape[1:3], size, strict=True))
+            rows, columns = (
+                axis_weights(n, side) for n, side in zip(x.shape[1:3], size, strict=True)
+            )
             probabilities = nn.softmax(self.classify(resample(x, rows, columns)))
             scores.append(probabilities[..., 1:].reshape(len(x), -1, self.num_classes))
-            boxes.append(grid(x.shape[1:3], size))
+            boxes.append(window_grid(x.shape[1:3], size))
         options = {"min_score": self.min_score, "overlap": self.overlap, "limit": self.limit}
         choose = functools.partial(select, jnp.concatenate(boxes), **options)
         return jax.vmap(choose)(jnp.concatenate(scores, 1))
@@ -124,7 +133,7 @@ class SlidingWindow(nn.Module):
         Needs the key `sample`.
         """
         check_images(self, x, max(max(size) for size in self.sizes))
-        boxes = jnp.concatenate([grid(x.shape[1:3], size) for size in self.sizes])
+        boxes = jnp.concatenate([window_grid(x.shape[1:3], size) for size in self.sizes])
 
         def windows(key: jax.Array, image: jax.Array, objects: Objects) -> tuple[jax.Array, ...]:
             exists = objects.classes >= 0
@@ -134,46 +143,48 @@ class SlidingWindow(nn.Module):
             valid, index = jax.lax.top_k(chosen.astype(jnp.int32), most)
             classes = objects.classes[matches.box[index]] + 1
             labels = jnp.where(matches.label[index] == 1, classes, 0)
-            return jax.vmap(functools.partial(cut, image))(boxes[index]), labels, valid
+            return jax.vmap(functools.partial(crop_window, image))(boxes[index]), labels, valid
 
         keys = jax.random.split(self.make_rng("sample"), len(x))
-        seen, labels, valid = jax.vmap(windows)(keys, x, objects)
-        logits = self.classify(seen.reshape(-1, *seen.shape[2:])).reshape(*labels.shape, -1)
+        pixels, labels, valid = jax.vmap(windows)(keys, x, objects)
+        logits = self.classify(pixels.reshape(-1, *pixels.shape[2:])).reshape(*labels.shape, -1)
         right = jnp.take_along_axis(logits, labels[..., None], -1)[..., 0]
         entropy = jnp.where(valid, nn.logsumexp(logits, -1) - right, 0)
         return {"classes": entropy.sum(1) / jnp.maximum(valid.sum(1), 1)}
 
 
-def count(length: int, side: int) -> int:
+def window_count(length: int, side: int) -> int:
     """The number of boxes of this side, 4/24 of it apart, along an axis of the image."""
     return (length - side) * BOX // (STRIDE * side) + 1
 
 
-def grid(image: tuple[int, int], size: tuple[int, int]) -> jax.Array:
+def window_grid(image: tuple[int, int], size: tuple[int, int]) -> jax.Array:
     """The boxes [N, 4] of this size (height, width) that are searched in an image (H, W)."""
     y, x = (
-        jnp.arange(count(n, side)) * (STRIDE * side / BOX)
+        jnp.arange(window_count(n, side)) * (STRIDE * side / BOX)
         for n, side in zip(image, size, strict=True)
     )
     y, x = jnp.meshgrid(y, x, indexing="ij")
     return jnp.stack([x, y, x + size[1], y + size[0]], -1).reshape(-1, 4)
 
 
-def axis(length: int, side: int) -> jax.Array:
+def axis_weights(length: int, side: int) -> jax.Array:
     """Weights [n, length] of the pixels of an axis, resampled for boxes of this side."""
-    pixels = WINDOW + STRIDE * (count(length, side) - 1)
-    return weights(jnp.arange(pixels), jnp.array(0.0), jnp.array(float(side)), length)
+    pixels = WINDOW + STRIDE * (window_count(length, side) - 1)
+    return resampling_weights(jnp.arange(pixels), jnp.array(0.0), jnp.array(float(side)), length)
 
 
-def cut(image: jax.Array, box: jax.Array) -> jax.Array:
+def crop_window(image: jax.Array, box: jax.Array) -> jax.Array:
     """The window [32, 32, C] of an image [H, W, C] around a box [4]."""
     pixels, (x0, y0, x1, y1) = jnp.arange(WINDOW), box
-    rows = weights(pixels, y0, y1 - y0, image.shape[0])
-    columns = weights(pixels, x0, x1 - x0, image.shape[1])
+    rows = resampling_weights(pixels, y0, y1 - y0, image.shape[0])
+    columns = resampling_weights(pixels, x0, x1 - x0, image.shape[1])
     return resample(image[None], rows, columns)[0]
 
 
-def weights(pixels: jax.Array, start: jax.Array, side: jax.Array, length: int) -> jax.Array:
+def resampling_weights(
+    pixels: jax.Array, start: jax.Array, side: jax.Array, length: int
+) -> jax.Array:
     """Weights [n, length] of an image's pixels in those of a window, along one axis.
 
     A triangle, as wide as a pixel of the image or of the window, the wider of them (bilinear,

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from nets.convnet import ConvNet
-from nets.fcn import FCN
-from nets.interop.torch_vision import vision_to_torch
-from tests.support.torch_names import answers, drawn
-
 torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
+
+from nets.convnet import ConvNet  # noqa: E402
+from nets.fcn import FCN  # noqa: E402
+from nets.interop.torch_vision import vision_to_torch  # noqa: E402
+from tests.support.torch_names import answers, drawn  # noqa: E402
 
 CLASSES = 3
 # of voc-fcn32s, 16s and 8s: the offsets of score_pool4, of score_pool3 and of the image

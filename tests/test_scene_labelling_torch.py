@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from nets.interop.torch_vision import vision_to_torch
-from nets.layers.image_pyramid import YUV
-from nets.scene_labelling import SceneLabelling
-from tests.layers.test_image_pyramid import expanded, reduced
-from tests.support.torch_names import answers, assert_close, drawn
-
 torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
+
+from nets.interop.torch_vision import vision_to_torch  # noqa: E402
+from nets.layers.image_pyramid import YUV  # noqa: E402
+from nets.scene_labelling import SceneLabelling  # noqa: E402
+from tests.layers.test_image_pyramid import expanded, reduced  # noqa: E402
+from tests.support.torch_names import answers, assert_close, drawn  # noqa: E402
 
 
 def by_channel(function, x, *arguments):

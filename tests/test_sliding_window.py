@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from nets.layers.detections import Objects
-from nets.sliding_window import SlidingWindow, axis, cut, grid, resample
+from nets.sliding_window import SlidingWindow, axis_weights, crop_window, resample, window_grid
 from nets.tasks.detection_metrics import iou
 
 SIZES = ((24, 24), (30, 15))
@@ -21,19 +21,19 @@ def made(image_size=(64, 80), **fields):
 
 def by_window(model, variables, image, boxes):
     """Logits [N, K + 1] of boxes [N, 4], each window cut out by itself."""
-    windows = jax.vmap(lambda box: cut(image, box))(jnp.array(boxes))
+    windows = jax.vmap(lambda box: crop_window(image, box))(jnp.array(boxes))
     return np.array(model.apply(variables, windows, method="classify")[:, 0, 0])
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_dense_network_gives_what_fully_connected_layers_give_of_each_window(size):
     model, variables, x = made()
-    rows, columns = (axis(n, side) for n, side in zip(x.shape[1:3], size, strict=True))
+    rows, columns = (axis_weights(n, side) for n, side in zip(x.shape[1:3], size, strict=True))
     dense = model.apply(variables, resample(x, rows, columns), method="classify")
     p = variables["params"]
 
     def alone(box):
-        h = cut(x[1], box)[None]
+        h = crop_window(x[1], box)[None]
         for name in ("conv1", "conv2"):
             h = jax.lax.conv_general_dilated(
                 h, p[name]["kernel"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -43,7 +43,7 @@ def test_a_dense_network_gives_what_fully_connected_layers_give_of_each_window(s
         h = h.reshape(-1) @ p["fc1"]["kernel"].reshape(-1, 8) + p["fc1"]["bias"]
         return nn.relu(h) @ p["output"]["kernel"].reshape(8, 4) + p["output"]["bias"]
 
-    boxes = grid(x.shape[1:3], size)
+    boxes = window_grid(x.shape[1:3], size)
     expected = jax.vmap(alone)(boxes)
     assert dense[1].size == expected.size == len(boxes) * 4
     np.testing.assert_allclose(dense[1].reshape(-1, 4), expected, atol=1e-5)
@@ -51,19 +51,19 @@ def test_a_dense_network_gives_what_fully_connected_layers_give_of_each_window(s
 
 def test_a_window_of_the_boxs_own_scale_is_cut_out_of_the_image():
     image = np.random.default_rng(0).normal(size=(40, 50, 1)).astype(np.float32)
-    window = cut(jnp.array(image), jnp.array([20.0, 0, 44, 24]))
+    window = crop_window(jnp.array(image), jnp.array([20.0, 0, 44, 24]))
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="edge")
     np.testing.assert_allclose(window, padded[0:32, 20:52], atol=1e-5)
 
 
 def test_a_window_twice_as_large_sees_every_second_pixel_of_a_ramp():
     ramp = jnp.broadcast_to(jnp.arange(100.0)[None, :, None], (100, 100, 1))
-    window = cut(ramp, jnp.array([26.0, 26, 74, 74]))  # whose pixels are 2 wide, from 18 on
+    window = crop_window(ramp, jnp.array([26.0, 26, 74, 74]))  # whose pixels are 2 wide, from 18 on
     np.testing.assert_allclose(window[3, :, 0], 18.5 + 2 * np.arange(32), rtol=1e-5)
 
 
 def test_boxes_lie_on_a_grid_inside_the_image():
-    boxes = np.array(grid((30, 40), (12, 24)))
+    boxes = np.array(window_grid((30, 40), (12, 24)))
     # down: 12 / 24 * 4 = 2 pixels apart, from 0 to 18; across 4 apart, from 0 to 16
     assert len(boxes) == 10 * 5
     assert boxes[0].tolist() == [0, 0, 24, 12] and boxes[-1].tolist() == [16, 18, 40, 30]
@@ -77,7 +77,7 @@ def test_the_loss_is_the_cross_entropy_of_the_labelled_windows():
     loss = model.apply(
         variables, x, objects, train=True, method="losses", rngs={"sample": jax.random.key(3)}
     )["classes"]
-    boxes = np.concatenate([grid(x.shape[1:3], size) for size in SIZES])
+    boxes = np.concatenate([window_grid(x.shape[1:3], size) for size in SIZES])
     for image in (0, 1):
         overlap = iou(boxes, true[image])
         logits = by_window(model, variables, x[image], boxes)
@@ -98,7 +98,7 @@ def test_the_loss_is_the_cross_entropy_of_the_labelled_windows():
 def test_detections_are_the_windows_of_the_highest_scores():
     model, variables, x = made(min_score=0.0, limit=4, overlap=0.3)
     found = model.apply(variables, x, method="detect")
-    boxes = np.concatenate([grid(x.shape[1:3], size) for size in SIZES])
+    boxes = np.concatenate([window_grid(x.shape[1:3], size) for size in SIZES])
     scores = jax.nn.softmax(by_window(model, variables, x[0], boxes))[:, 1:]
     best, k = np.unravel_index(np.argmax(scores), scores.shape)
     np.testing.assert_allclose(found.boxes[0, 0], boxes[best], atol=1e-5)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nets.interop.torch_vision import vision_to_torch
-from nets.unet import UNet
-from tests.support.torch_names import answers, assert_close, drawn
-
 torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
+
+from nets.interop.torch_vision import vision_to_torch  # noqa: E402
+from nets.unet import UNet  # noqa: E402
+from tests.support.torch_names import answers, assert_close, drawn  # noqa: E402
 
 
 def forward(state, x, levels, norm, upsampling):

@@ -211,7 +211,8 @@ def _file(name: str, folder: Path, workdir: str | None) -> Path:
 def _unknown(flag: str, verb: str, names: list[str]) -> str:
     others = [other for other, kind in COMMANDS.items() if flag in kind.__dataclass_fields__]
     if others:
-        return f"--{flag} is a flag of {' and '.join(others)}, not of {verb}."
+        several = ", ".join(others[:-1]) + " and " if others[1:] else ""
+        return f"--{flag} is a flag of {several}{others[-1]}, not of {verb}."
     same = [name for name in names if name.rpartition(".")[2] == flag]
     near = same or difflib.get_close_matches(flag, names, n=1)
     hint = f" Did you mean {' or '.join(f'--{name}' for name in near)}?" if near else ""

@@ -153,7 +153,10 @@ def accuracy(trained, data, name):
     [
         (["show", "--prompt=x"], "--prompt is a flag of sample, not of show."),
         (["eval", "--temperature=1"], "--temperature is a flag of sample, not of eval."),
-        (["--checkpoint=best"], "--checkpoint is a flag of eval and sample, not of train."),
+        (
+            ["--checkpoint=best"],
+            "--checkpoint is a flag of eval, sample and predict, not of train.",
+        ),
         (["sample", "--length=0"], "--length must be at least 1, got 0."),
         (["sample", "--temperature=-1"], "--temperature must be at least 0, got -1.0."),
         (["learn"], "unknown command 'learn'; there are list, train, compare, show"),

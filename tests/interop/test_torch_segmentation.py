@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from nets.fcn import FCNResNet50
-from nets.interop.torch import vision_from_torch, vision_to_torch
-from tests.support.torch_names import assert_close
-
 torch = pytest.importorskip("torch")
+from nets.fcn import FCNResNet50  # noqa: E402
+from nets.interop.torch import vision_from_torch, vision_to_torch  # noqa: E402
+from tests.support.torch_names import assert_close  # noqa: E402
+
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 CLASSES = 4
 
