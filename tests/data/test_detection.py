@@ -194,7 +194,7 @@ def test_the_validation_images_may_be_trained_on(tmp_path):
 def test_a_share_is_held_out_where_there_are_no_lists(tmp_path):
     write_pictures(tmp_path)
     for name in SCENES:
-        (tmp_path / f"{name}.xml").write_text(xml(name, filename="renamed.jpg"))
+        (tmp_path / f"{name}.xml").write_text(xml(name, filename=f"{name}.jpg"))
     data = DetectionImages(path=str(tmp_path), validation=0.25, **SMALL)
     assert data.metadata()["images"] == {"validation": 1, "train": 3}
     total = data.metadata()["objects"]
