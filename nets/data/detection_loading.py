@@ -113,8 +113,8 @@ def open_set(source: DetectionSource) -> DetectionSet:
                 f"{images[split][k].where} says that its image is {width}x{height}; it is "
                 f"{image.shape[1]}x{image.shape[0]}."
             )
-        held = _reduced(size, source)
-        return image if held == size else crops.resize(image, (0, 0, width, height), held)
+        needed = _reduced(size, source)
+        return image if needed == size else crops.resize(image, (0, 0, width, height), needed)
 
     reduced = {
         split: [one.resized(_reduced(one.size, source)) for one in every]

@@ -69,7 +69,7 @@ def _beside(folder: Path) -> tuple[Pair, ...]:
 
 def _voc(root: Path) -> dict[str, tuple[Pair, ...]]:
     """The lists train, val and test; the last where it is there with masks (VOC 2007)."""
-    found: dict[str, tuple[Pair, ...]] = {}
+    by_split: dict[str, tuple[Pair, ...]] = {}
     for split, listed in (("train", "train"), ("validation", "val"), ("test", "test")):
         list_file = root / "ImageSets" / "Segmentation" / f"{listed}.txt"
         if not list_file.is_file():
@@ -85,8 +85,8 @@ def _voc(root: Path) -> dict[str, tuple[Pair, ...]]:
             raise UserError(f"{list_file} names {absent[0].stem}, and there is no {absent[0]}.")
         if not images:
             raise UserError(f"{list_file} names no images.")
-        found[split] = tuple(_pair(image, masks) for image in images)
-    return found
+        by_split[split] = tuple(_pair(image, masks) for image in images)
+    return by_split
 
 
 def _pair(image: Path, masks: Path) -> Pair:

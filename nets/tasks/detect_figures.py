@@ -57,11 +57,11 @@ def proposals(
     true = image.true_boxes[image.true_classes >= 0]
     overlap = detection_metrics.iou(anchors, true)
     nearest = anchors[overlap.argmax(0)] if len(true) else anchors[:0]
-    found = image.boxes[(image.classes >= 0) & (image.scores >= _MIN_SCORE)]
+    detected = image.boxes[(image.classes >= 0) & (image.scores >= _MIN_SCORE)]
     panels = {
         f"the anchor nearest to each,\nof {len(anchors):,}": ("anchor", nearest),
         f"the first {_REGIONS} proposals": ("proposal", regions[:_REGIONS]),
-        f"detections with a score\nof at least {_MIN_SCORE}": ("detected", found),
+        f"detections with a score\nof at least {_MIN_SCORE}": ("detected", detected),
     }
     boxes = [
         tuple(Box(tuple(box), "", "true") for box in true)
@@ -108,17 +108,16 @@ def prediction(
     objects = [
         {"class": names[k], "id": k, "score": score, "box": box} for box, score, k in each if k >= 0
     ]
-    drawn = [found for found in objects if found["score"] >= _MIN_SCORE]
+    drawn = [row for row in objects if row["score"] >= _MIN_SCORE]
     boxes = tuple(
-        Box(tuple(found["box"]), f"{found['class']} {found['score']:.2f}", found["class"])
-        for found in drawn
+        Box(tuple(row["box"]), f"{row['class']} {row['score']:.2f}", row["class"]) for row in drawn
     )
     kinds = tuple(name for name in names if any(box.kind == name for box in boxes))
     count = {0: "no object", 1: "1 object"}.get(len(boxes), f"{len(boxes)} objects")
     title = f"{count} with a score of at least {_MIN_SCORE}".capitalize()
     values = {"width": width, "height": height, "drawn_score": _MIN_SCORE, "objects": objects}
-    shown = image if channels in (1, 3) else image[..., :3]
-    figure = BoxGrid(title, shown[None], (boxes,), kinds, columns=1, cell=6.0, dashed=False)
+    pixels = image if channels in (1, 3) else image[..., :3]
+    figure = BoxGrid(title, pixels[None], (boxes,), kinds, columns=1, cell=6.0, dashed=False)
     summary = "  ".join(box.label for box in boxes)
     if not boxes:
         best = f"; the best is {objects[0]['score']:.2f}" if objects else ""

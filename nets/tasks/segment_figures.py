@@ -119,16 +119,16 @@ def prediction(metadata: dict[str, Any], source: dict, classes: np.ndarray) -> P
     mask = mask_of_image(classes, source["matrix"], image.shape[:2])
     counts = np.bincount(mask[mask >= 0], minlength=len(names))
     order = [k for k in np.argsort(-counts, kind="stable").tolist() if counts[k]]
-    found = [
+    shares = [
         {"class": names[k], "id": k, "share": round(float(counts[k] / mask.size), 6)} for k in order
     ]
     colours = tuple(map(tuple, metadata["class_colours"]))
-    summary = "  ".join(f"{row['class']} {row['share']:.1%}" for row in found)
+    summary = "  ".join(f"{row['class']} {row['share']:.1%}" for row in shares)
     step = -(-max(mask.shape) // _LONGEST)
     pictures = image[None, ::step, ::step, :3], {"prediction": mask[None, ::step, ::step]}
     return Prediction(
         summary,
-        {"width": image.shape[1], "height": image.shape[0], "classes": found},
+        {"width": image.shape[1], "height": image.shape[0], "classes": shares},
         MaskGrid("The class of every pixel", *pictures, names, colours, cell=4.5),
         {"mask": ClassMask("The class of every pixel", mask, colours)},
     )

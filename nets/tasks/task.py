@@ -16,7 +16,7 @@ Batch = dict[str, Any]
 
 
 class Prediction(NamedTuple):
-    """What a trained model says of one input.
+    """The answer of a trained model for one input.
 
     Attributes:
         summary: in one line.
@@ -148,7 +148,7 @@ class Predictive(Task):
 
     @abc.abstractmethod
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
-        """What a prediction is made of, [1, ...]; pure, compiled once for each shape of `batch`."""
+        """The arrays [1, ...] that a prediction is made of; pure, compiled for each shape."""
 
     @abc.abstractmethod
     def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
