@@ -108,20 +108,11 @@ class Classify(Predictive):
         key: jax.Array,
         train: bool,
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
-        with_heads = train and self.auxiliary > 0
-        outputs, updated = model.apply(
-            {"params": params, **model_state},
-            batch["inputs"],
-            train=train,
-            rngs={"dropout": key},
-            mutable=list(model_state) if train else [],
-            **({"stages": True} if with_heads else {}),
-        )
-        outputs, stages = outputs if with_heads else (outputs, {})
+        variables, with_heads = {"params": params, **model_state}, train and self.auxiliary > 0
+        outputs, heads, updated = apply(model, variables, batch, key, train, with_heads)
         metrics = self.metrics(outputs, batch)
         loss = mean(metrics["loss"])
-        if with_heads:
-            heads = [logits for name, logits in stages.items() if name.startswith("aux")]
+        if heads:
             penalties = sum(self.penalty(head, batch["targets"]) for head in heads)
             total, weight = masked_sum(penalties, batch)
             loss += self.auxiliary * total / weight
@@ -220,6 +211,23 @@ class Classify(Predictive):
     def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
         unit = {"squared": "output", "map": "distance"}.get(self.criterion, "probability")
         return classify_figures.prediction(trained.metadata, source, outputs[0], unit)
+
+
+def apply(
+    model: nn.Module, variables: dict, batch: Batch, key: jax.Array, train: bool, with_heads: bool
+) -> tuple[jax.Array, list[jax.Array], dict]:
+    """The outputs of a model, those of its auxiliary heads where requested, and, while training,
+    its new model state."""
+    outputs, updated = model.apply(
+        variables,
+        batch["inputs"],
+        train=train,
+        rngs={"dropout": key},
+        mutable=[name for name in variables if name != "params"] if train else [],
+        **({"stages": True} if with_heads else {}),
+    )
+    outputs, stages = outputs if with_heads else (outputs, {})
+    return outputs, [head for name, head in stages.items() if name.startswith("aux")], updated
 
 
 def check_auxiliary(model: nn.Module, weight: float) -> None:

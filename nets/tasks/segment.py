@@ -13,7 +13,7 @@ import numpy as np
 from nets.errors import UserError, check_range
 from nets.report.figures import Figure
 from nets.tasks import segment_figures, segmentation_metrics, superpixels
-from nets.tasks.classify import check_auxiliary
+from nets.tasks.classify import apply, check_auxiliary
 from nets.tasks.losses import cross_entropy
 from nets.tasks.metrics import Metrics, collect, compute, mean
 from nets.tasks.superpixels import Felzenszwalb
@@ -74,21 +74,12 @@ class Segment(Predictive):
         key: jax.Array,
         train: bool,
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
-        with_heads = train and self.auxiliary > 0
-        outputs, updated = model.apply(
-            {"params": params, **model_state},
-            batch["inputs"],
-            train=train,
-            rngs={"dropout": key},
-            mutable=list(model_state) if train else [],
-            **({"stages": True} if with_heads else {}),
-        )
-        logits, stages = outputs if with_heads else (outputs, {})
+        variables, with_heads = {"params": params, **model_state}, train and self.auxiliary > 0
+        logits, heads, updated = apply(model, variables, batch, key, train, with_heads)
         metrics = pixel_metrics(logits, batch)
         loss = mean(metrics["loss"])
-        for name, stage in stages.items():
-            if name.startswith("aux"):
-                loss += self.auxiliary * mean(pixel_loss(stage, batch))
+        for head in heads:
+            loss += self.auxiliary * mean(pixel_loss(head, batch))
         return loss, ({**model_state, **updated}, metrics)
 
     def test(
