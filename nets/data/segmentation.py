@@ -52,7 +52,8 @@ class SegmentationImages(Dataset):
         void: ids of pixels that count for nothing.
         class_weights: "median_frequency" balances the classes in the loss: the median of the
             classes' frequencies in the training images over that of a pixel's class (Eigen and
-            Fergus 2015, section 4.3).
+            Fergus 2015, section 4.3). "root_median_frequency" takes the square roots of these
+            weights, which balance by half.
         grey: whether images are read as grey, of one channel.
         validation: share of the training images that is held out where the set has no validation
             split of its own.
@@ -85,7 +86,7 @@ class SegmentationImages(Dataset):
     classes: tuple[str, ...] | None = None
     class_table: str | None = None
     void: tuple[int, ...] = (255,)
-    class_weights: Literal["none", "median_frequency"] = "none"
+    class_weights: Literal["none", "median_frequency", "root_median_frequency"] = "none"
     grey: bool = False
     validation: float = 0.1
     batch_size: int = 16
@@ -109,7 +110,8 @@ class SegmentationImages(Dataset):
         check_range(self, "validation", "colour_jitter", at_least=0, below=1)
         check_range(self, "background", at_least=0, at_most=255)
         check_range(self, "in_memory_mb", at_least=0)
-        check_choice(self, "class_weights", ("none", "median_frequency"))
+        choices = ("none", "median_frequency", "root_median_frequency")
+        check_choice(self, "class_weights", choices)
         check_choice(self, "fit", ("letterbox", "crop"))
         check_choice(self, "normalise", ("standard", "unit", "signed"))
         normalisation.check(self)
@@ -279,6 +281,8 @@ class SegmentationImages(Dataset):
         if self.class_weights == "none":
             return {}
         weights = median_frequency(self._frequencies()).astype(np.float32)
+        if self.class_weights == "root_median_frequency":
+            weights = np.sqrt(weights)
         return {"class_weights": np.tile(weights, (rows, 1))}
 
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
