@@ -19,7 +19,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Seq2Seq(cell=LSTM(192), embedding=192, layers=2, reverse=True, dropout=0.2),
+        model=Seq2Seq(cell=LSTM(128), embedding=128, layers=2, reverse=True, dropout=0.1),
         task=Translate(smoothing=0.1, beam=5, length_penalty=1.0),
         data=Parallel(
             source="train.de.gz",
@@ -28,12 +28,12 @@ def experiment() -> Experiment:
             validation_target="val.en.gz",
             test_source="test_2016_flickr.de.gz",
             test_target="test_2016_flickr.en.gz",
-            vocab_size=3000,
+            vocab_size=2000,
             max_length=40,
             widths=(12, 15, 18, 22, 28),
             batch_size=64,
         ),
-        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=200, clip_norm=1.0),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=200, clip_norm=1.0),
         steps=2000,
         eval_every=500,
         save_every=1000,
