@@ -50,3 +50,23 @@ def training_rows(
         return np.random.default_rng((seed, pool, _BATCHES)).permutation(chosen)[within]
 
     return rows
+
+
+def split_tenths(
+    rows: Sequence[Any], validation: Sequence[Any] | None, test: Sequence[Any] | None
+) -> dict[str, Sequence[Any]]:
+    """The splits "train", "validation" and "test" of rows, of which two may have their own rows.
+
+    Without a test every tenth row is tested (the 10th, 20th, ...); without a validation every tenth
+    of the others validates.
+    """
+    if test is None:
+        rows, test = _tenths(rows)
+    if validation is None:
+        rows, validation = _tenths(rows)
+    return {"train": rows, "validation": validation, "test": test}
+
+
+def _tenths(rows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The rows without every tenth, and those."""
+    return [row for i, row in enumerate(rows, 1) if i % 10], list(rows[9::10])
