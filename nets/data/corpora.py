@@ -40,14 +40,19 @@ def prose(validation: float, test: float) -> dict[str, str]:
 
     Docstrings are without their indentation, with an empty line between two.
     """
+    return _spread((_topics(), docstrings()), validation, test)
+
+
+def docstrings() -> dict[str, str]:
+    """The docstrings of each top-level module, with an empty line between two."""
     from ast import AsyncFunctionDef, ClassDef, FunctionDef, Module, get_docstring, parse, walk
 
     documented = Module | ClassDef | FunctionDef | AsyncFunctionDef
-    docstrings = {}
+    documents = {}
     for name, text in modules().items():
         parts = (get_docstring(node) for node in walk(parse(text)) if isinstance(node, documented))
-        docstrings[name] = "\n\n".join(filter(None, parts))
-    return _spread((_topics(), docstrings), validation, test)
+        documents[name] = "\n\n".join(filter(None, parts))
+    return documents
 
 
 def _topics() -> dict[str, str]:
