@@ -14,6 +14,7 @@ from nets.tasks.task import Prediction
 _BEST = 5  # classes of a prediction
 _SENTENCES = 12
 _MISTAKES = 40
+_COLUMNS = 80  # of a line of a highlighted text
 _CONFUSED = 20  # classes of a confusion matrix
 
 
@@ -55,8 +56,8 @@ def answers(rows: dict[str, list[np.ndarray]], metadata: dict[str, Any]) -> dict
         step = max(1, len(fitting) // _SENTENCES)
         drawn = [
             (
-                f"{names[prediction[i]]}: " if not wrong[i]
-                else f"{names[prediction[i]]} (not {names[target[i]]}): ",
+                f"{names[prediction[i]]}:" if not wrong[i]
+                else f"{names[prediction[i]]} (not {names[target[i]]}):",
                 _words(rows["words"][i], vocabulary),
                 rows["weights"][i],
             )
@@ -114,16 +115,18 @@ def _highlighted(
         title: of the figure.
         sentences: what stands before each, its words, and their weights.
     """
-    text, signal = "", []
+    text, signal, column = "", [], 0
     for before, words, weights in sentences:
         largest = max(float(np.max(weights[: len(words)], initial=0)), 1e-12)
-        text += before
-        signal += [0.0] * len(before)
-        for word, weight in zip(words, weights, strict=False):
-            text += f"{word} "
-            signal += [float(weight) / largest] * len(word) + [0.0]
-        text += "\n"
+        shares = (weights / largest).tolist()
+        for part, share in [(before, 0.0)] * bool(before) + list(zip(words, shares, strict=False)):
+            if column + len(part) >= _COLUMNS:
+                text, column = f"{text}\n    ", 4
+                signal += [0.0] * 5
+            text, column = f"{text}{part} ", column + len(part) + 1
+            signal += [share] * len(part) + [0.0]
+        text, column = f"{text}\n", 0
         signal.append(0.0)
-    return HighlightedText(
-        title, text, np.array([signal]), ("share of each word; 1 is the largest of a sentence",)
-    )
+    signals, captions = np.array([signal]), ("share of each word; 1 is the largest of a sentence",)
+    drawn = {"label": "share", "signed": False, "line_ends": False}
+    return HighlightedText(title, text, signals, captions, **drawn)
