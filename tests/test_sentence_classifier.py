@@ -1,5 +1,7 @@
 """The sentence classifier: its four poolings against loops, its padding, what is refused."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ SMALL = {"num_classes": 3, "vocab_size": 9, "embedding": 5, "cell": GRU(4)}
 
 def made(**fields):
     model = SentenceClassifier(**SMALL | fields)
-    return model, model.init(jax.random.key(0), WORDS, train=False)
+    return model, jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), WORDS)
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
@@ -57,7 +59,8 @@ def test_padding_changes_nothing_and_a_sentence_without_words_is_finite(pooling)
     def loss(params):
         return model.apply(params, longer, train=False).sum()
 
-    assert all(np.isfinite(g).all() for g in jax.tree.leaves(jax.grad(loss)(variables)))
+    gradient = jax.jit(jax.grad(loss))(variables)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
     assert np.isfinite(found[3]).all()
 
 

@@ -1,5 +1,7 @@
 """The tagger: what a word's tag may depend on, and what is refused."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,8 @@ SMALL = {
 
 def made(**fields):
     model = Tagger(**SMALL | fields)
-    return model, model.init(jax.random.key(0), WORDS, LETTERS, train=False)
+    init = jax.jit(functools.partial(model.init, train=False))
+    return model, init(jax.random.key(0), WORDS, LETTERS)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +36,14 @@ def made(**fields):
 )
 def test_a_tag_depends_on_the_words_that_it_may(fields, before, after):
     model, variables = made(**fields)
-    plain = model.apply(variables, WORDS, LETTERS, train=False)
+    apply = jax.jit(functools.partial(model.apply, variables, train=False))
+    plain = apply(WORDS, LETTERS)
     for changed in range(8):
         words, letters = WORDS.copy(), LETTERS.copy()
         words[:, changed] = 1 + words[:, changed] % 8
         letters[:, changed, 0] = 1 + letters[:, changed, 0] % 6
         for arguments in ((words, LETTERS), (WORDS, letters)):
-            other = model.apply(variables, *arguments, train=False)
+            other = apply(*arguments)
             depends = np.abs(other - plain).max((0, 2)) > 0
             expected = [changed - after <= t <= changed + before for t in range(8)]
             assert depends.tolist() == expected

@@ -16,12 +16,12 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Tagger(cell=LSTM(150), dropout=0.5, word_dropout=0.05),
+        model=Tagger(cell=LSTM(100), dropout=0.5, word_dropout=0.05),
         task=TagWords(chunks=True),
-        data=Conll(tag_column=-1, batch_size=16),
+        data=Conll(tag_column=-1),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
         epochs=8,
-        eval_every=500,
+        eval_every=300,
         save_every=1000,
         monitor="accuracy",
     )

@@ -20,7 +20,7 @@ def experiment() -> Experiment:
         task=ClassifySentence(),
         data=Sentences(name="trec_coarse", max_length=40, widths=(8, 12, 20)),
         optimizer=Optimizer(AdamW(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=1200,
+        steps=800,
         eval_every=100,
         save_every=400,
         monitor="accuracy",

@@ -18,8 +18,8 @@ def experiment() -> Experiment:
         task=ClassifySentence(),
         data=Sentences(),
         optimizer=Optimizer(AdamW(), 1e-3, Cosine(), warmup=50),
-        steps=900,
-        eval_every=90,
+        steps=600,
+        eval_every=60,
         save_every=300,
         monitor="accuracy",
     )

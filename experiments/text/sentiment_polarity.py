@@ -21,8 +21,8 @@ def experiment() -> Experiment:
         task=ClassifySentence(),
         data=Sentences(),
         optimizer=Optimizer(AdamW(), 2e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=900,
-        eval_every=90,
+        steps=600,
+        eval_every=60,
         save_every=300,
         monitor="accuracy",
     )
