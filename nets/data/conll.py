@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class Conll(Dataset):
         batch_size: sentences in a training batch.
         eval_batch_size: sentences in a batch of an evaluation.
     """
+
+    reads_prompts: ClassVar[bool] = True
 
     name: Literal["python"] | None = None
     path: str | None = None

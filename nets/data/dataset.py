@@ -77,6 +77,9 @@ class Dataset(abc.ABC):
     input_suffixes: ClassVar[tuple[str, ...]] = ()
     """Endings of the files that `load_input` reads; none where it reads none."""
 
+    reads_prompts: ClassVar[bool] = False
+    """Whether `read_prompt` reads text."""
+
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
         """The training batches; element i is the batch of step i.

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Sentences(Dataset):
         batch_size: sentences in a training batch.
         eval_batch_size: sentences in a batch of an evaluation.
     """
+
+    reads_prompts: ClassVar[bool] = True
 
     name: Literal["modules", "trec_coarse", "trec_fine"] | None = None
     data_dir: str | None = None
