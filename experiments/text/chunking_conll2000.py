@@ -18,10 +18,10 @@ def experiment() -> Experiment:
     return Experiment(
         model=Tagger(cell=LSTM(100), dropout=0.5, word_dropout=0.05),
         task=TagWords(chunks=True),
-        data=Conll(tag_column=-1),
+        data=Conll(tag_column=-1, widths=(20, 30), max_length=50),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
-        epochs=8,
-        eval_every=300,
+        steps=2000,
+        eval_every=400,
         save_every=1000,
         monitor="accuracy",
     )

@@ -18,7 +18,7 @@ def experiment() -> Experiment:
     return Experiment(
         model=SentenceClassifier(cell=LSTM(100), embedding=100, dropout=0.5, word_dropout=0.05),
         task=ClassifySentence(),
-        data=Sentences(name="trec_coarse", max_length=40, widths=(8, 12, 20)),
+        data=Sentences(name="trec_coarse", max_length=40, widths=(12,)),
         optimizer=Optimizer(AdamW(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=800,
         eval_every=100,

@@ -16,10 +16,10 @@ def experiment() -> Experiment:
     return Experiment(
         model=TextCNN(),
         task=ClassifySentence(),
-        data=Sentences(),
+        data=Sentences(widths=(20, 30)),
         optimizer=Optimizer(AdamW(), 1e-3, Cosine(), warmup=50),
         steps=600,
-        eval_every=60,
+        eval_every=100,
         save_every=300,
         monitor="accuracy",
     )

@@ -19,10 +19,10 @@ def experiment() -> Experiment:
     return Experiment(
         model=SentenceClassifier(cell=LSTM(64), embedding=100, dropout=0.5, word_dropout=0.1),
         task=ClassifySentence(),
-        data=Sentences(),
+        data=Sentences(widths=(20, 30)),
         optimizer=Optimizer(AdamW(), 2e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=600,
-        eval_every=60,
+        eval_every=100,
         save_every=300,
         monitor="accuracy",
     )

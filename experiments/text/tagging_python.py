@@ -18,10 +18,10 @@ def experiment() -> Experiment:
     return Experiment(
         model=Tagger(cell=LSTM(64), embedding=64, dropout=0.3, word_dropout=0.05),
         task=TagWords(),
-        data=Conll(name="python", lower=False, max_length=50),
+        data=Conll(name="python", lower=False, widths=(12, 24), max_length=50),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
-        epochs=5,
-        eval_every=300,
-        save_every=600,
+        steps=1500,
+        eval_every=500,
+        save_every=500,
         monitor="accuracy",
     )

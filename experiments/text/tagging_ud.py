@@ -20,7 +20,7 @@ def experiment() -> Experiment:
         task=TagWords(),
         data=Conll(),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
-        epochs=8,
+        steps=3100,
         eval_every=400,
         save_every=800,
         monitor="accuracy",
