@@ -4,9 +4,9 @@
     python launch.py --experiment=sutskever_dates --model.reverse=false
     python launch.py sample --workdir=runs/sutskever_dates --prompt='1979, may the third'
 
-The generated dates of `attention_dates` ("the third of may, nineteen seventy-nine" is 1979-05-03), by
+The generated dates of `attention_dates` ("1979, may the third" is 1979-05-03), by
 the network of Sutskever et al. 2014, without attention: two layers of an LSTM read all of the
-source, from its end to its beginning, and their last states are all that two others write from.
+source, from its end to its beginning, and their last states are all that two others read to write.
 """
 
 from nets.data.dates import Dates
