@@ -30,7 +30,7 @@ class Form(NamedTuple):
         convolutions: (window, channels, stride) of each; None is 2x2 max pooling.
         hidden: units of the fully connected layers before the output; empty means that the output
             is a 1x1 convolution.
-        norm: whether batch normalisation follows each convolution.
+        norm: whether batch normalisation follows each convolution, which then has no bias.
     """
 
     convolutions: tuple[tuple[int, int, int] | None, ...]
@@ -141,7 +141,7 @@ class YOLO(nn.Module):
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
         block = functools.partial(
             conv_norm_act,
-            conv=functools.partial(Conv, kernel_init=HE, **dtypes),
+            conv=functools.partial(Conv, use_bias=not form.norm, kernel_init=HE, **dtypes),
             norm=norm if form.norm else None,
             activation=leaky,
         )
