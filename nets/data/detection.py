@@ -9,7 +9,7 @@ import numpy as np
 
 from nets.data import augment, detection_coco, detection_loading, input_images, normalisation
 from nets.data.annotations import Example
-from nets.data.checks import check_fits
+from nets.data.checks import check_fits, check_size
 from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.detection_coco import Files
 from nets.data.detection_frame import Frame, padded_boxes
@@ -123,8 +123,7 @@ class DetectionImages(Dataset):
         check_choice(self, "fit", ("letterbox", "stretch"))
         check_choice(self, "normalise", ("standard", "unit", "signed"))
         normalisation.check(self)
-        if min(self.image_size) < 1:
-            raise UserError(f"must be above 0, got {self.image_size}.", "image_size")
+        check_size(self, "image_size")
         if self.classes is not None and len(set(self.classes)) < max(1, len(self.classes)):
             raise UserError(f"must be different names, got {self.classes}.", "classes")
         for split, (file, folder) in _FILES.items():

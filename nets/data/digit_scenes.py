@@ -59,10 +59,11 @@ class DigitScenes(GeneratedExamples):
         super().__post_init__()
         check_range(self, "max_digits", at_least=1)
         check_range(self, "max_cover", at_least=0, at_most=1)
-        low, high = self.digit_size
-        if not 8 <= low <= high <= self.side:
+        sizes = self.digit_size
+        if len(sizes) != 2 or not 8 <= sizes[0] <= sizes[1] <= self.side:
             raise UserError(
-                f"must rise from 8 or more to side={self.side} or less, got {low},{high}.",
+                f"must be two sizes that rise from 8 or more to side={self.side} or less, got "
+                f"{sizes}.",
                 "digit_size",
             )
 

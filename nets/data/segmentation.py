@@ -10,7 +10,7 @@ import numpy as np
 
 from nets.data import annotations, augment, crops, input_images, normalisation, segmentation_loading
 from nets.data.annotations import Example, Size
-from nets.data.checks import check_fits
+from nets.data.checks import check_fits, check_size
 from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.segmentation_loading import (
     VOID,
@@ -33,7 +33,7 @@ class SegmentationImages(Dataset):
         inputs         [B, H, W, C] float32, RGB, or grey
         targets        [B, H, W] int32, the class of each pixel, -1 where it is void
         class_weights  [B, K] float32, the weight of each class, the same in all rows; where
-                       class_weights asks for them
+                       the field class_weights is not "none"
 
     and in an evaluation "mask" [B] float32. Every image comes exactly once per epoch, in an order
     drawn anew for each. Masks are resized to the nearest pixel. A mask is a PNG file that holds
@@ -115,12 +115,11 @@ class SegmentationImages(Dataset):
         check_choice(self, "fit", ("letterbox", "crop"))
         check_choice(self, "normalise", ("standard", "unit", "signed"))
         normalisation.check(self)
-        for field in ("image_size", "crop"):
-            size = getattr(self, field)
-            if size is not None and min(size) < 1:
-                raise UserError(f"must be above 0, got {size}.", field)
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise UserError(f"must rise from above 0, got {self.scale}.", "scale")
+        check_size(self, "image_size", "crop")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+            raise UserError(
+                f"must be two factors that rise from above 0, got {self.scale}.", "scale"
+            )
         if self.void and not 0 <= min(self.void) <= max(self.void) <= 255:
             raise UserError(f"must be ids from 0 to 255, got {self.void}.", "void")
         names = self.classes

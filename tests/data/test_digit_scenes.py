@@ -75,8 +75,12 @@ def test_a_box_covered_by_others():
     ("fields", "message"),
     [
         ({"max_digits": 0}, "max_digits must be at least 1, got 0"),
-        ({"digit_size": (40, 20)}, "digit_size must rise from 8 or more to side=128 or less, got"),
-        ({"digit_size": (20, 200)}, "digit_size must rise from 8"),
+        (
+            {"digit_size": (40, 20)},
+            "digit_size must be two sizes that rise from 8 or more to side=128 or less",
+        ),
+        ({"digit_size": (20, 200)}, r"rise from 8 or more to side=128 or less, got \(20, 200\)"),
+        ({"digit_size": (20,)}, "digit_size must be two sizes"),
         ({"max_cover": 2.0}, "max_cover must be at least 0 and at most 1, got 2"),
     ],
 )
