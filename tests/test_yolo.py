@@ -105,6 +105,10 @@ def test_the_loss_is_that_of_a_plain_loop(seed):
     [
         ({"form": "tiny"}, "YOLO.form must be one of full, fast, vgg16, small, medium, got"),
         ({"num_classes": None}, "YOLO.num_classes must be at least 0"),
+        ({"boxes": 0}, "YOLO.boxes must be at least 1, got 0"),
+        ({"limit": 0}, "YOLO.limit must be at least 1, got 0"),
+        ({"nms_iou": 7}, "YOLO.nms_iou must be at least 0 and at most 1, got 7"),
+        ({"min_score": -1}, "YOLO.min_score must be at least 0, got -1"),
         ({"num_classes": 0}, "YOLO.num_classes must be at least 1, got 0"),
     ],
 )

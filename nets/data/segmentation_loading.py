@@ -65,7 +65,8 @@ def open_set(source: SegmentationSource) -> SegmentationSet:
 
     Raises:
         UserError: a mask or an image is missing, all training masks are void, or a mask is of
-            another size than its image, or has an id or a colour that is none of a class; or what `nets.data.segmentation_files` says.
+            another size than its image, or has an id or a colour that is none of a class; or what
+            `nets.data.segmentation_files` says.
     """
     if source.path is None:
         raise UserError("must be given: a folder of images and masks.", "path")

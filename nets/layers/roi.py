@@ -19,7 +19,7 @@ def roi_align(
 ) -> jax.Array:
     """RoI align (He et al. 2017, section 3): means of bilinear samples in a grid of bins.
 
-    A sample outside of the map by more than a position is 0. Equal to
+    A sample outside of the map by more than a position is 0. Sums are in float32 at least. Equal to
     `torchvision.ops.roi_align(..., sampling_ratio=samples)`.
 
         >>> features = jnp.arange(16.0).reshape(4, 4, 1)
@@ -36,7 +36,7 @@ def roi_align(
             be smaller than a position; else it is (j, i), as in the first implementations.
 
     Returns:
-        [R, h, w, C].
+        [R, h, w, C], of the type of the features.
     """
     height, width, channels = features.shape
     x0, y0, x1, y1 = jnp.moveaxis(boxes * scale - (0.5 if aligned else 0.0), -1, 0)
@@ -62,8 +62,8 @@ leave its caches."""
 
 def _interpolate(features: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
     """Means [R, h, w, C] of features [H, W, C] by the weights [R, h, H] and [R, w, W]."""
-    rows = jnp.einsum("rhy,yxc->rhxc", down, features)
-    return jnp.einsum("rwx,rhxc->rhwc", across, rows)
+    rows = jnp.einsum("rhy,yxc->rhxc", down, features)  # in the type of the weights
+    return jnp.einsum("rwx,rhxc->rhwc", across, rows).astype(features.dtype)
 
 
 def _weights(
@@ -99,7 +99,7 @@ def pyramid_align(
         size, scales, samples: as in `roi_align`; a scale of each map.
 
     Returns:
-        [R, h, w, C].
+        [R, h, w, C], of the type of the features.
     """
     table = jnp.concatenate([a.reshape(-1, a.shape[-1]) for a in maps])
     heights, widths = (jnp.array([a.shape[axis] for a in maps]) for axis in (0, 1))
@@ -108,14 +108,14 @@ def pyramid_align(
     x0, y0, x1, y1 = jnp.moveaxis(boxes * jnp.array(scales)[level][:, None], -1, 0)
     rows = _neighbours(y0, y1, size[0], heights[level], samples)
     columns = _neighbours(x0, x1, size[1], width, samples)
-    result = jnp.zeros((), table.dtype)
+    result = jnp.zeros((), jnp.promote_types(table.dtype, jnp.float32))
     for y, down in rows:
         for x, across in columns:
             index = (start[:, None] + y * width[:, None])[:, :, None] + x[:, None]
             weight = (down[:, :, None] * across[:, None])[..., None]
-            result = result + table[index] * weight.astype(table.dtype)
+            result = result + table[index] * weight
     shape = (len(boxes), size[0], samples, size[1], samples, table.shape[-1])
-    return result.reshape(shape).mean((2, 4))
+    return result.reshape(shape).mean((2, 4)).astype(table.dtype)
 
 
 def pyramid_level(boxes: jax.Array, maps: int) -> jax.Array:
@@ -157,7 +157,7 @@ def roi_pool(
         scale: positions of the map per pixel of the image.
 
     Returns:
-        [R, h, w, C].
+        [R, h, w, C], of the type of the features.
     """
     x0, y0, x1, y1 = jnp.moveaxis(_round(boxes * scale), -1, 0)
 

@@ -137,3 +137,8 @@ def test_of_equal_scores_the_first_is_selected_and_a_box_without_area_once():
 def test_of_no_boxes_none_is_selected():
     selection = b.nms(jnp.zeros((0, 4)), jnp.zeros(0), 0.5, 3)
     assert selection.valid.tolist() == [False] * 3 and selection.index.tolist() == [0] * 3
+
+
+def test_without_boxes_all_anchors_are_background():
+    matches = b.match(jnp.ones((3, 4)), jnp.zeros((0, 4)), jnp.zeros(0, bool), 0.7, 0.3, True)
+    assert matches.label.tolist() == matches.box.tolist() == [0, 0, 0]

@@ -142,3 +142,24 @@ def test_pooling_hides_no_infinity():
     pooled = roi_pool(features, jnp.array([[0.0, 0, 3, 3]]), (2, 2))[0, ..., 0]
     assert np.isnan(pooled[0, 0]) and np.isinf(pooled[1, 1])
     assert pooled[0, 1] == pooled[1, 0] == 0
+
+
+def test_features_of_half_precision_are_summed_in_float32(features):
+    """Each result is the nearest bfloat16 of the sum in float32."""
+    maps = jnp.asarray(features, jnp.bfloat16)
+    whole = maps.astype(jnp.float32)
+    level, options = np.zeros(5, int), {"size": (2, 3), "samples": 7}
+    pairs = (
+        (
+            roi_align(maps, BOXES, scale=0.25, **options),
+            roi_align(whole, BOXES, scale=0.25, **options),
+        ),
+        (
+            pyramid_align([maps], BOXES, level, scales=[0.25], **options),
+            pyramid_align([whole], BOXES, level, scales=[0.25], **options),
+        ),
+        (roi_pool(maps, BOXES, (2, 3), 0.25), roi_pool(whole, BOXES, (2, 3), 0.25)),
+    )
+    for half, single in pairs:
+        assert half.dtype == jnp.bfloat16 and single.dtype == jnp.float32
+        np.testing.assert_array_equal(half, single.astype(jnp.bfloat16))
