@@ -5,8 +5,6 @@ Networks, NIPS 2015. With a feature pyramid: Lin et al., CVPR 2017.
 """
 
 import functools
-import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,32 +12,15 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers import boxes as box_functions
-from nets.layers.checks import (
-    check_at_least,
-    check_between,
-    check_choice,
-    check_length,
-    check_positive,
-)
+from nets.layers import checks
+from nets.layers import region_proposals as proposing
 from nets.layers.detections import Detections, Objects, check_selection, select
 from nets.layers.feature_pyramid import FeaturePyramid
 from nets.layers.image_checks import check_head, check_images
-from nets.layers.region_proposals import (
-    BETA,
-    REGION_VARIANCES,
-    ProposalHead,
-    Regions,
-    has_sides,
-    proposal_losses,
-    propose,
-    region_losses,
-    region_targets,
-)
-from nets.layers.roi import pyramid_align, pyramid_level, roi_align, roi_pool
+from nets.layers.region_proposals import BETA, REGION_VARIANCES, ProposalHead, Regions, has_sides
+from nets.layers.roi import Pooling, region_features
 from nets.resnet import ResNet50
 from nets.vgg import VGG
-
-Pooling = Literal["align", "pool"]
 
 
 class FasterRCNN(nn.Module):
@@ -84,9 +65,8 @@ class FasterRCNN(nn.Module):
         min_background: intersection over union with an object from which on a region that is none
             is background; what has less is not trained on (Girshick 2015, section 2.3: 0.1).
         box_beta: beta of the smooth L1 loss of the regions' boxes (Girshick 2015, equation 3: 1).
-        multiple: images are filled up with 0, to the right and below, to sides of a multiple of it,
-            as in torchvision, so that each map has a whole stride; it is at least the largest
-            stride of the stages.
+        multiple: images are filled up with 0, to the right and below, to sides that are multiples
+            of it, as in torchvision, so that each map of a lower stride has a whole one.
         min_score: score below which nothing is detected.
         nms_iou: intersection over union above which only the higher score of a class is kept.
         limit: maximum of detections in an image.
@@ -120,19 +100,19 @@ class FasterRCNN(nn.Module):
 
     def setup(self) -> None:
         check_head(self)
-        check_at_least("FasterRCNN.num_classes", self.num_classes, 1)
-        check_choice("FasterRCNN.pooling", self.pooling, Pooling)
+        checks.check_at_least("FasterRCNN.num_classes", self.num_classes, 1)
+        checks.check_choice("FasterRCNN.pooling", self.pooling, Pooling)
         check_selection("FasterRCNN", self.min_score, self.nms_iou, self.limit)
-        check_between("FasterRCNN.min_background", self.min_background, 0, 0.5)
-        check_at_least("FasterRCNN.box_beta", self.box_beta, 0)
+        checks.check_between("FasterRCNN.min_background", self.min_background, 0, 0.5)
+        checks.check_at_least("FasterRCNN.box_beta", self.box_beta, 0)
         for field in ("candidates", "proposals"):
-            check_length(f"FasterRCNN.{field}", getattr(self, field), 2)
-            check_at_least(f"FasterRCNN.{field}", min(getattr(self, field)), 1)
+            checks.check_length(f"FasterRCNN.{field}", getattr(self, field), 2)
+            checks.check_at_least(f"FasterRCNN.{field}", min(getattr(self, field)), 1)
         for field in ("sizes", "ratios"):
-            check_at_least(f"len(FasterRCNN.{field})", len(getattr(self, field)), 1)
-            check_positive(f"FasterRCNN.{field}", min(getattr(self, field)))
+            checks.check_at_least(f"len(FasterRCNN.{field})", len(getattr(self, field)), 1)
+            checks.check_positive(f"FasterRCNN.{field}", min(getattr(self, field)))
         for field in ("hidden", "anchors_per_image", "regions_per_image", "multiple"):
-            check_at_least(f"FasterRCNN.{field}", getattr(self, field), 1)
+            checks.check_at_least(f"FasterRCNN.{field}", getattr(self, field), 1)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         if self.pyramid:
             self.fpn = FeaturePyramid(self.pyramid, **dtypes)
@@ -191,11 +171,9 @@ class FasterRCNN(nn.Module):
         Needs the key `sample`, and the key `dropout` while training if `dropout` is above 0.
 
             objectness  cross-entropy of the sampled anchors, mean
-            proposals   smooth L1 (beta 1/9) of the offsets of those that are objects, over the
-                        number sampled
+            proposals   smooth L1 (beta 1/9) of the offsets of objects among them, over their number
             classes     cross-entropy of the sampled regions, mean
-            boxes       smooth L1 (`box_beta`) of the offsets of their class, over the number
-                        sampled
+            boxes       smooth L1 (`box_beta`) of the offsets of their class, over their number
 
         Raises:
             ValueError: as in `__call__`.
@@ -205,18 +183,16 @@ class FasterRCNN(nn.Module):
         anchors = self._anchors(maps, size)
         keys = jax.random.split(self.make_rng("sample"), (2, len(x)))
         whole = jnp.concatenate(anchors)
-        usable = None
-        if not self.cross_boundary:
-            usable = (whole == box_functions.clip(whole, *size)).all(-1)
-        first = functools.partial(proposal_losses, whole, self.anchors_per_image, usable=usable)
-        parts = jax.vmap(first)(keys[0], *scored, objects)
+        usable = (whole == box_functions.clip(whole, *size)).all(-1) | self.cross_boundary
+        first = functools.partial(proposing.proposal_losses, whole, self.anchors_per_image)
+        parts = jax.vmap(functools.partial(first, usable=usable))(keys[0], *scored, objects)
         regions = self._proposed(jax.lax.stop_gradient(scored), anchors, size, train=True)
         second = functools.partial(
-            region_targets, self.regions_per_image, min_background=self.min_background
+            proposing.region_targets, self.regions_per_image, min_background=self.min_background
         )
         targets = jax.vmap(second)(keys[1], regions, objects)
         logits, offsets = self._classify(maps, targets.boxes, size, train=train)
-        third = functools.partial(region_losses, beta=self.box_beta)
+        third = functools.partial(proposing.region_losses, beta=self.box_beta)
         return parts | jax.vmap(third)(logits, offsets, targets)
 
     def proposals_of(self, x: jax.Array) -> tuple[list[jax.Array], Regions]:
@@ -262,13 +238,9 @@ class FasterRCNN(nn.Module):
 
     def _anchors(self, maps: list[jax.Array], size: tuple[int, int]) -> list[jax.Array]:
         """The anchors [N_l, 4] of each map, for images of this size."""
-        anchors, size = [], self._padded(size)
-        for i, x in enumerate(maps):
-            sizes = self.sizes[i : i + 1] if self.pyramid else self.sizes
-            shapes = jnp.round(box_functions.anchor_shapes(sizes, self.ratios))
-            stride = (size[0] // x.shape[1], size[1] // x.shape[2])
-            anchors.append(box_functions.anchor_grid(shapes, x.shape[1:3], stride))
-        return anchors
+        sizes = [(size,) for size in self.sizes] if self.pyramid else [self.sizes]
+        shapes = [x.shape[1:3] for x in maps]
+        return proposing.map_anchors(shapes, self._padded(size), sizes, self.ratios)
 
     def _scored(self, maps: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
         """Scores [B, N] and offsets [B, N, 4] of all anchors."""
@@ -284,23 +256,14 @@ class FasterRCNN(nn.Module):
     ) -> Regions:
         phase = 0 if train else 1
         limits = self.candidates[phase], self.proposals[phase]
-        return jax.vmap(lambda s, o: propose(s, o, anchors, size, *limits))(*scored)
+        return jax.vmap(lambda s, o: proposing.propose(s, o, anchors, size, *limits))(*scored)
 
     def _classify(
         self, maps: list[jax.Array], boxes: jax.Array, size: tuple[int, int], train: bool
     ) -> tuple[jax.Array, jax.Array]:
         """Logits [B, R, K + 1] and offsets [B, R, K + 1, 4] of regions [B, R, 4]."""
-        maps = maps[: len(self.stages)]
-        height = self._padded(size)[0]
-        scales = [2.0 ** round(math.log2(a.shape[1] / height)) for a in maps]
-
-        def features(maps: list[jax.Array], boxes: jax.Array) -> jax.Array:
-            if self.pooling == "pool":
-                return roi_pool(maps[0], boxes, (7, 7), scales[0])
-            if len(maps) == 1:
-                return roi_align(maps[0], boxes, (7, 7), scales[0])
-            return pyramid_align(maps, boxes, pyramid_level(boxes, len(maps)), (7, 7), scales)
-
+        maps, height = maps[: len(self.stages)], self._padded(size)[0]
+        features = functools.partial(region_features, height=height, pooling=self.pooling)
         x = jax.vmap(features)(maps, boxes)
         x = x.reshape(*x.shape[:2], -1)
         for dense in (self.fc6, self.fc7):

@@ -16,6 +16,8 @@ from nets.errors import UserError, about
 
 _AT_ONCE = 256  # records
 _DIFFICULT = ("is_difficult", "is_crowd")
+_PUBLISHED = {"voc/2007": (2501, 2510), "voc/2012": (5717, 5823), "coco/2017": (118_287, 5000)}
+"""Training and validation images of sets that an experiment is shown of without their data."""
 
 
 class Files(NamedTuple):
@@ -107,6 +109,14 @@ def classes_of(name: str, data_dir: str | None) -> tuple[str, ...]:
         UserError: there is no such set, or its records have no objects.
     """
     return tuple(_objects(tfds.open_builder(name, data_dir))["label"].names)
+
+
+def published(name: str, trainval: bool) -> dict[str, int]:
+    """train_examples of a set of TFDS, where it is known without the data; else nothing."""
+    if name not in _PUBLISHED:
+        return {}
+    train, validation = _PUBLISHED[name]
+    return {"train_examples": train + (validation if trainval else 0)}
 
 
 def _objects(builder: Any) -> Any:

@@ -87,6 +87,28 @@ class RegionTargets(NamedTuple):
     offsets: jax.Array
 
 
+def map_anchors(
+    maps: Sequence[tuple[int, int]],
+    image: tuple[int, int],
+    sizes: Sequence[tuple[float, ...]],
+    ratios: tuple[float, ...],
+) -> list[jax.Array]:
+    """The anchors [N_l, 4] of each map: their shapes, rounded, at every position.
+
+    Args:
+        maps: height and width of each map.
+        image: that of the image; a map's stride is the whole number of its pixels per position.
+        sizes: those of the anchors of each map, in pixels.
+        ratios: height over width of the anchors.
+    """
+    anchors = []
+    for shape, sides in zip(maps, sizes, strict=True):
+        boxes = jnp.round(box_functions.anchor_shapes(sides, ratios))
+        stride = image[0] // shape[0], image[1] // shape[1]
+        anchors.append(box_functions.anchor_grid(boxes, shape, stride))
+    return anchors
+
+
 def propose(
     scores: jax.Array,
     offsets: jax.Array,

@@ -1,12 +1,17 @@
 """Features of regions: RoI align and RoI pooling."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from nets.layers.boxes import area
+
+Pooling = Literal["align", "pool"]
+"""RoI align, or RoI pooling."""
 
 
 def roi_align(
@@ -124,6 +129,22 @@ def pyramid_level(boxes: jax.Array, maps: int) -> jax.Array:
     side = jnp.sqrt(area(boxes))
     level = jnp.floor(4 + jnp.log2(jnp.maximum(side, 1e-6) / 224) + 1e-6)
     return jnp.clip(level - 2, 0, maps - 1).astype(jnp.int32)
+
+
+def region_features(
+    maps: Sequence[jax.Array], boxes: jax.Array, height: int, pooling: Pooling
+) -> jax.Array:
+    """Features [R, 7, 7, C] of boxes [R, 4] from the maps [H_l, W_l, C] of an image of this height.
+
+    Several maps are those of a pyramid, of which "pool" reads the first. A map's scale is the power
+    of two that is nearest to its height over that of the image, as in torchvision.
+    """
+    scales = [2.0 ** round(math.log2(len(a) / height)) for a in maps]
+    if pooling == "pool":
+        return roi_pool(maps[0], boxes, (7, 7), scales[0])
+    if len(maps) == 1:
+        return roi_align(maps[0], boxes, (7, 7), scales[0])
+    return pyramid_align(maps, boxes, pyramid_level(boxes, len(maps)), (7, 7), scales)
 
 
 def _neighbours(
