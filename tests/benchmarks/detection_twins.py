@@ -92,7 +92,7 @@ class YoloTwin(nn.Sequential):
                 continue
             window, features, stride = layer
             layers += [
-                nn.Conv2d(channels, features, window, stride, window // 2),
+                nn.Conv2d(channels, features, window, stride, window // 2, bias=False),
                 nn.BatchNorm2d(features),
                 nn.LeakyReLU(0.1),
             ]
