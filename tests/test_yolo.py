@@ -8,6 +8,7 @@ import pytest
 from nets import yolo
 from nets.layers.detections import Objects
 from nets.yolo import YOLO
+from tests.support.plain_boxes import iou
 
 
 def count(model, side):
@@ -44,11 +45,6 @@ def plain_losses(outputs, boxes, classes, a, height, width):
             rh**2 * height,
         )
         return (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), (x, y, rw, rh), c
-
-    def iou(p, q):
-        w = max(min(p[2], q[2]) - max(p[0], q[0]), 0)
-        h = max(min(p[3], q[3]) - max(p[1], q[1]), 0)
-        return w * h / ((p[2] - p[0]) * (p[3] - p[1]) + (q[2] - q[0]) * (q[3] - q[1]) - w * h)
 
     for box, label in zip(boxes, classes, strict=True):
         if label < 0:

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from nets.layers.detections import select
-
-
-def iou(p, q):
-    w = max(min(p[2], q[2]) - max(p[0], q[0]), 0)
-    h = max(min(p[3], q[3]) - max(p[1], q[1]), 0)
-    return w * h / ((p[2] - p[0]) * (p[3] - p[1]) + (q[2] - q[0]) * (q[3] - q[1]) - w * h)
+from tests.support.plain_boxes import iou
 
 
 def plain(boxes, scores, min_score, overlap, limit):

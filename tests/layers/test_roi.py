@@ -1,7 +1,5 @@
 """RoI align and pooling against plain loops."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,7 @@ import pytest
 
 from nets.layers import roi
 from nets.layers.roi import pyramid_align, pyramid_level, roi_align, roi_pool
+from tests.support import plain_boxes
 
 H, W = 9, 11
 BOXES = np.array(
@@ -40,26 +39,6 @@ def plain_align(features, box, size, scale, samples, aligned):
                     y = y0 + (i + (a + 0.5) / samples) * height / size[0]
                     x = x0 + (j + (c + 0.5) / samples) * width / size[1]
                     out[i, j] += bilinear(features, y, x) / samples**2
-    return out
-
-
-def plain_pool(features, box, size, scale):
-    x0, y0, x1, y1 = (math.floor(abs(v * scale) + 0.5) * (1 if v > 0 else -1) for v in box)
-    height, width = max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1)
-    out = np.zeros((*size, features.shape[-1]))
-    for i in range(size[0]):
-        for j in range(size[1]):
-            rows = [
-                math.floor(i * height / size[0]) + y0,
-                math.ceil((i + 1) * height / size[0]) + y0,
-            ]
-            columns = [
-                math.floor(j * width / size[1]) + x0,
-                math.ceil((j + 1) * width / size[1]) + x0,
-            ]
-            (top, bottom), (left, right) = np.clip(rows, 0, H), np.clip(columns, 0, W)
-            if bottom > top and right > left:
-                out[i, j] = features[top:bottom, left:right].max((0, 1))
     return out
 
 
@@ -97,7 +76,9 @@ def test_the_gradient_of_align_is_its_transpose(features, at_once, monkeypatch):
 @pytest.mark.parametrize("size", [(2, 3), (4, 4), (1, 1)])
 def test_pooling_is_that_of_a_plain_loop(features, size):
     found = roi_pool(features, BOXES, size, 0.25)
-    np.testing.assert_array_equal(found, [plain_pool(features, b, size, 0.25) for b in BOXES])
+    np.testing.assert_array_equal(
+        found, [plain_boxes.roi_pool(features, b, size, 0.25) for b in BOXES]
+    )
 
 
 def test_the_gradient_of_pooling_goes_to_the_maximum(features):
