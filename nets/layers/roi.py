@@ -200,9 +200,12 @@ def _round(x: jax.Array) -> jax.Array:
 
 
 def _bins(low: jax.Array, high: jax.Array, bins: int, length: int) -> jax.Array:
-    """Whether each position [length] is in each bin [bins] of a box's side."""
-    extent = jnp.maximum(high - low + 1, 1) / bins
+    """Whether each position [length] is in each bin [bins] of a box's side.
+
+    In integers: XLA divides by a constant as by its inverse, and the rounding moves an edge.
+    """
+    extent = jnp.maximum(high - low + 1, 1)
     k, position = jnp.arange(bins), jnp.arange(length)
-    start = jnp.floor(k * extent).astype(jnp.int32) + low
-    end = jnp.ceil((k + 1) * extent).astype(jnp.int32) + low
+    start = k * extent // bins + low
+    end = -(-(k + 1) * extent // bins) + low
     return (position[None] >= start[:, None]) & (position[None] < end[:, None])

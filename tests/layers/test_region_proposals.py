@@ -1,5 +1,6 @@
 """Proposals, the targets of regions and the losses of both, by hand and by plain loops."""
 
+import functools
 import itertools
 import math
 
@@ -75,32 +76,7 @@ def test_losses_of_regions_by_hand():
     np.testing.assert_allclose(parts["boxes"], 4 * (0.5 - 1 / 18), rtol=1e-6)
 
 
-def plain_labels(anchors):
-    """Of each anchor the object that it stands for, -1 background, None neither."""
-    objects = [tuple(OBJECTS.boxes[k].tolist()) for k in range(2)]
-    overlaps = [[plain_boxes.iou(anchor, box) for box in objects] for anchor in anchors]
-    best = [max(row[k] for row in overlaps) for k in range(2)]
-    labels = []
-    for row in overlaps:
-        nearest = max(range(2), key=row.__getitem__)
-        is_best = any(row[k] == best[k] for k in range(2))
-        unsure = None if row[nearest] >= 0.3 else -1
-        labels.append(nearest if row[nearest] >= 0.7 or is_best else unsure)
-    return labels
-
-
-def plain_proposal_losses(anchors, scores, offsets, chosen):
-    """Sums over the chosen anchors, over their number: log loss, and smooth L1 of objects."""
-    labels, entropy, moved = plain_labels(anchors), 0.0, 0.0
-    for i in chosen:
-        probability = 1 / (1 + math.exp(-scores[i]))
-        entropy -= math.log(probability if labels[i] >= 0 else 1 - probability)
-        if labels[i] >= 0:
-            true = plain_boxes.encode(OBJECTS.boxes[labels[i]].tolist(), anchors[i])
-            moved += plain_boxes.smooth_l1(np.subtract(offsets[i], true), 1 / 9)
-    return entropy / len(chosen), moved / len(chosen)
-
-
+TRUE = np.array(OBJECTS.boxes[:2], float)
 ANCHORS = np.array(
     [
         [8, 8, 30, 30], [9, 8, 31, 28], [8, 6, 28, 30],  # above 0.7 of the first object
@@ -108,20 +84,22 @@ ANCHORS = np.array(
         [36, 36, 48, 62],  # little of the second object, but no anchor has more
         [0, 0, 8, 8], [30, 0, 62, 8], [0, 50, 20, 64], [20, 10, 60, 30],
     ],
-    np.float32,
+    float,
 )  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def losses_of_anchors(count, key, scores, offsets, objects):
+    return proposal_losses(jnp.array(ANCHORS), count, key, scores, offsets, objects)
 
 
 def test_losses_of_proposals_are_those_of_a_plain_loop_over_all_anchors():
     rng = np.random.default_rng(0)
     scores, offsets = rng.normal(size=10), rng.normal(scale=0.4, size=(10, 4))
-    labels = plain_labels(ANCHORS.tolist())
+    labels = plain_boxes.match(ANCHORS, TRUE, 0.7, 0.3, best_of_each=True)
     assert labels == [0, 0, 0, None, None, 1, -1, -1, -1, -1]
-    parts = proposal_losses(
-        ANCHORS, 20, jax.random.key(0), *map(jnp.float32, (scores, offsets)), OBJECTS
-    )
-    chosen = [i for i, label in enumerate(labels) if label is not None]
-    expected = plain_proposal_losses(ANCHORS.tolist(), scores, offsets, chosen)
+    parts = losses_of_anchors(20, jax.random.key(0), scores, offsets, OBJECTS)
+    expected = plain_boxes.proposal_losses(ANCHORS, scores, offsets, TRUE)
     np.testing.assert_allclose([parts["objectness"], parts["proposals"]], expected, rtol=1e-5)
 
 
@@ -132,16 +110,14 @@ def test_losses_of_proposals_are_those_of_some_balanced_sample():
     pairs = [*itertools.combinations((0, 1, 2, 5), 2)], [*itertools.combinations((6, 7, 8, 9), 2)]
     possible = np.array(
         [
-            plain_proposal_losses(ANCHORS.tolist(), scores, offsets, objects + background)
+            plain_boxes.proposal_losses(ANCHORS, scores, offsets, TRUE, objects + background)
             for objects, background in itertools.product(*pairs)
         ]
     )
 
-    def losses(key):
-        arrays = map(jnp.float32, (scores, offsets))
-        return proposal_losses(ANCHORS, 4, key, *arrays, OBJECTS)
-
-    parts = jax.vmap(losses)(jax.random.split(jax.random.key(0), 200))
+    sampled = functools.partial(losses_of_anchors, 4)
+    keys = jax.random.split(jax.random.key(0), 200)
+    parts = jax.vmap(sampled, (0, None, None, None))(keys, scores, offsets, OBJECTS)
     drawn = np.stack([parts["objectness"], parts["proposals"]], 1)
     distance = np.abs(drawn[:, None] - possible[None]).max(-1)
     assert distance.min(1).max() < 1e-5
@@ -150,8 +126,8 @@ def test_losses_of_proposals_are_those_of_some_balanced_sample():
 
 def test_losses_of_proposals_without_an_object_are_those_of_the_background():
     nothing = Objects(jnp.zeros((2, 4)), jnp.full(2, -1))
-    scores = jnp.full(10, math.log(3.0))
-    parts = proposal_losses(ANCHORS, 6, jax.random.key(0), scores, jnp.ones((10, 4)), nothing)
+    scores = np.full(10, math.log(3.0))
+    parts = losses_of_anchors(6, jax.random.key(0), scores, np.ones((10, 4)), nothing)
     assert parts["proposals"] == 0
     assert parts["objectness"] == pytest.approx(math.log(4), rel=1e-6)  # -log(1 - 3 / 4)
 
@@ -168,5 +144,5 @@ def test_losses_of_regions_are_those_of_a_plain_loop():
         if labels[i]:
             moved += plain_boxes.smooth_l1(offsets[i, labels[i]] - true[i], 1 / 9) / 5
     targets = RegionTargets(jnp.zeros((7, 4)), jnp.array(labels), valid, jnp.float32(true))
-    parts = region_losses(jnp.float32(logits), jnp.float32(offsets), targets)
+    parts = jax.jit(region_losses)(jnp.float32(logits), jnp.float32(offsets), targets)
     np.testing.assert_allclose([parts["classes"], parts["boxes"]], [entropy, moved], rtol=1e-5)

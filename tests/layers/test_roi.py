@@ -81,6 +81,17 @@ def test_pooling_is_that_of_a_plain_loop(features, size):
     )
 
 
+@pytest.mark.parametrize("bins", [3, 7])
+def test_the_bins_of_pooling_are_exact_for_sides_of_all_lengths(bins):
+    """Their edges are quotients of integers, which a rounded inverse of the bins would miss."""
+    lengths = np.arange(1, 36)
+    boxes = np.stack([lengths % 5, lengths % 3, lengths % 5 + lengths - 1, lengths % 3 + 6], -1)
+    features = np.random.default_rng(3).permutation(12 * 40).reshape(12, 40, 1).astype(np.float32)
+    expected = [plain_boxes.roi_pool(features, box, (bins, bins), 1.0) for box in boxes]
+    pool = jax.jit(lambda boxes: roi_pool(features, boxes, (bins, bins)))
+    np.testing.assert_array_equal(pool(boxes.astype(np.float32)), expected)
+
+
 def test_the_gradient_of_pooling_goes_to_the_maximum(features):
     back = jax.grad(lambda x: roi_pool(x, jnp.array([[0.0, 0, 40, 32]]), (1, 1), 0.25).sum())
     expected = np.zeros(features.shape)

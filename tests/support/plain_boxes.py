@@ -48,6 +48,36 @@ def smooth_l1(differences, beta):
     return sum(0.5 * d * d / beta if d < beta else d - beta / 2 for d in size)
 
 
+def match(anchors, objects, high, low, best_of_each):
+    """Of each anchor the number of its object, -1 the background, None neither."""
+    overlaps = [[iou(anchor, box) for box in objects] for anchor in anchors]
+    best = [max(column) for column in zip(*overlaps, strict=True)]
+    labels = []
+    for row in overlaps:
+        largest = max(row, default=0.0)
+        is_best = best_of_each and any(0 < a == b for a, b in zip(row, best, strict=True))
+        if largest >= high or is_best:
+            labels.append(row.index(largest))
+        else:
+            labels.append(-1 if largest < low else None)
+    return labels
+
+
+def proposal_losses(anchors, scores, offsets, objects, chosen=None):
+    """Faster R-CNN, equation 1: log loss of the chosen anchors and smooth L1 of the objects among
+    them, both over their number. None means all that are an object or background."""
+    labels, entropy, moved = match(anchors, objects, 0.7, 0.3, best_of_each=True), 0.0, 0.0
+    if chosen is None:
+        chosen = [i for i, label in enumerate(labels) if label is not None]
+    for i in chosen:
+        probability = 1 / (1 + math.exp(-scores[i]))
+        entropy -= math.log(probability if labels[i] >= 0 else 1 - probability)
+        if labels[i] >= 0:
+            true = encode(objects[labels[i]], anchors[i])
+            moved += smooth_l1(np.subtract(offsets[i], true), 1 / 9)
+    return entropy / len(chosen), moved / len(chosen)
+
+
 def pool_cells(box, size, scale, shape):
     """The rows and columns (top, bottom, left, right) of the map [H, W] in each bin [h][w]."""
     x0, y0, x1, y1 = (math.floor(abs(v * scale) + 0.5) * (1 if v > 0 else -1) for v in box)
