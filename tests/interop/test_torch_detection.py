@@ -62,8 +62,7 @@ def test_proposals_boxes_and_scores_are_torchvisions(twins):
 
     def run(variables, x):
         def whole(model):
-            maps = model._maps(x, train=False)
-            return model.regions(maps, x.shape[1:3], train=False), model.detect(x)
+            return model.proposals_of(x)[1], model.detect(x)
 
         return model.apply(variables, method=whole)
 
