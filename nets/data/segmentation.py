@@ -133,12 +133,12 @@ class SegmentationImages(Dataset):
         n = len(source.files["train"])
         check_fits(self, n, f"training images of {source.name}")
         factor, offset = self._normalisation()
-        more = self._class_weights(self.batch_size)
+        frame, more = self._frame(), self._class_weights(self.batch_size)
 
         def batch(i: int) -> dict[str, np.ndarray]:
             rng = np.random.default_rng((seed, i, _AUGMENT))
             rows = shuffled(seed, n, self.batch_size, i)
-            examples = [self._augmented(source.read("train", k), rng) for k in rows]
+            examples = [self._augmented(source.read("train", k), frame, rng) for k in rows]
             images = np.stack([example.image for example in examples])
             if self.colour_jitter:
                 images = augment.colour_jitter(images, rng, self.colour_jitter)
@@ -246,9 +246,8 @@ class SegmentationImages(Dataset):
     def _frame(self) -> MaskFrame:
         return MaskFrame(self._size(), self.fit, self.background)
 
-    def _augmented(self, example: Example, rng: np.random.Generator) -> Example:
+    def _augmented(self, example: Example, frame: MaskFrame, rng: np.random.Generator) -> Example:
         """The example enlarged, a part of it taken at random, and mirrored."""
-        frame = self._frame()
         if self.crop is None and self.scale == (1, 1):
             example = frame.placed(example)
         else:
