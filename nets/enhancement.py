@@ -11,14 +11,8 @@ from nets.elman import Elman
 from nets.gru import GRU
 from nets.layers.checks import check_at_least
 from nets.layers.linear import dense
-from nets.layers.recurrent import Recurrent
-from nets.layers.recurrent_stream import (
-    Window,
-    delay,
-    empty_window,
-    stream_carry,
-    stream_step,
-)
+from nets.layers.recurrent_stack import RecurrentStack
+from nets.layers.recurrent_stream import Window, empty_window
 from nets.layers.sequence import output_layer
 from nets.layers.spectrogram import frame_count, istft, sqrt_hann, stft, window_power
 from nets.layers.splice import splice, unsplice
@@ -105,9 +99,6 @@ class SplicedMLP(nn.Module):
 class RecurrentMask(nn.Module):
     """Recurrent layers over the frames: forward, in both directions, or looking a few frames ahead.
 
-    Each layer is one `nets.layers.recurrent.Recurrent`; with `lookahead` it is late by that many
-    frames, so that the stack is late by `layers` times as many.
-
     Attributes:
         cell: the recurrent cell.
         layers: number of recurrent layers.
@@ -127,19 +118,12 @@ class RecurrentMask(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        self.recurrent = [self._layer() for _ in range(self.layers)]
-        self.drop = nn.Dropout(self.dropout)
+        self.recurrent = self._stack()
 
     @nn.nowrap
-    def _layer(self, **options: Any) -> Recurrent:
-        return Recurrent(
-            self.cell,
-            bidirectional=self.bidirectional,
-            lookahead=self.lookahead,
-            dtype=self.dtype,
-            param_dtype=self.param_dtype,
-            **options,
-        )
+    def _stack(self, **options: Any) -> RecurrentStack:
+        fields = ("cell", "layers", "bidirectional", "lookahead", "dropout", "dtype", "param_dtype")
+        return RecurrentStack(**{name: getattr(self, name) for name in fields}, **options)
 
     @nn.compact
     def _output(self, h: jax.Array, bins: int) -> jax.Array:
@@ -147,11 +131,7 @@ class RecurrentMask(nn.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Logits [B, T, F] of masks for frames x [B, T, F]."""
-        bins = x.shape[-1]
-        for i, layer in enumerate(self.recurrent):
-            x = self.drop(x, deterministic=not train) if i else x
-            x, _ = layer(x, train=train)
-        return self._output(x, bins)
+        return self._output(self.recurrent(x, train=train), x.shape[-1])
 
     @property
     def delay(self) -> int:
@@ -160,24 +140,17 @@ class RecurrentMask(nn.Module):
         Raises:
             ValueError: it reads backwards from the end.
         """
-        return self.layers * delay(self._layer(parent=None))
+        return self._stack(parent=None).delay
 
     @nn.nowrap
     def initial_carry(self, shape: tuple[int, int]) -> tuple:
         """The carry before the first frame, for frames [B, F]."""
-        layer, carry = self._layer(parent=None), []
-        for _ in range(self.layers):
-            carry.append(stream_carry(layer, shape))
-            shape = shape[0], self.cell.output_features * (1 + self.bidirectional)
-        return tuple(carry)
+        return self._stack(parent=None).initial_carry(shape)
 
     def step(self, carry: tuple, x: jax.Array, valid: jax.Array) -> tuple[tuple, jax.Array]:
         """Logits [B, F] of the frame that was `delay` frames ago, from x [B, F]."""
-        bins, after = x.shape[-1], []
-        for layer, before in zip(self.recurrent, carry, strict=True):
-            new, x, valid = stream_step(layer, before, x, valid)
-            after.append(new)
-        return tuple(after), self._output(x[:, None], bins)[:, 0]
+        carry, h, _ = self.recurrent.step(carry, x, valid)
+        return carry, self._output(h[:, None], x.shape[-1])[:, 0]
 
 
 class EnhancerCarry(NamedTuple):

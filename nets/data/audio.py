@@ -69,7 +69,9 @@ def check_seconds(data: Any) -> None:
     """Refuses lengths in seconds that do not rise from above 0."""
     rising = (0, *data.seconds)
     if len(rising) < 2 or list(rising) != sorted(set(rising)):
-        raise UserError(f"must rise from above 0, got {','.join(map(str, data.seconds))}.", "seconds")
+        raise UserError(
+            f"must rise from above 0, got {','.join(map(str, data.seconds))}.", "seconds"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -144,9 +144,9 @@ def _evaluated(data: NoisySpeech, split: str) -> list[tuple[np.ndarray, np.ndarr
 def mixed(clean: np.ndarray, noise: np.ndarray, snr: float) -> tuple[np.ndarray, np.ndarray]:
     """The noisy and the clean sound [N] (float32), the noise scaled to that ratio in dB.
 
-        >>> noisy, clean = mixed(np.array([1.0, -1.0]), np.array([3.0, 3.0]), 0.0)
-        >>> (noisy - clean).tolist()
-        [1.0, 1.0]
+    >>> noisy, clean = mixed(np.array([1.0, -1.0]), np.array([3.0, 3.0]), 0.0)
+    >>> (noisy - clean).tolist()
+    [1.0, 1.0]
     """
     noise = noise * (_rms(clean) / _rms(noise) * 10 ** (-snr / 20))
     return (clean + noise).astype(np.float32), clean.astype(np.float32)

@@ -52,9 +52,7 @@ class Recordings(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)
-def recordings(
-    path: str | None, rate: int, resample: bool, test_speaker: str | None
-) -> Recordings:
+def recordings(path: str | None, rate: int, resample: bool, test_speaker: str | None) -> Recordings:
     """The recordings of a folder or archive, or generated ones.
 
     A folder holds WAV files named LABEL_SPEAKER_INDEX.wav, or one folder for each label, itself or

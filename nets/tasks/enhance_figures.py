@@ -9,9 +9,7 @@ from nets.tasks.task import Prediction
 _FRAME = 0.032  # seconds of a frame of a drawn spectrogram
 
 
-def spectrogram(
-    title: str, sound: np.ndarray, rate: int, peak: float | None = None
-) -> Spectrogram:
+def spectrogram(title: str, sound: np.ndarray, rate: int, peak: float | None = None) -> Spectrogram:
     """The power of a sound [N], frames of 32 ms, four times overlapping."""
     size = max(16, int(_FRAME * rate) // 4 * 4)
     padded = np.pad(sound, (size // 2, size))
@@ -38,7 +36,7 @@ def examples(
             title = f"{name}, {snr:g} dB"
             drawn[title] = sound
             figures[f"sound_{snr:g}db_{name}"] = Sound(title, sound, rate)
-    title = "Before and after; on the right what was to be found"
+    title = "Left: noisy. Middle: enhanced. Right: clean"
     return {"spectrograms": together(title, drawn, rate, 3)} | figures
 
 
