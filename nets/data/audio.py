@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -166,12 +167,21 @@ class SpokenWords(Audio):
         }
 
 
+class String(NamedTuple):
+    """A string of words: its samples [N], labels [U] from 1, and the samples [U] where they end."""
+
+    sound: np.ndarray
+    labels: np.ndarray
+    ends: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpokenStrings(Audio):
     """Strings of recorded words with pauses between them, to be transcribed.
 
     Batches hold "inputs" [B, N] float32, "lengths" [B] int32 (samples), and "targets" [B, U] int32,
-    the labels plus 1, then 0; those of an evaluation also "mask" [B]. Training string j of batch i is
+    the labels plus 1, then 0; those of an evaluation also "ends" [B, U] int32, the samples at which
+    the words end, and "mask" [B]. Training string j of batch i is
     a function of (seed, i, j), and the words of a string are of one speaker; those of an evaluation
     are always the same, made of that split's recordings alone. All strings of a training batch have
     as many words; N is the smallest of `seconds` that holds them, and words that the last one does
@@ -214,50 +224,53 @@ class SpokenStrings(Audio):
             rng = np.random.default_rng((_STREAMS["train"], seed, i))
             count = rng.integers(self.words[0], self.words[1] + 1)
             strings = [self._string(rng, data, rows, count) for _ in range(self.batch_size)]
-            sounds = [disturbed(rng, sound, self.gain, self.snr) for sound, _ in strings]
-            return self._batch(sounds, [labels for _, labels in strings])
+            sounds = [disturbed(rng, sound, self.gain, self.snr) for sound, _, _ in strings]
+            return self._batch(sounds, [labels for _, labels, _ in strings])
 
         return Batches(batch)
 
     def evaluate(self, split: str) -> Batches:
         self.check_split(split)
-        strings = self._strings(split)
+        strings = _evaluated(self, split)
 
         def batch(i: int) -> Batch:
             rows, real = padded_rows(len(strings), self.eval_batch_size, i)
-            sounds, labels = zip(*(strings[row] for row in rows), strict=True)
-            return self._batch(list(sounds), list(labels)) | {"mask": real.astype(np.float32)}
+            sounds, labels, ends = zip(*(strings[row] for row in rows), strict=True)
+            more = {"ends": self._symbols(ends), "mask": real.astype(np.float32)}
+            return self._batch(list(sounds), list(labels)) | more
 
         return Batches(batch, -(-len(strings) // self.eval_batch_size))
 
-    def _strings(self, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
-        return _evaluated(self, split)
-
     def _string(
         self, rng: np.random.Generator, data: Recordings, rows: np.ndarray, count: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The samples of a string of that many words of one speaker, and their labels."""
+    ) -> String:
+        """A string of that many words of one speaker."""
         speaker = data.speakers[rng.choice(rows)]
         chosen = rng.choice(rows[data.speakers[rows] == speaker], count)
         room = self._widths()[-1]
-        parts, used = [self._pause(rng)], 0
+        parts, ends = [self._pause(rng)], []
         for row in chosen:
             after = self._pause(rng)
             if sum(map(len, parts)) + len(data.sounds[row]) + len(after) > room:
                 break
             parts += [data.sounds[row], after]
-            used += 1
-        return np.concatenate(parts), data.labels[chosen[:used]] + 1
+            ends.append(sum(map(len, parts)) - len(after))
+        labels = data.labels[chosen[: len(ends)]] + 1
+        return String(np.concatenate(parts), labels, np.array(ends, np.int32))
 
     def _pause(self, rng: np.random.Generator) -> np.ndarray:
         return np.zeros(round(rng.uniform(*self.pause) * self.rate), np.float32)
 
     def _batch(self, sounds: list[np.ndarray], labels: list[np.ndarray]) -> Batch:
         inputs, lengths = padded_rows_of(sounds, width(self._widths(), max(map(len, sounds))))
-        targets = np.zeros((len(sounds), self.words[1]), np.int32)
-        for row, ids in zip(targets, labels, strict=True):
+        return {"inputs": inputs, "lengths": lengths, "targets": self._symbols(labels)}
+
+    def _symbols(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Numbers of unequal count as [B, U] int32, zeros behind."""
+        padded_rows = np.zeros((len(rows), self.words[1]), np.int32)
+        for row, ids in zip(padded_rows, rows, strict=True):
             row[: len(ids)] = ids
-        return {"inputs": inputs, "lengths": lengths, "targets": targets}
+        return padded_rows
 
     def spec(self) -> Spec:
         b, ids = self.batch_size, np.dtype(np.int32)
@@ -288,12 +301,12 @@ class SpokenStrings(Audio):
 
 
 @functools.lru_cache(maxsize=4)
-def _evaluated(data: SpokenStrings, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def _evaluated(data: SpokenStrings, split: str) -> list[String]:
     """The strings of an evaluation, by length."""
     rng, source = np.random.default_rng(_STREAMS[split]), data.recordings()
     counts = rng.integers(data.words[0], data.words[1] + 1, data.eval_size)
     strings = [data._string(rng, source, source.rows(split), count) for count in counts]
-    return sorted(strings, key=lambda string: len(string[0]))
+    return sorted(strings, key=lambda string: len(string.sound))
 
 
 def disturbed(
