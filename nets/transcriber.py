@@ -40,7 +40,7 @@ class Transcriber(nn.Module):
     ...     lambda: model.init_with_output(jax.random.key(0), x, lengths, train=False)
     ... )
     >>> out[0][0].shape, out[0][1].shape
-    ((2, 32, 11), (2,))
+    ((2, 24, 11), (2,))
 
     Attributes:
         num_classes: number of symbols with the blank. None means that the data fills it in.
@@ -68,7 +68,7 @@ class Transcriber(nn.Module):
     window: int = 256
     hop: int = 80
     bands: int = 32
-    stack: int = 3
+    stack: int = 4
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 

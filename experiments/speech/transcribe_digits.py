@@ -17,7 +17,7 @@ def experiment() -> Experiment:
 
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
-    forward = Transcriber(cell=LSTM(128), dropout=0.2)
+    forward = Transcriber(cell=LSTM(96), dropout=0.2)
     models = {"forward": forward}
     models |= {f"{k} ahead": forward.clone(bidirectional=True, lookahead=k) for k in (1, 3, 10, 30)}
     models["both directions"] = forward.clone(bidirectional=True)

@@ -94,7 +94,7 @@ class SpokenWords(Audio):
             recordings; the highest is 40 dB above. None adds none.
     """
 
-    seconds: tuple[float, ...] = (0.4, 0.6, 1.0, 2.3)
+    seconds: tuple[float, ...] = (0.5, 1.0)
     gain: float = 6.0
     snr: float | None = 15.0
 
@@ -197,8 +197,8 @@ class SpokenStrings(Audio):
         eval_size: strings in each of the two evaluation sets.
     """
 
-    seconds: tuple[float, ...] = (1.0, 2.0, 3.0, 4.5)
-    words: tuple[int, int] = (1, 6)
+    seconds: tuple[float, ...] = (2.0, 4.0)
+    words: tuple[int, int] = (1, 5)
     pause: tuple[float, float] = (0.03, 0.3)
     gain: float = 6.0
     snr: float | None = 15.0

@@ -9,15 +9,15 @@ from nets.train.experiment import Experiment
 from nets.transcriber import Transcriber
 
 
-def spoken_strings(model: Transcriber, steps: int = 1000) -> Experiment:
-    """Strings of one to six words, 32 at a time."""
+def spoken_strings(model: Transcriber, steps: int = 600) -> Experiment:
+    """Strings of one to five words, 32 at a time."""
     return Experiment(
         model=model,
         task=Transcribe(),
         data=SpokenStrings(),
         optimizer=Optimizer(AdamW(weight_decay=1e-2), 4e-3, Cosine(), warmup=50, clip_norm=5.0),
         steps=steps,
-        eval_every=250,
+        eval_every=200,
         save_every=steps,
         monitor="error_rate",
     )
