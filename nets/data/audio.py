@@ -10,7 +10,7 @@ import numpy as np
 
 from nets.data import audio_files
 from nets.data.audio_source import Recordings, recordings
-from nets.data.buckets import bucketed, padded_rows_of, width
+from nets.data.buckets import training_rows, width_of
 from nets.data.checks import check_fits
 from nets.data.dataset import Batches, Dataset, Input, Spec, padded, padded_rows
 from nets.errors import UserError, check_range
@@ -66,6 +66,11 @@ class Audio(Dataset):
         return Input(batch, {"audio": sound, "rate": np.array(self.rate)})
 
 
+def widths(data: Any) -> tuple[int, ...]:
+    """The samples that a batch may have."""
+    return tuple(round(s * data.rate) for s in data.seconds)
+
+
 def check_seconds(data: Any) -> None:
     """Refuses lengths in seconds that do not rise from above 0."""
     rising = (0, *data.seconds)
@@ -103,17 +108,15 @@ class SpokenWords(Audio):
         check_seconds(self)
         check_range(self, "gain", at_least=0)
 
-    def _widths(self) -> tuple[int, ...]:
-        return tuple(round(s * self.rate) for s in self.seconds)
-
     def train(self, seed: int) -> Batches:
         data = self.recordings()
         rows = data.rows("train")
         check_fits(self, len(rows), "training recordings")
         lengths = np.array([len(data.sounds[row]) for row in rows])
+        ordered = training_rows(seed, self.batch_size, lengths, widths(self))
 
         def batch(i: int) -> Batch:
-            chosen = rows[bucketed(seed, self.batch_size, i, lengths)]
+            chosen = rows[ordered(i)]
             rng = np.random.default_rng((_STREAMS["train"], seed, i))
             sounds = [disturbed(rng, data.sounds[row], self.gain, self.snr) for row in chosen]
             return self._batch(sounds, data.labels[chosen])
@@ -133,14 +136,13 @@ class SpokenWords(Audio):
         return padded(len(rows), self.eval_batch_size, batch)
 
     def _batch(self, sounds: list[np.ndarray], labels: np.ndarray) -> Batch:
-        size = width(self._widths(), max(map(len, sounds)))
-        inputs, lengths = padded_rows_of(sounds, size)
+        inputs, lengths = padded_sounds(sounds, widths(self))
         return {"inputs": inputs, "lengths": lengths, "targets": labels}
 
     def spec(self) -> Spec:
         b, ids = self.batch_size, np.dtype(np.int32)
         arrays = {
-            "inputs": ((b, self._widths()[-1]), np.dtype(np.float32)),
+            "inputs": ((b, widths(self)[-1]), np.dtype(np.float32)),
             "lengths": ((b,), ids),
             "targets": ((b,), ids),
         }
@@ -214,9 +216,6 @@ class SpokenStrings(Audio):
             if not least <= low <= high:
                 raise UserError(f"must rise from at least {least}, got {low},{high}.", field)
 
-    def _widths(self) -> tuple[int, ...]:
-        return tuple(round(s * self.rate) for s in self.seconds)
-
     def train(self, seed: int) -> Batches:
         data, rows = self.recordings(), self.recordings().rows("train")
 
@@ -247,7 +246,7 @@ class SpokenStrings(Audio):
         """A string of that many words of one speaker."""
         speaker = data.speakers[rng.choice(rows)]
         chosen = rng.choice(rows[data.speakers[rows] == speaker], count)
-        room = self._widths()[-1]
+        room = widths(self)[-1]
         parts, ends = [self._pause(rng)], []
         for row in chosen:
             after = self._pause(rng)
@@ -262,7 +261,7 @@ class SpokenStrings(Audio):
         return np.zeros(round(rng.uniform(*self.pause) * self.rate), np.float32)
 
     def _batch(self, sounds: list[np.ndarray], labels: list[np.ndarray]) -> Batch:
-        inputs, lengths = padded_rows_of(sounds, width(self._widths(), max(map(len, sounds))))
+        inputs, lengths = padded_sounds(sounds, widths(self))
         return {"inputs": inputs, "lengths": lengths, "targets": self._symbols(labels)}
 
     def _symbols(self, rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -275,7 +274,7 @@ class SpokenStrings(Audio):
     def spec(self) -> Spec:
         b, ids = self.batch_size, np.dtype(np.int32)
         arrays = {
-            "inputs": ((b, self._widths()[-1]), np.dtype(np.float32)),
+            "inputs": ((b, widths(self)[-1]), np.dtype(np.float32)),
             "lengths": ((b,), ids),
             "targets": ((b, self.words[1]), ids),
         }
@@ -307,6 +306,21 @@ def _evaluated(data: SpokenStrings, split: str) -> list[String]:
     counts = rng.integers(data.words[0], data.words[1] + 1, data.eval_size)
     strings = [data._string(rng, source, source.rows(split), count) for count in counts]
     return sorted(strings, key=lambda string: len(string.sound))
+
+
+def padded_sounds(
+    sounds: Sequence[np.ndarray], widths: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sounds as rows [B, N], zeros behind, N the smallest width that holds them; their lengths [B].
+
+    What the last width does not hold is cut off.
+    """
+    lengths = np.array([len(sound) for sound in sounds], np.int32)
+    rows = np.zeros((len(sounds), width_of(widths, lengths)), np.float32)
+    lengths = np.minimum(lengths, rows.shape[1])
+    for row, length, sound in zip(rows, lengths, sounds, strict=True):
+        row[:length] = sound[:length]
+    return rows, lengths
 
 
 def disturbed(

@@ -15,7 +15,7 @@ def words(rate: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarr
 
     Pairs are as those of a telephone's keys; word k has pairs that no other has in this order. A
     voice has its own pitch (up to 8% up or down) and speed, a take varies both and the loudness, and
-    has some noise.
+    has noise.
 
     Returns:
         sounds, labels, voices and takes (0 to 49).
@@ -33,7 +33,7 @@ def words(rate: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarr
             tone = sum(np.sin(2 * np.pi * (f * time + rng.random())) for f in pair)
             parts.append(tone * np.hanning(len(time)) ** 0.5)
         sound = np.concatenate(parts) * 0.1 * 10 ** rng.uniform(-0.25, 0.25)
-        sounds.append((sound + rng.normal(0, 0.002, len(sound))).astype(np.float32))
+        sounds.append((sound + rng.normal(0, 0.03, len(sound))).astype(np.float32))
         labels.append(k)
         voices.append(voice)
         takes.append(take)
