@@ -26,9 +26,9 @@ class SplicedMLP(nn.Module):
         h_t = MLP(splice(x, features)_t)
         y   = unsplice(h, labels)
 
-    It reads `features` frames before and after each, and predicts the mask of `labels` frames before
-    and after, of which each frame takes the mean of all estimates (cf. Xu et al. 2015, 7 to 11
-    frames of features). It is late by the sum of both.
+    It reads `features` frames before and after each, and predicts the mask of `labels` frames
+    before and after, of which each frame takes the mean of all estimates (cf. Xu et al. 2015, 7 to
+    11 frames of features). It is late by the sum of both.
 
     Attributes:
         widths: number of units of each hidden layer.
@@ -267,7 +267,7 @@ class Enhancer(nn.Module):
     def _check(self) -> None:
         if self.hop < 1 or self.window % self.hop or self.hop == self.window:
             raise ValueError(
-                f"hop must divide the window of {self.window} samples into 2 or more, got {self.hop}"
+                f"hop must divide the window of {self.window} samples into several, got {self.hop}"
             )
 
 

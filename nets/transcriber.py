@@ -17,8 +17,13 @@ from nets.lstm import LSTM
 
 
 class TranscriberCarry(NamedTuple):
-    """Carry of `Transcriber.step`: samples before the next block [B, window - hop], the carry of the
-    layers, and the last most probable symbol [B]."""
+    """Carry of `Transcriber.step`.
+
+    Attributes:
+        samples: [B, window - hop], before the next block.
+        recurrent: the carry of the layers.
+        last: [B], the most probable symbol of the last step.
+    """
 
     samples: jax.Array
     recurrent: tuple

@@ -5,11 +5,11 @@
 Measured: pending
 """
 
-from nets.enhancement import RecurrentMask
+from nets.enhancement import Enhancer, RecurrentMask
 from nets.lstm import LSTM
-from nets.recipes.enhancement import speech_in_noise
+from nets.recipes.speech import enhancement
 from nets.train.experiment import Experiment
 
 
 def experiment() -> Experiment:
-    return speech_in_noise(RecurrentMask(LSTM(200)))
+    return enhancement(Enhancer(RecurrentMask(LSTM(200))))

@@ -5,8 +5,8 @@
 Measured: pending
 """
 
-from nets.enhancement import SplicedMLP
-from nets.recipes.enhancement import speech_in_noise
+from nets.enhancement import Enhancer, SplicedMLP
+from nets.recipes.speech import enhancement
 from nets.train.experiment import Experiment
 
 
@@ -22,4 +22,4 @@ def variants() -> dict[str, Experiment]:
         "labels": SplicedMLP((230, 230), labels=3),
         "both": SplicedMLP((148, 148), features=3, labels=3),
     }
-    return {name: speech_in_noise(network) for name, network in networks.items()}
+    return {name: enhancement(Enhancer(network)) for name, network in networks.items()}

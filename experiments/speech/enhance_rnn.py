@@ -6,10 +6,10 @@ Measured: pending
 """
 
 from nets.elman import Elman
-from nets.enhancement import RecurrentMask
-from nets.recipes.enhancement import speech_in_noise
+from nets.enhancement import Enhancer, RecurrentMask
+from nets.recipes.speech import enhancement
 from nets.train.experiment import Experiment
 
 
 def experiment() -> Experiment:
-    return speech_in_noise(RecurrentMask(Elman(425)))
+    return enhancement(Enhancer(RecurrentMask(Elman(425))))

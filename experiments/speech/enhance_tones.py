@@ -8,15 +8,15 @@ Measured: pending
 import dataclasses
 
 from nets.data.audio_noise import NoisySpeech
-from nets.enhancement import RecurrentMask
+from nets.enhancement import Enhancer, RecurrentMask
 from nets.lstm import LSTM
-from nets.recipes.enhancement import speech_in_noise
+from nets.recipes.speech import enhancement
 from nets.tasks.enhance import Enhance
 from nets.train.experiment import Experiment
 
 
 def experiment() -> Experiment:
-    small = speech_in_noise(RecurrentMask(LSTM(64)), steps=300)
+    small = enhancement(Enhancer(RecurrentMask(LSTM(64))), steps=300)
     return dataclasses.replace(
         small,
         task=Enhance(stoi=False),  # which is for speech

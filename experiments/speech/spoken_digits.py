@@ -6,7 +6,7 @@ Measured: pending
 """
 
 from nets.cldnn import CLDNN
-from nets.recipes.words import spoken_words
+from nets.recipes.speech import classification
 from nets.train.experiment import Experiment
 
 
@@ -22,4 +22,4 @@ def variants() -> dict[str, Experiment]:
         "LSTM": CLDNN(conv=(), lstm=(108, 108), dense=(), dropout=0.2),
         "CLDNN": CLDNN(conv=(24, 32), linear=64, lstm=(128,), dense=(128,), dropout=0.2),
     }
-    return {name: spoken_words(model) for name, model in models.items()}
+    return {name: classification(model) for name, model in models.items()}

@@ -6,7 +6,7 @@ Measured: pending
 """
 
 from nets.lstm import LSTM
-from nets.recipes.transcription import spoken_strings
+from nets.recipes.speech import transcription
 from nets.train.experiment import Experiment
 from nets.transcriber import Transcriber
 
@@ -21,4 +21,4 @@ def variants() -> dict[str, Experiment]:
     models = {"forward": forward}
     models |= {f"{k} ahead": forward.clone(bidirectional=True, lookahead=k) for k in (1, 3, 10, 30)}
     models["both directions"] = forward.clone(bidirectional=True)
-    return {name: spoken_strings(model) for name, model in models.items()}
+    return {name: transcription(model) for name, model in models.items()}

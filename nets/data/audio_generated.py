@@ -14,8 +14,8 @@ def words(rate: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarr
     """Ten "words", each a sequence of three pairs of tones, in takes of six voices.
 
     Pairs are as those of a telephone's keys; word k has pairs that no other has in this order. A
-    voice has its own pitch (up to 8% up or down) and speed, a take varies both and the loudness, and
-    has noise.
+    voice has its own pitch (up to 8% up or down) and speed, a take varies both and the loudness.
+    All are noisy.
 
     Returns:
         sounds, labels, voices and takes (0 to 49).

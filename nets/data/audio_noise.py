@@ -17,10 +17,10 @@ from nets.errors import UserError, check_range
 class NoisySpeech(Audio):
     """Clean sounds, and the same in noise.
 
-    Batches hold "inputs" [B, N] float32, the noisy sound, and "targets" [B, N], the clean one; those
-    of an evaluation also "snr" [B] float32, in dB, and "mask" [B]. A sound is recordings of one
-    speaker after each other, cut to `duration`, so that nothing is padding; without `path` it is
-    generated: harmonic tones that glide. Training sound j of batch i is a function of (seed, i, j);
+    Batches hold "inputs" [B, N] float32, the noisy sound, and "targets" [B, N], the clean one;
+    those of an evaluation also "snr" [B] float32, in dB, and "mask" [B]. A sound is recordings of
+    one speaker after each other, cut to `duration`, so that nothing is padding; without `path` it
+    is generated: harmonic tones that glide. Training sound j of batch i is a function of (seed, i, j);
     an evaluation has eval_size sounds, always the same, each at every ratio of `eval_snrs`.
 
     The ratio is that of the powers of the whole sound, 10 log10(sum s^2 / sum n^2).
@@ -118,7 +118,7 @@ class NoisySpeech(Audio):
         return Spec({"inputs": shape, "targets": shape}, {"rate": self.rate})
 
     def metadata(self) -> dict[str, Any]:
-        """rate, eval_snrs and digest (of recordings and noises, or of the generated validation set).
+        """rate, eval_snrs and digest (of recordings and noises, where they are not generated).
 
         Raises:
             UserError: a recording or noise cannot be read, or a split has none.

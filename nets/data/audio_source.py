@@ -59,9 +59,9 @@ def recordings(path: str | None, rate: int, resample: bool, test_speaker: str | 
     below train, validation and test. An archive has audio [S], offsets [R + 1], label, speaker and
     index [R] and speaker_names, or audio [R, N] alone.
 
-    Of recordings with an index those of 0 to 4 are the test, 5 to 9 the validation (the split of
-    the Free Spoken Digit Dataset, whose 2,700 others are for training, here less 300). Of recordings
-    without, every tenth of a label is for validation, the one after for the test. With
+    Of recordings with an index those of 0 to 4 are the test (as in the Free Spoken Digit Dataset),
+    5 to 9 the validation, all others for training. Of recordings without, every ninth and tenth of
+    a label are for validation and test; of an archive with folds, the last two folds. With
     `test_speaker` all of this speaker are the test, and nobody else.
 
     Raises:

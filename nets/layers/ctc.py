@@ -147,7 +147,7 @@ def beam_step(beam: Beam, log_probs: jax.Array) -> Beam:
 
 
 def prefix_beam(logits: jax.Array, lengths: jax.Array, beam: int, length: int) -> Beam:
-    """The most probable labellings of logits [B, T, K], with the beam's rows [B, W, ...], best first.
+    """The most probable labellings of logits [B, T, K]: a beam of rows [B, W, ...], best first.
 
     Args:
         logits: [B, T, K].

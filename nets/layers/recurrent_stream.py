@@ -10,9 +10,9 @@ from nets.layers.recurrent import Recurrent
 
 
 class Window(NamedTuple):
-    """The last k + 1 steps of a stream: `x` [B, k + 1, D], and which of them exist, `valid` [B, k + 1].
+    """The last k + 1 steps of a stream, `x` [B, k + 1, D].
 
-    They do not before the stream has begun and after it has ended.
+    `valid` [B, k + 1] tells which of them exist: none does before the stream has begun or after it has ended.
     """
 
     x: jax.Array

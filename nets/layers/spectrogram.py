@@ -13,7 +13,7 @@ from nets.layers.checks import check_at_least
 
 
 def frames(x: jax.Array, size: int, hop: int) -> jax.Array:
-    """Frames [..., T, size] of x [..., N], one every `hop` samples; T = 1 + floor((N - size) / hop).
+    """Frames [..., T, size] of x [..., N], one every `hop` samples: T = 1 + (N - size) // hop.
 
         >>> frames(jnp.arange(6), 4, 2).tolist()
         [[0, 1, 2, 3], [2, 3, 4, 5]]
@@ -151,8 +151,8 @@ def mel(hertz: np.ndarray) -> np.ndarray:
 def mel_filters(bands: int, size: int, rate: int, low: float = 0.0) -> np.ndarray:
     """Triangular filters [size // 2 + 1, bands] (float32) of peak 1, evenly spaced in mel.
 
-    Band b rises from edge b to edge b + 1 and falls to edge b + 2, linearly in Hz; the edges go from
-    `low` to half the rate.
+    Band b rises from edge b to edge b + 1 and falls to edge b + 2, linearly in Hz; the edges go
+    from `low` to half the rate.
 
         >>> mel_filters(20, 256, 8000).shape
         (129, 20)
@@ -200,9 +200,9 @@ def log_mel(
 
 
 def mfcc(log_bands: jax.Array, count: int) -> jax.Array:
-    """The first `count` mel-frequency cepstral coefficients [..., T, count] (Davis, Mermelstein 1980).
+    """Mel-frequency cepstral coefficients [..., T, count] (Davis and Mermelstein 1980).
 
-    The orthonormal cosine transform (type 2) of `log_mel` [..., T, bands].
+    The first `count` of the orthonormal cosine transform (type 2) of `log_mel` [..., T, bands].
 
     Raises:
         ValueError: count is not from 1 to the number of bands.

@@ -157,7 +157,7 @@ def by_ratio(rows: Rows, rate: int) -> dict[str, float]:
     """The mean of each score over the sounds that were mixed at each ratio.
 
     Args:
-        rows: "snr" and, by the name of the score, numbers, or for STOI sounds, with the "clean" ones.
+        rows: "snr" and, by the name of the score, numbers, or for STOI sounds; then "clean" too.
         rate: samples per second.
     """
     columns = dict(rows.values)

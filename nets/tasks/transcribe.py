@@ -160,8 +160,8 @@ def scores(rows: Rows, rate: int) -> dict[str, float]:
     """Error rates, exact match and delay.
 
     Args:
-        rows: of each sound "target" and "decoded" and maybe "beam" symbols, then 0; maybe "ends" and
-            "needed", samples at which words end and at which they are known.
+        rows: of each sound "target" and "decoded" and maybe "beam" symbols, then 0; maybe "ends"
+            and "needed", samples at which words end and at which they are known.
         rate: samples per second.
     """
     columns = rows.values
