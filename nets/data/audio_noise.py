@@ -20,8 +20,8 @@ class NoisySpeech(Audio):
     Batches hold "inputs" [B, N] float32, the noisy sound, and "targets" [B, N], the clean one;
     those of an evaluation also "snr" [B] float32, in dB, and "mask" [B]. A sound is recordings of
     one speaker after each other, cut to `duration`, so that nothing is padding; without `path` it
-    is generated: harmonic tones that glide. Training sound j of batch i is a function of (seed, i, j);
-    an evaluation has eval_size sounds, always the same, each at every ratio of `eval_snrs`.
+    is generated: harmonic tones that glide. Training sound j of batch i is a function of (seed, i,
+    j); an evaluation has eval_size sounds, always the same, each at every ratio of `eval_snrs`.
 
     The ratio is that of the powers of the whole sound, 10 log10(sum s^2 / sum n^2).
 

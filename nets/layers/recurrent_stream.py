@@ -10,9 +10,12 @@ from nets.layers.recurrent import Recurrent
 
 
 class Window(NamedTuple):
-    """The last k + 1 steps of a stream, `x` [B, k + 1, D].
+    """The last k + 1 steps of a stream.
 
-    `valid` [B, k + 1] tells which of them exist: none does before the stream has begun or after it has ended.
+    Attributes:
+        x: [B, k + 1, D].
+        valid: [B, k + 1] (bool), which of them exist: none before the stream has begun and after it
+            has ended.
     """
 
     x: jax.Array
