@@ -31,6 +31,8 @@ class Audio(Dataset):
         resample: whether files of another rate are resampled.
         held_out_speaker: the speaker whose recordings are the test, and in no other split. None
             means the split of the files.
+        labels: the labels in their order; a recording of another is refused. None means those of
+            the recordings.
         batch_size: rows in a training batch.
         eval_batch_size: rows in a batch of an evaluation.
     """
@@ -39,6 +41,7 @@ class Audio(Dataset):
     rate: int = 8000
     resample: bool = False
     held_out_speaker: str | None = None
+    labels: tuple[str, ...] | None = None
     batch_size: int = 32
     eval_batch_size: int = 50
 
@@ -49,7 +52,13 @@ class Audio(Dataset):
 
     def recordings(self) -> Recordings:
         """The recordings; read once."""
-        return recordings(self.path, self.rate, self.resample, self.held_out_speaker)
+        return recordings(
+            self.path,
+            self.rate,
+            resample=self.resample,
+            test_speaker=self.held_out_speaker,
+            labels=self.labels,
+        )
 
     def splits(self) -> tuple[str, ...]:
         return ("validation", "test")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nets.data import audio_generated
 from nets.data.audio import _STREAMS, Audio, Batch
-from nets.data.audio_source import recordings
+from nets.data.audio_source import Recordings, recordings
 from nets.data.dataset import Batches, Spec, padded
 from nets.errors import UserError, check_range
 
@@ -110,8 +110,8 @@ class NoisySpeech(Audio):
             length += len(parts[-2]) + len(parts[-1])
         return np.concatenate(parts)[:samples]
 
-    def _noises(self):
-        return recordings(self.noise, self.rate, self.resample, None)
+    def _noises(self) -> Recordings:
+        return recordings(self.noise, self.rate, resample=self.resample, field="noise")
 
     def spec(self) -> Spec:
         shape = (self.batch_size, self._samples()), np.dtype(np.float32)

@@ -52,7 +52,15 @@ class Recordings(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)
-def recordings(path: str | None, rate: int, resample: bool, test_speaker: str | None) -> Recordings:
+def recordings(
+    path: str | None,
+    rate: int,
+    *,
+    resample: bool = False,
+    test_speaker: str | None = None,
+    labels: tuple[str, ...] | None = None,
+    field: str = "path",
+) -> Recordings:
     """The recordings of a folder or archive, or generated ones.
 
     A folder holds WAV files named LABEL_SPEAKER_INDEX.wav, or one folder for each label, itself or
@@ -64,11 +72,20 @@ def recordings(path: str | None, rate: int, resample: bool, test_speaker: str | 
     a label are for validation and test; of an archive with folds, the last two folds. With
     `test_speaker` all of this speaker are the test, and nobody else.
 
+    Args:
+        path: the folder or archive. None means generated words.
+        rate: samples per second.
+        resample: whether files of another rate are resampled.
+        test_speaker: name of a speaker.
+        labels: in their order. None means those of the recordings, sorted.
+        field: what the data set calls the path, for errors.
+
     Raises:
-        UserError: there is no such file, folder or speaker, or a file is not as it should be.
+        UserError: there is no such file, folder or speaker, a recording has another label, or a
+            file is not as it should be.
     """
     if path is None:
-        sounds, labels, speakers, index = audio_generated.words(rate)
+        sounds, ids, speakers, index = audio_generated.words(rate)
         names = tuple(map(str, range(10)))
         people = tuple(f"voice{k}" for k in range(audio_generated.VOICES))
         split = _by_index(index)
@@ -76,18 +93,26 @@ def recordings(path: str | None, rate: int, resample: bool, test_speaker: str | 
         root = Path(path).expanduser()
         try:
             read = _folder if root.is_dir() else _archive
-            sounds, labels, names, speakers, people, split = read(root, rate, resample)
+            sounds, ids, names, speakers, people, split = read(root, rate, resample)
         except UserError as error:
-            raise about(f"path={path}", f"cannot be used: {error}") from error
+            raise about(f"{field}={path}", f"cannot be used: {error}") from error
     if test_speaker is not None:
         if test_speaker not in people:
             raise UserError(f"must be one of {', '.join(people)}, got {test_speaker}.", _SPEAKER)
         split = np.where(split == SPLITS.index("test"), SPLITS.index("train"), split)
         split = np.where(speakers == people.index(test_speaker), SPLITS.index("test"), split)
+    if labels is not None:
+        if others := [name for name in names if name not in labels]:
+            raise UserError(
+                f"must have all of the recordings', got {','.join(labels)}; {path} has "
+                f"{', '.join(others)} too.",
+                "labels",
+            )
+        ids, names = np.array([labels.index(name) for name in names])[ids], labels
     digest = hashlib.blake2b(digest_size=16)
-    for array in (*sounds, labels, split):
+    for array in (*sounds, ids, split):
         digest.update(str(len(array)).encode() + np.ascontiguousarray(array).tobytes())
-    arrays = (labels.astype(np.int32), names, speakers.astype(np.int32), people)
+    arrays = (ids.astype(np.int32), names, speakers.astype(np.int32), people)
     return Recordings(tuple(sounds), *arrays, split.astype(np.int32), digest.hexdigest())
 
 

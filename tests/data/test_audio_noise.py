@@ -60,8 +60,8 @@ def test_speech_and_noise_come_from_their_own_splits(tmp_path):
     )  # fmt: skip
     for split, hertz in (("train", 1000), ("validation", 2000), ("test", 3000)):
         batch = data.train(0)[0] if split == "train" else data.evaluate(split)[0]
-        for noise in batch["inputs"] - batch["targets"]:
-            assert abs(np.abs(np.fft.rfft(noise)).argmax() - hertz * 0.5) <= 1
+        for hum in batch["inputs"] - batch["targets"]:
+            assert abs(np.abs(np.fft.rfft(hum)).argmax() - hertz * 0.5) <= 1
     assert data.metadata()["digest"].count(" ") == 1
 
 
@@ -80,7 +80,7 @@ def test_generated_sounds_are_harmonic_and_noise_is_normalised():
         ({"duration": 0}, "duration must be above 0, got 0"),
         ({"snrs": (5.0, 0.0)}, "snrs must rise, got 5.0,0.0"),
         ({"eval_snrs": ()}, "eval_snrs must have at least one ratio"),
-        ({"noise": "nowhere"}, "path=nowhere cannot be used"),
+        ({"noise": "nowhere"}, "noise=nowhere cannot be used"),
     ],
 )
 def test_impossible_fields_are_refused(fields, message):

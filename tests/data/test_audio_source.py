@@ -10,7 +10,8 @@ from tests.support.sounds import tone, write_words
 
 
 def read(path, test_speaker=None, resample=False):
-    return recordings(None if path is None else str(path), 8000, resample, test_speaker)
+    fields = {"resample": resample, "test_speaker": test_speaker}
+    return recordings(None if path is None else str(path), 8000, **fields)
 
 
 def test_names_of_files_have_label_speaker_and_split(tmp_path):
@@ -41,7 +42,7 @@ def test_folders_are_labels(tmp_path):
     data = read(tmp_path)
     assert data.names == ("no", "yes")
     assert [len(data.rows(split)) for split in SPLITS] == [32, 4, 4]
-    assert all(np.sum(data.labels[data.rows(split)] == 0) * 2 == len(data.rows(split)) for split in SPLITS)  # fmt: skip
+    assert all(np.ptp(np.bincount(data.labels[data.rows(split)])) == 0 for split in SPLITS)
 
 
 def test_folders_may_be_splits(tmp_path):
@@ -74,8 +75,16 @@ def test_an_archive_has_offsets_or_rows_and_folds(tmp_path):
     assert [SPLITS[k] for k in data.split] == ["train"] * 3 + ["validation", "test"]
     assert data.names == ("rain",)
     with pytest.raises(UserError, match=r"path=.*b.npz cannot be used: it has 8000 samples per"):
-        recordings(str(tmp_path / "b.npz"), 16000, False, None)
-    assert len(recordings(str(tmp_path / "b.npz"), 16000, True, None).sounds[0]) == 40
+        recordings(str(tmp_path / "b.npz"), 16000)
+    assert len(recordings(str(tmp_path / "b.npz"), 16000, resample=True).sounds[0]) == 40
+
+
+def test_labels_may_be_given_and_no_others_are_taken(tmp_path):
+    write_words(tmp_path)
+    data = recordings(str(tmp_path), 8000, labels=("1", "2", "0"))
+    assert data.names == ("1", "2", "0") and {*data.labels} == {0, 2}
+    with pytest.raises(UserError, match="labels must have all of the recordings', got 1; .* has 0"):
+        recordings(str(tmp_path), 8000, labels=("1",))
 
 
 def test_mistakes_name_the_path(tmp_path):

@@ -17,6 +17,6 @@ def write_words(folder: Path, indices: int = 12, rate: int = 8000) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for label, speaker, index in np.ndindex(2, 2, indices):
         name = f"{label}_{('ann', 'bob')[speaker]}_{index}.wav"
-        sound = tone(500 + 700 * label + 20 * index, 0.15 + 0.01 * index, rate)
+        sound = tone(500 + 700 * label + 20 * index + 7 * speaker, 0.15 + 0.01 * index, rate)
         wavfile.write(folder / name, rate, sound)
     return folder
