@@ -117,7 +117,7 @@ class Reporter:
                 text = path.read_text()
                 self.say(f"--- {figure.title}\n{text}\n---")
                 self._log.pictures.add_text(name, f"```\n{text}\n```", step)
-            else:
+            elif path.suffix == ".png":
                 self._picture(name, path, step)
 
     def conclude(self, result: dict[str, Any]) -> None:
