@@ -12,8 +12,10 @@ from nets.gru import GRU
 from nets.lstm import LSTM
 from nets.luong import Luong
 from nets.recurrent_lm import RecurrentLM
+from nets.sentence_classifier import SentenceClassifier
 from nets.seq2seq import Bahdanau
 from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
+from nets.tagger import Tagger
 from tests.support.checks import equations
 
 CLASSES = 13  # no other size is this
@@ -42,8 +44,10 @@ MODELS = {
     "luong, local": (Luong(CLASSES, 7, GRU(6), embedding=5, attention="local-p"), IDS, IDS),
     "bahdanau": (Bahdanau(CLASSES, 7, GRU(6), embedding=5, hidden=4, readout=3), IDS, IDS),
     "characters": (RecurrentLM(CLASSES, LSTM(6), embed=5), IDS),
+    "sentence": (SentenceClassifier(CLASSES, 7, 5, LSTM(6), pooling="attention"), IDS),
+    "tagger": (Tagger(CLASSES, 7, 7, cell=LSTM(6)), IDS, jnp.ones((2, 3, 4), int)),
 }
-WITHOUT_STEP = {"many to one", "many to many", "one to many", "characters"}
+WITHOUT_STEP = {"many to one", "many to many", "one to many", "characters", "sentence", "tagger"}
 CHOICES = [(name, "call") for name in MODELS] + [
     (name, "step") for name in MODELS if name not in WITHOUT_STEP
 ]

@@ -171,6 +171,12 @@ REDUCED = {
         "data.vocab_size": 24,
         "data.eval_batch_size": 8,
     },
+    "modules_python": {"model.cell.features": 8, "model.embedding": 8, "data.max_length": 41},
+    "tagging_python": {
+        "model.cell.features": 8,
+        "model.embedding": 8,
+        "data.widths": (),
+    },
     "scene_labelling_camvid": {
         "data.batch_size": 4,
         "data.image_size": (24, 32),
@@ -181,11 +187,14 @@ REDUCED = {
 }
 
 
+SLOW = {"luong_dates", "scene_labelling_camvid", "tagging_python"}
+
+
 def parameters(names: Iterable[str], slow: set[str]) -> list[Any]:
     return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
 
 
-@pytest.mark.parametrize("name", parameters(REDUCED, {"luong_dates", "scene_labelling_camvid"}))
+@pytest.mark.parametrize("name", parameters(REDUCED, SLOW))
 def test_one_of_each_family_learns_a_little(name, tmp_path):
     experiment = load(name, FOLDER)
     changes = {

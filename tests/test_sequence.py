@@ -230,3 +230,38 @@ def test_dropout_acts_in_training_alone(model, inputs):
 def test_symbols_need_their_number():
     with pytest.raises(ValueError, match="vocab_size must be a number for symbols"):
         ManyToOne(num_classes=2).init(jax.random.key(0), np.ones((3, 5), int), train=False)
+
+
+def test_a_reversed_source_is_read_from_its_last_symbol():
+    model = Seq2Seq(num_classes=5, vocab_size=4, cell=GRU(6), embedding=3, layers=2)
+    x = np.array([[1, 2, 3, 1], [3, 2, 0, 0], [1, 0, 0, 0]])
+    flipped = np.array([[1, 3, 2, 1], [2, 3, 0, 0], [1, 0, 0, 0]])
+    y = RNG.integers(0, 5, (3, 6))
+    params = {"params": made(model, x, y)}
+    reverse = model.clone(reverse=True)
+    close(reverse.apply(params, x, y, train=False), model.apply(params, flipped, y, train=False))
+    forwards = model.apply(params, x, y, train=False)
+    assert np.abs(reverse.apply(params, x, y, train=False) - forwards)[:2].max() > 1e-3
+
+
+def test_embedded_symbols_are_one_hot_vectors_times_the_embedding():
+    model = Seq2Seq(num_classes=5, vocab_size=4, cell=GRU(6), embedding=3, reverse=True)
+    x, y = RNG.integers(1, 4, (3, 4)), RNG.integers(0, 5, (3, 6))
+    params = made(model, x, y)
+    joined = {name: params[name] for name in ("output", "encoder", "decoder")}
+    for part, table in (("encoder", "source"), ("decoder", "target")):
+        layer = params[part]["layer_0"]
+        kernel = params[table]["embedding"] @ layer["kernel"]
+        joined[part] = {"layer_0": layer | {"kernel": kernel}}
+    plain = model.clone(embedding=None)
+    expected = plain.apply({"params": joined}, x, y, train=False)
+    close(model.apply({"params": params}, x, y, train=False), expected)
+    found = decode(model, {"params": params}, x, 7, beam=2).symbols
+    np.testing.assert_array_equal(found, decode(plain, {"params": joined}, x, 7, beam=2).symbols)
+
+
+def test_an_embedding_without_features_is_refused():
+    ids = np.ones((2, 3), int)
+    model = Seq2Seq(num_classes=5, vocab_size=4, embedding=0)
+    with pytest.raises(ValueError, match="embedding must be at least 1, got 0"):
+        model.init(jax.random.key(0), ids, ids, train=False)

@@ -123,10 +123,12 @@ class Predict(Evaluate):
 
     Attributes:
         input: file to predict for, such as an image, or a folder of them.
+        prompt: sentence to predict for, where the data is text, instead of a file.
         output: folder for the pictures and JSON. None means predictions in the work directory.
     """
 
     input: str | None = None
+    prompt: str | None = None
     output: str | None = None
 
 

@@ -10,13 +10,14 @@ import jax
 
 from nets.cli import runs
 from nets.cli.parse import Command
+from nets.data.dataset import Input
 from nets.errors import UserError
 from nets.tasks.task import Predictive
 from nets.train.signals import Signals
 
 
 def predict(command: Command, signals: Signals) -> int:
-    """Writes a picture and JSON for an input, or for each of a folder; one line for each.
+    """Writes a picture and JSON for a sentence, an input, or each of a folder; one line for each.
 
     A file of a folder that cannot be read is warned of and left out.
 
@@ -29,36 +30,51 @@ def predict(command: Command, signals: Signals) -> int:
     options, task = command.options, command.experiment.task
     if not isinstance(task, Predictive):
         raise UserError(f"{command.name} has nothing to predict for files of one's own.")
-    if options.input is None:
-        raise UserError("is needed: a file, or a folder of files.", "input")
+    if options.input is not None and options.prompt is not None:
+        raise UserError(f"={options.input} and --prompt exclude each other.", "input")
+    if options.input is None and options.prompt is None:
+        raise UserError(
+            "is needed: a file, or a folder of files; of text --prompt, a sentence.", "input"
+        )
     workdir = command.workdir(command.experiment)
     folder = Path(options.output or workdir / "predictions")
-    files = input_files(Path(options.input), command.experiment.data.input_suffixes)
-    _check_output(folder, files[0].parent)
+    files = []
+    if options.input is not None:
+        files = input_files(Path(options.input), command.experiment.data.input_suffixes)
+    _check_output(folder, files[0].parent if files else None)
     experiment, trained, step = runs.restored(
         command.experiment, workdir, command.path, options.checkpoint
     )
-    outputs = jax.jit(functools.partial(task.outputs, experiment.model))
-    names, failed = output_names(files), 0
-    for file, name in zip(files, names, strict=True):
-        try:
-            batch, source = experiment.data.load_input(file, trained.metadata)
-        except UserError as error:
-            if len(files) == 1:
-                raise
-            runs.warn(str(error))
-            failed += 1
-            continue
+    outputs, data = jax.jit(functools.partial(task.outputs, experiment.model)), experiment.data
+
+    def write(name: str, origin: dict[str, Any], model_input: Input) -> str:
+        """Predicts for one input and writes the files; the summary."""
+        batch, source = model_input
         call = functools.partial(outputs, trained.params, trained.model_state, batch)
         result = task.prediction(trained, source, jax.device_get(signals.run(call)))
         folder.mkdir(parents=True, exist_ok=True)
         figures = {name: result.figure}
         figures |= {f"{name}_{suffix}": figure for suffix, figure in result.files.items()}
         written = [figure.write(folder, stem).name for stem, figure in figures.items()]
-        origin = {"input": str(file), "run": str(workdir), "step": step, "files": written}
+        origin = origin | {"run": str(workdir), "step": step, "files": written}
         (folder / f"{name}.json").write_text(to_json(origin | result.values))
-        print(f"{file}: {result.summary}", flush=True)
-    if failed < len(files):
+        return result.summary
+
+    failed = 0
+    if options.prompt is not None:
+        source = data.read_prompt(options.prompt, trained.metadata)
+        print(write("prompt", {"prompt": options.prompt}, source), flush=True)
+    for file, name in zip(files, output_names(files), strict=True):
+        try:
+            source = data.load_input(file, trained.metadata)
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            runs.warn(str(error))
+            failed += 1
+            continue
+        print(f"{file}: {write(name, {'input': str(file)}, source)}", flush=True)
+    if failed < max(len(files), 1):
         print(f"pictures and JSON  {folder}")
     return 2 if failed else 0
 
@@ -96,9 +112,9 @@ def to_json(values: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _check_output(folder: Path, source: Path) -> None:
+def _check_output(folder: Path, source: Path | None) -> None:
     """Refuses, by UserError, to write into the folder that an input is in, or into a file."""
-    if folder.resolve() == source.resolve():
+    if source is not None and folder.resolve() == source.resolve():
         raise UserError(f"={folder} is the folder of the input; name another.", "output")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"={folder} is a file; a folder is needed.", "output")

@@ -148,7 +148,7 @@ def train_one(
         make_record(experiment, source, metadata),
         active=jax.process_index() == 0,
         samples=isinstance(experiment.task, Generative),
-        predicts=isinstance(experiment.task, Predictive) and bool(experiment.data.input_suffixes),
+        predicts=_predict_flag(experiment),
         source=source.path,
     )
     reporter.record = workdir.check(folder, reporter.record, reporter.warn, allow_changed_code)
@@ -232,3 +232,12 @@ def quiet() -> Iterator[None]:
 def warn(text: str) -> None:
     """A warning on standard error."""
     print(f"warning: {text}", file=sys.stderr)
+
+
+def _predict_flag(experiment: Experiment) -> str | None:
+    """The flag by which a run is applied to inputs of one's own, if it is."""
+    if not isinstance(experiment.task, Predictive):
+        return None
+    if experiment.data.reads_prompts:
+        return "--prompt='...'"
+    return "--input=FILE" if experiment.data.input_suffixes else None

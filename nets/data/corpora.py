@@ -32,7 +32,7 @@ def python(validation: float, test: float) -> dict[str, str]:
     and about its share of the characters. Within a split they follow each other in the order of a
     hash of their names.
     """
-    return _spread((_topics(), _source()), validation, test)
+    return _spread((_topics(), modules()), validation, test)
 
 
 def prose(validation: float, test: float) -> dict[str, str]:
@@ -40,14 +40,19 @@ def prose(validation: float, test: float) -> dict[str, str]:
 
     Docstrings are without their indentation, with an empty line between two.
     """
+    return _spread((_topics(), docstrings()), validation, test)
+
+
+def docstrings() -> dict[str, str]:
+    """The docstrings of each top-level module, with an empty line between two."""
     from ast import AsyncFunctionDef, ClassDef, FunctionDef, Module, get_docstring, parse, walk
 
     documented = Module | ClassDef | FunctionDef | AsyncFunctionDef
-    docstrings = {}
-    for name, text in _source().items():
+    documents = {}
+    for name, text in modules().items():
         parts = (get_docstring(node) for node in walk(parse(text)) if isinstance(node, documented))
-        docstrings[name] = "\n\n".join(filter(None, parts))
-    return _spread((_topics(), docstrings), validation, test)
+        documents[name] = "\n\n".join(filter(None, parts))
+    return documents
 
 
 def _topics() -> dict[str, str]:
@@ -56,7 +61,12 @@ def _topics() -> dict[str, str]:
     return {f"topic {name}": _clean(text) for name, text in topics.items()}
 
 
-def _source() -> dict[str, str]:
+def modules() -> dict[str, str]:
+    """The source of each top-level module of this Python's standard library, or "" (see `python`).
+
+    Raises:
+        UserError: it is not there.
+    """
     sources = {
         path.name: _clean(path.read_text(encoding="utf-8", errors="replace"))
         for path in _STDLIB.glob("*.py")

@@ -35,7 +35,7 @@ class Input(NamedTuple):
         batch: a batch of one row, as the model reads it; without targets.
         source: what it was made of: of an image "image" [H, W, C] uint8, as its file has it, and
             "matrix" [3, 3], which takes its positions (x, y, 1) in pixels to those of an image of
-            "size" [2], height and width, that the model reads.
+            "size" [2], height and width, that the model reads; of a sentence its "words" [T].
     """
 
     batch: Batch
@@ -76,6 +76,9 @@ class Dataset(abc.ABC):
 
     input_suffixes: ClassVar[tuple[str, ...]] = ()
     """Endings of the files that `load_input` reads; none where it reads none."""
+
+    reads_prompts: ClassVar[bool] = False
+    """Whether `read_prompt` reads text."""
 
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
@@ -130,6 +133,14 @@ class Dataset(abc.ABC):
             UserError: it cannot be read; such data reads no files.
         """
         raise UserError(f"{type(self).__name__} reads no inputs from files, got {path}.")
+
+    def read_prompt(self, text: str, metadata: dict[str, Any]) -> Input:
+        """The input that a text is, made ready as `load_input`.
+
+        Raises:
+            UserError: it is empty or too long; such data has no text.
+        """
+        raise UserError(f"{type(self).__name__} reads no text, got {text!r}.", "prompt")
 
     @property
     def read_threads(self) -> int:

@@ -19,11 +19,19 @@ class HighlightedText(Picture):
     """One text [N characters] under K signals [K, N] in [-1, 1], one caption each.
 
     It is written as a PNG file and as an HTML fragment that needs no style sheet.
+
+    Attributes:
+        label: what a signal is.
+        signed: whether signals may be negative.
+        line_ends: whether the ends of lines are drawn.
     """
 
     text: str
     signals: np.ndarray
     captions: tuple[str, ...]
+    label: str = "activation"
+    signed: bool = True
+    line_ends: bool = True
 
     def write(self, folder: Path, name: str) -> Path:
         (folder / f"{name}.html").write_text(self.to_html())
@@ -32,10 +40,10 @@ class HighlightedText(Picture):
     def draw(self, canvas: Any) -> None:
         """Everything stands in lines of 80 cells, as on a terminal."""
         white = np.ones((_COLUMNS, 3))
-        legend = white.copy()
-        legend[15:36] = _colours(np.linspace(-1, 1, 21))
+        legend, before = white.copy(), self._before_legend()
+        legend[len(before) + 1 : len(before) + 22] = _colours(self._legend())
         lines = [(part, white, "bold") for part in textwrap.wrap(self.title, _COLUMNS)]
-        lines += [("activation: -1" + " " * 23 + "+1", legend, "normal")]
+        lines += [(before + " " * 23 + self._after_legend(), legend, "normal")]
         for caption, signal in zip(self.captions, self.signals, strict=True):
             lines += [("", white, "normal")]
             lines += [(part, white, "bold") for part in textwrap.wrap(caption, _COLUMNS)]
@@ -45,7 +53,7 @@ class HighlightedText(Picture):
                     part = whole[at : at + _COLUMNS]
                     row = white.copy()
                     row[: len(part)] = colours[start + at : start + at + len(part)]
-                    lines.append((_visible(part), row, "normal"))
+                    lines.append((self._visible(part), row, "normal"))
                 start += len(whole)
         canvas.set_size_inches(_COLUMNS * 0.602 * POINT / 72, len(lines) * 1.35 * POINT / 72)
         canvas.set_layout_engine("none")
@@ -58,13 +66,26 @@ class HighlightedText(Picture):
 
     def to_html(self) -> str:
         """The text as an HTML fragment."""
-        legend = _spans(" " * 21, np.linspace(-1, 1, 21))
+        legend = _spans(" " * 21, self._legend())
         pre = '<pre style="background:#fff;color:#000;padding:.5em;overflow-x:auto">'
-        parts = [f"<p>{html.escape(self.title)}</p>{pre}activation: -1 {legend} +1</pre>"]
+        scale = f"{html.escape(self._before_legend())} {legend} {self._after_legend()}"
+        parts = [f"<p>{html.escape(self.title)}</p>{pre}{scale}</pre>"]
         for caption, signal in zip(self.captions, self.signals, strict=True):
-            text = _spans(self.text, signal)
+            text = _spans(self.text, signal, self.line_ends)
             parts.append(f"<p><b>{html.escape(caption)}</b></p>{pre}{text}</pre>")
         return "\n".join(parts)
+
+    def _legend(self) -> np.ndarray:
+        return np.linspace(-1 if self.signed else 0, 1, 21)
+
+    def _before_legend(self) -> str:
+        return f"{self.label}: {-1 if self.signed else 0}"
+
+    def _after_legend(self) -> str:
+        return "+1" if self.signed else "1"
+
+    def _visible(self, text: str) -> str:
+        return _visible(text if self.line_ends else text.rstrip("\n"))
 
 
 def _colours(signal: np.ndarray) -> np.ndarray:
@@ -79,12 +100,13 @@ def _visible(text: str) -> str:
     return "".join({"\n": "↵", "\t": "→"}.get(c, c if c.isprintable() else "·") for c in text)
 
 
-def _spans(text: str, signal: np.ndarray) -> str:
+def _spans(text: str, signal: np.ndarray, line_ends: bool = True) -> str:
     """The text with its background in 33 shades, a span for each run of one shade."""
     colours = (_colours(np.round(np.asarray(signal) * 16) / 16) * 255).astype(int)
     runs = itertools.groupby(zip(map(tuple, colours.tolist()), text, strict=True), lambda p: p[0])
     spans = []
     for (r, g, b), run in runs:
-        part = html.escape("".join(c for _, c in run)).replace("\n", "↵\n")
+        part = html.escape("".join(c for _, c in run))
+        part = part.replace("\n", "↵\n") if line_ends else part
         spans.append(f'<span style="background:#{r:02x}{g:02x}{b:02x}">{part}</span>')
     return "".join(spans)

@@ -24,7 +24,8 @@ class Reporter:
         record: what config.json holds.
         active: whether anything is written or printed; of several processes in one alone.
         samples: whether what is trained can be sampled from.
-        predicts: whether it can be applied to files of one's own.
+        predicts: the flag by which it is applied to inputs of one's own, such as --input=FILE. None
+            means that it is not.
         source: the experiment's file, of which a copy is kept. None means one from Python.
     """
 
@@ -35,7 +36,7 @@ class Reporter:
         *,
         active: bool = True,
         samples: bool = False,
-        predicts: bool = False,
+        predicts: str | None = None,
         source: Path | None = None,
     ) -> None:
         self.workdir, self.record, self.source = workdir, record, source
@@ -178,7 +179,7 @@ class Reporter:
         if self.samples:
             rows.append(("sample it", f"{launch} sample {where} --prompt='...'"))
         if self.predicts:
-            rows.append(("apply it", f"{launch} predict {where} --input=FILE"))
+            rows.append(("apply it", f"{launch} predict {where} {self.predicts}"))
         return [*rows, ("extend it", f"{launch} {where} --steps={2 * result['step']}")]
 
     def close(self) -> None:

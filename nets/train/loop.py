@@ -145,5 +145,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
             pending = new
             reporter.tick(n + 1)
 
+        if len(compiled) > 1:
+            reporter.say(f"compiled for {len(compiled)} shapes of training batches")
         conclude(state, progress, n, checkpoints, evaluator, reporter)
     return progress

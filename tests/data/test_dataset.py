@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from nets.data.dataset import Batches, padded, shuffled
+from nets.errors import UserError
+from tests.support import toys
 
 
 def test_batches_are_made_when_they_are_asked_for():
@@ -35,3 +37,8 @@ def test_every_row_comes_once_an_epoch_in_an_order_of_its_own():
     assert (np.sort(epochs) == np.arange(10)).all() and (epochs[0] != epochs[1]).any()
     np.testing.assert_array_equal(shuffled(7, 10, 4, 3), rows[12:16])
     assert (shuffled(8, 10, 10, 0) != epochs[0]).any()
+
+
+def test_data_without_text_reads_no_prompt():
+    with pytest.raises(UserError, match="^prompt Blobs reads no text, got 'a word'"):
+        toys.Blobs().read_prompt("a word", {})

@@ -67,3 +67,22 @@ def test_coloured_html_holds_the_text_and_its_colours():
     assert "".join(f'<span style="background:{c}">{t}</span>' for c, t in spans) == body
     assert html.unescape("".join(t for _, t in spans)) == SOURCE.replace("\n", "↵\n")
     assert spans[0] == ("#e69f00", "d") and spans[1] == ("#56b4e9", "e")
+
+
+def test_shares_have_a_scale_from_zero_and_lines_end_unseen(tmp_path, figures):
+    text, shares = "a bad\nfilm \n", np.zeros(12)
+    shares[2:5] = 1
+    view = HighlightedText(
+        "t", text, shares[None], ("c",), label="share", signed=False, line_ends=False
+    )
+    view.write(tmp_path, "x")
+    texts = [t.get_text() for t in figures[0].axes[0].texts]
+    assert texts[1].split() == ["share:", "0", "1"] and texts[-2:] == ["a bad", "film "]
+    canvas = figures[0].axes[0].images[0].get_array()
+    orange = np.array([0xE6, 0x9F, 0x00]) / 255
+    np.testing.assert_allclose(canvas[-2, 2:5], np.tile(orange, (3, 1)))
+    legend = canvas[1][(canvas[1] < 1).any(-1)]
+    assert len(legend) == 20 and (legend[:, 0] >= legend[:, 2]).all()  # no blue
+    np.testing.assert_allclose(legend[-1], orange)
+    page = view.to_html()
+    assert "↵" not in page and "share: 0 <span" in page and "</span> 1</pre>" in page

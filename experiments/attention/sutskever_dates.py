@@ -1,0 +1,32 @@
+"""Dates in many written forms into one, by a deep LSTM that reads them backwards.
+
+    python launch.py --experiment=sutskever_dates
+    python launch.py --experiment=sutskever_dates --model.reverse=false
+    python launch.py sample --workdir=runs/sutskever_dates --prompt='1979, may the third'
+
+The generated dates of `attention_dates` ("1979, may the third" is 1979-05-03), by
+the network of Sutskever et al. 2014, without attention: two layers of an LSTM read all of the
+source, from its end to its beginning, and their last states are all that two others read to write.
+"""
+
+from nets.data.dates import Dates
+from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
+from nets.sequence import Seq2Seq
+from nets.tasks.translate import Translate
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Seq2Seq(cell=LSTM(128), embedding=32, layers=2, reverse=True),
+        task=Translate(),
+        data=Dates(),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
+        steps=1500,
+        eval_every=500,
+        save_every=500,
+        monitor="exact_match",
+    )

@@ -1,0 +1,41 @@
+"""German into English without attention, by deep LSTMs: Sutskever et al. 2014 on Multi30k.
+
+    python launch.py --experiment=sutskever_multi30k --data.folder=MULTI30K
+    python launch.py --experiment=sutskever_multi30k --data.folder=MULTI30K --model.reverse=false
+    python launch.py --experiment=sutskever_multi30k --data.folder=MULTI30K --model.layers=4
+
+Needs: the extra translate.
+"""
+
+from nets.data.parallel_text import Parallel
+from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
+from nets.sequence import Seq2Seq
+from nets.tasks.translate import Translate
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Seq2Seq(cell=LSTM(128), embedding=128, layers=2, reverse=True, dropout=0.1),
+        task=Translate(smoothing=0.1, beam=5, length_penalty=1.0),
+        data=Parallel(
+            source="train.de.gz",
+            target="train.en.gz",
+            validation_source="val.de.gz",
+            validation_target="val.en.gz",
+            test_source="test_2016_flickr.de.gz",
+            test_target="test_2016_flickr.en.gz",
+            vocab_size=2000,
+            max_length=40,
+            widths=(12, 15, 18, 22, 28),
+            batch_size=64,
+        ),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=200, clip_norm=1.0),
+        steps=2000,
+        eval_every=500,
+        save_every=1000,
+        monitor="loss",
+    )

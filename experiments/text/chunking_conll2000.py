@@ -1,0 +1,27 @@
+"""Noun, verb and other phrases of English sentences: the chunks of CoNLL-2000.
+
+    python launch.py --experiment=chunking_conll2000 \
+        --data.path=CONLL/train.txt.gz --data.test_path=CONLL/test.txt.gz
+"""
+
+from nets.data.conll import Conll
+from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
+from nets.tagger import Tagger
+from nets.tasks.tag_words import TagWords
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Tagger(cell=LSTM(100), dropout=0.5, word_dropout=0.05),
+        task=TagWords(chunks=True),
+        data=Conll(tag_column=-1, widths=(20, 30), max_length=50),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
+        steps=2000,
+        eval_every=400,
+        save_every=1000,
+        monitor="accuracy",
+    )

@@ -1,0 +1,27 @@
+"""What kind of answer does a question ask for? The questions of TREC, 6 kinds or 47.
+
+python launch.py --experiment=questions_trec
+python launch.py --experiment=questions_trec --data.name=trec_fine
+"""
+
+from nets.data.sentences import Sentences
+from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import AdamW
+from nets.optim.schedules import Cosine
+from nets.sentence_classifier import SentenceClassifier
+from nets.tasks.classify_sentence import ClassifySentence
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=SentenceClassifier(cell=LSTM(100), embedding=100, dropout=0.5, word_dropout=0.05),
+        task=ClassifySentence(),
+        data=Sentences(name="trec_coarse", max_length=40, widths=(12,)),
+        optimizer=Optimizer(AdamW(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
+        steps=800,
+        eval_every=100,
+        save_every=400,
+        monitor="accuracy",
+    )

@@ -1,0 +1,25 @@
+"""Is a sentence of a review for or against the film? By a convolution over its words: Kim 2014.
+
+python launch.py --experiment=sentiment_cnn_polarity --data.path=RT_POLARITY --seed=0,1,2
+"""
+
+from nets.data.sentences import Sentences
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import AdamW
+from nets.optim.schedules import Cosine
+from nets.tasks.classify_sentence import ClassifySentence
+from nets.text_cnn import TextCNN
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=TextCNN(),
+        task=ClassifySentence(),
+        data=Sentences(widths=(20, 30)),
+        optimizer=Optimizer(AdamW(), 1e-3, Cosine(), warmup=50),
+        steps=600,
+        eval_every=100,
+        save_every=300,
+        monitor="accuracy",
+    )

@@ -1,0 +1,27 @@
+"""What each name in a line of Python is: its function, class, parameter, attribute, call, ...
+
+python launch.py --experiment=tagging_python
+python launch.py --experiment=tagging_python --model.lookahead=0
+"""
+
+from nets.data.conll import Conll
+from nets.lstm import LSTM
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
+from nets.tagger import Tagger
+from nets.tasks.tag_words import TagWords
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=Tagger(cell=LSTM(64), embedding=64, dropout=0.3, word_dropout=0.05),
+        task=TagWords(),
+        data=Conll(name="python", lower=False, widths=(12, 24), max_length=50),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
+        steps=1500,
+        eval_every=500,
+        save_every=500,
+        monitor="accuracy",
+    )
