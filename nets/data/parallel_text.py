@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import corpora
+from nets.data.buckets import bucket, check_widths, of_like_length
 from nets.data.checks import check_fits, check_together
 from nets.data.dataset import Batches, Dataset, Spec, padded, shuffled
 from nets.data.subwords import Subwords, train_bpe
@@ -78,13 +79,7 @@ class Parallel(Dataset):
     def __post_init__(self) -> None:
         check_range(self, "max_length", "batch_size", "eval_batch_size", at_least=1)
         check_range(self, "vocab_size", at_least=3)
-        rising = (0, *self.widths, self.max_length)
-        if list(rising) != sorted(set(rising)):
-            raise UserError(
-                f"must rise from 1 to below max_length={self.max_length}, got "
-                f"{','.join(map(str, self.widths))}.",
-                "widths",
-            )
+        check_widths(self.widths, "max_length", self.max_length)
         for fields in _FILES.values():
             check_together(self, fields, "its translation")
 
@@ -99,11 +94,11 @@ class Parallel(Dataset):
             """Which pairs the batch of step i holds."""
             if not self.widths:
                 return shuffled(seed, n, self.batch_size, i)
-            return _pool(seed, i // _SORTED, self.batch_size, longest)[i % _SORTED]
+            return of_like_length(seed, longest, self.batch_size, i)
 
         def batch(i: int) -> dict[str, np.ndarray]:
             chosen = ordered(i)
-            width = min(w for w in widths if w >= longest[chosen].max())
+            width = bucket(widths, longest[chosen].max())
             targets = rows["targets"][chosen, : width + 1]
             return {
                 "inputs": rows["inputs"][chosen, :width],
@@ -188,10 +183,6 @@ _FILES = {
 }
 
 
-_SORTED = 50  # training batches that are sorted by length at a time
-_BATCHES = 1  # tells the generator of their order from that of an epoch's
-
-
 class Pairs(NamedTuple):
     """An encoded parallel text, by split."""
 
@@ -230,13 +221,6 @@ def _corpus(paths: tuple, vocab_size: int, max_length: int) -> Pairs:
         counts["filled"][split] = float((symbols > 0).mean()) if symbols.size else 0.0
         digest.update(f"\0{split} {symbols.shape}\0".encode() + symbols.tobytes())
     return Pairs(subwords, rows, counts, digest.hexdigest())
-
-
-def _pool(seed: int, pool: int, batch_size: int, longest: np.ndarray) -> np.ndarray:
-    """Pairs [_SORTED, batch_size] of `longest` subwords, those of a batch of like length."""
-    chosen = shuffled(seed, len(longest), _SORTED * batch_size, pool)
-    batches = chosen[np.argsort(longest[chosen], kind="stable")].reshape(_SORTED, batch_size)
-    return np.random.default_rng((seed, pool, _BATCHES)).permutation(batches)
 
 
 def _pair(fields: tuple[str, str], paths: tuple[str, str]) -> list[list[str]]:
