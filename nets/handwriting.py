@@ -215,12 +215,14 @@ class Handwriting(nn.Module):
         return jnp.zeros(shape, dtype).at[2 * self.window :].set(jnp.log(self.advance))
 
 
-def written(weights: jax.Array, length: int) -> jax.Array:
-    """Whether the window [..., U] is past the end of a text of that many characters (section 5.3).
+def written(weights: jax.Array, lengths: jax.Array) -> jax.Array:
+    """Whether windows [N, U] are past the end of texts of these lengths [N] (section 5.3).
 
-        phi(t, length + 1) > phi(t, u) for every u up to length
+        phi(t, length + 1) > phi(t, u) for every u up to the length
 
-        >>> written(jnp.array([[0.1, 0.2, 0.3]]), 2).tolist()
+        >>> written(jnp.array([[0.1, 0.2, 0.3]]), jnp.array([2])).tolist()
         [True]
     """
-    return jnp.all(weights[..., :length] < weights[..., length : length + 1], axis=-1)
+    end = jnp.take_along_axis(weights, lengths[:, None], axis=1)
+    within = jnp.arange(weights.shape[1])[None] < lengths[:, None]
+    return jnp.all(~within | (weights < end), axis=1)
