@@ -156,9 +156,7 @@ class Biaxial(nn.Module):
         layers = jax.tree.map(lambda a: a.reshape(b * k, *a.shape[2:]), carry.layers)
         repeated = None if t == 1 else jnp.repeat(reset, k, axis=0)
         if t == 1:  # one step: no scan over resets
-            layers = jax.tree.map(
-                lambda a: jnp.where(jnp.repeat(reset, k, axis=0), 0, a), layers
-            )
+            layers = jax.tree.map(lambda a: jnp.where(jnp.repeat(reset, k, axis=0), 0, a), layers)
         h, layers = self.over_time(rows, layers, reset=repeated, train=train)
         h = self.drop(h, deterministic=not train).reshape(b, k, t, -1).swapaxes(1, 2)
         layers = jax.tree.map(lambda a: a.reshape(b, k, *a.shape[1:]), layers)

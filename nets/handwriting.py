@@ -218,10 +218,10 @@ class Handwriting(nn.Module):
 def written(weights: jax.Array, lengths: jax.Array) -> jax.Array:
     """Whether windows [N, U] are past the end of texts of these lengths [N] (section 5.3).
 
-        phi(t, length + 1) > phi(t, u) for every u up to the length
+    phi(t, length + 1) > phi(t, u) for every u up to the length
 
-        >>> written(jnp.array([[0.1, 0.2, 0.3]]), jnp.array([2])).tolist()
-        [True]
+    >>> written(jnp.array([[0.1, 0.2, 0.3]]), jnp.array([2])).tolist()
+    [True]
     """
     end = jnp.take_along_axis(weights, lengths[:, None], axis=1)
     within = jnp.arange(weights.shape[1])[None] < lengths[:, None]

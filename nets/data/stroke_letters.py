@@ -75,7 +75,9 @@ def _spline(points: int, between: int = 6) -> np.ndarray:
     p = np.concatenate([np.eye(points)[:1], np.eye(points), np.eye(points)[-1:]])
     t = np.linspace(0, 1, between, endpoint=False)[None, :, None]
     a, b, c, d = (p[k : len(p) - 3 + k, None] for k in range(4))  # [points - 1, 1, points]
-    curve = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    curve = (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
     return np.concatenate([curve.reshape(-1, points) / 2, p[-1:]])
 
 
