@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from nets.data import parallel_text, subwords
+from nets.data import buckets, parallel_text, subwords
 from nets.data.parallel_text import Parallel
 from nets.errors import UserError
 
@@ -78,7 +78,7 @@ def test_every_pair_is_met_once_an_epoch(counting):
 
 
 def test_batches_of_like_length_have_the_least_width_that_holds_them(counting, monkeypatch):
-    monkeypatch.setattr(parallel_text, "_SORTED", 6)  # batches of 10: all 60 pairs at a time
+    monkeypatch.setattr(buckets, "_SORTED", 6)  # batches of 10: all 60 pairs at a time
     fields = counting | {"batch_size": 10, "max_length": 12}
     plain, data = Parallel(**fields), Parallel(**fields, widths=(4, 6, 9))
     decode = decoder(data)
