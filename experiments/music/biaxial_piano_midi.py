@@ -34,8 +34,8 @@ def experiment() -> Experiment:
             eval_batch_size=8,
         ),
         optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=800,
-        eval_every=400,
-        save_every=400,
+        steps=500,
+        eval_every=250,
+        save_every=250,
         monitor="loss",
     )

@@ -24,7 +24,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=PianoRollRNN(cell=LSTM(256), layers=1, dropout=0.4),
+        model=PianoRollRNN(cell=LSTM(200), layers=1, dropout=0.4),
         task=NextNotes(),
         data=PianoRolls(
             path="Piano_midi.mat",

@@ -24,7 +24,7 @@ def experiment() -> Experiment:
         task=NextPoint(),
         data=Strokes(name="letters", widths=(40, 60, 80, 110), max_points=150, batch_size=32),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=2000,
+        steps=2400,
         eval_every=400,
         save_every=400,
         monitor="loss",

@@ -5,7 +5,7 @@
 
 A file of 10,000 kanji as strokes of a pen (KanjiVG; stroke-3 arrays, `nets/data/README.md`). Three
 LSTM layers with peepholes and skip connections, gradients clipped as published, and a mixture of
-twenty Gaussians for the next point (Graves 2013, section 4). A second bit of each point ends a
+ten Gaussians for the next point (Graves 2013, section 4). A second bit of each point ends a
 drawing.
 
 Measured: pending.
@@ -23,7 +23,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Handwriting(cell=LSTM(192, peepholes=True, clip=10.0), layers=3, mixtures=20),
+        model=Handwriting(cell=LSTM(128, peepholes=True, clip=10.0), layers=3, mixtures=10),
         task=NextPoint(length=120),
         data=Strokes(
             path="short_kanji.npz",
@@ -32,10 +32,10 @@ def experiment() -> Experiment:
             end=True,
             dequantise=1.0,
             stretch=0.1,
-            batch_size=50,
+            batch_size=32,
         ),
-        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=1500,
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
+        steps=1200,
         eval_every=300,
         save_every=300,
         monitor="loss",

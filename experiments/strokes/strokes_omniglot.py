@@ -5,7 +5,7 @@
 
 A file of 30,000 characters of fifty alphabets, drawn on a tablet (Lake et al. 2015; stroke-3
 arrays, `nets/data/README.md`). Three LSTM layers with peepholes and skip connections, gradients
-clipped as published, and a mixture of twenty Gaussians for the next point (Graves 2013, section 4).
+clipped as published, and a mixture of ten Gaussians for the next point (Graves 2013, section 4).
 A second bit of each point ends a drawing.
 
 Measured: pending.
@@ -23,7 +23,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Handwriting(cell=LSTM(192, peepholes=True, clip=10.0), layers=3, mixtures=20),
+        model=Handwriting(cell=LSTM(128, peepholes=True, clip=10.0), layers=3, mixtures=10),
         task=NextPoint(length=150),
         data=Strokes(
             path="omniglot.npz",
@@ -32,9 +32,9 @@ def experiment() -> Experiment:
             end=True,
             dequantise=1.0,
             stretch=0.1,
-            batch_size=50,
+            batch_size=32,
         ),
-        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=50, clip_norm=1.0),
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
         steps=1500,
         eval_every=300,
         save_every=300,

@@ -5,7 +5,7 @@
 
 A file of 7,400 sheep, drawn by visitors of a website (Koblin 2006; stroke-3 arrays,
 `nets/data/README.md`). Truncated back-propagation through 100 points. Three LSTM layers with
-peepholes and skip connections, gradients clipped as published, and a mixture of twenty Gaussians
+peepholes and skip connections, gradients clipped as published, and a mixture of ten Gaussians
 for the next point (Graves 2013, section 4). A second bit of each point ends a drawing.
 
 Measured: pending.
@@ -23,7 +23,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Handwriting(cell=LSTM(192, peepholes=True, clip=10.0), layers=3, mixtures=20),
+        model=Handwriting(cell=LSTM(128, peepholes=True, clip=10.0), layers=3, mixtures=10),
         task=NextPoint(length=260, k1=100),
         data=Strokes(
             path="aaron_sheep.npz",
@@ -34,9 +34,9 @@ def experiment() -> Experiment:
             stretch=0.1,
             batch_size=32,
         ),
-        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=1000,
-        eval_every=250,
-        save_every=250,
+        optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
+        steps=800,
+        eval_every=200,
+        save_every=200,
         monitor="loss",
     )

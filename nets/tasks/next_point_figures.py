@@ -1,5 +1,6 @@
 """Figures of strokes: drawings of a model, where it expects the pen, and its window over a text."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,11 +18,17 @@ _GIVEN = 0.4  # share of a drawing that a primed one begins with
 _CELLS = 240  # of the longer side of the map of a density
 
 
-def by_bias(title: str, drawn: Any, biases: np.ndarray, columns: int) -> StrokeGrid:
+def by_bias(
+    title: str, drawn: Any, biases: np.ndarray, columns: int, names: Sequence[str] = ()
+) -> StrokeGrid:
     """Drawings of a model (`nets.tasks.next_point.Drawn`), a line for each bias."""
-    drawings = tuple(p[:n] for p, n in zip(drawn.points, drawn.lengths, strict=True))
-    captions = tuple(f"bias {bias:g}" for bias in biases)
-    return StrokeGrid(title, drawings, captions, columns)
+    names = [f"{name}, " for name in names] or [""] * len(biases)
+    captions = tuple(f"{name}bias {bias:g}" for name, bias in zip(names, biases, strict=True))
+    return StrokeGrid(title, _drawings(drawn), captions, columns)
+
+
+def _drawings(drawn: Any) -> tuple[np.ndarray, ...]:
+    return tuple(p[:n] for p, n in zip(drawn.points, drawn.lengths, strict=True))
 
 
 def figures(task: Any, trained: Trained, batch: Batch, final: bool) -> dict[str, Figure]:
@@ -33,9 +40,8 @@ def figures(task: Any, trained: Trained, batch: Batch, final: bool) -> dict[str,
     middle = np.full(rows, 0.5, np.float32)
     drawn = jax.device_get(task.draw(trained, text, middle, task.length))
     columns = 1 if trained.model.window else 4
-    drawings = tuple(p[:n] for p, n in zip(drawn.points, drawn.lengths, strict=True))
     title = "Written by the model, bias 0.5" if names else "Drawn by the model, bias 0.5"
-    drawing: dict[str, Figure] = {"samples": StrokeGrid(title, drawings, names, columns)}
+    drawing: dict[str, Figure] = {"samples": StrokeGrid(title, _drawings(drawn), names, columns)}
     if not final:
         return drawing
     drawing["biases"] = _biases(task, trained, text)
@@ -50,7 +56,9 @@ def _biases(task: Any, trained: Trained, text: np.ndarray) -> Figure:
     biases = np.repeat(np.array(task.biases, np.float32), task.samples)
     text = np.resize(text[: task.samples], (len(biases), text.shape[1]))
     drawn = jax.device_get(task.draw(trained, text, biases, task.length))
-    return by_bias("The larger the bias, the more regular", drawn, biases, task.samples)
+    names = [trained.tokenizer.decode(ids) for ids in text] if trained.model.window else []
+    title = "The larger the bias, the more regular"
+    return by_bias(title, drawn, biases, task.samples, names)
 
 
 def _primed(task: Any, trained: Trained, batch: Batch, rows: int, columns: int) -> Figure:
@@ -68,10 +76,9 @@ def _primed(task: Any, trained: Trained, batch: Batch, rows: int, columns: int) 
     length = task.length + int(given.max())
     drawn = task.draw(trained, text, biases, length, batch["targets"][:rows], given)
     drawn = jax.device_get(drawn)
-    drawings = tuple(p[:n] for p, n in zip(drawn.points, drawn.lengths, strict=True))
     title = "Grey was given, black is the model's: it goes on in the same hand"
     title = title if trained.model.window else "Grey was given, black is the model's"
-    return StrokeGrid(title, drawings, names, columns, tuple(map(int, given)))
+    return StrokeGrid(title, _drawings(drawn), names, columns, tuple(map(int, given)))
 
 
 def _pairs(text: np.ndarray, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
