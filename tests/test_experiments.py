@@ -171,6 +171,25 @@ REDUCED = {
         "data.vocab_size": 24,
         "data.eval_batch_size": 8,
     },
+    "handwriting_letters": {
+        "model.cell.features": 8,
+        "model.layers": 2,
+        "model.mixtures": 2,
+        "data.size": 60,
+        "data.widths": (),
+        "task.length": 20,
+        "task.samples": 1,
+        "task.biases": (1.0,),
+    },
+    "music_canon": {"model.cell.features": 8, "data.length": 20, "task.length": 20},
+    "biaxial_piano_midi": {
+        "model.time.features": 4,
+        "model.notes.features": 4,
+        "data.path": None,
+        "data.length": 10,
+        "data.eval_batch_size": 15,
+        "task.length": 20,
+    },
     "scene_labelling_camvid": {
         "data.batch_size": 4,
         "data.image_size": (24, 32),
@@ -185,7 +204,10 @@ def parameters(names: Iterable[str], slow: set[str]) -> list[Any]:
     return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
 
 
-@pytest.mark.parametrize("name", parameters(REDUCED, {"luong_dates", "scene_labelling_camvid"}))
+LONG = {"luong_dates", "scene_labelling_camvid", "biaxial_piano_midi"}
+
+
+@pytest.mark.parametrize("name", parameters(REDUCED, LONG))
 def test_one_of_each_family_learns_a_little(name, tmp_path):
     experiment = load(name, FOLDER)
     changes = {

@@ -148,6 +148,7 @@ def train_one(
         make_record(experiment, source, metadata),
         active=jax.process_index() == 0,
         samples=isinstance(experiment.task, Generative),
+        prompts=experiment.data.tokenizer(metadata) is not None,
         predicts=isinstance(experiment.task, Predictive) and bool(experiment.data.input_suffixes),
         source=source.path,
     )

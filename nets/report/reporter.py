@@ -24,6 +24,7 @@ class Reporter:
         record: what config.json holds.
         active: whether anything is written or printed; of several processes in one alone.
         samples: whether what is trained can be sampled from.
+        prompts: whether a sample has a text to begin with.
         predicts: whether it can be applied to files of one's own.
         source: the experiment's file, of which a copy is kept. None means one from Python.
     """
@@ -35,11 +36,12 @@ class Reporter:
         *,
         active: bool = True,
         samples: bool = False,
+        prompts: bool = True,
         predicts: bool = False,
         source: Path | None = None,
     ) -> None:
         self.workdir, self.record, self.source = workdir, record, source
-        self.samples, self.predicts = samples, predicts
+        self.samples, self.prompts, self.predicts = samples, prompts, predicts
         self.finished: dict[str, Any] = {}
         self.active = active
         self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
@@ -176,7 +178,8 @@ class Reporter:
         if evaluated:
             rows.append(("evaluate it", f"{launch} eval {where}"))
         if self.samples:
-            rows.append(("sample it", f"{launch} sample {where} --prompt='...'"))
+            prompt = " --prompt='...'" if self.prompts else ""
+            rows.append(("sample it", f"{launch} sample {where}{prompt}"))
         if self.predicts:
             rows.append(("apply it", f"{launch} predict {where} --input=FILE"))
         return [*rows, ("extend it", f"{launch} {where} --steps={2 * result['step']}")]

@@ -87,9 +87,11 @@ def test_clipping_is_that_of_the_sum_over_the_points():
     bias = gradient(params(MODEL))["output"]["bias"]
     y, _ = MODEL.apply({"params": params(MODEL)}, batch()["inputs"], train=False)
     by_y = jax.grad(
-        lambda y: -jnp.sum(
-            mixture_density.log_likelihood(mixture_density.mixture(y), batch()["targets"])
-            * batch()["mask"]
+        lambda y: (
+            -jnp.sum(
+                mixture_density.log_likelihood(mixture_density.mixture(y), batch()["targets"])
+                * batch()["mask"]
+            )
         )
     )(y)
     expected = np.clip(by_y, -0.02, 0.02).sum((0, 1)) / 13
