@@ -10,6 +10,7 @@ import numpy as np
 
 from nets.data import canons
 from nets.data.dataset import Batches, Dataset, Spec
+from nets.data.holdout import holdout
 from nets.data.music_files import KEYS, Pieces, check_readable, read_mat, read_midi_folder
 from nets.errors import UserError, check_choice, check_range
 
@@ -208,12 +209,10 @@ def _music(path: str | None, frames_per_beat: int, validation: float, test: floa
 
 def _held_out(pieces: Pieces, split: str, share: float) -> Pieces:
     """The pieces with a share of those to train on as a split, where there is none of it."""
-    count = round(share * len(pieces["train"]))
-    if split in pieces or not 0 < count < len(pieces["train"]):
-        return pieces
-    order = np.random.default_rng(0).permutation(len(pieces["train"]))
-    out, rest = ([pieces["train"][i] for i in sorted(part)] for part in np.split(order, [count]))
-    return pieces | {split: out, "train": rest}
+    part, rest = (
+        [pieces["train"][i] for i in rows] for rows in holdout(len(pieces["train"]), share)
+    )
+    return pieces if split in pieces or not part else pieces | {split: part, "train": rest}
 
 
 def _joined(pieces: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from nets.data.stroke_files import Drawings
+
 # Points of each letter's strokes, two digits each: x from the left, and y, of which 3 is the
 # baseline, 6 the height of a small letter, 9 that of a tall one and 0 the bottom of a g.
 _LETTERS = {
@@ -60,6 +62,16 @@ def words(rng: np.random.Generator) -> str:
     letters = ALPHABET[1:]
     lengths = rng.integers(2, 6, rng.integers(1, 3))
     return " ".join("".join(letters[k] for k in rng.integers(0, 26, n)) for n in lengths)
+
+
+def generated(size: int) -> dict[str, Drawings]:
+    """Words by split, `size` to train on and 500 for each evaluation; always the same."""
+    parts = {}
+    for k, (split, n) in enumerate({"train": size, "validation": 500, "test": 500}.items()):
+        rng = np.random.default_rng(k)
+        texts = [words(rng) for _ in range(n)]
+        parts[split] = Drawings([write(text, rng) for text in texts], texts)
+    return parts
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from nets.data import stroke_letters
 from nets.data.buckets import check_widths, training_rows, width_of
 from nets.data.checks import check_fits
 from nets.data.dataset import Batches, Dataset, Spec, padded
+from nets.data.holdout import holdout
 from nets.data.stroke_files import Drawings, read_iam, read_npz
 from nets.data.tokenizers import UNKNOWN, Characters, by_frequency, pad
 from nets.errors import UserError, check_choice, check_range
@@ -266,7 +267,7 @@ class Source(NamedTuple):
 @functools.lru_cache(maxsize=2)
 def _source(path: str | None, name: str, size: int, validation: float, test: float) -> Source:
     if path is None:
-        parts = _letters(size)
+        parts = stroke_letters.generated(size)
     else:
         file, setting = Path(path).expanduser(), f"path={path}"
         if not file.exists():
@@ -290,20 +291,7 @@ def _source(path: str | None, name: str, size: int, validation: float, test: flo
 
 def _held_out(parts: dict[str, Drawings], split: str, share: float) -> dict[str, Drawings]:
     """The parts with a share of the training drawings as a split, where there is none of it."""
-    count = round(share * len(parts["train"].points))
-    if split in parts or not 0 < count < len(parts["train"].points):
+    part, rest = holdout(len(parts["train"].points), share)
+    if split in parts or not part:
         return parts
-    order = np.random.default_rng(0).permutation(len(parts["train"].points))
-    return parts | {
-        split: parts["train"].taken(sorted(order[:count])),
-        "train": parts["train"].taken(sorted(order[count:])),
-    }
-
-
-def _letters(size: int) -> dict[str, Drawings]:
-    parts = {}
-    for k, (split, n) in enumerate({"train": size, "validation": 500, "test": 500}.items()):
-        rng = np.random.default_rng(k)
-        texts = [stroke_letters.words(rng) for _ in range(n)]
-        parts[split] = Drawings([stroke_letters.write(text, rng) for text in texts], texts)
-    return parts
+    return parts | {split: parts["train"].taken(part), "train": parts["train"].taken(rest)}
