@@ -62,7 +62,8 @@ def test_no_symbol_needs_more_samples_than_stated(name):
     needed = int(model.samples_needed(jnp.array([[step]]), lengths)[0, 0])
     gradient = jax.grad(lambda x: model.apply(params, x, lengths, train=False)[0][0, step].sum())
     last = int(np.flatnonzero(np.abs(gradient(x)[0]) > 0).max())
-    assert needed - 32 < last + 1 <= needed  # a Hann window begins with a zero
+    unread = 32 + (64 if name == "both" else 0)  # the last samples are less than a step
+    assert needed - unread < last + 1 <= needed
     assert needed == {"forward": 416 + 0, "ahead": 544, "both": 900}[name]
 
 
