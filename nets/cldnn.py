@@ -94,6 +94,7 @@ class CLDNN(nn.Module):
         if self.conv:
             x = nn.relu(nn.Conv(self.conv[0], (9, 9), **dtypes, name="conv_0")(x[..., None]))
             x = nn.max_pool(x, (1, 3), (1, 3))  # [B, T, M / 3, C]
+            x = jnp.where(valid[..., None], x, 0)
             x = nn.relu(nn.Conv(self.conv[1], (3, 3), **dtypes, name="conv_1")(x))
             x = dense(self.linear, **dtypes, name="linear")(x.reshape(*x.shape[:2], -1))
         elif self.context:

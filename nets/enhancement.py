@@ -30,6 +30,10 @@ class SplicedMLP(nn.Module):
     before and after, of which each frame takes the mean of all estimates (cf. Xu et al. 2015, 7 to
     11 frames of features). It is late by the sum of both.
 
+    >>> model, x = SplicedMLP((16,), features=3, labels=3), jnp.zeros((2, 50, 129))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 50, 129)
+
     Attributes:
         widths: number of units of each hidden layer.
         features: frames before and after each that it reads.
@@ -98,6 +102,10 @@ class SplicedMLP(nn.Module):
 
 class RecurrentMask(nn.Module):
     """Recurrent layers over the frames: forward, in both directions, or looking a few frames ahead.
+
+    >>> model, x = RecurrentMask(GRU(16), bidirectional=True, lookahead=3), jnp.zeros((2, 50, 129))
+    >>> jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0].shape
+    (2, 50, 129)
 
     Attributes:
         cell: the recurrent cell.

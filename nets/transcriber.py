@@ -177,8 +177,8 @@ class Transcriber(nn.Module):
     def stream(self, sound: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Logits [B, T, K] and written symbols [B, T] of whole sounds [B, N], block by block."""
         batch, length = sound.shape
-        count, delay, head = int(self.steps(length)), self.recurrent.delay, self.window - self.hop
-        size = self.stack * self.hop
+        delay, head, size = self.recurrent.delay, self.window - self.hop, self.stack * self.hop
+        count = max((length - head) // size, 0)
         blocks = jnp.pad(sound[:, head:], ((0, 0), (0, (count + delay) * size)))
         blocks = blocks[:, : (count + delay) * size].reshape(batch, -1, size).swapaxes(0, 1)
         valid = jnp.broadcast_to((jnp.arange(count + delay) < count)[:, None], blocks.shape[:2])

@@ -1,5 +1,7 @@
 """CLDNN and its parts: padding, sizes by hand, and what is refused."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,14 +26,18 @@ def sounds(samples=2000):
 def test_padding_and_loudness_change_nothing(name):
     model = CLDNN(num_classes=3, bands=9, **PARTS[name])
     x, lengths = sounds()
-    params = model.init(jax.random.key(0), x, lengths=lengths, train=False)
-    logits = model.apply(params, x, lengths=lengths, train=False)
-    alone = model.apply(params, x[1:, :1200], lengths=lengths[1:], train=False)
+    params = jax.jit(functools.partial(model.init, train=False))(
+        jax.random.key(0), x, lengths=lengths
+    )
+    params = jax.tree.map(lambda a: a + 0.1, params)  # biases too
+    apply = jax.jit(functools.partial(model.apply, train=False))
+    logits = apply(params, x, lengths=lengths)
+    alone = apply(params, x[1:, :1200], lengths=lengths[1:])
     np.testing.assert_allclose(alone, logits[1:], rtol=1e-4, atol=1e-5)
-    louder = model.apply(params, 3 * x, lengths=lengths, train=False)
+    louder = apply(params, 3 * x, lengths=lengths)
     np.testing.assert_allclose(louder, logits, rtol=1e-3, atol=1e-4)
     longer = jnp.pad(x, ((0, 0), (0, 900)), constant_values=7.0)
-    padded = model.apply(params, longer, lengths=lengths, train=False)
+    padded = apply(params, longer, lengths=lengths)
     np.testing.assert_allclose(padded, logits, rtol=1e-4, atol=1e-5)
 
 

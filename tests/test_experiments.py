@@ -192,6 +192,9 @@ REDUCED = {
         "data.eval_batch_size": 15,
         "task.length": 20,
     },
+    "enhance_tones": {"model.network.cell.features": 8, "data.duration": 0.2, "data.eval_size": 3},
+    "transcribe_tones": {"model.cell.features": 8, "data.seconds": (0.9,), "data.eval_size": 10},
+    "spoken_tones": {"model.conv": (2, 3), "model.lstm": (4,), "data.eval_batch_size": 150},
     "scene_labelling_camvid": {
         "data.batch_size": 4,
         "data.image_size": (24, 32),

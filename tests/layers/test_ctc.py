@@ -9,6 +9,8 @@ import pytest
 
 from nets.layers import ctc
 
+prefix_beam = jax.jit(ctc.prefix_beam, static_argnums=(2, 3))
+
 
 def merged(path):
     return tuple(symbol for symbol, _ in itertools.groupby(path) if symbol)
@@ -33,7 +35,7 @@ def case(steps, kinds, seed=0):
 @pytest.mark.parametrize(("steps", "kinds"), [(5, 3), (4, 4)])
 def test_a_wide_beam_finds_the_labellings_of_all_paths(steps, kinds):
     logits, lengths, log_probs = case(steps, kinds)
-    beam = jax.jit(ctc.prefix_beam, static_argnums=(2, 3))(logits, lengths, 50, steps)
+    beam = prefix_beam(logits, lengths, 50, steps)
     for b in range(3):
         for i, (labelling, p) in enumerate(all_labellings(log_probs[b, : lengths[b]])[:6]):
             assert tuple(beam.prefixes[b, i, : beam.lengths[b, i]].tolist()) == labelling
@@ -47,7 +49,7 @@ def test_the_likeliest_labelling_need_not_be_that_of_the_likeliest_path():
     logits = jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]]))
     lengths = jnp.array([2])
     assert ctc.greedy(logits, lengths).lengths.tolist() == [0]
-    beam = ctc.prefix_beam(logits, lengths, 3, 2)
+    beam = prefix_beam(logits, lengths, 3, 2)
     assert beam.prefixes[0, 0].tolist() == [1, 0]
     np.testing.assert_allclose(np.exp(beam.score[0, :2]), [0.64, 0.36], rtol=1e-5)
 
@@ -75,16 +77,16 @@ def test_a_stream_writes_what_the_whole_does():
 
 def test_a_beam_of_a_stream_is_that_of_the_whole():
     logits, _, log_probs = case(6, 3, seed=2)
-    beam = ctc.initial_beam(4, 6)
+    beam, step = ctc.initial_beam(4, 6), jax.jit(ctc.beam_step)
     for now in log_probs[0]:
-        beam = ctc.beam_step(beam, jnp.asarray(now))
-    whole = ctc.prefix_beam(jnp.asarray(logits), jnp.array([6, 6, 6]), 4, 6)
+        beam = step(beam, jnp.asarray(now))
+    whole = prefix_beam(jnp.asarray(logits), jnp.array([6, 6, 6]), 4, 6)
     np.testing.assert_allclose(np.sort(beam.score)[::-1], whole.score[0], rtol=1e-5)
 
 
 def test_prefixes_have_a_maximum_length():
     logits, lengths, _ = case(5, 3)
-    beam = ctc.prefix_beam(jnp.asarray(logits), jnp.asarray(lengths), 5, 1)
+    beam = prefix_beam(jnp.asarray(logits), jnp.asarray(lengths), 5, 1)
     assert beam.prefixes.shape == (3, 5, 1) and beam.lengths.max() == 1
     with pytest.raises(ValueError, match="beam must be at least 1, got 0"):
         ctc.prefix_beam(jnp.asarray(logits), jnp.asarray(lengths), 0, 1)

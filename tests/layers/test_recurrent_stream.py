@@ -1,5 +1,7 @@
 """Streams through recurrent layers, step by step, against whole sequences of unequal length."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,8 +29,8 @@ STEPS, LENGTHS = 7, np.array([7, 4, 1])
 def test_a_stream_has_the_outputs_of_the_whole(fields):
     stack = RecurrentStack(**fields)
     x = np.random.default_rng(0).normal(size=(3, STEPS, 5)).astype(np.float32)
-    params = stack.init(jax.random.key(0), x, train=False)
-    whole = stack.apply(params, x, lengths=LENGTHS, train=False)
+    params = jax.jit(functools.partial(stack.init, train=False))(jax.random.key(0), x)
+    whole = jax.jit(functools.partial(stack.apply, train=False))(params, x, lengths=LENGTHS)
     late = stack.delay
     step = jax.jit(lambda carry, x, valid: stack.apply(params, carry, x, valid, method="step"))
     carry, outputs = stack.initial_carry((3, 5)), []
