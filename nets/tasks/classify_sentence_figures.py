@@ -120,7 +120,7 @@ def _highlighted(
         largest = max(float(np.max(weights[: len(words)], initial=0)), 1e-12)
         shares = (weights / largest).tolist()
         for part, share in [(before, 0.0)] * bool(before) + list(zip(words, shares, strict=False)):
-            if column + len(part) >= _COLUMNS:
+            if column + len(part) + 2 > _COLUMNS:
                 text, column = f"{text}\n    ", 4
                 signal += [0.0] * 5
             text, column = f"{text}{part} ", column + len(part) + 1
