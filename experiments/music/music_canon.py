@@ -22,8 +22,8 @@ def experiment() -> Experiment:
         task=NextNotes(),
         data=PianoRolls(name="canon", transpose=3, length=64, batch_size=16, eval_batch_size=5),
         optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=2400,
-        eval_every=600,
-        save_every=600,
+        steps=6000,
+        eval_every=1500,
+        save_every=1500,
         monitor="loss",
     )
