@@ -49,7 +49,7 @@ class NextNotes(Generative):
     """
 
     length: int = 200
-    temperature: float = 0.7
+    temperature: float = 1.0
     samples: int = 2
     given: int = 64
 
