@@ -18,7 +18,7 @@ def points(rows=2, length=7, size=3):
 
 
 def made(model, *arrays):
-    return model.init(jax.random.key(0), *arrays, train=False)
+    return jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), *arrays)
 
 
 def count(model, *arrays):

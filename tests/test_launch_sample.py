@@ -46,6 +46,7 @@ def test_what_cannot_be_written_is_refused(room, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_music_is_written_as_midi_and_has_no_prompt(tmp_path, capsys):
     pytest.importorskip("mido")
     out, _ = launch(*MUSIC, "--workdir=music", cwd=tmp_path)

@@ -23,11 +23,12 @@ def frames(seed=0, keys=24, length=6):
 
 @functools.cache
 def made(model):
-    return model.init(jax.random.key(0), frames(), frames(1), train=False)
+    init = jax.jit(functools.partial(model.init, train=False))
+    return init(jax.random.key(0), frames(), frames(1))
 
 
 def run(model, *arrays):
-    return model.apply(made(model), *arrays, train=False)
+    return jax.jit(functools.partial(model.apply, train=False))(made(model), *arrays)
 
 
 @pytest.mark.parametrize("model", [RNN, BIAXIAL])
@@ -64,7 +65,7 @@ def test_a_piece_moved_by_an_octave_is_the_same_over_time_but_for_the_position()
     x = np.zeros((1, 3, 60), np.float32)
     x[0, :, [25, 29]] = 1
     model = Biaxial(keys=60, time=LSTM(5), notes=LSTM(4), lowest=30)
-    variables = model.init(jax.random.key(0), x, x, train=False)
+    variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), x, x)
     params = jax.tree.map(np.array, variables["params"])
     params["over_time"]["layer_0"]["kernel"][0] = 0  # position
     time = functools.partial(model.apply, {"params": params}, method="_time")

@@ -19,11 +19,11 @@ from nets.train.experiment import Experiment
 def experiment() -> Experiment:
     return Experiment(
         model=PianoRollRNN(cell=LSTM(192, chrono=64), layers=1, dropout=0.2),
-        task=NextNotes(),
+        task=NextNotes(temperature=0.8),
         data=PianoRolls(name="canon", transpose=3, length=64, batch_size=16, eval_batch_size=5),
         optimizer=Optimizer(Adam(), 5e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=2400,
-        eval_every=600,
-        save_every=600,
+        steps=4000,
+        eval_every=1000,
+        save_every=1000,
         monitor="loss",
     )

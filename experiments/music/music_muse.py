@@ -34,8 +34,8 @@ def experiment() -> Experiment:
             eval_batch_size=16,
         ),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=1200,
-        eval_every=400,
-        save_every=400,
+        steps=3000,
+        eval_every=1000,
+        save_every=1000,
         monitor="loss",
     )

@@ -24,7 +24,7 @@ from nets.train.experiment import Experiment
 
 def experiment() -> Experiment:
     return Experiment(
-        model=PianoRollRNN(cell=LSTM(200), layers=1, dropout=0.4),
+        model=PianoRollRNN(cell=LSTM(200), layers=1, dropout=0.3),
         task=NextNotes(),
         data=PianoRolls(
             path="Piano_midi.mat",
@@ -34,8 +34,8 @@ def experiment() -> Experiment:
             eval_batch_size=8,
         ),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),
-        steps=1000,
-        eval_every=250,
-        save_every=250,
+        steps=2000,
+        eval_every=500,
+        save_every=500,
         monitor="loss",
     )

@@ -32,8 +32,8 @@ class Strokes(Dataset):
     A point is its offset from the point before, over `std`; then 1 where the pen is lifted after
     it; then, with `end`, 1 at the last point of a drawing. W is the smallest of `widths` and
     max_points that holds the batch, whose drawings are of like length while training
-    (`nets.data.buckets`). In training a drawing above max_points is left out; in an evaluation it
-    is cut off. `metadata` counts both.
+    (`nets.data.buckets`); those of an evaluation come from the shortest to the longest. In training
+    a drawing above max_points is left out; in an evaluation it is cut off. `metadata` counts both.
 
     Attributes:
         path: an .npz file (`nets.data.stroke_files.read_npz`) or a folder of IAM-OnDB
@@ -99,9 +99,11 @@ class Strokes(Dataset):
         self.check_split(split, "train")
         part, lengths = self._split(split)
 
+        order = np.argsort(lengths, kind="stable")
+
         def batch(rows: np.ndarray) -> dict[str, np.ndarray]:
-            rng = np.random.default_rng((2**32, *map(int, rows[:1])))  # no seed of training
-            return self._batch(part, lengths, rows, rng, np.ones((len(rows), 1, 2)))
+            rng = np.random.default_rng((2**32, int(rows[0])))  # no seed of training
+            return self._batch(part, lengths, order[rows], rng, np.ones((len(rows), 1, 2)))
 
         return padded(len(lengths), self.eval_batch_size, batch)
 
@@ -235,7 +237,7 @@ class Strokes(Dataset):
 
     def _filled(self, split: str) -> float:
         """The share of the positions of an evaluation's batches that are points."""
-        _, lengths = self._split(split)
+        lengths = np.sort(self._split(split)[1])
         n, b, positions = len(lengths), self.eval_batch_size, 0
         for start in range(0, n, b):
             batch = lengths[start : start + b]

@@ -83,7 +83,8 @@ class StrokeGrid(Panel):
 
     def _cell(self) -> tuple[float, float]:
         """Width and height of a cell in inches, in the shape of the middle drawing."""
-        extents = [np.ptp(np.concatenate(lines(points)), axis=0) for points in self.drawings]
+        strokes = [line for line in map(lines, self.drawings) if line]
+        extents = [np.ptp(np.concatenate(line), axis=0) for line in strokes]
         shape = np.median([(w + 1e-9) / (h + 1e-9) for w, h in extents]) if extents else 1.0
         width = min(10.0 / self.columns, max(1.3, 0.8 * float(np.clip(shape, 1, 9))))
         return width, width / float(np.clip(shape, 0.5, 9)) + 0.35

@@ -185,7 +185,8 @@ class NextPoint(Generative):
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool
     ) -> dict[str, Figure]:
-        return next_point_figures.figures(self, trained, batches[0], final)
+        middle = batches[len(batches) // 2]  # of drawings of middle length, where those are sorted
+        return next_point_figures.figures(self, trained, middle, final)
 
 
 def _moments(targets: jax.Array, mask: jax.Array) -> jax.Array:

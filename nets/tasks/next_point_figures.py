@@ -1,5 +1,6 @@
 """Figures of strokes: drawings of a model, where it expects the pen, and its window over a text."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,13 +97,9 @@ def _space(trained: Trained) -> list[int]:
 
 def _apply(trained: Trained, batch: Batch) -> tuple[Any, dict[str, jax.Array]]:
     """The distribution of every point of the first drawing, and the stages."""
-    outputs, _, stages = trained.model.apply(
-        {"params": trained.params},
-        batch["inputs"][:1],
-        batch["text"][:1] if "text" in batch else None,
-        train=False,
-        stages=True,
-    )
+    apply = jax.jit(functools.partial(trained.model.apply, train=False, stages=True))
+    text = batch["text"][:1] if "text" in batch else None
+    outputs, _, stages = apply({"params": trained.params}, batch["inputs"][:1], text)
     return mixture_density.mixture(outputs[0], batch["targets"].shape[-1] - 2), stages
 
 

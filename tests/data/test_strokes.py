@@ -42,23 +42,23 @@ def data(path, **fields):
 
 def test_a_batch_holds_points_and_those_before(file):
     strokes = data(file(), std=2.0)
-    (batch, _) = strokes.evaluate("test")
+    (batch, last) = strokes.evaluate("test")
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
         "inputs": ((4, 8, 3), np.float32),
         "targets": ((4, 8, 3), np.float32),
         "mask": ((4, 8), np.float32),
     }
     expected = drawing(4).astype(np.float32) / [2, 2, 1]
-    np.testing.assert_allclose(batch["targets"][0, :4], expected)
-    assert not batch["targets"][0, 4:].any() and not batch["inputs"][:, 0].any()
+    np.testing.assert_allclose(batch["targets"][2, :4], expected)
+    assert not batch["targets"][2, 4:].any() and not batch["inputs"][:, 0].any()
     np.testing.assert_array_equal(batch["inputs"][:, 1:], batch["targets"][:, :-1])
-    np.testing.assert_array_equal(batch["mask"].sum(1), [4, 7, 2, 8])  # the last is cut off
+    np.testing.assert_array_equal(batch["mask"].sum(1), [2, 3, 4, 5])
+    np.testing.assert_array_equal(last["mask"].sum(1), [7, 8, 0, 0])  # one is cut off, of 9 points
 
 
 def test_the_end_is_a_bit_of_the_last_point_and_is_not_there_where_a_drawing_is_cut_off(file):
-    (batch, _) = data(file(), end=True).evaluate("test")
-    ends = batch["targets"][..., 3]
-    assert [np.flatnonzero(row).tolist() for row in ends] == [[3], [6], [1], []]
+    ends = np.concatenate([b["targets"][..., 3] for b in data(file(), end=True).evaluate("test")])
+    assert [np.flatnonzero(row).tolist() for row in ends[:6]] == [[1], [2], [3], [4], [6], []]
 
 
 def test_long_drawings_are_counted_and_left_out_of_training(file, monkeypatch):
@@ -90,8 +90,8 @@ def test_training_is_a_function_of_seed_and_step_and_noise_has_its_width(file):
     assert (one["targets"] != strokes.train(4)[4]["targets"]).any()
     (evaluated, _), (same, _) = strokes.evaluate("test"), strokes.evaluate("test")
     np.testing.assert_array_equal(evaluated["targets"], same["targets"])
-    noise = evaluated["targets"][0, :4, :2] - drawing(4)[:, :2]
-    assert 0 < np.abs(noise).max() <= 0.5 and not evaluated["targets"][0, 4:].any()
+    noise = evaluated["targets"][2, :4, :2] - drawing(4)[:, :2]
+    assert 0 < np.abs(noise).max() <= 0.5 and not evaluated["targets"][2, 4:].any()
 
 
 def test_the_moments_are_numpys(file):
@@ -111,14 +111,14 @@ def test_a_first_point_of_zeros_is_left_out(file):
     points = np.concatenate([np.r_[[[0, 0, 0]], drawing(n - 1)] for n in LENGTHS])
     strokes = data(file(names=("train", "test"), train_points=points, test_points=points), std=1.0)
     (batch, _) = strokes.evaluate("test")
-    np.testing.assert_array_equal(batch["mask"].sum(1)[:3], [3, 6, 1])
+    np.testing.assert_array_equal(batch["mask"].sum(1), [1, 2, 3, 4])
     assert "validation" in strokes.splits()  # held out of the others
     assert strokes.metadata()["sizes"] == {"train": 5, "validation": 1, "test": 6}
 
 
 def test_texts_come_with_the_drawings(file):
     texts = {f"{name}_texts": ["ab", "b", "a c", "c", "bb", "a"] for name in ("train", "valid")}
-    texts["test_texts"] = ["ab", "bx", "a", "b", "c", "a"]
+    texts["test_texts"] = ["a", "c", "ab", "a", "b", "bx"]  # of 4, 7, 2, 9, 5, 3 points
     strokes = data(file(**texts))
     metadata = strokes.metadata()
     assert metadata["input_symbols"] == ["", "<unk>", "b", "a", "c", " "]

@@ -35,20 +35,22 @@ def batch():
 
 @functools.cache
 def state(model):
-    return NextNotes().init(model, KEY, batch())
+    return jax.jit(lambda: NextNotes().init(model, KEY, batch()))()
 
 
 def loss(model, given, carry=None, train=False):
     params, model_state = state(model)
     model_state = model_state if carry is None else {"carry": carry}
-    return NextNotes().loss(model, params, model_state, given, KEY, train)
+    call = functools.partial(NextNotes().loss, model, train=train)
+    return jax.jit(call)(params, model_state, given, KEY)
 
 
 @pytest.mark.parametrize("model", [RNN, BIAXIAL])
 def test_the_loss_is_summed_over_the_keys_and_averaged_over_the_frames(model):
     given, params = batch(), state(model)[0]
     value, (_, sums) = loss(model, given)
-    logits, _ = model.apply({"params": params}, given["inputs"], given["targets"], train=False)
+    apply = jax.jit(functools.partial(model.apply, train=False))
+    logits, _ = apply({"params": params}, given["inputs"], given["targets"])
     p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
     total = hits = either = 0.0
     for b, t in np.argwhere(given["mask"] > 0):
@@ -143,10 +145,11 @@ def test_sampling_is_refused_without_mido_and_with_top_k(tmp_path, monkeypatch):
 def test_what_the_data_gives_the_task_takes():
     data = PianoRolls(length=8, batch_size=3, eval_batch_size=2)
     given = data.evaluate("test")[0]
-    params, model_state = NextNotes().init(RNN, KEY, given)
+    params, model_state = jax.eval_shape(lambda: NextNotes().init(RNN, KEY, given))
     assert jax.tree.leaves(model_state["carry"])[0].shape == (2, 6)
-    value, _ = NextNotes().loss(RNN, params, model_state, given, KEY, False)
-    assert np.isfinite(value)
+    call = functools.partial(NextNotes().loss, RNN, train=False)
+    value, _ = jax.eval_shape(call, params, model_state, given, KEY)
+    assert value.shape == ()
 
 
 @pytest.mark.parametrize("field", ["length", "samples", "given"])
