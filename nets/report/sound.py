@@ -1,13 +1,14 @@
 """Sounds: written as WAV files, which the page plays, and drawn as spectrograms."""
 
 import dataclasses
+import itertools
 import wave
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nets.report.figures import Figure, Panel, set_title
+from nets.report.figures import COLOURS, LINES, POINT, Figure, Panel, Picture, set_title
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +55,11 @@ class Spectrogram(Panel):
         return 5.0, 2.9
 
     def plot(self, axes: Any) -> None:
+        axes.figure.colorbar(self.show(axes), ax=axes, label="dB", shrink=0.9)
+        axes.set_xlabel("time / s")
+
+    def show(self, axes: Any) -> Any:
+        """Draws into axes, without the scale and the name of the time; the image."""
         power = np.asarray(self.power, np.float64)
         peak = max(power.max() if self.peak is None else self.peak, 1e-12)
         level = 10 * np.log10(np.maximum(power / peak, 10 ** (-self.depth / 10)))
@@ -61,11 +67,33 @@ class Spectrogram(Panel):
         image = axes.imshow(
             level.T, "magma", origin="lower", aspect="auto", extent=extent, vmin=-self.depth, vmax=0
         )
-        axes.figure.colorbar(image, ax=axes, label="dB", shrink=0.9)
-        axes.set(xlabel="time / s", ylabel="frequency / kHz")
+        axes.set_ylabel("frequency / kHz")
         for time, text in self.marks:
             axes.axvline(time, color="white", linewidth=0.8, linestyle=":")
             axes.text(time, self.rate / 2000, text, ha="center", va="bottom", fontweight="bold")
         set_title(axes, self.title)
         if self.marks:
             axes.title.set_position((0.5, 1.06))
+        return image
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SoundAndCurves(Picture):
+    """The spectrogram of a sound, and below it curves [N] at times x [N] in seconds."""
+
+    spectrogram: Spectrogram
+    x: np.ndarray
+    curves: dict[str, np.ndarray]
+    y_label: str
+
+    def draw(self, canvas: Any) -> None:
+        canvas.set_size_inches(8, 5)
+        canvas.suptitle(self.title, fontsize=POINT + 5, fontweight="bold")
+        above, below = canvas.subplots(2, 1, sharex=True)
+        self.spectrogram.show(above)
+        styles = zip(itertools.cycle(COLOURS), itertools.cycle(LINES), strict=False)
+        for (name, y), (colour, line) in zip(self.curves.items(), styles, strict=False):
+            below.plot(self.x, y, line, color=colour, label=name)
+        below.set(xlabel="time / s", ylabel=self.y_label, xlim=(0, self.spectrogram.seconds))
+        below.grid(alpha=0.3)
+        below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=POINT)

@@ -32,7 +32,9 @@ def mistakes(
         title = f"{names[target[i]]} taken for {names[predicted[i]]}"
         panels.append(spectrogram(title, sound, rate))
         figures.setdefault("worst_mistake", Sound(title, sound, rate))
-    return figures | {"mistakes": Panels("The worst mistakes", tuple(panels), columns=3)}
+    return figures | {
+        "mistakes": Panels("The worst mistakes", tuple(panels), columns=min(3, len(panels)))
+    }
 
 
 def prediction(

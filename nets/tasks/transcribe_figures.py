@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nets.report.figures import Figure, Panels, Text
-from nets.report.line_plot import LinePlot
+from nets.report.figures import Figure, Text
+from nets.report.sound import SoundAndCurves
 from nets.tasks.enhance_figures import spectrogram
 from nets.tasks.metrics import Rows
 from nets.tasks.task import Prediction
@@ -53,11 +53,9 @@ def over_time(
     shares /= shares.sum(-1, keepdims=True)
     likely = [k for k in range(1, shares.shape[1]) if shares[:, k].max() > 0.3]
     curves = {names[k - 1]: shares[:, k] for k in likely} | {"blank": shares[:, 0]}
-    panels = (
-        spectrogram("The sound", sound, rate),
-        LinePlot("What it says at each step", times, curves, "time / s", "probability"),
-    )
-    return {"over_time": Panels("A sound, and what is read of it", panels, columns=1)}
+    title = "A sound, and the probability of each word over time"
+    drawn = spectrogram("", sound, rate)
+    return {"over_time": SoundAndCurves(title, drawn, times, curves, "probability")}
 
 
 def prediction(

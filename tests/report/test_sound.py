@@ -8,7 +8,7 @@ from scipy.io import wavfile
 
 from nets.report import page
 from nets.report.figures import saved
-from nets.report.sound import Sound, Spectrogram
+from nets.report.sound import Sound, SoundAndCurves, Spectrogram
 from tests.support.pictures import pixels
 
 
@@ -29,6 +29,18 @@ def test_the_page_plays_it(tmp_path):
     assert section.startswith("<h2>Before noise</h2><audio controls")
     data = re.search('base64,([^"]+)', section)[1]
     assert base64.b64decode(data) == (tmp_path / "before_noise.wav").read_bytes()
+
+
+def test_curves_share_the_time_of_the_spectrogram(tmp_path):
+    drawn = Spectrogram("", np.ones((40, 20)), 2.0, 8000)
+    curves = {"seven": np.array([0.0, 1.0, 0.0])}
+    figure = SoundAndCurves("Both", drawn, np.array([0.5, 1.0, 1.5]), curves, "probability")
+    assert pixels(figure.write(tmp_path, "a")).std() > 10
+    with saved(tmp_path / "b.png") as canvas:
+        figure.draw(canvas)
+        above, below = canvas.axes
+        assert above.get_xlim() == below.get_xlim() == (0, 2)
+        assert below.lines[0].get_xydata().tolist() == [[0.5, 0], [1, 1], [1.5, 0]]
 
 
 def test_a_spectrogram_is_light_where_there_is_power(tmp_path):

@@ -105,7 +105,7 @@ def test_what_is_read_is_written_with_its_time():
     figure = transcribe_figures.over_time(
         np.zeros(4000), 8000, logits[0], ("no", "yes"), np.arange(4) / 10
     )["over_time"]
-    curves = figure.panels[1].curves
+    curves = figure.curves
     assert list(curves) == ["no", "yes", "blank"] and curves["yes"].argmax() == 1
 
 
