@@ -2,7 +2,7 @@
 
     python launch.py --experiment=enhance_tones
 
-Measured: pending
+Measured: not trained to its end here, for want of time; 58,049 parameters.
 """
 
 import dataclasses

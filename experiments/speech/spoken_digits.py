@@ -2,7 +2,7 @@
 
     python launch.py compare --experiment=spoken_digits --data.path=FSDD
 
-Measured: pending
+Measured: not trained to its end here, for want of time; 146,074 parameters.
 """
 
 from nets.cldnn import CLDNN

@@ -2,7 +2,7 @@
 
     python launch.py --experiment=spoken_tones
 
-Measured: pending
+Measured: not trained to its end here, for want of time; 23,798 parameters.
 """
 
 import dataclasses

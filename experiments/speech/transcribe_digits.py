@@ -2,7 +2,7 @@
 
     python launch.py compare --experiment=transcribe_digits --data.path=FSDD
 
-Measured: pending
+Measured: not trained to its end here, for want of time; 174,923 parameters.
 """
 
 from nets.lstm import LSTM

@@ -2,7 +2,7 @@
 
     python launch.py --experiment=transcribe_tones
 
-Measured: pending
+Measured: not trained to its end here, for want of time; 34,523 parameters.
 """
 
 import dataclasses

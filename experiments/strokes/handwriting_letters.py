@@ -3,7 +3,7 @@
     python launch.py --experiment=handwriting_letters
     python launch.py sample --workdir=runs/handwriting_letters --prompt='hello world'
 
-Measured: pending.
+Measured: not trained to its end here, for want of time; 403,404 parameters.
 """
 
 from nets.data.strokes import Strokes
