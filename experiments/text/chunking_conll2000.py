@@ -2,6 +2,8 @@
 
     python launch.py --experiment=chunking_conll2000 \
         --data.path=CONLL/train.txt.gz --data.test_path=CONLL/test.txt.gz
+
+Measured: not trained to its end here, for want of time; 1,697,776 parameters.
 """
 
 from nets.data.conll import Conll

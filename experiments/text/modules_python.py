@@ -2,6 +2,8 @@
 
 python launch.py --experiment=modules_python
 python launch.py predict --workdir=runs/modules_python --prompt='Move the turtle forward.'
+
+Measured: not trained to its end here, for want of time; 170,824 parameters.
 """
 
 from nets.data.sentences import Sentences

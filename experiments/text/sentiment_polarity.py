@@ -3,6 +3,8 @@
     python launch.py --experiment=sentiment_polarity --data.path=RT_POLARITY --seed=0,1,2
     python launch.py --experiment=sentiment_polarity --data.path=RT_POLARITY \
         --model.pooling=attention --model.bidirectional=false
+
+Measured: not trained to its end here, for want of time; 1,084,738 parameters.
 """
 
 from nets.data.sentences import Sentences
