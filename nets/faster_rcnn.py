@@ -5,8 +5,6 @@ Networks, NIPS 2015. With a feature pyramid: Lin et al., CVPR 2017.
 """
 
 import functools
-import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,25 +12,15 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers import boxes as box_functions
-from nets.layers.checks import check_at_least, check_choice
-from nets.layers.detections import Detections, Objects, select
+from nets.layers import checks
+from nets.layers import region_proposals as proposing
+from nets.layers.detections import Detections, Objects, check_selection, select
 from nets.layers.feature_pyramid import FeaturePyramid
 from nets.layers.image_checks import check_head, check_images
-from nets.layers.region_proposals import (
-    REGION_VARIANCES,
-    ProposalHead,
-    Regions,
-    has_sides,
-    proposal_losses,
-    propose,
-    region_losses,
-    region_targets,
-)
-from nets.layers.roi import pyramid_align, pyramid_level, roi_align, roi_pool
+from nets.layers.region_proposals import BETA, REGION_VARIANCES, ProposalHead, Regions, has_sides
+from nets.layers.roi import Pooling, region_features
 from nets.resnet import ResNet50
 from nets.vgg import VGG
-
-Pooling = Literal["align", "pool"]
 
 
 class FasterRCNN(nn.Module):
@@ -46,12 +34,12 @@ class FasterRCNN(nn.Module):
     >>> from nets.convnet import ConvNet
     >>> backbone = ConvNet((8, 8, 8), (3, 3, 3), num_classes=0)
     >>> model = FasterRCNN(backbone, ("conv3",), None, num_classes=3, sizes=(16.0,), hidden=16)
-    >>> found = jax.eval_shape(
+    >>> detections = jax.eval_shape(
     ...     lambda: model.init_with_output(
     ...         jax.random.key(0), jnp.zeros((2, 64, 64, 1)), method="detect"
     ...     )
     ... )[0]
-    >>> found.boxes.shape, found.classes.shape
+    >>> detections.boxes.shape, detections.classes.shape
     ((2, 100, 4), (2, 100))
 
     Attributes:
@@ -72,8 +60,15 @@ class FasterRCNN(nn.Module):
         proposals: those that are left of an image, while training and after.
         anchors_per_image: anchors of an image in the loss of the proposals, half of them objects.
         regions_per_image: proposals of an image in the loss of the regions, a quarter objects.
+        cross_boundary: whether anchors that pass the border of the image are trained on; else they
+            are left out (Ren et al., section 3.3).
+        min_background: intersection over union with an object from which on a region that is none
+            is background; what has less is not trained on (Girshick 2015, section 2.3: 0.1).
+        box_beta: beta of the smooth L1 loss of the regions' boxes (Girshick 2015, equation 3: 1).
+        multiple: images are filled up with 0, to the right and below, to sides that are multiples
+            of it, as in torchvision, so that each map of a lower stride has a whole one.
         min_score: score below which nothing is detected.
-        overlap: intersection over union above which only the higher score of a class is kept.
+        nms_iou: intersection over union above which only the higher score of a class is kept.
         limit: maximum of detections in an image.
         dtype: computation dtype.
         param_dtype: parameter dtype.
@@ -93,16 +88,31 @@ class FasterRCNN(nn.Module):
     proposals: tuple[int, int] = (2000, 1000)
     anchors_per_image: int = 256
     regions_per_image: int = 512
+    cross_boundary: bool = True
+    min_background: float = 0.0
+    box_beta: float = BETA
+    multiple: int = 32
     min_score: float = 0.05
-    overlap: float = 0.5
+    nms_iou: float = 0.5
     limit: int = 100
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
         check_head(self)
-        check_at_least("FasterRCNN.num_classes", self.num_classes, 1)
-        check_choice("FasterRCNN.pooling", self.pooling, Pooling)
+        checks.check_at_least("FasterRCNN.num_classes", self.num_classes, 1)
+        checks.check_choice("FasterRCNN.pooling", self.pooling, Pooling)
+        check_selection("FasterRCNN", self.min_score, self.nms_iou, self.limit)
+        checks.check_between("FasterRCNN.min_background", self.min_background, 0, 0.5)
+        checks.check_at_least("FasterRCNN.box_beta", self.box_beta, 0)
+        for field in ("candidates", "proposals"):
+            checks.check_length(f"FasterRCNN.{field}", getattr(self, field), 2)
+            checks.check_at_least(f"FasterRCNN.{field}", min(getattr(self, field)), 1)
+        for field in ("sizes", "ratios"):
+            checks.check_at_least(f"len(FasterRCNN.{field})", len(getattr(self, field)), 1)
+            checks.check_positive(f"FasterRCNN.{field}", min(getattr(self, field)))
+        for field in ("hidden", "anchors_per_image", "regions_per_image", "multiple"):
+            checks.check_at_least(f"FasterRCNN.{field}", getattr(self, field), 1)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         if self.pyramid:
             self.fpn = FeaturePyramid(self.pyramid, **dtypes)
@@ -121,11 +131,20 @@ class FasterRCNN(nn.Module):
         return {"fc6": (7, 7)}
 
     def __call__(self, x: jax.Array, *, train: bool) -> Detections:
-        """The detections in images x [B, H, W, C]; uses all parameters."""
+        """The detections in images x [B, H, W, C]; uses all parameters.
+
+        Raises:
+            ValueError: x is not [B, H, W, C]; a field is not possible; or the stages, the pyramid,
+                the sizes and the pooling do not go together.
+        """
         return self.detect(x)
 
     def detect(self, x: jax.Array) -> Detections:
-        """The detections in images x [B, H, W, C], at most `limit` in each."""
+        """The detections in images x [B, H, W, C], at most `limit` in each.
+
+        Raises:
+            ValueError: as in `__call__`.
+        """
         maps, size = self._maps(x, train=False), x.shape[1:3]
         regions = self.regions(maps, size, train=False)
         logits, offsets = self._classify(maps, regions.boxes, size, train=False)
@@ -139,7 +158,7 @@ class FasterRCNN(nn.Module):
                 boxes,
                 jnp.where(usable, nn.softmax(logits)[:, 1:], -jnp.inf),
                 min_score=self.min_score,
-                overlap=self.overlap,
+                nms_iou=self.nms_iou,
                 limit=self.limit,
                 candidates=1000,
             )
@@ -152,24 +171,29 @@ class FasterRCNN(nn.Module):
         Needs the key `sample`, and the key `dropout` while training if `dropout` is above 0.
 
             objectness  cross-entropy of the sampled anchors, mean
-            proposals   smooth L1 (beta 1/9) of the offsets of those that are objects, over the
-                        number sampled
+            proposals   smooth L1 (beta 1/9) of the offsets of objects among them, over their number
             classes     cross-entropy of the sampled regions, mean
-            boxes       smooth L1 of the offsets of their class, over the number sampled
+            boxes       smooth L1 (`box_beta`) of the offsets of their class, over their number
+
+        Raises:
+            ValueError: as in `__call__`.
         """
         maps, size = self._maps(x, train=train), x.shape[1:3]
         scored = self._scored(maps)
         anchors = self._anchors(maps, size)
         keys = jax.random.split(self.make_rng("sample"), (2, len(x)))
         whole = jnp.concatenate(anchors)
-        first = functools.partial(proposal_losses, whole, self.anchors_per_image)
-        parts = jax.vmap(first)(keys[0], *scored, objects)
+        usable = (whole == box_functions.clip(whole, *size)).all(-1) | self.cross_boundary
+        first = functools.partial(proposing.proposal_losses, whole, self.anchors_per_image)
+        parts = jax.vmap(functools.partial(first, usable=usable))(keys[0], *scored, objects)
         regions = self._proposed(jax.lax.stop_gradient(scored), anchors, size, train=True)
-        targets = jax.vmap(functools.partial(region_targets, self.regions_per_image))(
-            keys[1], regions, objects
+        second = functools.partial(
+            proposing.region_targets, self.regions_per_image, min_background=self.min_background
         )
+        targets = jax.vmap(second)(keys[1], regions, objects)
         logits, offsets = self._classify(maps, targets.boxes, size, train=train)
-        return parts | jax.vmap(region_losses)(logits, offsets, targets)
+        third = functools.partial(proposing.region_losses, beta=self.box_beta)
+        return parts | jax.vmap(third)(logits, offsets, targets)
 
     def proposals_of(self, x: jax.Array) -> tuple[list[jax.Array], Regions]:
         """The anchors [N_l, 4] of each map, and the proposals in images x [B, H, W, C] by falling
@@ -184,6 +208,10 @@ class FasterRCNN(nn.Module):
     def _maps(self, x: jax.Array, train: bool) -> list[jax.Array]:
         """The maps [B, H, W, C] that anchors stand on, largest first."""
         check_images(self, x, 1)
+        below, right = (
+            m - n for m, n in zip(self._padded(x.shape[1:3]), x.shape[1:3], strict=True)
+        )
+        x = jnp.pad(x, ((0, 0), (0, below), (0, right), (0, 0)))
         _, stages = self.backbone(x, train=train, stages=True)
         if unknown := [name for name in self.stages if name not in stages]:
             raise ValueError(
@@ -203,15 +231,16 @@ class FasterRCNN(nn.Module):
             )
         return maps
 
+    def _padded(self, size: tuple[int, int]) -> tuple[int, int]:
+        """H and W of images of this size when they are filled up."""
+        height, width = (-(-n // self.multiple) * self.multiple for n in size)
+        return height, width
+
     def _anchors(self, maps: list[jax.Array], size: tuple[int, int]) -> list[jax.Array]:
         """The anchors [N_l, 4] of each map, for images of this size."""
-        anchors = []
-        for i, x in enumerate(maps):
-            sizes = self.sizes[i : i + 1] if self.pyramid else self.sizes
-            shapes = jnp.round(box_functions.anchor_shapes(sizes, self.ratios))
-            stride = (size[0] // x.shape[1], size[1] // x.shape[2])
-            anchors.append(box_functions.anchor_grid(shapes, x.shape[1:3], stride))
-        return anchors
+        sizes = [(size,) for size in self.sizes] if self.pyramid else [self.sizes]
+        shapes = [x.shape[1:3] for x in maps]
+        return proposing.map_anchors(shapes, self._padded(size), sizes, self.ratios)
 
     def _scored(self, maps: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
         """Scores [B, N] and offsets [B, N, 4] of all anchors."""
@@ -227,22 +256,14 @@ class FasterRCNN(nn.Module):
     ) -> Regions:
         phase = 0 if train else 1
         limits = self.candidates[phase], self.proposals[phase]
-        return jax.vmap(lambda s, o: propose(s, o, anchors, size, *limits))(*scored)
+        return jax.vmap(lambda s, o: proposing.propose(s, o, anchors, size, *limits))(*scored)
 
     def _classify(
         self, maps: list[jax.Array], boxes: jax.Array, size: tuple[int, int], train: bool
     ) -> tuple[jax.Array, jax.Array]:
         """Logits [B, R, K + 1] and offsets [B, R, K + 1, 4] of regions [B, R, 4]."""
-        maps = maps[: len(self.stages)]
-        scales = [2.0 ** round(math.log2(a.shape[1] / size[0])) for a in maps]
-
-        def features(maps: list[jax.Array], boxes: jax.Array) -> jax.Array:
-            if self.pooling == "pool":
-                return roi_pool(maps[0], boxes, (7, 7), scales[0])
-            if len(maps) == 1:
-                return roi_align(maps[0], boxes, (7, 7), scales[0])
-            return pyramid_align(maps, boxes, pyramid_level(boxes, len(maps)), (7, 7), scales)
-
+        maps, height = maps[: len(self.stages)], self._padded(size)[0]
+        features = functools.partial(region_features, height=height, pooling=self.pooling)
         x = jax.vmap(features)(maps, boxes)
         x = x.reshape(*x.shape[:2], -1)
         for dense in (self.fc6, self.fc7):
@@ -270,5 +291,9 @@ FasterRCNNVGG16 = functools.partial(
     candidates=(12000, 6000),
     proposals=(2000, 300),
     regions_per_image=128,
+    cross_boundary=False,
+    min_background=0.1,
+    box_beta=1.0,
+    nms_iou=0.3,
 )
 """The published network: 9 anchors at a position, 137,078,239 parameters for 20 classes."""

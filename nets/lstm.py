@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
+from nets.layers.gradients import clip_gradient
 from nets.layers.recurrent_cell import (
     Cell,
     add_bias,
@@ -74,6 +75,9 @@ class LSTM(Cell):
         chrono: maximum time lag T_max in steps for chrono initialisation (Tallec and Ollivier
             2018), instead of `forget_bias`: b_f = log u, b_i = -b_f, u uniform in [1, T_max - 1].
             None means `forget_bias`.
+        clip: bound of the derivatives of the loss by the inputs of the gates, i f g o above, each
+            clipped to [-clip, clip] in every step of the backward pass (Graves 2013, section 2.1).
+            None means that they are not.
     """
 
     forget_bias: float = 1.0
@@ -82,6 +86,7 @@ class LSTM(Cell):
     projection: int | None = None
     layer_norm: bool = False
     chrono: int | None = None
+    clip: float | None = None
 
     @nn.compact
     def weights(self, shape: tuple[int, ...], dtype: DTypeLike) -> dict[str, jax.Array]:
@@ -122,6 +127,8 @@ class LSTM(Cell):
         """The next carry, before the projection, from z = h_{t-1} R and the projected input."""
         h, sigmoids = self.features, "s" if self.coupled else "ss"
         a = x + layer_norm(weights, "norm_h", z)
+        if self.clip is not None:
+            a = clip_gradient(a, self.clip)
         if not (self.peepholes or self.layer_norm):
             return LSTMCarry(*_plain(self.coupled, a, carry.c))
         if self.peepholes:
@@ -160,7 +167,8 @@ class LSTM(Cell):
 
     @property
     def cudnn(self) -> bool:
-        return not (self.peepholes or self.coupled or self.projection or self.layer_norm)
+        variants = self.peepholes, self.coupled, self.projection, self.layer_norm
+        return not any(variants) and self.clip is None
 
     @nn.nowrap
     def initial_bias(self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:

@@ -12,9 +12,9 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.boxes import match, sample
-from nets.layers.checks import check_at_least
+from nets.layers.checks import check_at_least, check_length
 from nets.layers.conv import HE, Conv
-from nets.layers.detections import Detections, Objects, select
+from nets.layers.detections import Detections, Objects, check_selection, select
 from nets.layers.image_checks import check_images
 from nets.layers.pooling import max_pool
 
@@ -43,8 +43,9 @@ class SlidingWindow(nn.Module):
     Convolutions are initialised as in He et al. 2015.
 
     >>> model, x = SlidingWindow(num_classes=10), jnp.zeros((2, 64, 64, 1))
-    >>> found = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))[0]
-    >>> found.boxes.shape, found.classes.shape
+    >>> init = functools.partial(model.init_with_output, train=False)
+    >>> detections = jax.eval_shape(init, jax.random.key(0), x)[0]
+    >>> detections.boxes.shape, detections.classes.shape
     ((2, 50, 4), (2, 50))
 
     Attributes:
@@ -56,7 +57,7 @@ class SlidingWindow(nn.Module):
         high: intersection over union with an object from which on a window is of its class.
         low: that below which it is background.
         min_score: probability below which nothing is detected.
-        overlap: intersection over union above which only the higher score of a class is kept.
+        nms_iou: intersection over union above which only the higher score of a class is kept.
         limit: maximum of detections in an image.
         dtype: computation dtype.
         param_dtype: parameter dtype.
@@ -76,7 +77,7 @@ class SlidingWindow(nn.Module):
     high: float = 0.6
     low: float = 0.4
     min_score: float = 0.05
-    overlap: float = 0.3
+    nms_iou: float = 0.3
     limit: int = 50
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -84,7 +85,9 @@ class SlidingWindow(nn.Module):
     def setup(self) -> None:
         check_at_least("SlidingWindow.num_classes", self.num_classes, 1)
         check_at_least("len(SlidingWindow.sizes)", len(self.sizes), 1)
-        check_at_least("SlidingWindow.sizes", min(map(min, self.sizes)), 1)
+        for size in self.sizes:
+            check_length("SlidingWindow.sizes", size, 2)
+            check_at_least("SlidingWindow.sizes", min(size), 1)
         conv = functools.partial(
             Conv,
             padding="VALID",
@@ -92,12 +95,20 @@ class SlidingWindow(nn.Module):
             dtype=self.dtype,
             param_dtype=self.param_dtype,
         )
+        check_length("SlidingWindow.widths", self.widths, 3)
+        check_at_least("SlidingWindow.widths", min(self.widths), 1)
+        check_at_least("SlidingWindow.windows_per_image", self.windows_per_image, 1)
+        check_selection("SlidingWindow", self.min_score, self.nms_iou, self.limit)
         first, second, hidden = self.widths
         self.conv1, self.conv2 = conv(first, (5, 5)), conv(second, (5, 5))
         self.fc1, self.output = conv(hidden, (5, 5)), conv(self.num_classes + 1, (1, 1))
 
     def __call__(self, x: jax.Array, *, train: bool) -> Detections:
-        """The detections in images x [B, H, W, C]; uses all parameters."""
+        """The detections in images x [B, H, W, C]; uses all parameters.
+
+        Raises:
+            ValueError: as in `detect`.
+        """
         return self.detect(x)
 
     def classify(self, x: jax.Array) -> jax.Array:
@@ -112,7 +123,8 @@ class SlidingWindow(nn.Module):
 
         Raises:
             ValueError: x is not [B, H, W, C] as large as the largest of `sizes`, one of which is
-                below 1; or `num_classes` is None or 0.
+                below 1; `num_classes` is None or 0; `widths` are not three; or another field is
+                not possible.
         """
         check_images(self, x, max(max(size) for size in self.sizes))
         boxes, scores = [], []
@@ -123,7 +135,7 @@ class SlidingWindow(nn.Module):
             probabilities = nn.softmax(self.classify(resample(x, rows, columns)))
             scores.append(probabilities[..., 1:].reshape(len(x), -1, self.num_classes))
             boxes.append(window_grid(x.shape[1:3], size))
-        options = {"min_score": self.min_score, "overlap": self.overlap, "limit": self.limit}
+        options = {"min_score": self.min_score, "nms_iou": self.nms_iou, "limit": self.limit}
         choose = functools.partial(select, jnp.concatenate(boxes), **options)
         return jax.vmap(choose)(jnp.concatenate(scores, 1))
 
@@ -131,6 +143,9 @@ class SlidingWindow(nn.Module):
         """The loss [B] of images x, mean cross-entropy of sampled windows in nats.
 
         Needs the key `sample`.
+
+        Raises:
+            ValueError: as in `detect`.
         """
         check_images(self, x, max(max(size) for size in self.sizes))
         boxes = jnp.concatenate([window_grid(x.shape[1:3], size) for size in self.sizes])

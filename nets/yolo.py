@@ -16,7 +16,7 @@ from nets.layers.boxes import from_centers, iou
 from nets.layers.checks import check_at_least, check_choice
 from nets.layers.conv import HE, Conv
 from nets.layers.conv_norm_act import conv_norm_act
-from nets.layers.detections import Detections, Objects, select
+from nets.layers.detections import Detections, Objects, check_selection, select
 from nets.layers.image_checks import check_images
 from nets.layers.norm import BatchNorm
 from nets.layers.pooling import max_pool
@@ -30,7 +30,7 @@ class Form(NamedTuple):
         convolutions: (window, channels, stride) of each; None is 2x2 max pooling.
         hidden: units of the fully connected layers before the output; empty means that the output
             is a 1x1 convolution.
-        norm: whether batch normalisation follows each convolution.
+        norm: whether batch normalisation follows each convolution, which then has no bias.
     """
 
     convolutions: tuple[tuple[int, int, int] | None, ...]
@@ -104,7 +104,7 @@ class YOLO(nn.Module):
         no_object_weight: weight of the loss of the confidence of boxes without an object.
         dropout: probability of dropping a unit while training.
         min_score: score, confidence times class probability, below which nothing is detected.
-        overlap: intersection over union above which only the higher score of a class is kept.
+        nms_iou: intersection over union above which only the higher score of a class is kept.
         limit: maximum of detections in an image.
         dtype: computation dtype.
         param_dtype: parameter dtype.
@@ -117,7 +117,7 @@ class YOLO(nn.Module):
     no_object_weight: float = 0.5
     dropout: float = 0.5
     min_score: float = 0.05
-    overlap: float = 0.5
+    nms_iou: float = 0.5
     limit: int = 50
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -130,18 +130,21 @@ class YOLO(nn.Module):
         probabilities. Needs the key `dropout` while training.
 
         Raises:
-            ValueError: x is not [B, H, W, C] of at least 64 x 64 pixels; `form` is unknown; or
-                `num_classes` is None or 0.
+            ValueError: x is not [B, H, W, C] of at least 64 x 64 pixels; `form` is unknown;
+                `num_classes` is None or 0; `boxes` or `limit` is below 1; or `nms_iou` is outside
+                of [0, 1].
         """
         check_images(self, x, 64)
         check_choice("YOLO.form", self.form, tuple(FORMS))
         check_at_least("YOLO.num_classes", self.num_classes, 1)
+        check_at_least("YOLO.boxes", self.boxes, 1)
+        check_selection("YOLO", self.min_score, self.nms_iou, self.limit)
         form, dtypes = FORMS[self.form], {"dtype": self.dtype, "param_dtype": self.param_dtype}
         leaky = functools.partial(nn.leaky_relu, negative_slope=0.1)
         norm = functools.partial(BatchNorm, use_running_average=not train, **dtypes)
         block = functools.partial(
             conv_norm_act,
-            conv=functools.partial(Conv, kernel_init=HE, **dtypes),
+            conv=functools.partial(Conv, use_bias=not form.norm, kernel_init=HE, **dtypes),
             norm=norm if form.norm else None,
             activation=leaky,
         )
@@ -167,14 +170,24 @@ class YOLO(nn.Module):
         return x.reshape(-1, rows, columns, channels).astype(jnp.float32)
 
     def losses(self, x: jax.Array, objects: Objects, *, train: bool) -> dict[str, jax.Array]:
-        """The parts [B] of the loss of images x, already weighted (equation 3); see `losses`."""
+        """The parts [B] of the loss of images x, already weighted (equation 3); see `losses`.
+
+        Needs the key `dropout` while training.
+
+        Raises:
+            ValueError: as in `__call__`.
+        """
         outputs = self(x, train=train)
         parts = jax.vmap(functools.partial(losses, self.boxes, x.shape[1:3]))(outputs, objects)
         weights = {"coordinates": self.coordinate_weight, "no_object": self.no_object_weight}
         return {name: weights.get(name, 1.0) * part for name, part in parts.items()}
 
     def detect(self, x: jax.Array) -> Detections:
-        """The detections in images x [B, H, W, C], at most `limit` in each."""
+        """The detections in images x [B, H, W, C], at most `limit` in each.
+
+        Raises:
+            ValueError: as in `__call__`.
+        """
 
         def one(outputs: jax.Array) -> Detections:
             boxes, confidence, classes = split(outputs, self.boxes)
@@ -184,7 +197,7 @@ class YOLO(nn.Module):
                 corners,
                 scores.reshape(-1, self.num_classes),
                 min_score=self.min_score,
-                overlap=self.overlap,
+                nms_iou=self.nms_iou,
                 limit=self.limit,
             )
 

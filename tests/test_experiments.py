@@ -172,11 +172,29 @@ REDUCED = {
         "data.eval_batch_size": 8,
     },
     "modules_python": {"model.cell.features": 8, "model.embedding": 8, "data.max_length": 41},
-    "tagging_python": {
+    "tagging_python": {"model.cell.features": 8, "model.embedding": 8, "data.widths": ()},
+    "handwriting_letters": {
         "model.cell.features": 8,
-        "model.embedding": 8,
+        "model.layers": 2,
+        "model.mixtures": 2,
+        "data.size": 60,
         "data.widths": (),
+        "task.length": 20,
+        "task.samples": 1,
+        "task.biases": (1.0,),
     },
+    "music_canon": {"model.cell.features": 8, "data.length": 20, "task.length": 20},
+    "biaxial_piano_midi": {
+        "model.time.features": 4,
+        "model.notes.features": 4,
+        "data.path": None,
+        "data.length": 10,
+        "data.eval_batch_size": 15,
+        "task.length": 20,
+    },
+    "enhance_tones": {"model.network.cell.features": 8, "data.duration": 0.2, "data.eval_size": 3},
+    "transcribe_tones": {"model.cell.features": 8, "data.seconds": (0.9,), "data.eval_size": 10},
+    "spoken_tones": {"model.conv": (2, 3), "model.lstm": (4,), "data.eval_batch_size": 150},
     "scene_labelling_camvid": {
         "data.batch_size": 4,
         "data.image_size": (24, 32),
@@ -187,7 +205,7 @@ REDUCED = {
 }
 
 
-SLOW = {"luong_dates", "scene_labelling_camvid", "tagging_python"}
+SLOW = {"luong_dates", "scene_labelling_camvid", "tagging_python", "biaxial_piano_midi"}
 
 
 def parameters(names: Iterable[str], slow: set[str]) -> list[Any]:

@@ -87,6 +87,15 @@ def test_fields_that_cannot_be_are_refused():
         (small(pyramid=8, pooling="pool"), "pooling must be align with a pyramid"),
         (small(pooling="max"), "FasterRCNN.pooling must be one of align, pool, got 'max'"),
         (small(num_classes=None), "FasterRCNN.num_classes must be at least 0"),
+        (small(candidates=(0, 0)), "FasterRCNN.candidates must be at least 1, got 0"),
+        (small(candidates=(9,)), r"FasterRCNN.candidates must have 2 values, got \(9,\)"),
+        (small(proposals=(9, 0)), "FasterRCNN.proposals must be at least 1, got 0"),
+        (small(sizes=()), r"len\(FasterRCNN.sizes\) must be at least 1, got 0"),
+        (small(sizes=(0.0, 8.0)), "FasterRCNN.sizes must be positive, got 0.0"),
+        (small(ratios=()), r"len\(FasterRCNN.ratios\) must be at least 1, got 0"),
+        (small(limit=0), "FasterRCNN.limit must be at least 1, got 0"),
+        (small(nms_iou=7), "FasterRCNN.nms_iou must be at least 0 and at most 1, got 7"),
+        (small(min_background=0.6), "FasterRCNN.min_background must be at least 0 and at most 0.5"),
         (small(num_classes=0), "FasterRCNN.num_classes must be at least 1, got 0"),
     ):
         with pytest.raises(ValueError, match=message):

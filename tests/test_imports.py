@@ -17,9 +17,10 @@ ROOT = Path(__file__).parent.parent
 MODEL = {"jax", "flax", "numpy", "nets.layers", "nets.types"}
 REPORT = {"numpy", "matplotlib", "tensorboardX", "rich", "PIL", "nets.report"}
 TASK = MODEL | {"optax", "nets.tasks", "nets.report", "nets.errors"}
-TASK |= {"pycocotools", "sacrebleu", "seqeval", "skimage", "sklearn"}  # inside a function alone
+# libraries that are imported inside a function alone
+TASK |= {"mido", "pycocotools", "pystoi", "sacrebleu", "seqeval", "skimage", "sklearn"}
 DATA = {"numpy", "tensorflow_datasets", "sklearn", "PIL", "nets.data", "nets.errors"}
-DATA |= {"pandas", "skimage", "sentencepiece"}  # inside a function alone
+DATA |= {"mido", "pandas", "scipy", "skimage", "sentencepiece"}
 INSPECT = MODEL | {"optax", "nets.inspect", "nets.tasks"}
 OPTIM = {"jax", "flax", "optax", "nets.optim", "nets.errors", "nets.types"}
 ENGINE = TASK | DATA | REPORT | OPTIM | {"orbax", "nets.train"}

@@ -73,7 +73,7 @@ LONG |= {AlexNetOriginal, VGG}
 RECURRENT = {  # by cell, not by kernel
     "Bahdanau", "Luong", "ManyToMany", "ManyToOne", "SentenceClassifier", "Seq2Seq", "Tagger",
 }  # fmt: skip
-WORDS = {"TextCNN"}  # whose inputs are no images
+OTHER_INPUTS = {"CLDNN", "TextCNN", "Transcriber"}  # sounds and words
 DETECTORS = {"FasterRCNN", "SlidingWindow", "YOLO"}  # whose heads are initialised as published
 SEGMENTERS = {"DilatedFCN", "FCN", "SceneLabelling", "UNet"}  # the same
 STEM = ("stem_conv", "kernel")  # of QuickResNet: cosines
@@ -101,7 +101,7 @@ def test_every_family_of_images_has_the_field():
                 (names if "kernel_init" in cls.__dataclass_fields__ else without).add(cls.__name__)
     inner = {"Connected", "AuxiliaryHead"}  # of a family above
     assert names - inner == {cls.__name__ for cls in CASES}
-    assert without == RECURRENT | WORDS | DETECTORS | SEGMENTERS
+    assert without == RECURRENT | OTHER_INPUTS | DETECTORS | SEGMENTERS
 
 
 @pytest.mark.parametrize("cls", CASES, ids=lambda cls: cls.__name__)

@@ -96,7 +96,7 @@ def test_the_loss_is_the_cross_entropy_of_the_labelled_windows():
 
 
 def test_detections_are_the_windows_of_the_highest_scores():
-    model, variables, x = made(min_score=0.0, limit=4, overlap=0.3)
+    model, variables, x = made(min_score=0.0, limit=4, nms_iou=0.3)
     found = model.apply(variables, x, method="detect")
     boxes = np.concatenate([window_grid(x.shape[1:3], size) for size in SIZES])
     scores = jax.nn.softmax(by_window(model, variables, x[0], boxes))[:, 1:]
@@ -112,6 +112,22 @@ def test_bad_input_is_named():
         jax.eval_shape(
             lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 64, 1)), train=False)
         )
-    with pytest.raises(ValueError, match="SlidingWindow.num_classes must be at least 1, got 0"):
-        x = jnp.zeros((1, 64, 64, 1))
-        jax.eval_shape(lambda: SlidingWindow(num_classes=0).init(jax.random.key(0), x, train=False))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_classes": 0}, "SlidingWindow.num_classes must be at least 1, got 0"),
+        ({"widths": (16, 32)}, r"SlidingWindow.widths must have 3 values, got \(16, 32\)"),
+        ({"widths": (16, 0, 8)}, "SlidingWindow.widths must be at least 1, got 0"),
+        ({"sizes": ()}, r"len\(SlidingWindow.sizes\) must be at least 1, got 0"),
+        ({"sizes": ((9,),)}, r"SlidingWindow.sizes must have 2 values, got \(9,\)"),
+        ({"limit": 0}, "SlidingWindow.limit must be at least 1, got 0"),
+        ({"nms_iou": 7}, "SlidingWindow.nms_iou must be at least 0 and at most 1, got 7"),
+        ({"windows_per_image": 0}, "SlidingWindow.windows_per_image must be at least 1, got 0"),
+    ],
+)
+def test_fields_that_cannot_be_are_refused(fields, message):
+    model, x = SlidingWindow(**{"num_classes": 3} | fields), jnp.zeros((1, 64, 64, 1))
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))

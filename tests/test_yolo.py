@@ -8,16 +8,76 @@ import pytest
 from nets import yolo
 from nets.layers.detections import Objects
 from nets.yolo import YOLO
+from tests.support.plain_boxes import iou
+
+
+def counts(model, side):
+    """Parameters of each layer, by its path."""
+    x = jnp.zeros((1, side, side, 3))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+    sizes = {}
+    for path, a in jax.tree_util.tree_flatten_with_path(shapes["params"])[0]:
+        name = "/".join(key.key for key in path[:-1])
+        sizes[name] = sizes.get(name, 0) + a.size
+    return sizes
 
 
 def count(model, side):
-    x = jnp.zeros((1, side, side, 3))
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
-    return sum(a.size for a in jax.tree.leaves(shapes["params"]))
+    return sum(counts(model, side).values())
 
 
 def test_the_published_network_has_its_published_parameters():
     assert count(YOLO("full", num_classes=20), 448) == 271_703_550
+
+
+FAST = {
+    "conv1": 448,  # 3x3x3 x 16 + 16
+    "conv2": 4_640,  # 3x3x16 x 32 + 32
+    "conv3": 18_496,  # 3x3x32 x 64 + 64
+    "conv4": 73_856,  # 3x3x64 x 128 + 128
+    "conv5": 295_168,  # 3x3x128 x 256 + 256
+    "conv6": 1_180_160,  # 3x3x256 x 512 + 512
+    "conv7": 4_719_616,  # 3x3x512 x 1024 + 1024
+    "conv8": 9_438_208,  # 3x3x1024 x 1024 + 1024
+    "conv9": 9_438_208,
+    "fc1": 12_845_312,  # 7x7x1024 x 256 + 256
+    "fc2": 1_052_672,  # 256 x 4096 + 4096
+    "output": 6_022_590,  # 4096 x 7x7x(2x5 + 20) + 1470
+}
+"""The nine convolutions of the fast form (section 2), their channels those of the authors'
+program, as are its two dense layers before the output."""
+
+VGG16 = {
+    "backbone/features_0": 1_792,  # 3x3x3 x 64 + 64
+    "backbone/features_2": 36_928,  # 3x3x64 x 64 + 64
+    "backbone/features_5": 73_856,  # 3x3x64 x 128 + 128
+    "backbone/features_7": 147_584,  # 3x3x128 x 128 + 128
+    "backbone/features_10": 295_168,  # 3x3x128 x 256 + 256
+    "backbone/features_12": 590_080,  # 3x3x256 x 256 + 256
+    "backbone/features_14": 590_080,
+    "backbone/features_17": 1_180_160,  # 3x3x256 x 512 + 512
+    "backbone/features_19": 2_359_808,  # 3x3x512 x 512 + 512
+    "backbone/features_21": 2_359_808,
+    "backbone/features_24": 2_359_808,
+    "backbone/features_26": 2_359_808,
+    "backbone/features_28": 2_359_808,
+    "conv1": 4_719_616,  # 3x3x512 x 1024 + 1024
+    "conv2": 9_438_208,  # 3x3x1024 x 1024 + 1024, with stride 2: 14x14 to 7x7
+    "conv3": 9_438_208,
+    "conv4": 9_438_208,
+    "fc1": 205_524_992,  # 7x7x1024 x 4096 + 4096
+    "output": 6_022_590,
+}
+"""The thirteen convolutions of VGG-16, and in place of its dense layers the last four convolutions
+and the two dense layers of the full form (section 2.2)."""
+
+
+@pytest.mark.parametrize(
+    "form, layers, total", [("fast", FAST, 45_089_374), ("vgg16", VGG16, 259_296_510)]
+)
+def test_each_layer_has_the_parameters_of_its_window_and_channels(form, layers, total):
+    assert counts(YOLO(form, num_classes=20), 448) == layers
+    assert sum(layers.values()) == total
 
 
 @pytest.mark.parametrize(
@@ -44,11 +104,6 @@ def plain_losses(outputs, boxes, classes, a, height, width):
             rh**2 * height,
         )
         return (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), (x, y, rw, rh), c
-
-    def iou(p, q):
-        w = max(min(p[2], q[2]) - max(p[0], q[0]), 0)
-        h = max(min(p[3], q[3]) - max(p[1], q[1]), 0)
-        return w * h / ((p[2] - p[0]) * (p[3] - p[1]) + (q[2] - q[0]) * (q[3] - q[1]) - w * h)
 
     for box, label in zip(boxes, classes, strict=True):
         if label < 0:
@@ -105,6 +160,10 @@ def test_the_loss_is_that_of_a_plain_loop(seed):
     [
         ({"form": "tiny"}, "YOLO.form must be one of full, fast, vgg16, small, medium, got"),
         ({"num_classes": None}, "YOLO.num_classes must be at least 0"),
+        ({"boxes": 0}, "YOLO.boxes must be at least 1, got 0"),
+        ({"limit": 0}, "YOLO.limit must be at least 1, got 0"),
+        ({"nms_iou": 7}, "YOLO.nms_iou must be at least 0 and at most 1, got 7"),
+        ({"min_score": -1}, "YOLO.min_score must be at least 0, got -1"),
         ({"num_classes": 0}, "YOLO.num_classes must be at least 1, got 0"),
     ],
 )

@@ -7,6 +7,8 @@
 The generated dates of `attention_dates` ("1979, may the third" is 1979-05-03), by
 the network of Sutskever et al. 2014, without attention: two layers of an LSTM read all of the
 source, from its end to its beginning, and their last states are all that two others read to write.
+
+Measured: not trained to its end here, for want of time; 431,340 parameters.
 """
 
 from nets.data.dates import Dates

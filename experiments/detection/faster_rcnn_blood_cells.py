@@ -28,6 +28,7 @@ from nets.train.experiment import Experiment
 def experiment() -> Experiment:
     model = FasterRCNN(
         backbone=ResNet((1, 2), "basic", width=32, num_classes=0),
+        multiple=8,
         stages=("layer2",),
         pyramid=None,
         sizes=(20.0, 50.0, 75.0, 105.0),

@@ -15,9 +15,18 @@ weights of `vgg16_imagenet` that is
     --init_from=runs/vgg16_imagenet --init_include='backbone/conv*' --init_rename==backbone \\
         --optimizer.freeze='backbone/conv1_*,backbone/conv2_*'
 
-Here an image is fitted into 800 x 800 pixels, so that one of 500 x 375, as most are, has 800 x 600;
-both networks are trained at once (section 3.2, "approximate joint training") instead of in turn;
-and weight decay spares biases. All of the training and validation images are trained on.
+As in the paper and in Fast R-CNN, which it builds on: anchors that pass the border are not trained
+on, background regions have an IoU of 0.1 to 0.5 with an object, the smooth L1 loss of regions has a
+beta of 1, and the suppression of detections a threshold of 0.3. torchvision's own settings are
+
+    --model.cross_boundary=true --model.min_background=0 --model.box_beta=0.1111 --model.nms_iou=0.5
+
+What differs: an image is fitted into 800 x 800 pixels, so that one of 500 x 375, as most are, has
+800 x 600; both networks are trained at once (section 3.2, "approximate joint training") instead of
+in turn; the offsets of anchors have a beta of 1/9, as in the authors' code (the paper's is 1), and
+their loss is divided by the 256 sampled (the paper: by 2,400 positions, times 10); proposals below
+16 pixels stay; and weight decay spares biases. All of the training and validation images are
+trained on.
 
 Measured: not trained here, for want of the data; 137,078,239 parameters.
 """

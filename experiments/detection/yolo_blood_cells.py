@@ -28,7 +28,7 @@ from nets.yolo import YOLO
 
 def experiment() -> Experiment:
     return Experiment(
-        model=YOLO("medium", boxes=1, overlap=0.45),
+        model=YOLO("medium", boxes=1, nms_iou=0.45),
         task=Detect(),
         data=DetectionImages(
             drop_empty=True,

@@ -2,7 +2,7 @@
 
     python launch.py --experiment=yolo_mnist_scenes --data.data_dir=~/tensorflow_datasets
 
-The small form of `yolo_digits` (391,892 parameters) on one to five digits in a scene of 128x128;
+The small form of `yolo_digits` (391,412 parameters) on one to five digits in a scene of 128x128;
 those of the test are MNIST's own. Beside it: `faster_rcnn_mnist_scenes` and
 `sliding_window_mnist_scenes`; `python tests/benchmarks/detectors.py` compares what they cost.
 

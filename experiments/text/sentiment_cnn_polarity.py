@@ -1,6 +1,8 @@
 """Is a sentence of a review for or against the film? By a convolution over its words: Kim 2014.
 
 python launch.py --experiment=sentiment_cnn_polarity --data.path=RT_POLARITY --seed=0,1,2
+
+Measured: not trained to its end here, for want of time; 3,360,902 parameters.
 """
 
 from nets.data.sentences import Sentences

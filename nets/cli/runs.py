@@ -149,6 +149,7 @@ def train_one(
         active=jax.process_index() == 0,
         samples=isinstance(experiment.task, Generative),
         predicts=_predict_flag(experiment),
+        prompts=experiment.data.tokenizer(metadata) is not None,
         source=source.path,
     )
     reporter.record = workdir.check(folder, reporter.record, reporter.warn, allow_changed_code)

@@ -69,19 +69,29 @@ def panel(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws the panel that a command line describes.
+
+    Raises:
+        UserError: a run is not NAME=WORKDIR, the number of images is below 1, or the output is no
+            PNG file; or what `load` and `panel` say.
+    """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR", help="a run and its title")
     parser.add_argument("--split", default="test", help="test or validation")
-    parser.add_argument("--images", type=int, default=4, help="how many")
+    parser.add_argument("--images", type=int, default=4, help="how many, at least 1")
     parser.add_argument("--checkpoint", default="best", help="best, latest, or a step")
     parser.add_argument("--title", default="The class of every pixel, by several networks")
-    parser.add_argument("--output", type=Path, default=Path("segmentations.png"))
+    parser.add_argument("--output", type=Path, default=Path("segmentations.png"), help="a PNG file")
     options = parser.parse_args(arguments)
+    if options.images < 1:
+        raise UserError(f"must be at least 1, got {options.images}.", "images")
+    if options.output.suffix != ".png":
+        raise UserError(f"must be a file that ends in .png, got {options.output}.", "output")
+    if wrong := [pair for pair in options.runs if "=" not in pair]:
+        raise UserError(f"{wrong[0]} must be NAME=WORKDIR.")
     loaded = {}
     for pair in options.runs:
-        name, equals, workdir = pair.partition("=")
-        if not equals:
-            parser.error(f"{pair} must be NAME=WORKDIR")
+        name, _, workdir = pair.partition("=")
         loaded[name] = load(Path(workdir), options.checkpoint)
     figure = panel(loaded, options.split, options.images, options.title)
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -92,4 +102,5 @@ if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        sys.exit(str(error))
+        print(f"nets.cli.segmentations: {error.as_flag()}", file=sys.stderr)
+        sys.exit(2)

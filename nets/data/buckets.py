@@ -15,13 +15,12 @@ SORTED = 50  # training batches that are sorted by length at a time
 _BATCHES = 1  # tells the generator of their order from that of an epoch's
 
 
-def check_widths(data: Any) -> None:
-    """Refuses, by UserError, `widths` that do not rise from 1 to below `max_length`."""
-    rising = (0, *data.widths, data.max_length)
+def check_widths(widths: Sequence[int], maximum: int, field: str = "max_length") -> None:
+    """Refuses, by UserError, `widths` that do not rise from 1 to below a field's maximum."""
+    rising = (0, *widths, maximum)
     if list(rising) != sorted(set(rising)):
         raise UserError(
-            f"must rise from 1 to below max_length={data.max_length}, got "
-            f"{','.join(map(str, data.widths))}.",
+            f"must rise from 1 to below {field}={maximum}, got {','.join(map(str, widths))}.",
             "widths",
         )
 

@@ -11,6 +11,14 @@ def check_fits(data: Any, n: int, rows: str) -> None:
         raise UserError(f"must be at most {n}, the {rows}, got {data.batch_size}.", "batch_size")
 
 
+def check_size(data: Any, *fields: str) -> None:
+    """Refuses a size that is not a height and a width of at least 1; None passes."""
+    for field in fields:
+        size = getattr(data, field)
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise UserError(f"must be a height and a width of at least 1, got {size}.", field)
+
+
 def check_together(data: Any, fields: tuple[str, str], why: str) -> None:
     """Refuses one of two fields without the other, of which `why` says what it is."""
     set_fields = [field for field in fields if getattr(data, field) is not None]

@@ -77,7 +77,7 @@ class Conll(Dataset):
         check_range(self, "max_characters", "max_length", "min_count", at_least=1)
         check_range(self, "batch_size", "eval_batch_size", at_least=1)
         check_range(self, "max_words", at_least=3)
-        buckets.check_widths(self)
+        buckets.check_widths(self.widths, self.max_length)
         if self.path is None and (self.validation_path or self.test_path):
             raise UserError("must be given with validation_path or test_path.", "path")
 

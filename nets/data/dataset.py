@@ -148,14 +148,22 @@ class Dataset(abc.ABC):
         return 1
 
     def check_split(self, split: str, *also: str) -> None:
-        """Refuses, by UserError, a split that is not one of an evaluation or of `also`."""
+        """Refuses a split that is not one of an evaluation or of `also`.
+
+        Raises:
+            UserError: it is none of them; names those that there are.
+        """
         if split not in (*self.splits(), *also):
             valid = ", ".join(self.splits()) or "train only"
             raise UserError(f"{type(self).__name__} has no split {split}; it has {valid}.")
 
 
 def check_metadata(data: Dataset, metadata: dict[str, Any]) -> None:
-    """Refuses, by UserError, metadata without a digest, by which a resume knows the data."""
+    """Refuses metadata without a digest, by which a resume knows the data.
+
+    Raises:
+        UserError: there is none.
+    """
     if "digest" not in metadata:
         raise UserError(
             f"{type(data).__name__}.metadata() must have a digest, a text that changes with the "

@@ -9,7 +9,7 @@ import numpy as np
 
 from nets.data import augment, detection_coco, detection_loading, input_images, normalisation
 from nets.data.annotations import Example
-from nets.data.checks import check_fits
+from nets.data.checks import check_fits, check_size
 from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
 from nets.data.detection_coco import Files
 from nets.data.detection_frame import Frame, padded_boxes
@@ -123,8 +123,7 @@ class DetectionImages(Dataset):
         check_choice(self, "fit", ("letterbox", "stretch"))
         check_choice(self, "normalise", ("standard", "unit", "signed"))
         normalisation.check(self)
-        if min(self.image_size) < 1:
-            raise UserError(f"must be above 0, got {self.image_size}.", "image_size")
+        check_size(self, "image_size")
         if self.classes is not None and len(set(self.classes)) < max(1, len(self.classes)):
             raise UserError(f"must be different names, got {self.classes}.", "classes")
         for split, (file, folder) in _FILES.items():
@@ -134,7 +133,8 @@ class DetectionImages(Dataset):
                 raise UserError("needs annotations, those to train on.", file)
 
     def train(self, seed: int) -> Batches:
-        source, limit = self.source(), self._max_boxes()
+        source = self.source()
+        limit = source.room(self.max_boxes)
         n = len(source.objects["train"])
         check_fits(self, n, f"training images of {source.name}")
         factor, offset = self._normalisation()
@@ -155,7 +155,8 @@ class DetectionImages(Dataset):
         """All images of "train", "validation" or "test", not augmented, in their stored order; the
         last batch is padded."""
         self.check_split(split, "train")
-        source, limit = self.source(), self._max_boxes()
+        source = self.source()
+        limit = source.room(self.max_boxes)
         factor, offset = self._normalisation()
         frame = self._frame()
 
@@ -177,19 +178,18 @@ class DetectionImages(Dataset):
     def spec(self) -> Spec:
         """Shapes, and num_classes and class_names where they are set or a set of TFDS has them; the
         annotations are read where max_boxes is None."""
-        b, n = self.batch_size, self.max_boxes or self._max_boxes()
+        b, n = self.batch_size, self.max_boxes or self.source().room(None)
         arrays = {
             "inputs": ((b, *self.image_size, 3), np.dtype(np.float32)),
             "boxes": ((b, n, 4), np.dtype(np.float32)),
             "targets": ((b, n), np.dtype(np.int32)),
         }
-        names = self.classes
-        if names is None and self.path is None and self.annotations is None and self.name:
-            names = detection_coco.classes_of(self.name, self.data_dir)
-        known = {} if names is None else {"num_classes": len(names), "class_names": list(names)}
-        if self.path is None and self.annotations is None and self.name in _PUBLISHED:
-            train, validation = _PUBLISHED[self.name]
-            known["train_examples"] = train + (validation if self.trainval else 0)
+        names, known = self.classes, {}
+        if self.path is None and self.annotations is None and self.name:
+            names = names or detection_coco.classes_of(self.name, self.data_dir)
+            known = detection_coco.published(self.name, self.trainval)
+        if names is not None:
+            known |= {"num_classes": len(names), "class_names": list(names)}
         return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
@@ -201,23 +201,14 @@ class DetectionImages(Dataset):
         source = self.source()
         factor, offset = (np.broadcast_to(a, 3) for a in self._normalisation())
         mean, std = self._statistics()
-        counts = {
-            "images": len,
-            "objects": lambda every: sum(len(one.boxes) for one in every),
-            "difficult": lambda every: sum(int(one.difficult.sum()) for one in every),
-        }
         return {
             "num_classes": len(source.class_names),
             "class_names": list(source.class_names),
             "image_size": list(self.image_size),
-            "max_boxes": self._max_boxes(),
+            "max_boxes": source.room(self.max_boxes),
             "digest": source.digest,
             "train_examples": len(source.objects["train"]),
-            **{
-                name: {split: count(every) for split, every in source.objects.items()}
-                for name, count in counts.items()
-            },
-            "dropped": source.dropped,
+            **source.counts(),
             "mean": list(mean),
             "std": list(std),
             "pixel_scale": factor.tolist(),
@@ -264,25 +255,6 @@ class DetectionImages(Dataset):
         example = frame.jittered(example, rng, self.scale, self.shift, self.min_visible)
         return frame.mirrored(example, rng, self.flip, self.flip_vertical)
 
-    def _max_boxes(self) -> int:
-        """Objects that a batch has room for, at least 1.
-
-        Raises:
-            UserError: an image has more.
-        """
-        source = self.source()
-        most, where = max(
-            (len(one.boxes), where)
-            for split, every in source.objects.items()
-            for one, where in zip(every, source.where[split], strict=True)
-        )
-        if self.max_boxes is not None and most > self.max_boxes:
-            raise UserError(
-                f"must be at least {most}, the objects of {where}, or none, got {self.max_boxes}.",
-                "max_boxes",
-            )
-        return self.max_boxes or max(1, most)
-
     def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor and offset [C] that take pixels 0..255 to normalised values."""
         return normalisation.factor_and_offset(self.normalise, self._statistics)
@@ -293,9 +265,6 @@ class DetectionImages(Dataset):
 
         return normalisation.statistics(self, 3, "detection", measure)
 
-
-_PUBLISHED = {"voc/2007": (2501, 2510), "voc/2012": (5717, 5823), "coco/2017": (118_287, 5000)}
-"""Training and validation images of sets that an experiment is shown of without their data."""
 
 _FILES = {
     split: (f"{prefix}annotations", f"{prefix}images")

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nets.data import cache, corpora, image_source, tfds
+from nets.data.annotations import Size
 from nets.data.caption_files import stored
 from nets.data.detection_source import Box, Listed, Listing, decode_file
 from nets.errors import UserError, about
 
 _AT_ONCE = 256  # records
 _DIFFICULT = ("is_difficult", "is_crowd")
+_PUBLISHED = {"voc/2007": (2501, 2510), "voc/2012": (5717, 5823), "coco/2017": (118_287, 5000)}
+"""Training and validation images of sets that an experiment is shown of without their data."""
 
 
 class Files(NamedTuple):
@@ -51,30 +54,38 @@ def _coco(files: Files) -> tuple[list[Listed], tuple[str, ...]]:
         table = json.loads(text)
         names = {row["id"]: str(row["name"]) for row in table["categories"]}
         boxes: dict[Any, list[Box]] = {row["id"]: [] for row in table["images"]}
-        for row in table["annotations"]:
+        for number, row in enumerate(table["annotations"], 1):
+            if row["image_id"] not in boxes:
+                raise about(
+                    setting,
+                    f"has annotation number {number} with image_id {row['image_id']}, the id of "
+                    "none of its images.",
+                )
             x, y, width, height = map(float, row["bbox"])
             box = Box(
                 names.get(row["category_id"], f"category {row['category_id']}"),
                 (x, y, x + width, y + height),
                 bool(row.get("iscrowd", 0)),
+                f"x {x:g}, y {y:g}, width {width:g}, height {height:g}",
             )
             boxes[row["image_id"]].append(box)
         images = [
             (
                 row["id"],
                 files.images / row["file_name"],
-                (int(row["height"]), int(row["width"])) if row.get("height") else None,
+                _listed_size(row),
             )
             for row in table["images"]
         ]
     except json.JSONDecodeError as error:
         raise about(setting, f"is not complete JSON: {error}.") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise about(
             setting,
             "is not COCO's JSON of boxes: images with id and file_name, categories with id and "
             "name, annotations with the image_id of one image, a category_id and a bbox of x, y, "
-            f"width, height ({type(error).__name__}: {error}).",
+            f"width, height ({reason}).",
         ) from error
     if absent := [image.name for _, image, _ in images if not image.is_file()]:
         more = f" and {len(absent) - 1:,} more" if len(absent) > 1 else ""
@@ -85,6 +96,12 @@ def _coco(files: Files) -> tuple[list[Listed], tuple[str, ...]]:
     return listed, tuple(names[key] for key in sorted(names))
 
 
+def _listed_size(image: dict[str, Any]) -> Size | None:
+    """Height and width, where an image of a JSON says both."""
+    height, width = (int(image.get(side) or 0) for side in ("height", "width"))
+    return (height, width) if height > 0 and width > 0 else None
+
+
 def classes_of(name: str, data_dir: str | None) -> tuple[str, ...]:
     """The class names of a set of TFDS, prepared or not.
 
@@ -92,6 +109,14 @@ def classes_of(name: str, data_dir: str | None) -> tuple[str, ...]:
         UserError: there is no such set, or its records have no objects.
     """
     return tuple(_objects(tfds.open_builder(name, data_dir))["label"].names)
+
+
+def published(name: str, trainval: bool) -> dict[str, int]:
+    """train_examples of a set of TFDS, where it is known without the data; else nothing."""
+    if name not in _PUBLISHED:
+        return {}
+    train, validation = _PUBLISHED[name]
+    return {"train_examples": train + (validation if trainval else 0)}
 
 
 def _objects(builder: Any) -> Any:

@@ -72,7 +72,7 @@ def voc(path: Path, folder: Path) -> Listed:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as XML: {error}.") from error
-    boxes = [_voc_box(element, path) for element in root.iter("object")]
+    boxes = [_voc_box(element, k, path) for k, element in enumerate(root.iter("object"), 1)]
     name = (root.findtext("filename") or "").strip()
     named = folder / Path(name.replace("\\", "/")).name
     image = named if name and named.is_file() else _image(folder, named.stem if name else path.stem)
@@ -81,19 +81,21 @@ def voc(path: Path, folder: Path) -> Listed:
     return Listed(str(path), image, _voc_size(root, path), boxes)
 
 
-def _voc_box(element: ElementTree.Element, path: Path) -> Box:
+def _voc_box(element: ElementTree.Element, number: int, path: Path) -> Box:
+    """An object, that of this number, from 1, in its file."""
     name, box = (element.findtext("name") or "").strip(), element.find("bndbox")
     try:
         x0, y0, x1, y1 = (float(box.findtext(side)) for side in COLUMNS[1:5])
         difficult = int(element.findtext("difficult") or 0) != 0
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} has an object {name!r} without a bndbox of the numbers xmin, ymin, xmax, "
-            "ymax, or whose difficult is no integer."
+            f"{path} has an object (number {number}, {name!r}) without a bndbox of the "
+            "numbers xmin, ymin, xmax, ymax, or whose difficult is no integer."
         ) from error
     if not name:
-        raise UserError(f"{path} has an object without a name.")
-    return Box(name, (_from_0(x0), _from_0(y0), x1, y1), difficult)
+        raise UserError(f"{path} has an object (number {number}) without a name.")
+    written = f"xmin {x0:g}, ymin {y0:g}, xmax {x1:g}, ymax {y1:g}"
+    return Box(name, (_from_0(x0), _from_0(y0), x1, y1), difficult, written)
 
 
 def _from_0(coordinate: float) -> float:

@@ -80,6 +80,36 @@ class DetectionSet(NamedTuple):
     digest: str
     stamp: str | None
 
+    def room(self, max_boxes: int | None) -> int:
+        """Objects that a batch has room for: `max_boxes`, or the most in an image, at least 1.
+
+        Raises:
+            UserError: an image has more than `max_boxes`; names it.
+        """
+        count, where = max(
+            (len(one.boxes), where)
+            for split, every in self.objects.items()
+            for one, where in zip(every, self.where[split], strict=True)
+        )
+        if max_boxes is not None and count > max_boxes:
+            raise UserError(
+                f"must be at least {count}, the objects of {where}, or none, got {max_boxes}.",
+                "max_boxes",
+            )
+        return max_boxes or max(1, count)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By split the images, the objects, the difficult ones of them, and the boxes dropped."""
+        splits = self.objects.items()
+        return {
+            "images": {split: len(every) for split, every in splits},
+            "objects": {split: sum(len(one.boxes) for one in every) for split, every in splits},
+            "difficult": {
+                split: sum(int(one.difficult.sum()) for one in every) for split, every in splits
+            },
+            "dropped": self.dropped,
+        }
+
 
 @functools.lru_cache(maxsize=2)
 def open_set(source: DetectionSource) -> DetectionSet:

@@ -18,11 +18,19 @@ TOLERANCE = 1.0
 
 
 class Box(NamedTuple):
-    """One object as a file has it: its class, its corners in pixels, whether it is difficult."""
+    """One object as a file has it.
+
+    Attributes:
+        name: its class.
+        corners: x0, y0, x1, y1 in pixels, counted from 0.
+        difficult: whether it is.
+        written: its box in the numbers of the file, for messages. Empty means the corners.
+    """
 
     name: str
     corners: tuple[float, float, float, float]
     difficult: bool = False
+    written: str = ""
 
 
 class Listed(NamedTuple):
@@ -96,7 +104,8 @@ def checked(image: Listed, class_names: tuple[str, ...], drop_empty: bool) -> tu
                 f"{image.where} has an object of class {box.name!r}; valid are {names}."
             )
         x0, y0, x1, y1 = box.corners
-        text = f"the box {x0:g}, {y0:g}, {x1:g}, {y1:g} of class {box.name}"
+        numbers = box.written or ", ".join(f"{corner:g}" for corner in box.corners)
+        text = f"the box {numbers} of class {box.name}"
         if not np.isfinite(box.corners).all() or x1 < x0 or y1 < y0:
             raise UserError(f"{image.where} has {text}, which is inverted or not finite.")
         if min(x0, y0) < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:

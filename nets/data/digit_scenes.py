@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from nets.data import crops, input_images, scenes
 from nets.data.dataset import Input, Spec
 from nets.data.images import Images
-from nets.data.synthetic import Batch, Generated
+from nets.data.synthetic import Batch, GeneratedExamples
 from nets.errors import UserError, check_range
 
 _TRIES = 50  # positions that are tried for a digit before it is left out
@@ -18,7 +19,7 @@ _INK = 64  # grey level from which on a pixel of a digit counts as its own
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DigitScenes(Generated):
+class DigitScenes(GeneratedExamples):
     """One to five handwritten digits on textured ground, as detectors find them.
 
     The digits are those of a set of images, each split's of the same split of the set; where they
@@ -27,7 +28,7 @@ class DigitScenes(Generated):
         inputs  [B, S, S, 1] float32, -1 black to 1 white
         boxes   [B, N, 4] float32, corners x0, y0, x1, y1 in pixels, 0 where there is none
         targets [B, N] int32, the digits, -1 where there is none
-        pixels  [B, N, S, S] bool, those of each digit, where `pixels` asks for them
+        pixels  [B, N, S, S] bool, those of each digit, where `pixels` is true
 
     and in an evaluation "mask" [B] float32. Boxes are the smallest around a digit's ink.
 
@@ -35,9 +36,9 @@ class DigitScenes(Generated):
         name: "digits" (embedded) or "mnist", as of `Images`.
         data_dir: folder of the TFDS sets. None means TFDS's own.
         side: pixels of a side of a scene.
-        most: maximum of digits in a scene; the minimum is 1.
+        max_digits: maximum of digits in a scene; the minimum is 1.
         digit_size: minimum and maximum side in pixels to which a stored image of a digit is scaled.
-        overlap: maximum of the share of a digit's box that another's may cover.
+        max_cover: maximum of the share of a digit's box that another's may cover.
         pixels: whether batches hold the pixels of each digit.
     """
 
@@ -47,21 +48,22 @@ class DigitScenes(Generated):
     name: str = "digits"
     data_dir: str | None = None
     side: int = 128
-    most: int = 5
+    max_digits: int = 5
     digit_size: tuple[int, int] = (20, 56)
-    overlap: float = 0.1
+    max_cover: float = 0.1
     pixels: bool = False
 
     input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(self, "most", at_least=1)
-        check_range(self, "overlap", at_least=0, at_most=1)
-        low, high = self.digit_size
-        if not 8 <= low <= high <= self.side:
+        check_range(self, "max_digits", at_least=1)
+        check_range(self, "max_cover", at_least=0, at_most=1)
+        sizes = self.digit_size
+        if len(sizes) != 2 or not 8 <= sizes[0] <= sizes[1] <= self.side:
             raise UserError(
-                f"must rise from 8 or more to side={self.side} or less, got {low},{high}.",
+                f"must be two sizes that rise from 8 or more to side={self.side} or less, got "
+                f"{sizes}.",
                 "digit_size",
             )
 
@@ -69,21 +71,22 @@ class DigitScenes(Generated):
         """The set that the digits come from."""
         return Images(name=self.name, data_dir=self.data_dir)
 
-    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        images = self.images()
+    def examples(self, rngs: Sequence[np.random.Generator], split: str) -> Batch:
+        images, rows = self.images(), len(rngs)
         stored, chosen = images.rows(split)
-        choice = chosen[rng.integers(0, len(chosen), (rows, self.most))]
-        flat, labels = images.source().read(stored, choice.reshape(-1), None)
-        digits = flat.reshape(rows, self.most, *flat.shape[1:])
+        choice = np.stack([rng.integers(0, len(chosen), self.max_digits) for rng in rngs])
+        flat, labels = images.source().read(stored, chosen[choice.reshape(-1)], None)
+        digits = flat.reshape(rows, self.max_digits, *flat.shape[1:])
         batch = {
             "inputs": np.empty((rows, self.side, self.side, 1), np.float32),
-            "boxes": np.zeros((rows, self.most, 4), np.float32),
-            "targets": np.full((rows, self.most), -1, np.int32),
+            "boxes": np.zeros((rows, self.max_digits, 4), np.float32),
+            "targets": np.full((rows, self.max_digits), -1, np.int32),
         }
-        owned = np.zeros((rows, self.most, self.side, self.side), bool)
-        for i, (own, names) in enumerate(zip(digits, labels.reshape(rows, self.most), strict=True)):
+        owned = np.zeros((rows, self.max_digits, self.side, self.side), bool)
+        labels = labels.reshape(rows, self.max_digits)
+        for i, (rng, own, names) in enumerate(zip(rngs, digits, labels, strict=True)):
             scene = self._ground(rng)
-            count = int(rng.integers(1, self.most + 1))
+            count = int(rng.integers(1, self.max_digits + 1))
             for k in range(count):
                 self._place(
                     rng, scene, own[k], names[k], batch["boxes"][i], batch["targets"][i], owned[i]
@@ -116,7 +119,7 @@ class DigitScenes(Generated):
         for _ in range(_TRIES):
             top, left = rng.integers(0, self.side - size + 1, 2)
             box = np.array([left + x0, top + y0, left + x1, top + y1], np.float32)
-            if k == 0 or covered(box, boxes[:k]).max() <= self.overlap:
+            if k == 0 or covered(box, boxes[:k]).max() <= self.max_cover:
                 part = (slice(top, top + size), slice(left, left + size))
                 scene[part] = np.maximum(scene[part], ink)
                 boxes[k], targets[k], owned[k][part] = box, name, ink >= _INK
@@ -131,10 +134,10 @@ class DigitScenes(Generated):
         """Shape and type of each array of a row."""
         arrays = {
             "inputs": ((self.side, self.side, 1), np.float32),
-            "boxes": ((self.most, 4), np.float32),
-            "targets": ((self.most,), np.int32),
+            "boxes": ((self.max_digits, 4), np.float32),
+            "targets": ((self.max_digits,), np.int32),
         }
-        pixels = {"pixels": ((self.most, self.side, self.side), bool)}
+        pixels = {"pixels": ((self.max_digits, self.side, self.side), bool)}
         return arrays | (pixels if self.pixels else {})
 
     def spec(self) -> Spec:
@@ -166,7 +169,7 @@ class DigitScenes(Generated):
             "num_classes": len(names),
             "class_names": list(names),
             "image_size": [self.side, self.side],
-            "max_boxes": self.most,
+            "max_boxes": self.max_digits,
             "pixel_scale": [2 / 255],
             "pixel_offset": [-1.0],
         }

@@ -78,7 +78,7 @@ class Parallel(Dataset):
     def __post_init__(self) -> None:
         check_range(self, "max_length", "batch_size", "eval_batch_size", at_least=1)
         check_range(self, "vocab_size", at_least=3)
-        buckets.check_widths(self)
+        buckets.check_widths(self.widths, self.max_length)
         for fields in _FILES.values():
             check_together(self, fields, "its translation")
 

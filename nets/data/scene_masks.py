@@ -1,12 +1,12 @@
 """Generated scenes as segmentation data: the class of every pixel."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nets.data import class_colours, scenes
-from nets.data.dataset import Batches
 from nets.data.digit_scenes import DigitScenes
 from nets.data.shapes import Shapes
 from nets.data.synthetic import Batch
@@ -22,11 +22,8 @@ class ShapeMasks(Shapes):
     and in an evaluation "mask" [B] float32.
     """
 
-    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        return _shapes(super().draw(rng, rows, split))
-
-    def train(self, seed: int) -> Batches:
-        return super().train(seed).map(_shapes)
+    def examples(self, rngs: Sequence[np.random.Generator], split: str) -> Batch:
+        return _shapes(super().examples(rngs, split))
 
     def target_tokenizer(self, metadata: dict[str, Any]) -> None:
         return None
@@ -48,9 +45,9 @@ class DigitMasks(DigitScenes):
     and in an evaluation "mask" [B] float32.
     """
 
-    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
+    def examples(self, rngs: Sequence[np.random.Generator], split: str) -> Batch:
         with_pixels = dataclasses.replace(self, pixels=True)
-        batch = DigitScenes.draw(with_pixels, rng, rows, split)
+        batch = DigitScenes.examples(with_pixels, rngs, split)
         return {
             "inputs": batch["inputs"],
             "targets": class_of_pixels(batch["pixels"], batch["targets"] + 1),

@@ -1,17 +1,17 @@
 """Segmentation: images with a mask of the class of each pixel, of files in the common forms."""
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nets.data import annotations, augment, crops, input_images, normalisation, segmentation_loading
+from nets.data import augment, input_images, normalisation, segmentation_loading
 from nets.data.annotations import Example, Size
-from nets.data.checks import check_fits
+from nets.data.checks import check_fits, check_size
 from nets.data.dataset import Batches, Dataset, Input, Spec, padded, shuffled
+from nets.data.segmentation_frame import MaskFrame, mirrored
 from nets.data.segmentation_loading import (
     VOID,
     SegmentationSet,
@@ -33,7 +33,7 @@ class SegmentationImages(Dataset):
         inputs         [B, H, W, C] float32, RGB, or grey
         targets        [B, H, W] int32, the class of each pixel, -1 where it is void
         class_weights  [B, K] float32, the weight of each class, the same in all rows; where
-                       class_weights asks for them
+                       the field class_weights is not "none"
 
     and in an evaluation "mask" [B] float32. Every image comes exactly once per epoch, in an order
     drawn anew for each. Masks are resized to the nearest pixel. A mask is a PNG file that holds
@@ -115,12 +115,11 @@ class SegmentationImages(Dataset):
         check_choice(self, "fit", ("letterbox", "crop"))
         check_choice(self, "normalise", ("standard", "unit", "signed"))
         normalisation.check(self)
-        for field in ("image_size", "crop"):
-            size = getattr(self, field)
-            if size is not None and min(size) < 1:
-                raise UserError(f"must be above 0, got {size}.", field)
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise UserError(f"must rise from above 0, got {self.scale}.", "scale")
+        check_size(self, "image_size", "crop")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+            raise UserError(
+                f"must be two factors that rise from above 0, got {self.scale}.", "scale"
+            )
         if self.void and not 0 <= min(self.void) <= max(self.void) <= 255:
             raise UserError(f"must be ids from 0 to 255, got {self.void}.", "void")
         names = self.classes
@@ -134,12 +133,12 @@ class SegmentationImages(Dataset):
         n = len(source.files["train"])
         check_fits(self, n, f"training images of {source.name}")
         factor, offset = self._normalisation()
-        size, more = self.crop or self._size(), self._class_weights(self.batch_size)
+        frame, more = self._frame(), self._class_weights(self.batch_size)
 
         def batch(i: int) -> dict[str, np.ndarray]:
             rng = np.random.default_rng((seed, i, _AUGMENT))
             rows = shuffled(seed, n, self.batch_size, i)
-            examples = [self._augmented(source.read("train", k), size, rng) for k in rows]
+            examples = [self._augmented(source.read("train", k), frame, rng) for k in rows]
             images = np.stack([example.image for example in examples])
             if self.colour_jitter:
                 images = augment.colour_jitter(images, rng, self.colour_jitter)
@@ -152,10 +151,10 @@ class SegmentationImages(Dataset):
         last batch is padded."""
         self.check_split(split, "train")
         source, (factor, offset) = self.source(), self._normalisation()
-        size, more = self._size(), self._class_weights(self.eval_batch_size)
+        frame, more = self._frame(), self._class_weights(self.eval_batch_size)
 
         def batch(rows: np.ndarray) -> dict[str, np.ndarray]:
-            examples = [self._placed(source.read(split, k), size) for k in rows]
+            examples = [frame.placed(source.read(split, k)) for k in rows]
             images = np.stack([example.image for example in examples])
             return _arrays(normalisation.apply(images, factor, offset), examples) | more
 
@@ -209,8 +208,7 @@ class SegmentationImages(Dataset):
 
     def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
         """An image of any size, resized as in an evaluation."""
-        fit = functools.partial(self._placed, size=self._size())
-        return input_images.load(path, 1 if self.grey else 3, fit, metadata)
+        return input_images.load(path, 1 if self.grey else 3, self._frame().placed, metadata)
 
     @property
     def read_threads(self) -> int:
@@ -245,32 +243,16 @@ class SegmentationImages(Dataset):
                 )
         return height, width
 
-    def _part(self, stored: Size, size: Size) -> Size:
-        """Height and width that an image of size `stored` is resized to for one of `size`."""
-        if self.fit == "letterbox":
-            return crops.fitted(stored, size)
-        scale = max(a / b for a, b in zip(size, stored, strict=True))
-        return tuple(max(n, round(scale * b)) for n, b in zip(size, stored, strict=True))
+    def _frame(self) -> MaskFrame:
+        return MaskFrame(self._size(), self.fit, self.background)
 
-    def _placed(self, example: Example, size: Size) -> Example:
-        part = self._part(example.image.shape[:2], size)
-        corner = tuple(min(0, (n - p) // 2) for n, p in zip(size, part, strict=True))
-        return crops.place(example, part, corner, size, self.background, VOID)
-
-    def _augmented(self, example: Example, size: Size, rng: np.random.Generator) -> Example:
-        """The example enlarged, a part of it of this size taken at random, and mirrored."""
+    def _augmented(self, example: Example, frame: MaskFrame, rng: np.random.Generator) -> Example:
+        """The example enlarged, a part of it taken at random, and mirrored."""
         if self.crop is None and self.scale == (1, 1):
-            example = self._placed(example, size)
+            example = frame.placed(example)
         else:
-            factor = rng.uniform(*self.scale)
-            part = self._part(example.masks.shape, self._size())
-            part = tuple(max(1, round(factor * side)) for side in part)
-            room = [n - p for n, p in zip(size, part, strict=True)]
-            corner = tuple(int(rng.integers(min(0, r), max(0, r) + 1)) for r in room)
-            example = crops.place(example, part, corner, size, self.background, VOID)
-        if self.flip and rng.random() < 0.5:
-            example = example.moved(example.image[:, ::-1], annotations.mirror(size[1]))
-        return example
+            example = frame.scaled(example, rng, self.scale, self.crop or frame.size)
+        return mirrored(example, rng) if self.flip else example
 
     def _frequencies(self) -> np.ndarray:
         source = self.source()

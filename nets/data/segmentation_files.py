@@ -28,7 +28,8 @@ def pairs(path: str) -> dict[str, tuple[Pair, ...]]:
     a PNG file of its image's name.
 
     Raises:
-        UserError: it has none of these forms, an image has no mask, or a list names a missing one.
+        UserError: it has none of these forms, an image has no mask, a mask beside images has no
+            image, or a list names a missing one.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
@@ -64,7 +65,10 @@ def _beside(folder: Path) -> tuple[Pair, ...]:
         raise UserError(
             f"{folder / 'images'} has no image files ({' '.join(image_files.SUFFIXES)})."
         )
-    return tuple(_pair(image, masks) for image in images)
+    pairs = tuple(_pair(image, masks) for image in images)
+    if others := sorted(set(masks.glob("*.png")) - {pair.mask for pair in pairs}):
+        raise UserError(f"{others[0]} has no image of its name in {folder / 'images'}.")
+    return pairs
 
 
 def _voc(root: Path) -> dict[str, tuple[Pair, ...]]:

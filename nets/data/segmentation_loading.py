@@ -64,8 +64,9 @@ def open_set(source: SegmentationSource) -> SegmentationSet:
     """The set, all of its masks checked, in memory where it is small enough.
 
     Raises:
-        UserError: a mask is missing, of another size than its image, or has an id or a colour that
-            is none of a class; or what `nets.data.segmentation_files` says.
+        UserError: a mask or an image is missing, all training masks are void, or a mask is of
+            another size than its image, or has an id or a colour that is none of a class; or what
+            `nets.data.segmentation_files` says.
     """
     if source.path is None:
         raise UserError("must be given: a folder of images and masks.", "path")
@@ -78,6 +79,9 @@ def open_set(source: SegmentationSource) -> SegmentationSet:
     counts = cache.arrays(
         f"{root.name}-masks", f"{root} {changes}", functools.partial(_scan, files, table)
     )
+    if not np.delete(counts["train_ids"].sum(0), list(source.void)).any():
+        void = ",".join(map(str, source.void))
+        raise UserError(f"={void}: all pixels of all training masks are void.", "void")
     present = sum(counts[f"{split}_ids"].sum(0) for split in files)
     ids, names = _classes(source, table, present)
     for split, pairs in files.items():
@@ -156,8 +160,6 @@ def _classes(
     if (named := named_classes(source, table)) is not None:
         return named
     present = [k for k in np.flatnonzero(counts) if k not in source.void]
-    if not present:
-        raise UserError("all pixels of all masks are void.", "void")
     ids = [k for k in range(max(present) + 1) if k not in source.void]
     return np.array(ids), tuple(map(str, ids))
 

@@ -83,7 +83,7 @@ class Sentences(Dataset):
         check_range(self, "max_length", "min_count", "batch_size", "eval_batch_size", at_least=1)
         check_range(self, "label_column", at_least=0, at_most=1)
         check_range(self, "max_words", at_least=3)
-        buckets.check_widths(self)
+        buckets.check_widths(self.widths, self.max_length)
         if self.path is None and (self.validation_path or self.test_path):
             raise UserError("must be given with validation_path or test_path.", "path")
 

@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nets.data import crops, input_images, scenes
-from nets.data.dataset import Batches, Input
-from nets.data.synthetic import Batch, Generated
+from nets.data.dataset import Input
+from nets.data.synthetic import Batch, GeneratedExamples
 from nets.data.tokenizers import Words
 
-_STREAM = 0  # of random numbers; those of the evaluation sets are 1 and 2
 _INVERSE = (1, 0, 3, 2)  # the indices in RELATIONS of the converse relations
 _NAMES = (tuple(scenes.SIZES), tuple(scenes.COLOURS), scenes.SHAPES)
 VOCABULARY = ("", "a", "is", "above", "below", "left", "right", "of", *sum(_NAMES, ()))
@@ -22,12 +21,11 @@ _LONGEST = 11  # words of "a small red circle is left of a large blue square"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shapes(Generated):
+class Shapes(GeneratedExamples):
     """Generated, synthetic scenes: two coloured shapes on textured ground, and all about them.
 
-    Example k of training is a pure function of (seed, k), whatever the size of batches; batch i
-    holds the examples from i batch_size on. No scene of one split is in another: a scene's split
-    follows from where its objects are. Objects never hide each other. A batch holds
+    No scene of one split is in another: a scene's split follows from where its objects are. Objects
+    never hide each other. A batch holds
 
         inputs          [B, 64, 64, 3] uint8, RGB
         targets         [B, 2, 12] int32, ids of words, then 0, the end, up to 12
@@ -48,16 +46,25 @@ class Shapes(Generated):
 
     input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
 
-    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
-        return examples(rng.spawn(rows), split)
-
-    def train(self, seed: int) -> Batches:
-        def batch(i: int) -> Batch:
-            first = i * self.batch_size
-            keys = range(first, first + self.batch_size)
-            return examples([generator(seed, key) for key in keys], "train")
-
-        return Batches(batch)
+    def examples(self, rngs: Sequence[np.random.Generator], split: str) -> Batch:
+        scene = scenes.layout(rngs, split)
+        pixels, holds = scenes.masks(scene), scenes.relations(scene.centres)
+        captions = np.zeros((len(rngs), 2, _LONGEST + 1), np.int32)
+        named = np.full_like(captions, -1)
+        for row, (pair, relation) in enumerate(zip(scene.objects.tolist(), holds, strict=True)):
+            for first, holding in ((0, relation), (1, _INVERSE[relation])):
+                words = sentence(pair, first, holding)
+                captions[row, first, : len(words)] = [_IDS[word] for word, _ in words]
+                named[row, first, : len(words)] = [name for _, name in words]
+        return {
+            "inputs": scenes.images(rngs, scene, pixels),
+            "targets": captions,
+            "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
+            "named": named,
+            "objects": scene.objects.astype(np.int32),
+            "boxes": scenes.boxes(pixels),
+            "object_masks": pixels,
+        }
 
     def load_input(self, path: Path, metadata: dict[str, Any]) -> Input:
         """An image of any size, resized to fit into a scene, the rest black."""
@@ -76,33 +83,6 @@ class Shapes(Generated):
             "vocabulary": list(VOCABULARY),
             "attributes": dict(zip(("size", "colour", "shape"), map(list, _NAMES), strict=True)),
         }
-
-
-def generator(seed: int, index: int) -> np.random.Generator:
-    """The random numbers of a training example."""
-    return np.random.default_rng(np.random.SeedSequence((_STREAM, seed), spawn_key=(index,)))
-
-
-def examples(rngs: Sequence[np.random.Generator], split: str) -> Batch:
-    """One example of a split from each generator."""
-    scene = scenes.layout(rngs, split)
-    pixels, holds = scenes.masks(scene), scenes.relations(scene.centres)
-    captions = np.zeros((len(rngs), 2, _LONGEST + 1), np.int32)
-    named = np.full_like(captions, -1)
-    for row, (pair, relation) in enumerate(zip(scene.objects.tolist(), holds, strict=True)):
-        for first, holding in ((0, relation), (1, _INVERSE[relation])):
-            words = sentence(pair, first, holding)
-            captions[row, first, : len(words)] = [_IDS[word] for word, _ in words]
-            named[row, first, : len(words)] = [name for _, name in words]
-    return {
-        "inputs": scenes.images(rngs, scene, pixels),
-        "targets": captions,
-        "caption_lengths": (captions > 0).sum(-1, dtype=np.int32),
-        "named": named,
-        "objects": scene.objects.astype(np.int32),
-        "boxes": scenes.boxes(pixels),
-        "object_masks": pixels,
-    }
 
 
 def sentence(pair: Sequence[Sequence[int]], first: int, relation: int) -> list[tuple[str, int]]:

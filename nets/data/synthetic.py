@@ -94,6 +94,35 @@ class Generated(Dataset):
         return self.draw(np.random.default_rng(_STREAMS[split]), self.eval_size, split)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratedExamples(Generated):
+    """Base of generated problems of which each example has a generator of its own.
+
+    Example k of training is a pure function of (seed, k), whatever the size of batches; batch i
+    holds the examples from i batch_size on. Example k of an evaluation set is always the same.
+    """
+
+    def examples(self, rngs: Sequence[np.random.Generator], split: str) -> Batch:
+        """One row of a split from each generator."""
+        raise NotImplementedError
+
+    def draw(self, rng: np.random.Generator, rows: int, split: str) -> Batch:
+        return self.examples(rng.spawn(rows), split)
+
+    def train(self, seed: int) -> Batches:
+        def batch(i: int) -> Batch:
+            indices = range(i * self.batch_size, (i + 1) * self.batch_size)
+            return self.examples([generator(seed, k) for k in indices], "train")
+
+        return Batches(batch)
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of a training example."""
+    root = _STREAMS["train"], seed
+    return np.random.default_rng(np.random.SeedSequence(root, spawn_key=(index,)))
+
+
 def held_out(
     size: int, eval_size: int, rng: np.random.Generator, rows: int, split: str
 ) -> np.ndarray:

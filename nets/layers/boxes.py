@@ -51,7 +51,8 @@ def giou(a: jax.Array, b: jax.Array) -> jax.Array:
     """Generalised intersection over union [...] (Rezatofighi et al. 2019, algorithm 1).
 
     From it the share of the smallest box around both that neither covers is subtracted: from -1
-    (far apart) to 1 (the same), with a gradient where the boxes do not touch.
+    (far apart) to 1 (the same), with a gradient where the boxes do not touch. No model here is
+    trained by it; `1 - giou` is the loss of boxes in FCOS and DETR.
     """
     overlap, union = _overlap(a, b)
     low = jnp.minimum(a[..., :2], b[..., :2])
@@ -151,10 +152,14 @@ def match(
     An anchor is an object where its largest overlap is at least `high`, background below `low`.
 
     Args:
+        boxes: [G, 4]; G may be 0.
         valid: [G], whether a box is one; without any, all anchors are background.
         best_of_each: whether the anchors that overlap a box more than all others do are objects
             too (all of a tie), however little.
     """
+    if not len(boxes):
+        none = jnp.zeros(len(anchors), jnp.int32)
+        return Matches(none, none)
     overlap = jnp.where(valid[None], iou(anchors[:, None], boxes[None]), -1)  # [N, G]
     largest = overlap.max(-1)
     label = jnp.where(largest >= high, 1, jnp.where(largest < low, 0, -1))
@@ -258,6 +263,8 @@ def focal_loss(
     logits: jax.Array, targets: jax.Array, alpha: float = 0.25, gamma: float = 2.0
 ) -> jax.Array:
     """-alpha_t (1 - p_t)^gamma log(p_t) [...] (Lin et al. 2017, equation 5), in nats.
+
+    No model here is trained by it; it is that of detectors without a proposal stage (RetinaNet).
 
     Args:
         logits: of the sigmoids, [...].

@@ -1,5 +1,6 @@
 """Checks of one argument; a message names it, the value that was given and those that are valid."""
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 
@@ -12,6 +13,18 @@ def check_at_least(name: str, value: float, minimum: float) -> None:
     """
     if not value >= minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
+
+
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Raises ValueError for a number outside of [low, high], and for NaN."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be at least {low} and at most {high}, got {value}")
+
+
+def check_length(name: str, values: Sequence[Any], length: int) -> None:
+    """Raises ValueError for a tuple that has not `length` values."""
+    if len(values) != length:
+        raise ValueError(f"{name} must have {length} values, got {values}")
 
 
 def check_positive(name: str, value: float) -> None:

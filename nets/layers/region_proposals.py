@@ -21,7 +21,7 @@ REGION_VARIANCES = (0.1, 0.1, 0.2, 0.2)
 """Of the offsets of a region's box; those of an anchor are not scaled."""
 
 BETA = 1 / 9
-"""Of the smooth L1 loss of offsets."""
+"""Of the smooth L1 loss of offsets, as in torchvision."""
 
 
 class ProposalHead(nn.Module):
@@ -87,6 +87,28 @@ class RegionTargets(NamedTuple):
     offsets: jax.Array
 
 
+def map_anchors(
+    maps: Sequence[tuple[int, int]],
+    image: tuple[int, int],
+    sizes: Sequence[tuple[float, ...]],
+    ratios: tuple[float, ...],
+) -> list[jax.Array]:
+    """The anchors [N_l, 4] of each map: their shapes, rounded, at every position.
+
+    Args:
+        maps: height and width of each map.
+        image: that of the image; a map's stride is the whole number of its pixels per position.
+        sizes: those of the anchors of each map, in pixels.
+        ratios: height over width of the anchors.
+    """
+    anchors = []
+    for shape, sides in zip(maps, sizes, strict=True):
+        boxes = jnp.round(box_functions.anchor_shapes(sides, ratios))
+        stride = image[0] // shape[0], image[1] // shape[1]
+        anchors.append(box_functions.anchor_grid(boxes, shape, stride))
+    return anchors
+
+
 def propose(
     scores: jax.Array,
     offsets: jax.Array,
@@ -121,9 +143,9 @@ def propose(
     return Regions(boxes[selection.index], selection.valid)
 
 
-def has_sides(boxes: jax.Array, least: float) -> jax.Array:
-    """Whether both sides [...] of boxes [..., 4] are at least so long."""
-    return (boxes[..., 2:] - boxes[..., :2] >= least).all(-1)
+def has_sides(boxes: jax.Array, minimum: float) -> jax.Array:
+    """Whether both sides [...] of boxes [..., 4] have at least this length."""
+    return (boxes[..., 2:] - boxes[..., :2] >= minimum).all(-1)
 
 
 def proposal_losses(
@@ -133,9 +155,24 @@ def proposal_losses(
     scores: jax.Array,
     offsets: jax.Array,
     objects: Objects,
+    usable: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
-    """The losses "objectness" and "proposals" of `count` sampled anchors, half of them objects."""
-    matches = match(anchors, objects.boxes, objects.classes >= 0, 0.7, 0.3, best_of_each=True)
+    """The losses "objectness" and "proposals" of `count` sampled anchors, half of them objects.
+
+    Args:
+        anchors: [N, 4].
+        count: number of anchors that are sampled.
+        key: of the sampling.
+        scores: [N].
+        offsets: [N, 4].
+        objects: of the image, boxes [G, 4].
+        usable: [N], whether an anchor takes part. None means that all do.
+    """
+    if usable is None:
+        usable = jnp.full(len(anchors), True)
+    considered = jnp.where(usable[:, None], anchors, 0)  # without area, what matches no object
+    matches = match(considered, objects.boxes, objects.classes >= 0, 0.7, 0.3, best_of_each=True)
+    matches = matches._replace(label=jnp.where(usable, matches.label, -1))
     chosen = sample(key, matches.label, count, 0.5)
     right, total = matches.label == 1, jnp.maximum(chosen.sum(), 1)
     true = jnp.where(right[:, None], objects.boxes[matches.box], anchors)
@@ -147,12 +184,26 @@ def proposal_losses(
     }
 
 
-def region_targets(count: int, key: jax.Array, regions: Regions, objects: Objects) -> RegionTargets:
-    """At most `count` of an image's proposals and objects, a quarter of them objects."""
+def region_targets(
+    count: int,
+    key: jax.Array,
+    regions: Regions,
+    objects: Objects,
+    min_background: float = 0.0,
+) -> RegionTargets:
+    """At most `count` of an image's proposals and objects, a quarter of them objects.
+
+    Args:
+        min_background: intersection over union with an object from which on a region that is none
+            is background (Fast R-CNN, section 2.3: 0.1); what has less is not trained on.
+    """
     exists = objects.classes >= 0
     boxes = jnp.concatenate([regions.boxes, objects.boxes])
     usable = jnp.concatenate([regions.valid, exists])
     matches = match(boxes, objects.boxes, exists, 0.5, 0.5, best_of_each=False)
+    if min_background > 0:
+        near = match(boxes, objects.boxes, exists, min_background, min_background, False).label
+        usable &= near == 1
     label = jnp.where(usable, matches.label, -1)
     count = min(count, len(boxes))
     valid, index = jax.lax.top_k(sample(key, label, count, 0.25).astype(jnp.int32), count)
@@ -164,14 +215,18 @@ def region_targets(count: int, key: jax.Array, regions: Regions, objects: Object
 
 
 def region_losses(
-    logits: jax.Array, offsets: jax.Array, targets: RegionTargets
+    logits: jax.Array, offsets: jax.Array, targets: RegionTargets, beta: float = BETA
 ) -> dict[str, jax.Array]:
-    """The losses "classes" of logits [R, K + 1] and "boxes" of offsets [R, K + 1, 4]."""
+    """The losses "classes" of logits [R, K + 1] and "boxes" of offsets [R, K + 1, 4].
+
+    Args:
+        beta: of the smooth L1 loss of the offsets (Fast R-CNN, equation 3: 1).
+    """
     total = jnp.maximum(targets.valid.sum(), 1)
     chosen = jnp.take_along_axis(logits, targets.labels[:, None], 1)[:, 0]
     entropy = nn.logsumexp(logits, -1) - chosen
     moved = jnp.take_along_axis(offsets, targets.labels[:, None, None], 1)[:, 0]
-    error = smooth_l1(moved - targets.offsets, BETA).sum(-1)
+    error = smooth_l1(moved - targets.offsets, beta).sum(-1)
     return {
         "classes": jnp.where(targets.valid, entropy, 0).sum() / total,
         "boxes": jnp.where(targets.valid & (targets.labels > 0), error, 0).sum() / total,

@@ -1,12 +1,17 @@
 """Features of regions: RoI align and RoI pooling."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from nets.layers.boxes import area
+
+Pooling = Literal["align", "pool"]
+"""RoI align, or RoI pooling."""
 
 
 def roi_align(
@@ -19,7 +24,7 @@ def roi_align(
 ) -> jax.Array:
     """RoI align (He et al. 2017, section 3): means of bilinear samples in a grid of bins.
 
-    A sample outside of the map by more than a position is 0. Equal to
+    A sample outside of the map by more than a position is 0. Sums are in float32 at least. Equal to
     `torchvision.ops.roi_align(..., sampling_ratio=samples)`.
 
         >>> features = jnp.arange(16.0).reshape(4, 4, 1)
@@ -36,7 +41,7 @@ def roi_align(
             be smaller than a position; else it is (j, i), as in the first implementations.
 
     Returns:
-        [R, h, w, C].
+        [R, h, w, C], of the type of the features.
     """
     height, width, channels = features.shape
     x0, y0, x1, y1 = jnp.moveaxis(boxes * scale - (0.5 if aligned else 0.0), -1, 0)
@@ -62,8 +67,8 @@ leave its caches."""
 
 def _interpolate(features: jax.Array, down: jax.Array, across: jax.Array) -> jax.Array:
     """Means [R, h, w, C] of features [H, W, C] by the weights [R, h, H] and [R, w, W]."""
-    rows = jnp.einsum("rhy,yxc->rhxc", down, features)
-    return jnp.einsum("rwx,rhxc->rhwc", across, rows)
+    rows = jnp.einsum("rhy,yxc->rhxc", down, features)  # in the type of the weights
+    return jnp.einsum("rwx,rhxc->rhwc", across, rows).astype(features.dtype)
 
 
 def _weights(
@@ -99,7 +104,7 @@ def pyramid_align(
         size, scales, samples: as in `roi_align`; a scale of each map.
 
     Returns:
-        [R, h, w, C].
+        [R, h, w, C], of the type of the features.
     """
     table = jnp.concatenate([a.reshape(-1, a.shape[-1]) for a in maps])
     heights, widths = (jnp.array([a.shape[axis] for a in maps]) for axis in (0, 1))
@@ -108,14 +113,14 @@ def pyramid_align(
     x0, y0, x1, y1 = jnp.moveaxis(boxes * jnp.array(scales)[level][:, None], -1, 0)
     rows = _neighbours(y0, y1, size[0], heights[level], samples)
     columns = _neighbours(x0, x1, size[1], width, samples)
-    result = jnp.zeros((), table.dtype)
+    result = jnp.zeros((), jnp.promote_types(table.dtype, jnp.float32))
     for y, down in rows:
         for x, across in columns:
             index = (start[:, None] + y * width[:, None])[:, :, None] + x[:, None]
             weight = (down[:, :, None] * across[:, None])[..., None]
-            result = result + table[index] * weight.astype(table.dtype)
+            result = result + table[index] * weight
     shape = (len(boxes), size[0], samples, size[1], samples, table.shape[-1])
-    return result.reshape(shape).mean((2, 4))
+    return result.reshape(shape).mean((2, 4)).astype(table.dtype)
 
 
 def pyramid_level(boxes: jax.Array, maps: int) -> jax.Array:
@@ -124,6 +129,22 @@ def pyramid_level(boxes: jax.Array, maps: int) -> jax.Array:
     side = jnp.sqrt(area(boxes))
     level = jnp.floor(4 + jnp.log2(jnp.maximum(side, 1e-6) / 224) + 1e-6)
     return jnp.clip(level - 2, 0, maps - 1).astype(jnp.int32)
+
+
+def region_features(
+    maps: Sequence[jax.Array], boxes: jax.Array, height: int, pooling: Pooling
+) -> jax.Array:
+    """Features [R, 7, 7, C] of boxes [R, 4] from the maps [H_l, W_l, C] of an image of this height.
+
+    Several maps are those of a pyramid, of which "pool" reads the first. A map's scale is the power
+    of two that is nearest to its height over that of the image, as in torchvision.
+    """
+    scales = [2.0 ** round(math.log2(len(a) / height)) for a in maps]
+    if pooling == "pool":
+        return roi_pool(maps[0], boxes, (7, 7), scales[0])
+    if len(maps) == 1:
+        return roi_align(maps[0], boxes, (7, 7), scales[0])
+    return pyramid_align(maps, boxes, pyramid_level(boxes, len(maps)), (7, 7), scales)
 
 
 def _neighbours(
@@ -157,7 +178,7 @@ def roi_pool(
         scale: positions of the map per pixel of the image.
 
     Returns:
-        [R, h, w, C].
+        [R, h, w, C], of the type of the features.
     """
     x0, y0, x1, y1 = jnp.moveaxis(_round(boxes * scale), -1, 0)
 
@@ -179,9 +200,12 @@ def _round(x: jax.Array) -> jax.Array:
 
 
 def _bins(low: jax.Array, high: jax.Array, bins: int, length: int) -> jax.Array:
-    """Whether each position [length] is in each bin [bins] of a box's side."""
-    extent = jnp.maximum(high - low + 1, 1) / bins
+    """Whether each position [length] is in each bin [bins] of a box's side.
+
+    In integers: XLA divides by a constant as by its inverse, and the rounding moves an edge.
+    """
+    extent = jnp.maximum(high - low + 1, 1)
     k, position = jnp.arange(bins), jnp.arange(length)
-    start = jnp.floor(k * extent).astype(jnp.int32) + low
-    end = jnp.ceil((k + 1) * extent).astype(jnp.int32) + low
+    start = k * extent // bins + low
+    end = -(-(k + 1) * extent // bins) + low
     return (position[None] >= start[:, None]) & (position[None] < end[:, None])

@@ -79,5 +79,8 @@ def crop_add(x: jax.Array, skip: jax.Array, offset: int | None = None) -> jax.Ar
 
     >>> crop_add(jnp.ones((1, 2, 2, 1)), jnp.ones((1, 6, 6, 1)), 1).ravel().tolist()
     [2.0, 2.0, 2.0, 2.0]
+
+    Raises:
+        ValueError: `skip` has no part of this size at `offset`.
     """
     return x + crop(skip, x.shape[1:3], offset)

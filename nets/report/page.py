@@ -168,7 +168,7 @@ def whole(title: str, sections: list[str]) -> str:
 
 
 def _pictures(folder: Path) -> list[str]:
-    """The curves first, then pictures and texts by name; coloured text as text, not as image."""
+    """The curves first, then pictures, sounds and texts by name; coloured text as text."""
     sections = []
     for path in sorted(folder.iterdir(), key=lambda p: (p.stem != "curves", p.name)):
         name = html.escape(path.stem.replace("_", " ").capitalize())
@@ -178,12 +178,19 @@ def _pictures(folder: Path) -> list[str]:
             sections.append(f"<h2>{name}</h2>{path.read_text()}")
         elif path.suffix == ".png" and not path.with_suffix(".html").exists():
             sections.append(image(name, path))
+        elif path.suffix == ".wav":
+            sections.append(_audio(name, path))
     return sections
 
 
 def image(name: str, path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
     return f'<h2>{name}</h2><img alt="{name}" src="data:image/png;base64,{data}">'
+
+
+def _audio(name: str, path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<h2>{name}</h2><audio controls src="data:audio/wav;base64,{data}"></audio>'
 
 
 def _table(rows: dict[str, Any]) -> str:

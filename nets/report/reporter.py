@@ -26,6 +26,7 @@ class Reporter:
         samples: whether what is trained can be sampled from.
         predicts: the flag by which it is applied to inputs of one's own, such as --input=FILE. None
             means that it is not.
+        prompts: whether a sample has a text to begin with.
         source: the experiment's file, of which a copy is kept. None means one from Python.
     """
 
@@ -37,10 +38,11 @@ class Reporter:
         active: bool = True,
         samples: bool = False,
         predicts: str | None = None,
+        prompts: bool = True,
         source: Path | None = None,
     ) -> None:
         self.workdir, self.record, self.source = workdir, record, source
-        self.samples, self.predicts = samples, predicts
+        self.samples, self.prompts, self.predicts = samples, prompts, predicts
         self.finished: dict[str, Any] = {}
         self.active = active
         self.console = Console(highlight=False, quiet=not self.active, soft_wrap=True)
@@ -118,7 +120,7 @@ class Reporter:
                 text = path.read_text()
                 self.say(f"--- {figure.title}\n{text}\n---")
                 self._log.pictures.add_text(name, f"```\n{text}\n```", step)
-            else:
+            elif path.suffix == ".png":
                 self._picture(name, path, step)
 
     def conclude(self, result: dict[str, Any]) -> None:
@@ -177,7 +179,8 @@ class Reporter:
         if evaluated:
             rows.append(("evaluate it", f"{launch} eval {where}"))
         if self.samples:
-            rows.append(("sample it", f"{launch} sample {where} --prompt='...'"))
+            prompt = " --prompt='...'" if self.prompts else ""
+            rows.append(("sample it", f"{launch} sample {where}{prompt}"))
         if self.predicts:
             rows.append(("apply it", f"{launch} predict {where} {self.predicts}"))
         return [*rows, ("extend it", f"{launch} {where} --steps={2 * result['step']}")]

@@ -95,6 +95,7 @@ class Detect(Predictive):
         key: jax.Array,
         final: bool,
     ) -> tuple[dict, Metrics]:
+        # `losses` and `detect` apply the network to the same images: XLA compiles that once
         counted = batch
         if "difficult" in batch:
             counted = batch | {"targets": jnp.where(batch["difficult"], -1, batch["targets"])}

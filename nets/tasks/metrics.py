@@ -1,6 +1,7 @@
 """Metrics of a split: masked sums, which batches add up, and rows, which are kept to its end."""
 
 import operator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -87,6 +88,22 @@ def compute(metrics: Metrics) -> dict[str, float]:
         if not isinstance(metric, Rows) and np.ndim(metric[0]) == 0
     }
     return {name: float(mean((s, w))) for name, (s, w) in sums.items() if w > 0}
+
+
+def edit_distance(decoded: Sequence[int], target: Sequence[int]) -> int:
+    """The least number of insertions, deletions and substitutions from one to the other
+    (Levenshtein 1966).
+
+    >>> edit_distance([1, 2, 3], [1, 3, 3, 4])
+    2
+    """
+    above = list(range(len(target) + 1))
+    for i, symbol in enumerate(decoded, 1):
+        row = [i]
+        for j, other in enumerate(target, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (symbol != other)))
+        above = row
+    return above[-1]
 
 
 def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float:

@@ -31,6 +31,18 @@ class Prediction(NamedTuple):
     files: dict[str, Figure] = {}
 
 
+class Sample(NamedTuple):
+    """What a model has generated, where that is no text.
+
+    Attributes:
+        summary: in one line.
+        figures: the same as files, by name.
+    """
+
+    summary: str
+    figures: dict[str, Figure]
+
+
 class Trained(NamedTuple):
     """A trained model, as methods on the host get it.
 
@@ -129,6 +141,8 @@ class Generative(Task):
 
     needs_prompt: ClassVar[bool] = False
     """Whether nothing can be generated without a prompt."""
+    default_prompt: ClassVar[str] = "\n"
+    """The prompt where none is given; empty means that none is needed."""
 
     @abc.abstractmethod
     def sample(
@@ -138,8 +152,9 @@ class Generative(Task):
         length: int,
         temperature: float,
         top_k: int | None = None,
-    ) -> str:
-        """The text that follows a prompt, given as ids of `trained.tokenizer`."""
+    ) -> str | Sample:
+        """The text that follows a prompt, given as ids of `trained.tokenizer`, or a sample that is
+        no text."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Detection and segmentation against torch and torchvision, on the same cores.
+"""Detection against torch and torchvision, on the same cores.
 
-    python tests/benchmarks/detection.py [--repetitions=7] [--rows=nms,align,yolo,rcnn,unet]
+    python tests/benchmarks/detection.py [--repetitions=7] [--rows=nms,align,window,yolo,rcnn]
 
 Non-maximum suppression and RoI align against a plain loop in torch and, where they load, against
-torchvision's compiled operators; then training steps and detection (or segmentation) of the small
-networks that the experiments train, against twins with the same layers: YOLO and U-Net written
-here, Faster R-CNN torchvision's. Every figure is the median of interleaved repetitions in one
+torchvision's compiled operators; then training steps and detection of the small networks that the
+experiments train, against twins with the same layers: the sliding window and YOLO written here,
+Faster R-CNN torchvision's. Every figure is the median of interleaved repetitions in one
 process. Run it on an idle machine; it needs torch and torchvision.
 """
 
@@ -14,7 +14,7 @@ import functools
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--repetitions", type=int, default=7)
-parser.add_argument("--rows", default="nms,align,yolo,rcnn,unet")
+parser.add_argument("--rows", default="nms,align,window,yolo,rcnn")
 options = parser.parse_args()
 
 from nets.cli import process  # noqa: E402
@@ -24,36 +24,33 @@ process.tune()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
-import optax  # noqa: E402
 import torch  # noqa: E402
 from detection_twins import (  # noqa: E402
     COMPILED,
-    UNetTwin,
+    WindowTwin,
     YoloTwin,
     faster_rcnn_twin,
     ops,
     plain_align,
     plain_nms,
+    window_detect,
+    window_image_size,
+    window_loss,
     yolo_detect,
     yolo_loss,
 )
+from network_rows import network, waiting  # noqa: E402
 from timing import interleaved, show  # noqa: E402
 
 from nets.faster_rcnn import FasterRCNN  # noqa: E402
 from nets.layers import boxes as box_functions  # noqa: E402
 from nets.layers.roi import pyramid_align, pyramid_level, roi_align  # noqa: E402
 from nets.resnet import ResNet  # noqa: E402
+from nets.sliding_window import SlidingWindow, window_grid  # noqa: E402
 from nets.tasks.detect import Detect  # noqa: E402
-from nets.tasks.segment import Segment  # noqa: E402
-from nets.unet import UNet  # noqa: E402
 from nets.yolo import YOLO  # noqa: E402
 
 SIDE, BATCH, OBJECTS, CLASSES = 128, 8, 5, 10
-
-
-def waiting(run):
-    """The same, which waits for what it computes."""
-    return lambda: jax.block_until_ready(run())
 
 
 def random_boxes(count, side, rng):
@@ -70,8 +67,8 @@ def suppression():
         boxes, scores = random_boxes(count, 800, rng), rng.random(count, np.float32)
         ours = jax.jit(lambda b, s, limit=limit: box_functions.nms(b, s, 0.7, limit))
         device, theirs = jax.device_put((boxes, scores)), [torch.tensor(a) for a in (boxes, scores)]
-        want, found = plain_nms(*theirs, 0.7, limit).numpy(), ours(*device)
-        np.testing.assert_array_equal(np.array(found.index)[np.array(found.valid)], want)
+        want, result = plain_nms(*theirs, 0.7, limit).numpy(), ours(*device)
+        np.testing.assert_array_equal(np.array(result.index)[np.array(result.valid)], want)
         runs = {
             "ours": waiting(functools.partial(ours, *device)),
             "torch": lambda t=theirs, limit=limit: plain_nms(*t, 0.7, limit),
@@ -124,10 +121,10 @@ def pyramid():
     b, level = torch.tensor(boxes), torch.tensor(np.array(level))
 
     def plain():
-        found = torch.empty(len(b), channels, 7, 7)
+        regions = torch.empty(len(b), channels, 7, 7)
         for k, (m, scale) in enumerate(zip(theirs, scales, strict=True)):
-            found[level == k] = plain_align(m, b[level == k], (7, 7), scale)
-        return found
+            regions[level == k] = plain_align(m, b[level == k], (7, 7), scale)
+        return regions
 
     np.testing.assert_allclose(ours(*device), plain().movedim(1, -1), atol=1e-3)
     runs = {"ours": waiting(functools.partial(ours, *device)), "torch": plain}
@@ -148,61 +145,27 @@ def scene_batch(rng, channels=1):
     }
 
 
-def our_step(model, task, batch):
-    """A training step with Adam, and the parameters and state that it updates."""
-    optimizer, key = optax.adam(1e-3), jax.random.key(0)
-    params, model_state = jax.jit(functools.partial(task.init, model))(key, batch)
-    state = [params, model_state, jax.jit(optimizer.init)(params)]
+def window():
+    rng = np.random.default_rng(0)
+    batch = scene_batch(rng)
+    model = SlidingWindow(num_classes=CLASSES)
+    x, boxes, targets = (torch.tensor(batch[k]) for k in ("inputs", "boxes", "targets"))
+    x, net = x.movedim(-1, 1), WindowTwin(1, CLASSES).to(memory_format=torch.channels_last)
+    grids = [
+        torch.tensor(np.array(window_grid((SIDE, SIDE), size), np.float32)) for size in model.sizes
+    ]
+    images = [window_image_size(SIDE, size) for size in model.sizes]
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-    def step(params, model_state, opt_state, batch):
-        loss = functools.partial(task.loss, model, train=True)
-        grads, (model_state, _) = jax.grad(loss, has_aux=True)(params, model_state, batch, key)
-        updates, opt_state = optimizer.update(grads, opt_state)
-        return optax.apply_updates(params, updates), model_state, opt_state
+    def detect():
+        net.eval()
+        with torch.no_grad():
+            return window_detect(net, x, grids, images)
 
-    def run():
-        state[:] = step(*state, batch)
-        jax.block_until_ready(state)
-
-    return run, state
-
-
-def their_step(net, loss):
-    """The same in torch, of the loss that a function of no arguments gives."""
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-
-    def run():
-        net.train()
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-
-    return run
-
-
-def nets(name, model, task, method, batch, theirs, their_loss, their_answer):
-    """Both rows of a network: a training step, and what it says of the batch."""
-    batch = jax.device_put(batch)
-    step, state = our_step(model, task, batch)
-    count = sum(p.size for p in jax.tree.leaves(state[0]))
-    twins = sum(p.numel() for p in theirs.parameters())
-    assert count == twins, (count, twins)
-    runs = {"ours": step, "torch": their_step(theirs, their_loss)}
-    found = interleaved(runs, options.repetitions)
-    show(f"{name} ({count:,} parameters), training step of {BATCH} images, ms", found)
-    answer = jax.jit(lambda params, state, x: model.apply({"params": params, **state}, x, **method))
-    runs = {
-        "ours": waiting(lambda: answer(state[0], state[1], batch["inputs"])),
-        "torch": their_answer,
-    }
-    found = interleaved(runs, options.repetitions)
-    show(f"{name}, applied to {BATCH} images, ms", found, f"; {BATCH / found['ours']:.0f} images/s")
-
-
-def channels_last(images):
-    """Images [B, H, W, C] as torch's [B, C, H, W], in the same memory."""
-    return torch.tensor(images).movedim(-1, 1)
+    network(
+        "Sliding window", model, Detect(), {"method": "detect"}, batch, net,
+        lambda: window_loss(net, x, boxes, targets.long(), torch.cat(grids)), detect,
+        options.repetitions,
+    )  # fmt: skip
 
 
 def yolo():
@@ -216,9 +179,10 @@ def yolo():
         with torch.no_grad():
             return yolo_detect(net(x), CLASSES, SIDE)
 
-    nets(
+    network(
         "YOLO, small form", YOLO("small", num_classes=CLASSES), Detect(), {"method": "detect"},
         batch, net, lambda: yolo_loss(net(x), boxes, targets.long(), CLASSES, SIDE), detect,
+        options.repetitions,
     )  # fmt: skip
 
 
@@ -252,29 +216,10 @@ def rcnn():
         with torch.no_grad():
             return net(images)
 
-    nets(
+    network(
         "Faster R-CNN, small", model, Detect(), {"method": "detect"}, batch, net,
         lambda: sum(net(images, objects).values()), detect,
-    )  # fmt: skip
-
-
-def unet():
-    rng, widths, classes = np.random.default_rng(0), (12, 24, 48, 64), 6
-    batch = {
-        "inputs": rng.normal(size=(BATCH, SIDE, SIDE, 3)).astype(np.float32),
-        "targets": rng.integers(0, classes, (BATCH, SIDE, SIDE)).astype(np.int32),
-    }
-    x, targets = channels_last(batch["inputs"]), torch.tensor(batch["targets"]).long()
-    net = UNetTwin(3, widths, classes).to(memory_format=torch.channels_last)
-
-    def segment():
-        net.eval()
-        with torch.no_grad():
-            return net(x).argmax(1)
-
-    nets(
-        "U-Net, small", UNet(widths, num_classes=classes), Segment(), {"train": False}, batch, net,
-        lambda: torch.nn.functional.cross_entropy(net(x), targets), segment,
+        options.repetitions,
     )  # fmt: skip
 
 
@@ -283,9 +228,9 @@ if __name__ == "__main__":
     rows = {
         "nms": (suppression,),
         "align": (align, pyramid),
+        "window": (window,),
         "yolo": (yolo,),
         "rcnn": (rcnn,),
-        "unet": (unet,),
     }
     for name in options.rows.split(","):
         for row in rows[name]:

@@ -1,4 +1,4 @@
-"""The small detectors and segmenters of `detection.py` as one writes them in torch.
+"""The small detectors of `detection.py` as one writes them in torch.
 
 torchvision's compiled operators, built for CUDA or another torch, may not load; `nms` is then a
 plain loop and `roi_align` is `grid_sample`.
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nets.sliding_window import BOX, STRIDE, WINDOW, window_count
 from nets.yolo import FORMS
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
@@ -22,6 +23,7 @@ COMPILED = not torchvision_ops._DEFINED
 
 from torchvision import ops  # noqa: E402
 from torchvision.models.detection import FasterRCNN  # noqa: E402
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler  # noqa: E402
 from torchvision.models.detection.anchor_utils import AnchorGenerator  # noqa: E402
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead  # noqa: E402
 from torchvision.models.resnet import BasicBlock  # noqa: E402
@@ -90,7 +92,7 @@ class YoloTwin(nn.Sequential):
                 continue
             window, features, stride = layer
             layers += [
-                nn.Conv2d(channels, features, window, stride, window // 2),
+                nn.Conv2d(channels, features, window, stride, window // 2, bias=False),
                 nn.BatchNorm2d(features),
                 nn.LeakyReLU(0.1),
             ]
@@ -205,32 +207,62 @@ def faster_rcnn_twin(classes, side):
     )
 
 
-def level(before, after):
-    """Two convolutions with normalisation and ReLU."""
-    layers = []
-    for channels in (before, after):
-        layers += [nn.Conv2d(channels, after, 3, padding=1, bias=False), nn.BatchNorm2d(after),
-                   nn.ReLU()]  # fmt: skip
-    return nn.Sequential(*layers)
+class WindowTwin(nn.Sequential):
+    """The classifier of `nets.sliding_window.SlidingWindow`."""
+
+    def __init__(self, channels, classes):
+        super().__init__(
+            nn.Conv2d(channels, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 128, 5), nn.ReLU(), nn.Conv2d(128, classes + 1, 1),
+        )  # fmt: skip
 
 
-class UNetTwin(nn.Module):
-    """`nets.unet.UNet` with transposed convolutions."""
+def window_image_size(side, size):
+    """Height and width of the resampled image of which windows of this size are read."""
+    return tuple(WINDOW + STRIDE * (window_count(side, n) - 1) for n in size)
 
-    def __init__(self, channels, widths, classes):
-        super().__init__()
-        before = (channels, *widths[:-1])
-        self.down = nn.ModuleList(map(level, before, widths))
-        pairs = list(zip(widths[1:], widths[:-1], strict=True))
-        self.upsample = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, 2) for a, b in pairs)
-        self.up = nn.ModuleList(level(2 * b, b) for _, b in pairs)
-        self.logits = nn.Conv2d(widths[0], classes, 1)
 
-    def forward(self, x):
-        skips = []
-        for i, down in enumerate(self.down):
-            x = down(functional.max_pool2d(x, 2) if i else x)
-            skips.append(x)
-        for i in reversed(range(len(self.up))):
-            x = self.up[i](torch.cat([skips[i], self.upsample[i](x)], 1))
-        return self.logits(x)
+def window_detect(net, x, grids, images, limit=50):
+    """The detections in each image: every window classified, suppression in each class."""
+    scores = []
+    for size in images:
+        resized = functional.interpolate(x, size, mode="bilinear", antialias=True)
+        scores.append(net(resized).softmax(1)[:, 1:].flatten(2).movedim(1, 2))
+    detections, boxes = [], torch.cat(grids)
+    for score in torch.cat(scores, 1):
+        window, label = (score >= 0.05).nonzero(as_tuple=True)
+        score = score[window, label]
+        if len(score) > 400:
+            score, index = score.topk(400)
+            window, label = window[index], label[index]
+        best = ops.batched_nms(boxes[window], score, label, 0.3)[:limit]
+        detections.append((boxes[window[best]], score[best], label[best]))
+    return detections
+
+
+def window_loss(net, x, boxes, targets, grid, count=64):
+    """Mean cross-entropy of windows of each image, at most a quarter of them objects."""
+    sampler = BalancedPositiveNegativeSampler(count, 0.25)
+    pixels, labels = [], []
+    for image, objects, classes in zip(x, boxes, targets, strict=True):
+        overlaps, nearest = ops.box_iou(grid, objects).max(1)
+        label = torch.where(overlaps >= 0.6, 1.0, torch.where(overlaps < 0.4, 0.0, -1.0))
+        positive, negative = (mask[0].nonzero()[:, 0] for mask in sampler([label]))
+        chosen = torch.cat([positive, negative])
+        middle = (grid[chosen, :2] + grid[chosen, 2:]) / 2
+        half = (grid[chosen, 2:] - grid[chosen, :2]) / 2 * WINDOW / BOX
+        steps = (torch.arange(WINDOW) + 0.5) / WINDOW * 2 - 1
+        column, row = (middle[:, k, None] + half[:, k, None] * steps for k in (0, 1))
+        side = image.shape[-1]
+        positions = torch.stack(
+            [column[:, None].expand(-1, WINDOW, -1), row[:, :, None].expand(-1, -1, WINDOW)], -1
+        )
+        crops = functional.grid_sample(
+            image[None].expand(len(chosen), -1, -1, -1), positions / side * 2 - 1,
+            align_corners=False, padding_mode="border",
+        )  # fmt: skip
+        pixels.append(crops)
+        labels.append(torch.where(label[chosen] == 1, classes[nearest[chosen]] + 1, 0))
+    logits = net(torch.cat(pixels))[..., 0, 0]
+    return functional.cross_entropy(logits, torch.cat(labels))

@@ -1,6 +1,9 @@
 """Predictions of several runs side by side."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,8 @@ from nets.errors import UserError
 from nets.tasks.task import Trained
 from tests.support.launching import SMALL, launch
 from tests.support.segmentation_sets import write_folder
+
+ROOT = Path(__file__).parents[2]
 
 EXPERIMENT = '''
 """Pixels by their colour alone.
@@ -93,6 +98,28 @@ def test_runs_on_other_images_are_refused(tmp_path):
         segmentations.panel(loaded, "test", 2, "Two")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--images=0",), "--images must be at least 1, got 0"),
+        (("--output=panel.jpg",), "--output must be a file that ends in .png, got panel.jpg"),
+        (("--output=panel",), "--output must be a file that ends in .png, got panel"),
+        (("runs/two",), "runs/two must be NAME=WORKDIR"),
+    ],
+)
+def test_mistakes_are_told_before_a_run_is_read(arguments, message):
+    with pytest.raises(UserError) as error:
+        segmentations.main(["one=runs/one", *arguments])
+    assert message in error.value.as_flag()
+
+
+def test_a_mistake_is_one_line_and_exit_code_2():
+    command = [sys.executable, "-m", "nets.cli.segmentations", "one=runs/one", "--images=0"]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    expected = "nets.cli.segmentations: --images must be at least 1, got 0.\n"
+    assert (process.returncode, process.stderr, process.stdout) == (2, expected, "")
+
+
 @pytest.mark.slow
 def test_runs_are_read_from_their_directories(tmp_path, capsys):
     (tmp_path / "pixels.py").write_text(EXPERIMENT)
@@ -110,6 +137,3 @@ def test_runs_are_read_from_their_directories(tmp_path, capsys):
         segmentations.load(tmp_path / "digits", "best")
     with pytest.raises(UserError, match="holds no run"):
         segmentations.load(tmp_path / "nowhere", "best")
-    with pytest.raises(SystemExit):
-        segmentations.main(["runs/one"])
-    assert "runs/one must be NAME=WORKDIR" in capsys.readouterr().err

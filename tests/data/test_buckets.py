@@ -1,7 +1,6 @@
 """Batches of like length, and the splits of rows that have none."""
 
 import collections
-import types
 
 import numpy as np
 import pytest
@@ -39,6 +38,5 @@ def test_every_tenth_row_is_tested_and_of_the_others_validated():
 
 @pytest.mark.parametrize("widths", [(3, 2), (5,), (0, 2), (2, 2)])
 def test_widths_must_rise(widths):
-    data = types.SimpleNamespace(widths=widths, max_length=5)
     with pytest.raises(UserError, match="^widths must rise from 1 to below max_length=5, got"):
-        buckets.check_widths(data)
+        buckets.check_widths(widths, 5)

@@ -42,8 +42,8 @@ def test_an_xml_of_pascal_voc_by_hand(tmp_path):
     listed = detection_files.voc(tmp_path / "000005.xml", tmp_path)
     assert listed.image == tmp_path / "000005.jpg" and listed.size == (375, 500)
     chair, sofa = listed.boxes
-    assert chair == ("chair", (262, 210, 324, 339), False)  # pixels 263 to 324: 62 of them
-    assert sofa == ("sofa", (0, 0, 500, 374.5), True)
+    assert chair[:3] == ("chair", (262, 210, 324, 339), False)  # pixels 263 to 324: 62 of them
+    assert sofa[:3] == ("sofa", (0, 0, 500, 374.5), True)
 
 
 def test_a_json_of_coco_by_hand(tmp_path):
@@ -62,8 +62,8 @@ def test_a_json_of_coco_by_hand(tmp_path):
     assert listing.class_names == ("person", "dog")
     (listed,) = listing.images["train"]
     assert listed.size == (40, 60)
-    assert listed.boxes[0] == ("dog", (10.5, 5.25, 30.5, 13.25), False)
-    assert listed.boxes[1] == ("person", (0, 0, 60, 40), True)
+    assert listed.boxes[0][:3] == ("dog", (10.5, 5.25, 30.5, 13.25), False)
+    assert listed.boxes[1][:3] == ("person", (0, 0, 60, 40), True)
 
 
 def test_the_classes_of_files_are_those_of_the_training_images(tmp_path):
@@ -161,15 +161,21 @@ def test_other_mistakes_in_a_table_are_named(tmp_path):
         (("</annotation>", ""), "a.xml cannot be read as XML: no element found"),
         (("a.png", "z.png"), "a.xml names the image z.png, which is not in"),
         (("a.png", "a.jpeg"), None),  # with whatever suffix
-        (("<xmin>11</xmin>", ""), "a.xml has an object 'cat' without a bndbox of the numbers"),
+        (
+            ("<xmin>11</xmin>", ""),
+            r"a.xml has an object \(number 1, 'cat'\) without a bndbox of the numbers",
+        ),
         (("<xmin>11</xmin>", "<xmin>left</xmin>"), "without a bndbox of the numbers"),
-        (("<name>cat</name>", ""), "a.xml has an object without a name"),
+        (("<name>dog</name>", ""), r"a.xml has an object \(number 2\) without a name"),
         (("<width>60</width>", "<width>wide</width>"), "has a size that is no pair of integers"),
         (
             ("<width>60</width>", "<width>70</width>"),
             "a.xml says that its image is 70x40; it is",
         ),
-        (("<xmax>30</xmax>", "<xmax>300</xmax>"), "a.xml has the box 10, 5, 300, 25 .*outside"),
+        (
+            ("<xmax>30</xmax>", "<xmax>300</xmax>"),
+            "a.xml has the box xmin 11, ymin 6, xmax 300, ymax 25 .*outside",
+        ),
     ],
 )
 def test_a_wrong_xml_is_named(tmp_path, change, message):
@@ -213,7 +219,7 @@ def test_folders_in_no_form_are_refused(tmp_path):
 BAD = {
     "{": "annotations=.*train.json is not complete JSON",
     "[]": "is not COCO's JSON of boxes",
-    '{"images": []}': r"is not COCO's JSON of boxes: .*\(KeyError: 'categories'\)",
+    '{"images": []}': r"is not COCO's JSON of boxes: .*\(there is no 'categories'\)",
 }
 
 
@@ -234,15 +240,24 @@ def test_a_wrong_json_is_named(tmp_path):
         return fields
 
     first = "annotations"
-    refused(changed(lambda t: t[first][0].update(image_id=5)), "with the image_id of one image")
+    refused(
+        changed(lambda t: t[first][1].update(image_id=5)),
+        r"annotations=.*train.json has annotation number 2 with image_id 5, the id of none of its",
+    )
     refused(changed(lambda t: t[first][0].update(bbox=[1, 2, 3])), "a bbox of x, y")
     refused(
         changed(lambda t: t[first][0].update(category_id=5)), "of class 'category 5'; valid are"
     )
     refused(changed(lambda t: t[first][0].update(bbox=[10, 5, -3, 9])), "which is inverted")
-    refused(changed(lambda t: t[first][0].update(bbox=[50, 5, 20, 9])), "outside of its image")
+    refused(
+        changed(lambda t: t[first][0].update(bbox=[50, 5, 20, 9])),
+        "the box x 50, y 5, width 20, height 9 of class cat, outside of its image",
+    )
     refused(changed(lambda t: t[first][0].update(bbox=[50, 5, 0, 9])), "has no area")
     refused(changed(lambda t: t["images"][0].update(file_name="z.png")), "names z.png, not in")
+    for sides in ({"height": None}, {"width": None}, {"width": 0, "height": 0}):
+        listed = every(changed(lambda t, sides=sides: t["images"][0].update(sides)))
+        assert listed[0].size == (40, 60)  # of the image file
     assert DetectionImages(**changed(lambda t: None)).metadata()["class_names"] == [
         "cat", "dog", "owl"
     ]  # fmt: skip

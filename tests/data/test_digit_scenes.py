@@ -39,9 +39,18 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(batch):
     assert {k: (a.shape, a.dtype) for k, a in batch.items()} == spec
 
 
+def test_a_scene_is_a_function_of_seed_and_index():
+    for scenes in (DigitScenes, DigitMasks):
+        fours, eights = (scenes(batch_size=b, side=64).train(3) for b in (4, 8))
+        for name, array in eights[1].items():
+            np.testing.assert_array_equal(np.concatenate([fours[i][name] for i in (2, 3)]), array)
+        few, many = (scenes(eval_size=n, side=64).evaluate("test")[0] for n in (5, 9))
+        np.testing.assert_array_equal(few["targets"][:5], many["targets"][:5])
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_the_digits_are_those_of_the_split(split):
-    data = DigitScenes(most=1, digit_size=(8, 8), side=20, eval_size=40, batch_size=40)
+    data = DigitScenes(max_digits=1, digit_size=(8, 8), side=20, eval_size=40, batch_size=40)
     batch = data.train(0)[0] if split == "train" else data.evaluate(split)[0]
     images = Images(name="digits")
     stored, rows = images.rows(split)
@@ -65,10 +74,14 @@ def test_a_box_covered_by_others():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"most": 0}, "most must be at least 1, got 0"),
-        ({"digit_size": (40, 20)}, "digit_size must rise from 8 or more to side=128 or less, got"),
-        ({"digit_size": (20, 200)}, "digit_size must rise from 8"),
-        ({"overlap": 2.0}, "overlap must be at least 0 and at most 1, got 2"),
+        ({"max_digits": 0}, "max_digits must be at least 1, got 0"),
+        (
+            {"digit_size": (40, 20)},
+            "digit_size must be two sizes that rise from 8 or more to side=128 or less",
+        ),
+        ({"digit_size": (20, 200)}, r"rise from 8 or more to side=128 or less, got \(20, 200\)"),
+        ({"digit_size": (20,)}, "digit_size must be two sizes"),
+        ({"max_cover": 2.0}, "max_cover must be at least 0 and at most 1, got 2"),
     ],
 )
 def test_impossible_scenes_are_refused(fields, message):

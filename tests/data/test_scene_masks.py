@@ -31,7 +31,7 @@ def test_shapes_are_their_classes(split):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_digits_are_their_classes_and_overlaps_void(split):
     fields = {"batch_size": 12, "eval_size": 12, "eval_batch_size": 12, "side": 48}
-    fields |= {"digit_size": (20, 30), "overlap": 0.6}
+    fields |= {"digit_size": (20, 30), "max_cover": 0.6}
     data, scene = DigitMasks(**fields), DigitScenes(**fields, pixels=True)
     batch, plain = (
         d.train(1)[0] if split == "train" else d.evaluate(split)[0] for d in (data, scene)

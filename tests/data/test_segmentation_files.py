@@ -120,6 +120,10 @@ def without_mask(root):
     (root / "val" / "labels" / "1.png").unlink()
 
 
+def without_image(root):
+    (root / "test" / "images" / "2.png").unlink()
+
+
 def unknown_id(root):
     mask = made(1)[1][0]
     mask[3, 2] = 7
@@ -154,6 +158,7 @@ def other_size(root):
     [
         (wrong_size, r"train/labels/2.png is 9x6 and its image .*train/images/2.png is 8x6"),
         (without_mask, r"val/images/1.png has no mask .*val/labels/1.png"),
+        (without_image, r"test/labels/2.png has no image of its name in .*test/images"),
         (
             unknown_id,
             r"test/labels/3.png has the class id 7; the 3 classes have 0 to 2, void is 255",
@@ -210,5 +215,7 @@ def test_vocs_lists_must_be_there_and_right(tmp_path):
 
 def test_masks_that_are_void_throughout_have_no_classes(tmp_path):
     write_folder(tmp_path, ("train",), classes=1, void=0)
-    with pytest.raises(UserError, match="all pixels of all masks are void"):
-        SegmentationImages(path=str(tmp_path), void=(0,)).metadata()
+    message = "void=0: all pixels of all training masks are void"
+    for fields in ({}, {"classes": ("a", "b"), "class_weights": "median_frequency"}):
+        with pytest.raises(UserError, match=message):
+            SegmentationImages(path=str(tmp_path), void=(0,), **fields).train(0)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nets.data import scenes
-from nets.data.shapes import VOCABULARY, Shapes, examples, generator, sentence
+from nets.data.shapes import VOCABULARY, Shapes, sentence
+from nets.data.synthetic import generator
 
 SMALL = {"batch_size": 40, "eval_size": 30, "eval_batch_size": 20}
 ATTRIBUTES = tuple(scenes.SIZES), tuple(scenes.COLOURS), scenes.SHAPES
@@ -22,7 +23,7 @@ def words(ids):
 
 
 def test_an_example_is_a_function_of_seed_and_index(batch):
-    again = examples([generator(0, k) for k in (25, 3)], "train")
+    again = Shapes().examples([generator(0, k) for k in (25, 3)], "train")
     small = Shapes(**SMALL | {"batch_size": 10}).train(0)[2]
     for name, rows in batch.items():
         np.testing.assert_array_equal(rows[[25, 3]], again[name])

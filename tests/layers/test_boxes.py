@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nets.layers import boxes as b
+from tests.support import plain_boxes
 
 
 def random_boxes(rng, n, side=100.0):
@@ -15,29 +16,12 @@ def random_boxes(rng, n, side=100.0):
     return np.concatenate([corners.min(0), corners.max(0) + 1], -1)
 
 
-def plain_iou(p, q):
-    w = min(p[2], q[2]) - max(p[0], q[0])
-    h = min(p[3], q[3]) - max(p[1], q[1])
-    both = max(w, 0) * max(h, 0)
-    area = [max(r[2] - r[0], 0) * max(r[3] - r[1], 0) for r in (p, q)]
-    return both / (sum(area) - both) if sum(area) > both else 0.0
-
-
-def plain_nms(boxes, scores, threshold, classes=None):
-    kept = []
-    for i in sorted(range(len(boxes)), key=lambda i: -scores[i]):
-        same = [j for j in kept if classes is None or classes[i] == classes[j]]
-        if scores[i] > -np.inf and all(plain_iou(boxes[i], boxes[j]) <= threshold for j in same):
-            kept.append(i)
-    return kept
-
-
 def test_overlaps_are_those_of_a_plain_loop():
     rng = np.random.default_rng(0)
     p, q = random_boxes(rng, 20), random_boxes(rng, 30)
     p[0] = [5, 5, 5, 9]  # no width
     p[1] = [9, 9, 5, 5]  # inverted
-    expected = [[plain_iou(x, y) for y in q] for x in p]
+    expected = [[plain_boxes.iou(x, y) for y in q] for x in p]
     np.testing.assert_allclose(b.iou(p[:, None], q[None]), expected, atol=1e-6)
 
 
@@ -108,7 +92,7 @@ def test_suppression_is_that_of_a_plain_loop(classes):
     boxes, scores = random_boxes(rng, 150), rng.permutation(150).astype(np.float32)
     scores[:5] = -np.inf
     kinds = None if classes is None else rng.integers(0, classes, 150)
-    expected = plain_nms(boxes, scores, 0.3, kinds)
+    expected = plain_boxes.nms(boxes, scores, 0.3, kinds)
     kept = jax.jit(b.nms, static_argnums=(2, 3))(boxes, scores, 0.3, 150, kinds)
     assert kept.index[kept.valid].tolist() == expected and len(expected) < 120
     short = b.nms(boxes, scores, 0.3, 7, kinds)
@@ -137,3 +121,8 @@ def test_of_equal_scores_the_first_is_selected_and_a_box_without_area_once():
 def test_of_no_boxes_none_is_selected():
     selection = b.nms(jnp.zeros((0, 4)), jnp.zeros(0), 0.5, 3)
     assert selection.valid.tolist() == [False] * 3 and selection.index.tolist() == [0] * 3
+
+
+def test_without_boxes_all_anchors_are_background():
+    matches = b.match(jnp.ones((3, 4)), jnp.zeros((0, 4)), jnp.zeros(0, bool), 0.7, 0.3, True)
+    assert matches.label.tolist() == matches.box.tolist() == [0, 0, 0]

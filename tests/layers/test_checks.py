@@ -3,7 +3,14 @@ from typing import Literal
 
 import pytest
 
-from nets.layers.checks import check_at_least, check_choice, check_positive, check_probability
+from nets.layers.checks import (
+    check_at_least,
+    check_between,
+    check_choice,
+    check_length,
+    check_positive,
+    check_probability,
+)
 
 NAN = float("nan")
 Color = Literal["red", "green"]
@@ -14,6 +21,15 @@ Color = Literal["red", "green"]
     [
         (lambda: check_at_least("size", 1, 2), "size must be at least 2, got 1"),
         (lambda: check_at_least("size", NAN, 2), "size must be at least 2, got nan"),
+        (
+            lambda: check_between("share", 7, 0, 1),
+            "share must be at least 0 and at most 1, got 7",
+        ),
+        (
+            lambda: check_between("share", NAN, 0, 1),
+            "share must be at least 0 and at most 1, got nan",
+        ),
+        (lambda: check_length("widths", (1, 2), 3), "widths must have 3 values, got (1, 2)"),
         (lambda: check_positive("scale", 0.0), "scale must be positive, got 0.0"),
         (lambda: check_positive("scale", NAN), "scale must be positive, got nan"),
         (lambda: check_probability("rate", 1.0), "rate must be in [0, 1), got 1.0"),

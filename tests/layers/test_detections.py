@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from nets.layers.detections import select
-
-
-def iou(p, q):
-    w = max(min(p[2], q[2]) - max(p[0], q[0]), 0)
-    h = max(min(p[3], q[3]) - max(p[1], q[1]), 0)
-    return w * h / ((p[2] - p[0]) * (p[3] - p[1]) + (q[2] - q[0]) * (q[3] - q[1]) - w * h)
+from tests.support.plain_boxes import iou
 
 
 def plain(boxes, scores, min_score, overlap, limit):
@@ -31,7 +26,7 @@ def test_selection_is_that_of_a_plain_loop(seed):
     low = rng.uniform(0, 30, (40, 2))
     boxes = np.concatenate([low, low + rng.uniform(8, 20, (40, 2))], 1).astype(np.float32)
     scores = rng.random((40, 3)).astype(np.float32)
-    found = select(boxes, scores, min_score=0.4, overlap=0.3, limit=12)
+    found = select(boxes, scores, min_score=0.4, nms_iou=0.3, limit=12)
     want = plain(boxes, scores, 0.4, 0.3, 12)
     count = len(want)
     assert 5 < count <= 12
@@ -43,6 +38,6 @@ def test_selection_is_that_of_a_plain_loop(seed):
 
 def test_each_class_may_have_boxes_of_its_own():
     boxes = np.array([[[0, 0, 9, 9], [50, 50, 60, 60]]], np.float32)
-    found = select(boxes, np.array([[0.5, 0.9]]), min_score=0.1, overlap=0.5, limit=2)
+    found = select(boxes, np.array([[0.5, 0.9]]), min_score=0.1, nms_iou=0.5, limit=2)
     assert found.classes.tolist() == [1, 0]
     assert found.boxes[:, 0].tolist() == [50, 0]

@@ -1,11 +1,24 @@
-"""Proposals and the targets of regions, by hand."""
+"""Proposals, the targets of regions and the losses of both, by hand and by plain loops."""
+
+import functools
+import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nets.layers.detections import Objects
-from nets.layers.region_proposals import Regions, propose, region_losses, region_targets
+from nets.layers.region_proposals import (
+    Regions,
+    RegionTargets,
+    proposal_losses,
+    propose,
+    region_losses,
+    region_targets,
+)
+from tests.support import plain_boxes
 
 OBJECTS = Objects(
     jnp.array([[8.0, 8, 30, 28], [40, 40, 60, 62], [0, 0, 0, 0]]), jnp.array([1, 0, -1])
@@ -61,3 +74,75 @@ def test_losses_of_regions_by_hand():
     assert int(targets.valid.sum()) == 1
     np.testing.assert_allclose(parts["classes"], np.log(4), rtol=1e-6)
     np.testing.assert_allclose(parts["boxes"], 4 * (0.5 - 1 / 18), rtol=1e-6)
+
+
+TRUE = np.array(OBJECTS.boxes[:2], float)
+ANCHORS = np.array(
+    [
+        [8, 8, 30, 30], [9, 8, 31, 28], [8, 6, 28, 30],  # above 0.7 of the first object
+        [16, 8, 38, 28], [8, 14, 30, 40],  # between: neither
+        [36, 36, 48, 62],  # little of the second object, but no anchor has more
+        [0, 0, 8, 8], [30, 0, 62, 8], [0, 50, 20, 64], [20, 10, 60, 30],
+    ],
+    float,
+)  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def losses_of_anchors(count, key, scores, offsets, objects):
+    return proposal_losses(jnp.array(ANCHORS), count, key, scores, offsets, objects)
+
+
+def test_losses_of_proposals_are_those_of_a_plain_loop_over_all_anchors():
+    rng = np.random.default_rng(0)
+    scores, offsets = rng.normal(size=10), rng.normal(scale=0.4, size=(10, 4))
+    labels = plain_boxes.match(ANCHORS, TRUE, 0.7, 0.3, best_of_each=True)
+    assert labels == [0, 0, 0, None, None, 1, -1, -1, -1, -1]
+    parts = losses_of_anchors(20, jax.random.key(0), scores, offsets, OBJECTS)
+    expected = plain_boxes.proposal_losses(ANCHORS, scores, offsets, TRUE)
+    np.testing.assert_allclose([parts["objectness"], parts["proposals"]], expected, rtol=1e-5)
+
+
+def test_losses_of_proposals_are_those_of_some_balanced_sample():
+    """Of 4 anchors, 2 of 4 objects and 2 of 4 of the background: one of 36 samples."""
+    rng = np.random.default_rng(1)
+    scores, offsets = rng.normal(size=10), rng.normal(scale=0.4, size=(10, 4))
+    pairs = [*itertools.combinations((0, 1, 2, 5), 2)], [*itertools.combinations((6, 7, 8, 9), 2)]
+    possible = np.array(
+        [
+            plain_boxes.proposal_losses(ANCHORS, scores, offsets, TRUE, objects + background)
+            for objects, background in itertools.product(*pairs)
+        ]
+    )
+
+    sampled = functools.partial(losses_of_anchors, 4)
+    keys = jax.random.split(jax.random.key(0), 200)
+    parts = jax.vmap(sampled, (0, None, None, None))(keys, scores, offsets, OBJECTS)
+    drawn = np.stack([parts["objectness"], parts["proposals"]], 1)
+    distance = np.abs(drawn[:, None] - possible[None]).max(-1)
+    assert distance.min(1).max() < 1e-5
+    assert len(set(distance.argmin(1).tolist())) > 30
+
+
+def test_losses_of_proposals_without_an_object_are_those_of_the_background():
+    nothing = Objects(jnp.zeros((2, 4)), jnp.full(2, -1))
+    scores = np.full(10, math.log(3.0))
+    parts = losses_of_anchors(6, jax.random.key(0), scores, np.ones((10, 4)), nothing)
+    assert parts["proposals"] == 0
+    assert parts["objectness"] == pytest.approx(math.log(4), rel=1e-6)  # -log(1 - 3 / 4)
+
+
+def test_losses_of_regions_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(2)
+    logits, offsets = rng.normal(size=(7, 4)), rng.normal(scale=0.3, size=(7, 4, 4))
+    labels, valid = np.array([0, 3, 1, 0, 2, 3, 0]), np.array([1, 1, 1, 1, 1, 0, 0]) > 0
+    true = rng.normal(scale=0.3, size=(7, 4))
+    entropy = moved = 0.0
+    for i in range(5):  # the last two rows are none, whatever is in them
+        shares = np.exp(logits[i]) / np.exp(logits[i]).sum()
+        entropy -= math.log(shares[labels[i]]) / 5
+        if labels[i]:
+            moved += plain_boxes.smooth_l1(offsets[i, labels[i]] - true[i], 1 / 9) / 5
+    targets = RegionTargets(jnp.zeros((7, 4)), jnp.array(labels), valid, jnp.float32(true))
+    parts = jax.jit(region_losses)(jnp.float32(logits), jnp.float32(offsets), targets)
+    np.testing.assert_allclose([parts["classes"], parts["boxes"]], [entropy, moved], rtol=1e-5)

@@ -1,0 +1,138 @@
+"""Words and strings of words: lengths, labels, and unseen recordings in the test."""
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from nets.data.audio import SpokenStrings, SpokenWords, disturbed, padded_sounds
+from nets.errors import UserError
+from tests.support.sounds import tone, write_words
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(write_words(tmp_path_factory.mktemp("words") / "all"))
+
+
+def test_batches_of_words_have_few_widths_and_all_samples(folder):
+    data = SpokenWords(path=folder, batch_size=4, eval_batch_size=6, seconds=(0.2, 0.3))
+    batches = data.evaluate("test")
+    assert len(batches) == 4  # 20 words
+    widths = {batch["inputs"].shape[1] for batch in batches} | {
+        data.train(0)[i]["inputs"].shape[1] for i in range(6)
+    }
+    assert widths <= {1600, 2400} and data.metadata()["shapes"] == 2
+    source = data.recordings()
+    rows = source.rows("test")
+    total = sum(len(source.sounds[row]) for row in rows)
+    counted = sum(int((b["lengths"] * b["mask"]).sum()) for b in batches)
+    assert counted == total  # nothing is cut off, nothing is counted twice
+    for batch in batches:
+        for x, n in zip(batch["inputs"], batch["lengths"], strict=True):
+            assert not x[n:].any()
+
+
+def test_each_word_comes_once_per_epoch(folder):
+    data = SpokenWords(path=folder, batch_size=4, gain=0.0, snr=None)
+    batches = [data.train(3)[i] for i in range(50 * 4)]  # 8 words, pools of 50 batches
+    counts = {}
+    for batch in batches:
+        for x, n in zip(batch["inputs"], batch["lengths"], strict=True):
+            key = x[:n].tobytes()
+            counts[key] = counts.get(key, 0) + 1
+    assert len(counts) == 8 and set(counts.values()) == {100}
+
+
+def test_what_is_too_long_is_cut_off():
+    rows, lengths = padded_sounds([np.ones(3, np.float32), np.ones(9, np.float32)], (2, 5))
+    assert rows.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]] and lengths.tolist() == [3, 5]
+
+
+def test_training_is_a_function_of_seed_and_step(folder):
+    for data in (SpokenWords(path=folder, batch_size=4), SpokenStrings(path=folder, batch_size=4)):
+        one, same, other = data.train(1)[7], data.train(1)[7], data.train(2)[7]
+        assert all(np.array_equal(one[k], same[k]) for k in one)
+        assert not np.array_equal(one["inputs"], other["inputs"])
+
+
+def test_strings_are_recordings_of_their_split_one_after_the_other(folder):
+    """Every word of a test string is a test recording of one speaker, between the zeros."""
+    data = SpokenStrings(path=folder, seconds=(1.0, 2.0), words=(2, 4), eval_size=15)
+    source = data.recordings()
+    by_split = {
+        split: {source.sounds[row].tobytes(): row for row in source.rows(split)}
+        for split in ("train", "validation", "test")
+    }
+    for split in ("validation", "test"):
+        batch = data.evaluate(split)[0]
+        for b in range(15):
+            speakers = set()
+            labels = batch["targets"][b][batch["targets"][b] > 0]
+            assert 2 <= len(labels) <= 4
+            for label, end in zip(labels, batch["ends"][b], strict=False):
+                part = batch["inputs"][b, :end]
+                lengths = {len(sound) for sound in source.sounds}
+                rows = [by_split[split].get(part[-n:].tobytes()) for n in sorted(lengths)]
+                (row,) = {row for row in rows if row is not None}
+                assert source.labels[row] == label - 1
+                speakers.add(source.speakers[row])
+            assert len(speakers) == 1
+            assert batch["lengths"][b] >= batch["ends"][b].max()
+
+
+def test_strings_that_do_not_fit_lose_their_last_words(folder):
+    data = SpokenStrings(path=folder, seconds=(0.5,), words=(4, 4), eval_size=10)
+    batch = data.evaluate("test")[0]
+    assert batch["inputs"].shape[1] == 4000 and (batch["lengths"] <= 4000).all()
+    counts = (batch["targets"] > 0).sum(1)
+    assert (counts < 4).all() and (counts > 0).any()
+
+
+def test_noise_and_loudness_are_those_stated():
+    rng = np.random.default_rng(0)
+    sound = np.sin(np.arange(80000) / 9).astype(np.float32)
+    for _ in range(20):
+        changed = disturbed(rng, sound, 6.0, 10.0)
+        gain = np.dot(changed, sound) / np.dot(sound, sound)
+        noise = changed - gain * sound
+        snr = 10 * np.log10(np.mean((gain * sound) ** 2) / np.mean(noise**2))
+        assert -6.1 < 20 * np.log10(gain) < 6.1 and 9.8 < snr < 50.2
+    np.testing.assert_allclose(disturbed(rng, sound, 0.0, None), sound)
+
+
+def test_specs_tell_the_shapes_without_reading():
+    for data in (SpokenWords(path="nowhere"), SpokenStrings(path="nowhere")):
+        assert data.spec().arrays["inputs"][0] == (32, int(8000 * data.seconds[-1]))
+        with pytest.raises(UserError, match="path=nowhere cannot be used"):
+            data.metadata()
+
+
+def test_sounds_of_ones_own(tmp_path):
+    data = SpokenWords()
+    wavfile.write(tmp_path / "a.wav", 8000, tone(440))
+    batch, source = data.load_input(tmp_path / "a.wav", {})
+    assert batch["inputs"].shape == (1, 1600) and batch["lengths"].tolist() == [1600]
+    assert source["rate"] == 8000
+    wavfile.write(tmp_path / "b.wav", 8000, tone(440, 0.01))
+    with pytest.raises(UserError, match=r"b.wav lasts 0.010 s; at least 0.05 s are needed"):
+        data.load_input(tmp_path / "b.wav", {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seconds": ()}, "seconds must rise from above 0, got "),
+        ({"seconds": (1.0, 0.5)}, "seconds must rise from above 0, got 1.0,0.5"),
+        ({"words": (0, 3)}, "words must rise from at least 1, got 0,3"),
+        ({"pause": (0.3, 0.1)}, "pause must rise from at least 0, got 0.3,0.1"),
+        ({"rate": 0}, "rate must be at least 1, got 0"),
+    ],
+)
+def test_impossible_fields_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        SpokenStrings(**fields)
+
+
+def test_a_batch_is_at_most_the_training_words(folder):
+    with pytest.raises(UserError, match="batch_size must be at most 8, the training recordings"):
+        SpokenWords(path=folder, batch_size=9).train(0)
