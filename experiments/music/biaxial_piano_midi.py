@@ -9,7 +9,7 @@ The same pieces as music_piano_midi. The weights are those of every key, so that
 one key is known in all, and the keys of a frame depend on each other. Of the paper's 300, 300, 100
 and 50 units 64, 64, 32 and 32 are left.
 
-Measured: pending.
+Measured: not trained to its end here, for want of time; 84,385 parameters.
 """
 
 from nets.biaxial import Biaxial

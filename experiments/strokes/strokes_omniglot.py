@@ -8,7 +8,7 @@ arrays, `nets/data/README.md`). Three LSTM layers with peepholes and skip connec
 clipped as published, and a mixture of ten Gaussians for the next point (Graves 2013, section 4).
 A second bit of each point ends a drawing.
 
-Measured: pending.
+Measured: not trained to its end here, for want of time; 360,382 parameters.
 """
 
 from nets.data.strokes import Strokes
