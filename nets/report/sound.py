@@ -73,7 +73,7 @@ class Spectrogram(Panel):
             axes.text(time, self.rate / 2000, text, ha="center", va="bottom", fontweight="bold")
         set_title(axes, self.title)
         if self.marks:
-            axes.title.set_position((0.5, 1.06))
+            axes.set_title(axes.get_title(), fontsize=POINT + 3, pad=18)
         return image
 
 
