@@ -67,8 +67,8 @@ def test_long_drawings_are_counted_and_left_out_of_training(file, monkeypatch):
     metadata = strokes.metadata()
     assert metadata["long"] == {"train": 1, "validation": 1, "test": 1}
     assert metadata["train_examples"] == 5 and metadata["pens"] == 2
-    seen = [int(n) for i in range(5) for n in strokes.train(0)[i]["mask"].sum(1)]
-    assert sorted(seen) == sorted(2 * [n for n in LENGTHS if n <= 8])  # two epochs
+    lengths = [int(n) for i in range(5) for n in strokes.train(0)[i]["mask"].sum(1)]
+    assert sorted(lengths) == sorted(2 * [n for n in LENGTHS if n <= 8])  # two epochs
 
 
 def test_batches_have_few_widths_and_hold_like_lengths(file, monkeypatch):

@@ -42,8 +42,8 @@ def test_the_likelihood_is_scipys(pens):
     rows = outputs((6,), pens=pens)
     points = np.hstack([rng.normal(size=(6, 2)), rng.integers(0, 2, (6, pens))]).astype(np.float32)
     expected = [plain(row, point, 4, pens) for row, point in zip(rows, points, strict=True)]
-    got = log_likelihood(mixture(jnp.asarray(rows), pens), jnp.asarray(points))
-    np.testing.assert_allclose(got, expected, rtol=2e-5)
+    values = log_likelihood(mixture(jnp.asarray(rows), pens), jnp.asarray(points))
+    np.testing.assert_allclose(values, expected, rtol=2e-5)
 
 
 def test_a_correlation_near_one_and_points_far_away_stay_finite():

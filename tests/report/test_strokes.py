@@ -13,10 +13,10 @@ SQUARE = np.array([[1, 1, 0], [4, 0, 0], [0, 4, 0], [-4, 0, 1], [0, -4, 0], [1, 
 def polylines(grid, folder):
     grid.write(folder, "a")
     text = (folder / "a.svg").read_text()
-    found = re.findall(r'<polyline stroke="([^"]+)" points="([^"]+)"', text)
+    matches = re.findall(r'<polyline stroke="([^"]+)" points="([^"]+)"', text)
     return [
         (colour, np.array([[float(x) for x in pair.split(",")] for pair in points.split()]))
-        for colour, points in found
+        for colour, points in matches
     ]
 
 

@@ -34,7 +34,7 @@ def test_a_splits_loss_is_that_of_a_loop_over_its_pieces_in_torch(tmp_path):
     for batch in batches:
         state, sums = task.test(model, params, state, batch, jax.random.key(0), True)
         totals = metrics.add(totals, jax.device_get(sums))
-    found = task.finish(totals, data.metadata(), None)["loss"]
+    loss = task.finish(totals, data.metadata(), None)["loss"]
 
     weights = jax.tree.map(lambda a: torch.from_numpy(np.array(a)), params)
     layer, cell = torch.nn.LSTM(88, 6, batch_first=True), weights["recurrent"]["layer_0"]
@@ -52,4 +52,4 @@ def test_a_splits_loss_is_that_of_a_loop_over_its_pieces_in_torch(tmp_path):
             bce = torch.nn.functional.binary_cross_entropy_with_logits
             total += float(bce(logits, roll[1:], reduction="sum"))
             count += len(logits)
-    assert found == pytest.approx(total / count, rel=1e-5)
+    assert loss == pytest.approx(total / count, rel=1e-5)
