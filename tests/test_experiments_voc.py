@@ -20,7 +20,7 @@ SMALL = {
     "faster_rcnn_voc": {
         "backbone": ConvNet((16,) * 4, (3,) * 4, num_classes=0), "stages": ("conv4",),
         "hidden": 32, "sizes": (8.0, 16.0, 32.0), "candidates": (100, 50), "proposals": (50, 20),
-        "regions_per_image": 32,
+        "regions_per_image": 32, "cross_boundary": True, "min_background": 0.0,
     },
 }  # fmt: skip
 """Fields of their models that make them small."""

@@ -114,7 +114,8 @@ def small():
     model = FasterRCNN(
         ConvNet((8,) * 4, (3,) * 4, num_classes=0), ("conv4",), None, CLASSES, SIZES, RATIOS,
         hidden=16, pooling="pool", two_scores=True, candidates=(90, 60), proposals=(30, 12),
-        anchors_per_image=2000, regions_per_image=100, min_score=0.2, overlap=0.3, limit=9,
+        anchors_per_image=2000, regions_per_image=100, min_score=0.2, nms_iou=0.3, limit=9,
+        multiple=8,
     )  # fmt: skip
     x = jax.random.normal(jax.random.key(1), (2, HEIGHT, WIDTH, 1))
     variables = jax.jit(lambda k: model.init(k, x, train=False))(jax.random.key(0))

@@ -151,7 +151,7 @@ def accuracy(trained, data, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show", "--prompt=x"], "--prompt is a flag of sample, not of show."),
+        (["show", "--prompt=x"], "--prompt is a flag of sample and predict, not of show."),
         (["eval", "--temperature=1"], "--temperature is a flag of sample, not of eval."),
         (
             ["--checkpoint=best"],

@@ -145,7 +145,7 @@ def test_the_vocabulary_is_that_of_the_training_text(path):
 
 
 def test_the_embedded_prose(monkeypatch):
-    monkeypatch.setattr(corpora, "_source", lambda: {"dis.py": inspect.getsource(dis)})
+    monkeypatch.setattr(corpora, "modules", lambda: {"dis.py": inspect.getsource(dis)})
     texts = corpora.prose(0.06, 0.05)
     assert sum(inspect.getdoc(dis.dis) in text for text in texts.values()) == 1
     assert sum('"with" statement' in text for text in texts.values()) == 1
