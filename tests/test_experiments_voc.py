@@ -20,21 +20,21 @@ SMALL = {
     "faster_rcnn_voc": {
         "backbone": ConvNet((16,) * 4, (3,) * 4, num_classes=0), "stages": ("conv4",),
         "hidden": 32, "sizes": (8.0, 16.0, 32.0), "candidates": (100, 50), "proposals": (50, 20),
-        "regions_per_image": 32, "cross_boundary": True, "min_background": 0.0,
+        "regions_per_image": 32,
     },
 }  # fmt: skip
 """Fields of their models that make them small."""
 
-STEPS = 50
+STEPS = 60
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_recipes_of_pascal_voc_learn_a_small_folder(name, tmp_path):
-    """Three images, with the augmentation, batches, rule, warm-up in epochs and decay of each."""
+@pytest.mark.parametrize(("name", "rate"), [("yolo_voc", 1e-3), ("faster_rcnn_voc", 1e-2)])
+def test_recipes_of_pascal_voc_learn_a_small_folder(name, rate, tmp_path):
+    """Three images, with the augmentation, batches, rule, schedule and decay of each."""
     experiment, fields = load(name, FOLDER), write_voc(tmp_path)
     experiment = dataclasses.replace(experiment, model=experiment.model.clone(**SMALL[name]))
     changes = {
-        "steps": STEPS, "epochs": None, "optimizer.learning_rate": 1e-3,
+        "steps": STEPS, "epochs": None, "optimizer.learning_rate": rate,
         "data.path": fields["path"], "data.classes": fields["classes"],
         "data.image_size": (64, 64), "data.batch_size": min(3, experiment.data.batch_size),
     }  # fmt: skip
@@ -46,4 +46,5 @@ def test_recipes_of_pascal_voc_learn_a_small_folder(name, tmp_path):
     for i in range(STEPS):
         state, metrics = update(state, batches[i])
         losses.append(float(np.divide(*metrics["loss"])))
-    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5]), losses
+    first, last = np.mean(losses[:6]), np.mean(losses[-12:])  # whole epochs of three images
+    assert last < 0.75 * first, losses
