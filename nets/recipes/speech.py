@@ -20,7 +20,7 @@ def enhancement(model: nn.Module, steps: int = 800) -> Experiment:
     return _experiment(model, Enhance(), NoisySpeech(), 2e-3, steps, "si_sdr")
 
 
-def transcription(model: nn.Module, steps: int = 600) -> Experiment:
+def transcription(model: nn.Module, steps: int = 1000) -> Experiment:
     """Strings of one to five words, 32 at a time."""
     return _experiment(model, Transcribe(), SpokenStrings(), 4e-3, steps, "error_rate")
 
