@@ -8,7 +8,7 @@ ends (delay_ms -99.5); 18 s. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10
 
 import dataclasses
 
-from nets.data.audio import SpokenStrings
+from nets.data.audio_strings import SpokenStrings
 from nets.lstm import LSTM
 from nets.recipes.speech import transcription
 from nets.train.experiment import Experiment

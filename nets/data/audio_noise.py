@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nets.data import audio_generated
-from nets.data.audio import _STREAMS, Audio, Batch
+from nets.data.audio import STREAMS, Audio, Batch
 from nets.data.audio_source import Recordings, recordings
 from nets.data.dataset import Batches, Spec, padded
 from nets.errors import UserError, check_range
@@ -57,7 +57,7 @@ class NoisySpeech(Audio):
 
     def train(self, seed: int) -> Batches:
         def batch(i: int) -> Batch:
-            rng = np.random.default_rng((_STREAMS["train"], seed, i))
+            rng = np.random.default_rng((STREAMS["train"], seed, i))
             ratios = rng.uniform(*self.snrs, self.batch_size)
             pairs = [mixed(*self._pair(rng, "train"), ratio) for ratio in ratios]
             inputs, targets = map(np.stack, zip(*pairs, strict=True))
@@ -128,7 +128,7 @@ class NoisySpeech(Audio):
             if path is None:
                 continue
             data = read()
-            for split in _STREAMS:
+            for split in STREAMS:
                 data.rows(split)
             digest.append(data.digest)
         digest = " ".join(digest) or "generated"
@@ -137,7 +137,7 @@ class NoisySpeech(Audio):
 
 @functools.lru_cache(maxsize=4)
 def _evaluated(data: NoisySpeech, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    rng = np.random.default_rng(_STREAMS[split])
+    rng = np.random.default_rng(STREAMS[split])
     return [data._pair(rng, split) for _ in range(data.eval_size)]
 
 

@@ -2,8 +2,9 @@
 
 import flax.linen as nn
 
-from nets.data.audio import SpokenStrings, SpokenWords
+from nets.data.audio import SpokenWords
 from nets.data.audio_noise import NoisySpeech
+from nets.data.audio_strings import SpokenStrings
 from nets.data.dataset import Dataset
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import AdamW

@@ -1,10 +1,11 @@
-"""Words and strings of words: lengths, labels, and unseen recordings in the test."""
+"""Words: lengths, widths, labels, and what is a function of seed and step."""
 
 import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from nets.data.audio import SpokenStrings, SpokenWords, disturbed, padded_sounds
+from nets.data.audio import SpokenWords, disturbed, padded_sounds
+from nets.data.audio_strings import SpokenStrings
 from nets.errors import UserError
 from tests.support.sounds import tone, write_words
 
@@ -55,39 +56,6 @@ def test_training_is_a_function_of_seed_and_step(folder):
         assert not np.array_equal(one["inputs"], other["inputs"])
 
 
-def test_strings_are_recordings_of_their_split_one_after_the_other(folder):
-    """Every word of a test string is a test recording of one speaker, between the zeros."""
-    data = SpokenStrings(path=folder, seconds=(1.0, 2.0), words=(2, 4), eval_size=15)
-    source = data.recordings()
-    by_split = {
-        split: {source.sounds[row].tobytes(): row for row in source.rows(split)}
-        for split in ("train", "validation", "test")
-    }
-    for split in ("validation", "test"):
-        batch = data.evaluate(split)[0]
-        for b in range(15):
-            speakers = set()
-            labels = batch["targets"][b][batch["targets"][b] > 0]
-            assert 2 <= len(labels) <= 4
-            for label, end in zip(labels, batch["ends"][b], strict=False):
-                part = batch["inputs"][b, :end]
-                lengths = {len(sound) for sound in source.sounds}
-                rows = [by_split[split].get(part[-n:].tobytes()) for n in sorted(lengths)]
-                (row,) = {row for row in rows if row is not None}
-                assert source.labels[row] == label - 1
-                speakers.add(source.speakers[row])
-            assert len(speakers) == 1
-            assert batch["lengths"][b] >= batch["ends"][b].max()
-
-
-def test_strings_that_do_not_fit_lose_their_last_words(folder):
-    data = SpokenStrings(path=folder, seconds=(0.5,), words=(4, 4), eval_size=10)
-    batch = data.evaluate("test")[0]
-    assert batch["inputs"].shape[1] == 4000 and (batch["lengths"] <= 4000).all()
-    counts = (batch["targets"] > 0).sum(1)
-    assert (counts < 4).all() and (counts > 0).any()
-
-
 def test_noise_and_loudness_are_those_stated():
     rng = np.random.default_rng(0)
     sound = np.sin(np.arange(80000) / 9).astype(np.float32)
@@ -116,21 +84,6 @@ def test_sounds_of_ones_own(tmp_path):
     wavfile.write(tmp_path / "b.wav", 8000, tone(440, 0.01))
     with pytest.raises(UserError, match=r"b.wav lasts 0.010 s; at least 0.05 s are needed"):
         data.load_input(tmp_path / "b.wav", {})
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"seconds": ()}, "seconds must rise from above 0, got "),
-        ({"seconds": (1.0, 0.5)}, "seconds must rise from above 0, got 1.0,0.5"),
-        ({"words": (0, 3)}, "words must rise from at least 1, got 0,3"),
-        ({"pause": (0.3, 0.1)}, "pause must rise from at least 0, got 0.3,0.1"),
-        ({"rate": 0}, "rate must be at least 1, got 0"),
-    ],
-)
-def test_impossible_fields_are_refused(fields, message):
-    with pytest.raises(UserError, match=message):
-        SpokenStrings(**fields)
 
 
 def test_a_batch_is_at_most_the_training_words(folder):
