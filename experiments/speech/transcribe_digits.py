@@ -2,9 +2,16 @@
 
     python launch.py compare --experiment=transcribe_digits --data.path=FSDD
 
-Measured: both directions have 0.77% of the words of unseen recordings wrong (0.55% by beam
-search), 97.7% of the strings without a mistake; 16 min. Seed 0, one core of an AMD EPYC (AVX-512)
-beside other trainings, jax 0.10.2.
+Steps are of 40 ms. The time is that from the end of a word to when a stream has read all that its
+symbol needs; below 0 the network is sure before the word ends. In one picture:
+
+    python -m nets.cli.tradeoff --x=delay_ms --y=error_rate forward=RUN "10 ahead=RUN" ...
+
+Measured: error rates on the 909 digits of 300 strings of unseen recordings, and that time: forward
+0.013 (-216 ms), 1 step ahead 0.017 (-244), 3 ahead 0.010 (-184), 10 ahead 0.0033 (83), 30 ahead
+0.0066 (604), both directions 0.0055 (948); by beam search 0.0099, 0.013, 0.0099, 0.0033, 0.0066,
+0.0033. One digit is 0.0011, so the last three are not told apart. 55 s to 7 min 50 s. Seed 0, one
+core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.lstm import LSTM

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     names, points = [], []
     for pair in options.runs:
-        name, equals, workdir = pair.rpartition("=")
+        name, equals, workdir = pair.partition("=")
         if not equals:
             parser.error(f"{pair} must be NAME=WORKDIR")
         names.append(name)

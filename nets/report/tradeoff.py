@@ -30,8 +30,11 @@ class Tradeoff(Panel):
     def plot(self, axes: Any) -> None:
         order = np.argsort(self.x, kind="stable")
         axes.plot(np.asarray(self.x)[order], np.asarray(self.y)[order], "o-", color=COLOURS[0])
+        middle = (np.min(self.x) + np.max(self.x)) / 2
         for name, x, y in zip(self.names, self.x, self.y, strict=True):
-            axes.annotate(name, (x, y), (6, 6), textcoords="offset points", fontsize=POINT)
+            side, shift = ("left", 7) if x <= middle else ("right", -7)  # towards the middle
+            style = {"ha": side, "fontsize": POINT, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
+            axes.annotate(name, (x, y), (shift, 7), textcoords="offset points", **style)
         if self.log_x:
             axes.set_xscale("log")
         axes.set(xlabel=self.x_label, ylabel=self.y_label)

@@ -16,10 +16,10 @@ def test_runs_become_points_of_one_picture(tmp_path, monkeypatch, capsys):
     drawn = []
     monkeypatch.setattr(tradeoff, "Tradeoff", lambda *a, **k: drawn.append((a, k)) or Tradeoff(*a, **k))  # fmt: skip # noqa: E501
     for name, delay, error in (("slow", 900, 0.01), ("fast", 100, 0.08)):
-        (tmp_path / name).mkdir()
+        (tmp_path / f"variant={name}").mkdir()
         values = {"test": {"delay_ms": delay, "error_rate": error}}
-        (tmp_path / name / "result.json").write_text(json.dumps(values))
-    pairs = [f"{name}={tmp_path / name}" for name in ("slow", "fast")]
+        (tmp_path / f"variant={name}" / "result.json").write_text(json.dumps(values))
+    pairs = [f"{name}={tmp_path}/variant={name}" for name in ("slow", "fast")]
     output = tmp_path / "out" / "picture.png"
     tradeoff.main(["--x=delay_ms", "--y=error_rate", f"--output={output}", *pairs])
     assert capsys.readouterr().out.strip() == str(output) and pixels(output).std() > 10
@@ -27,7 +27,7 @@ def test_runs_become_points_of_one_picture(tmp_path, monkeypatch, capsys):
     assert names == ("slow", "fast") and labels == ["delay_ms", "error_rate"]
     assert x.tolist() == [900, 100] and y.tolist() == [0.01, 0.08]
     with pytest.raises(UserError, match="has no test accuracy; it has delay_ms, error_rate"):
-        tradeoff.result(tmp_path / "slow", "test", "accuracy")
+        tradeoff.result(tmp_path / "variant=slow", "test", "accuracy")
     with pytest.raises(UserError, match="holds no finished run"):
         tradeoff.result(tmp_path / "none", "test", "accuracy")
     with pytest.raises(SystemExit):
