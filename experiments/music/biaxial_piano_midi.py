@@ -3,7 +3,7 @@
     python launch.py --experiment=biaxial_piano_midi --data.path=Piano_midi.mat
     python launch.py sample --workdir=runs/biaxial_piano_midi-data.path=Piano_midi.mat
 
-Needs: the extra music, for `sample`.
+Samples are written as MIDI, which needs `pip install -e '.[music]'`.
 
 The same pieces as music_piano_midi. The weights are those of every key, so that a melody learnt in
 one key is known in all, and the keys of a frame depend on each other. Of the paper's 300, 300, 100

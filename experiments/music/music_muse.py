@@ -4,7 +4,7 @@
     python launch.py --experiment=music_muse --data.path=MuseData.mat --model.cell=gru
     python launch.py sample --workdir=runs/music_muse-data.path=MuseData.mat
 
-Needs: the extra music, for `sample`.
+Samples are written as MIDI, which needs `pip install -e '.[music]'`.
 
 A .mat file of Boulanger-Lewandowski et al. 2012; 524, 135 and 124 pieces. Pieces are moved by up to
 six keys in training. The loss is in nats a frame, as of Bai et al. 2018.

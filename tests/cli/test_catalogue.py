@@ -13,7 +13,8 @@ from tests.support.launching import ROOT, main
 
 FOLDER = ROOT / "experiments"
 NEEDS = {"skimage": "hog", "sentencepiece": "translate"}  # imported by data
-OPTIONAL = {"pandas": "tables"}  # likewise, for files of the user's own alone
+SETTINGS = {"TagWords(chunks=True)": "tagging"}  # of a task, which then scores by a library
+OPTIONAL = {"pandas": "tables", "mido": "music"}  # likewise, for files of the user's own alone
 
 
 def test_a_line_for_each_experiment_that_has_every_word(tmp_path):
@@ -64,15 +65,15 @@ def test_an_experiment_is_found_in_any_subfolder_by_its_one_name(tmp_path):
         catalogue.find("b", tmp_path)
 
 
-def test_an_experiment_says_which_extra_its_data_needs():
+def test_an_experiment_says_which_extra_it_needs():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
     assert {*NEEDS.values(), *OPTIONAL.values()} <= extras.keys()
     for entry in catalogue.listing(FOLDER):
-        needed = {
-            NEEDS[m] for m in _data_imports(FOLDER / entry.kind / f"{entry.name}.py") if m in NEEDS
-        }
+        path = FOLDER / entry.kind / f"{entry.name}.py"
+        needed = {NEEDS[module] for module in _data_imports(path) if module in NEEDS}
+        needed |= {extra for setting, extra in SETTINGS.items() if setting in path.read_text()}
         assert needed == ({entry.extra} - {None}), entry.name
         assert entry.extra is None or entry.extra in extras
 
