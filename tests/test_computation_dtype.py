@@ -8,13 +8,14 @@ import pytest
 from flax import linen as nn
 
 from nets.caption import ShowAndTell, ShowAttendTell
+from nets.encoder_decoder import Seq2Seq
 from nets.gru import GRU
 from nets.lstm import LSTM
 from nets.luong import Luong
 from nets.recurrent_lm import RecurrentLM
 from nets.sentence_classifier import SentenceClassifier
 from nets.seq2seq import Bahdanau
-from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
+from nets.sequence import ManyToMany, ManyToOne, OneToMany
 from nets.tagger import Tagger
 from tests.support.checks import equations
 

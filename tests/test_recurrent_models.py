@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.encoder_decoder import Seq2Seq
 from nets.gru import GRU
 from nets.lstm import LSTM
 from nets.recurrent_lm import RecurrentLM
-from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
+from nets.sequence import ManyToMany, ManyToOne, OneToMany
 
 IDS = np.random.default_rng(0).integers(0, 5, (2, 6))
 X = np.float32(np.random.default_rng(1).normal(size=(2, 6, 3)))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from nets.elman import Elman, Jordan, Trace
+from nets.encoder_decoder import Seq2Seq
 from nets.gru import GRU, MGU
 from nets.layers.decoding import decode
 from nets.lstm import LSTM
-from nets.sequence import ManyToMany, ManyToOne, OneToMany, Seq2Seq
+from nets.sequence import ManyToMany, ManyToOne, OneToMany
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 5, 2)).astype(np.float32)

@@ -12,11 +12,11 @@ Measured: not trained to its end here, for want of time; 431,340 parameters.
 """
 
 from nets.data.dates import Dates
+from nets.encoder_decoder import Seq2Seq
 from nets.lstm import LSTM
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
-from nets.sequence import Seq2Seq
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 

@@ -10,11 +10,11 @@ Measured: not trained to its end here, for want of time; 1,296,336 parameters.
 """
 
 from nets.data.parallel_text import Parallel
+from nets.encoder_decoder import Seq2Seq
 from nets.lstm import LSTM
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
-from nets.sequence import Seq2Seq
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 

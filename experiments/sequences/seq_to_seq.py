@@ -11,11 +11,11 @@ Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.sequences import NumberWords
+from nets.encoder_decoder import Seq2Seq
 from nets.gru import GRU
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
-from nets.sequence import Seq2Seq
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 

@@ -42,7 +42,7 @@ def decode(
 ) -> Decoded:
     """Decodes at most `length` symbols for each row of inputs [B, ...].
 
-        >>> from nets.sequence import Seq2Seq
+        >>> from nets.encoder_decoder import Seq2Seq
         >>> model, x = Seq2Seq(num_classes=7, vocab_size=5), jnp.ones((2, 3), int)
         >>> params = jax.eval_shape(lambda: model.init(jax.random.key(0), x, x, train=False))
         >>> jax.eval_shape(lambda params: decode(model, params, x, length=4), params).symbols.shape

@@ -8,6 +8,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.linear import dense
+from nets.layers.recurrent import Recurrent
 
 
 def one_hot(inputs: jax.Array, vocab_size: int | None, dtype: DTypeLike) -> jax.Array:
@@ -43,3 +44,14 @@ def output_layer(model: Any, features: int, **options: Any) -> nn.Dense:
     """
     dtype = jnp.promote_types(model.dtype, jnp.float32)
     return dense(features, dtype, model.param_dtype, **options)
+
+
+def recurrent_layers(model: Any, **options: Any) -> Recurrent:
+    """The recurrent layers that a model's fields describe.
+
+    Args:
+        model: has the fields `cell`, `layers`, `dropout`, `backend`, `dtype` and `param_dtype`.
+        options: other fields of the layers, such as `bidirectional`.
+    """
+    fields = ("cell", "layers", "dropout", "backend", "dtype", "param_dtype")
+    return Recurrent(**{name: getattr(model, name) for name in fields}, **options)

@@ -22,7 +22,7 @@ from nets.tasks.task import Batch, Generative, Trained
 
 @dataclasses.dataclass(frozen=True)
 class Translate(Generative):
-    """Translation by `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.sequence.Seq2Seq`.
+    """Translation by `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.encoder_decoder.Seq2Seq`.
 
     The loss is the cross-entropy of each target, given the previous ones. In an evaluation the
     model also decodes without the targets: it takes the likeliest symbol at each step, and in the

@@ -9,9 +9,9 @@ import pytest
 
 from nets.data.subwords import Subwords
 from nets.elman import Elman
+from nets.encoder_decoder import Seq2Seq
 from nets.errors import UserError
 from nets.layers.decoding import Decoded
-from nets.sequence import Seq2Seq
 from nets.tasks import translate_figures
 from nets.tasks.metrics import add
 from nets.tasks.task import Trained
