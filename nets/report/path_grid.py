@@ -45,26 +45,30 @@ class PathGrid(Panel):
                 extent=(left, left + width, top + height, top), interpolation="nearest",
             )  # fmt: skip
             axes.text(left + width / 2, top - 0.02 * height, caption, ha="center", fontsize=POINT)
-            self._way(axes, path + (left, top))
+            self._way(axes, path + (left, top), (left, top, width, height))
         axes.set(xlim=(0, columns * step_x), aspect="equal")
         axes.set_ylim(math.ceil(len(self.images) / columns) * step_y, -0.12 * height)
         axes.axis("off")
         set_title(axes, self.title)
 
-    def _way(self, axes: Any, path: np.ndarray) -> None:
+    def _way(self, axes: Any, path: np.ndarray, image: tuple[float, ...]) -> None:
+        """Draws a way over the image at (left, top, width, height)."""
         from matplotlib.patches import Rectangle
 
         axes.plot(*path.T, color=COLOURS[1], linewidth=1.4)
         for number, (x, y) in enumerate(path, 1):
             last = number == len(path)
             axes.plot(
-                x, y, "o", markersize=9, markeredgecolor="white", markeredgewidth=0.6,
+                x, y, "o", markersize=11, markeredgecolor="white", markeredgewidth=0.6,
                 color=COLOURS[3] if last else COLOURS[0],
             )  # fmt: skip
             axes.text(
-                x, y, str(number), ha="center", va="center_baseline", fontsize=POINT - 2,
+                x, y, str(number), ha="center", va="center_baseline", fontsize=POINT,
                 color="white",
             )  # fmt: skip
         for side in self.sides:
             corner = path[-1] - side / 2
-            axes.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS[3], linewidth=1.2))
+            frame = Rectangle(corner, side, side, fill=False, ec=COLOURS[3], linewidth=1.2)
+            axes.add_patch(frame)
+            left, top, width, height = image
+            frame.set_clip_path(Rectangle((left, top), width, height, transform=axes.transData))

@@ -16,6 +16,7 @@ from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
 from nets.report.marked_image import MarkedImage
 from nets.report.mask_grid import MaskGrid
+from nets.report.path_grid import PathGrid
 from nets.report.scatter_plot import ScatterPlot
 from nets.report.surface import Surface
 from tests.support.pictures import pixels
@@ -112,6 +113,13 @@ VIEWS = {
         mark=("mean", 0.5),
     ),
     "scatter": ScatterPlot("Plane", noise(60, 2), np.arange(60) % 10, WORDS, "first", "second"),
+    "paths": PathGrid(
+        "Where it looks",
+        np.full((5, 9, 12, 1), 99.0),
+        np.abs(noise(5, 3, 2)) + 4,
+        (4, 8),
+        ("3 read as 8",) * 5,
+    ),
     "panels": Panels(
         "A chart and images",
         (
