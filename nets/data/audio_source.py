@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nets.data import audio_generated
-from nets.data.audio_files import read_npz, read_wav, resampled, to_float, wav_files
+from nets.data import audio_generated, npz_files
+from nets.data.audio_files import read_wav, resampled, to_float, wav_files
 from nets.errors import UserError, about
 
 SPLITS = ("train", "validation", "test")
@@ -147,7 +147,9 @@ def _folder(root: Path, rate: int, resample: bool) -> tuple:
 
 
 def _archive(path: Path, rate: int, resample: bool) -> tuple:
-    arrays = read_npz(path, ("audio", "label"))
+    arrays = npz_files.read(path, str(path))
+    if lacking := [name for name in ("audio", "label") if name not in arrays]:
+        raise UserError(f"it lacks {', '.join(lacking)}; it has {', '.join(arrays) or 'nothing'}.")
     own = int(arrays.get("rate", 8000))
     if own != rate and not resample:
         raise UserError(f"it has {own} samples per second, not {rate}; set resample=true.")

@@ -26,8 +26,9 @@ def read_mat(path: Path, setting: str) -> Pieces:
 
     try:
         matrices = loadmat(path)
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise about(setting, f"is no .mat file: {error}.") from error
+    except Exception as error:  # scipy, zlib and the system raise each their own
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise about(setting, f"is no .mat file: {reason}.") from error
     absent = [field for field in _MATRICES.values() if field not in matrices]
     if absent:
         names = ", ".join(name for name in matrices if not name.startswith("__")) or "nothing"
@@ -85,7 +86,7 @@ def read_midi(path: Path, setting: str, frames_per_beat: int) -> np.ndarray:
     first note. Pedals are ignored.
 
     Raises:
-        UserError: it is no MIDI file; mido is not installed.
+        UserError: it is no MIDI file, or one whose time has no beats; mido is not installed.
     """
     try:
         import mido
@@ -94,8 +95,10 @@ def read_midi(path: Path, setting: str, frames_per_beat: int) -> np.ndarray:
     try:
         midi = mido.MidiFile(path)
         notes = list(_notes(midi))
-    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
+    except Exception as error:  # whatever a damaged file leads mido to
         raise about(setting, f"is no MIDI file: {str(error) or type(error).__name__}.") from error
+    if midi.ticks_per_beat < 1:
+        raise about(setting, "counts frames of a film (SMPTE), not beats.")
     notes = [note for note in notes if 0 <= note.pitch - LOWEST < KEYS]
     if not notes:
         return np.zeros((0, KEYS), np.uint8)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nets.data import npz_files
 from nets.errors import about
 
 
@@ -47,12 +48,7 @@ def read_npz(path: Path, setting: str) -> dict[str, Drawings]:
     Raises:
         UserError: it cannot be read, lacks the arrays, or a number is not finite.
     """
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise about(setting, f"is no .npz file of plain arrays: {error}.") from error
-    splits = {}
+    arrays, splits = npz_files.read(path, setting), {}
     for split, names in _SPLITS.items():
         for name in names:
             if f"{name}_points" in arrays and f"{name}_offsets" in arrays:

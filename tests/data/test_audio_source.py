@@ -92,6 +92,9 @@ def test_mistakes_name_the_path(tmp_path):
         read(tmp_path / "missing.npz")
     with pytest.raises(UserError, match="path=.* cannot be used: .* has no WAV files"):
         read(tmp_path)
+    np.savez(tmp_path / "a.npz", audio=np.zeros((3, 9)))
+    with pytest.raises(UserError, match="path=.* cannot be used: it lacks label; it has audio"):
+        read(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", audio=np.zeros((3, 9)), label=np.zeros(2, int))
     with pytest.raises(UserError, match="it has 3 recordings and 2 labels"):
         read(tmp_path / "a.npz")

@@ -1,6 +1,7 @@
 """Piano rolls: .mat and MIDI files, streams without padding, transposition, and mistakes."""
 
 import builtins
+import contextlib
 import struct
 
 import numpy as np
@@ -205,6 +206,15 @@ def test_bad_matrices_are_refused(mat, changes, message):
         data(mat(**changes)).metadata()
 
 
+def header(division):
+    """That of a MIDI file of one track."""
+    return b"MThd" + struct.pack(">IHHh", 6, 0, 1, division)
+
+
+EMPTY = b"MTrk" + struct.pack(">I", 4) + b"\x00\xff\x2f\x00"  # a track that ends at once
+KEY_OF_20_SHARPS = b"MTrk" + struct.pack(">I", 6) + b"\x00\xff\x59\x02\x14\x00"
+
+
 def test_what_is_neither_is_refused(tmp_path):
     (tmp_path / "no.mat").write_bytes(b"nothing of the kind" * 20)
     with pytest.raises(UserError, match="^path=.*no.mat is no .mat file: "):
@@ -221,12 +231,32 @@ def test_what_is_neither_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"RIFF", b"no midi at all, but bytes", b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96)],
+    [b"", b"RIFF", b"no midi at all, but bytes", header(96), header(96) + KEY_OF_20_SHARPS],
 )
 def test_a_midi_that_is_none_is_refused(tmp_path, content):
     (tmp_path / "a.mid").write_bytes(content)
     with pytest.raises(UserError, match="a.mid is no MIDI file: "):
         data(str(tmp_path)).metadata()
+
+
+@pytest.mark.parametrize("division", [0, -25 * 256 + 40])  # 25 frames a second, 40 ticks each
+def test_a_midi_without_beats_is_refused(tmp_path, division):
+    (tmp_path / "a.mid").write_bytes(header(division) + EMPTY)
+    with pytest.raises(UserError, match=r"a.mid counts frames of a film \(SMPTE\), not beats"):
+        data(str(tmp_path)).metadata()
+
+
+def test_a_damaged_matrix_is_refused(tmp_path):
+    path, refused = tmp_path / "mine.mat", 0
+    savemat(path, {name: cell(rolls) for name, rolls in PIECES.items()}, do_compression=True)
+    whole = path.read_bytes()
+    for k in range(130, len(whole), 23):  # behind the header
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 255]) + whole[k + 1 :])
+        with contextlib.suppress(UserError):
+            music_files.read_mat(path, "path=mine.mat")
+            refused -= 1
+        refused += 1
+    assert refused > 5
 
 
 def test_without_mido_midi_is_refused(tmp_path, monkeypatch):
