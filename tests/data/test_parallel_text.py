@@ -96,6 +96,7 @@ def test_batches_of_like_length_have_the_least_width_that_holds_them(counting, m
             wanted += zip(decode(other["inputs"]), decode(other["targets"]), strict=True)
         assert sorted(met) == sorted(wanted)  # those of the same steps, in another order
         assert len({*widths}) > 1 and widths != sorted(widths)
+    assert data.metadata()["shapes"] == 4 and plain.metadata()["shapes"] == 1
     np.testing.assert_array_equal(batch["inputs"], data.train(1)[11]["inputs"])
     assert {k: (v.shape, v.dtype) for k, v in plain.train(1)[0].items()} == data.spec().arrays
 
