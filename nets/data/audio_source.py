@@ -164,8 +164,12 @@ def _archive(path: Path, rate: int, resample: bool) -> tuple:
     if own != rate:
         sounds = [resampled(sound, own, rate) for sound in sounds]
     labels = arrays["label"]
-    default = [str(k) for k in range(int(labels.max()) + 1)]
+    if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+        raise UserError(f"its labels must be integers from 0, got {labels.dtype}.")
+    default = [str(k) for k in range(int(labels.max(initial=-1)) + 1)]
     names = tuple(map(str, arrays.get("label_names", default)))
+    if len(names) < len(default):
+        raise UserError(f"it has the label {len(default) - 1}, and {len(names)} label_names.")
     speakers = arrays.get("speaker", np.zeros(len(labels), int))
     people = tuple(map(str, arrays.get("speaker_names", ("",))))
     if "fold" in arrays:  # the highest two of the folds, which share no original recording
