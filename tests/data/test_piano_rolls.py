@@ -1,8 +1,8 @@
 """Piano rolls: .mat and MIDI files, streams without padding, transposition, and mistakes."""
 
-import builtins
 import contextlib
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -199,6 +199,7 @@ def test_the_generated_set_is_known_without_files():
         ),
         ({"traindata": cell([np.zeros((4, 87))])}, r"traindata\[0\] must be \[T, 88\].*\[4, 87\]"),
         ({"testdata": cell([np.full((4, 88), 2)])}, r"testdata\[0\] must be \[T, 88\] of 0 and 1"),
+        ({"traindata": cell([piece(1)])}, "has no piece of two frames or more to train on"),
     ],
 )
 def test_bad_matrices_are_refused(mat, changes, message):
@@ -213,6 +214,13 @@ def header(division):
 
 EMPTY = b"MTrk" + struct.pack(">I", 4) + b"\x00\xff\x2f\x00"  # a track that ends at once
 KEY_OF_20_SHARPS = b"MTrk" + struct.pack(">I", 6) + b"\x00\xff\x59\x02\x14\x00"
+
+
+def test_a_split_without_pieces_is_held_out_of_those_to_train_on(mat):
+    rolls = data(mat(validdata=cell([piece(1)])), validation=0.4)
+    assert rolls.splits() == ("validation", "test")
+    assert rolls.metadata()["pieces"] == {"train": 2, "validation": 1, "test": 3}
+    assert len(rolls.evaluate("validation")) > 0
 
 
 def test_what_is_neither_is_refused(tmp_path):
@@ -261,14 +269,7 @@ def test_a_damaged_matrix_is_refused(tmp_path):
 
 def test_without_mido_midi_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.mid").write_bytes(b"")
-    original = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name == "mido":
-            raise ImportError
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setitem(sys.modules, "mido", None)
     with pytest.raises(UserError, match=r"MIDI needs mido: .*\[music\]"):
         data(str(tmp_path)).metadata()
 
