@@ -13,6 +13,7 @@ KEYS, LOWEST = 88, 21  # of a piano, and the pitch of its lowest key, A0
 Pieces = dict[str, list[np.ndarray]]
 """By split, pieces [T, 88] uint8 of 0 and 1."""
 
+_LONGEST = 1_000_000  # frames of a piece, a day and more: what lasts longer is damaged
 _MATRICES = {"train": "traindata", "validation": "validdata", "test": "testdata"}
 
 
@@ -86,7 +87,8 @@ def read_midi(path: Path, setting: str, frames_per_beat: int) -> np.ndarray:
     first note. Pedals are ignored.
 
     Raises:
-        UserError: it is no MIDI file, or one whose time has no beats; mido is not installed.
+        UserError: it is no MIDI file, its time has no beats, or it lasts more than 1,000,000
+            frames; mido is not installed.
     """
     try:
         import mido
@@ -105,7 +107,10 @@ def read_midi(path: Path, setting: str, frames_per_beat: int) -> np.ndarray:
     ticks = midi.ticks_per_beat / frames_per_beat
     first = min(round(note.start / ticks) for note in notes)
     spans = [(round(n.start / ticks) - first, round(n.end / ticks) - first) for n in notes]
-    roll = np.zeros((max(max(a + 1, b) for a, b in spans), KEYS), np.uint8)
+    frames = max(max(a + 1, b) for a, b in spans)
+    if frames > _LONGEST:
+        raise about(setting, f"lasts {frames:,} frames; at most {_LONGEST:,} are read.")
+    roll = np.zeros((frames, KEYS), np.uint8)
     for note, (a, b) in zip(notes, spans, strict=True):
         roll[a : max(a + 1, b), note.pitch - LOWEST] = 1
     return roll

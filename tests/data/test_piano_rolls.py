@@ -254,6 +254,12 @@ def test_a_midi_without_beats_is_refused(tmp_path, division):
         data(str(tmp_path)).metadata()
 
 
+def test_a_midi_without_end_is_refused(tmp_path):
+    midi(tmp_path / "a.mid", [(0, "note_on", 60), (2**27, "note_off", 60)], ticks=1)
+    with pytest.raises(UserError, match="a.mid lasts 536,870,912 frames; at most 1,000,000 are"):
+        data(str(tmp_path)).metadata()
+
+
 def test_a_damaged_matrix_is_refused(tmp_path):
     path, refused = tmp_path / "mine.mat", 0
     savemat(path, {name: cell(rolls) for name, rolls in PIECES.items()}, do_compression=True)
