@@ -6,6 +6,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least
+from nets.layers.conv import Conv
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.sequence import output_layer
@@ -92,10 +93,10 @@ class CLDNN(nn.Module):
         mean = jnp.where(valid, x, 0).sum((1, 2), keepdims=True) / (count * self.bands)
         x = jnp.where(valid, (x - mean) / 3, 0).astype(self.dtype)
         if self.conv:
-            x = nn.relu(nn.Conv(self.conv[0], (9, 9), **dtypes, name="conv_0")(x[..., None]))
+            x = nn.relu(Conv(self.conv[0], (9, 9), **dtypes, name="conv_0")(x[..., None]))
             x = nn.max_pool(x, (1, 3), (1, 3))  # [B, T, M / 3, C]
             x = jnp.where(valid[..., None], x, 0)
-            x = nn.relu(nn.Conv(self.conv[1], (3, 3), **dtypes, name="conv_1")(x))
+            x = nn.relu(Conv(self.conv[1], (3, 3), **dtypes, name="conv_1")(x))
             x = dense(self.linear, **dtypes, name="linear")(x.reshape(*x.shape[:2], -1))
         elif self.context:
             x = splice(x, self.context)

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 
 from nets.gru import GRU
 from nets.layers.checks import check_at_least, check_choice, check_probability
+from nets.layers.conv import Conv
 from nets.layers.recurrent import Backend, Recurrent
 from nets.layers.sequence import output_layer, source_mask
 from nets.layers.word_dropout import word_dropout
@@ -119,7 +120,7 @@ class Tagger(nn.Module):
         mask = source_mask(letters)
         x = jnp.where(mask[..., None], embed(letters), 0)
         if self.characters == "cnn":
-            x = nn.Conv(self.character_features, (3,), name="character_conv", **dtypes)(x)
+            x = Conv(self.character_features, (3,), name="character_conv", **dtypes)(x)
             return jnp.where(mask[..., None], nn.relu(x), 0).max(1)
         if self.character_features % 2:
             raise ValueError(

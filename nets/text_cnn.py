@@ -6,6 +6,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least, check_probability
+from nets.layers.conv import Conv
 from nets.layers.sequence import output_layer, source_mask
 from nets.layers.word_dropout import word_dropout
 from nets.layers.word_pooling import max_over_time
@@ -76,7 +77,7 @@ class TextCNN(nn.Module):
         pooled, shares = [], []
         for k in self.windows:
             around = (k - 1, k - 1)
-            conv = nn.Conv(self.features, (k,), padding=[around], name=f"conv_{k}", **dtypes)
+            conv = Conv(self.features, (k,), padding=(around,), name=f"conv_{k}", **dtypes)
             reached = jnp.pad(mask, ((0, 0), around))
             inside = jnp.stack([reached[:, i : i + mask.shape[1] + k - 1] for i in range(k)]).any(0)
             maximum, share = max_over_time(nn.relu(conv(x)), inside)

@@ -71,7 +71,8 @@ CASES = {
 LONG = {GoogLeNet, InceptionV3, MobileNetV1, MobileNetV2, MobileNetV3, NASNet, ResNet}
 LONG |= {AlexNetOriginal, VGG}
 RECURRENT = {  # by cell, not by kernel
-    "Bahdanau", "Luong", "ManyToMany", "ManyToOne", "SentenceClassifier", "Seq2Seq", "Tagger",
+    "Bahdanau", "Luong", "ManyToMany", "ManyToOne", "RecurrentAttention", "SentenceClassifier",
+    "Seq2Seq", "Tagger",
 }  # fmt: skip
 OTHER_INPUTS = {"CLDNN", "TextCNN", "Transcriber"}  # sounds and words
 DETECTORS = {"FasterRCNN", "SlidingWindow", "YOLO"}  # whose heads are initialised as published

@@ -8,10 +8,8 @@ Needs: the extra tagging.
 Words and their letters alone: the parts of speech, which the shared task also gives, are not read.
 The score is that of whole chunks, by seqeval (`pip install -e '.[tagging]'`), as conlleval has it.
 
-Measured: f1 0.910 of one smaller layer:
-`--model.cell.features=100 --model.layers=1 --model.dropout=0.5 --data.batch_size=32 --steps=2000`;
-4 min of processor time. The network of this file was not trained to its end.
-Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
+Measured: f1 0.926 of the chunks of the test (precision 0.923, recall 0.928), 0.954 of the tags
+right; 5 min of processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.conll import Conll

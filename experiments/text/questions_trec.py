@@ -9,7 +9,7 @@ trec, prepared as array_record, which has 47 of the 50 fine classes. An LSTM rea
 directions, and the maximum of each of its units over the question is classified; no word vectors
 from other texts.
 
-Measured: 0.904 of the test questions right, of 6 kinds; 49 s of processor time.
+Measured: 0.904 of the test questions right, of 6 kinds; of 47, 0.710; 40 to 50 s of processor time.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 

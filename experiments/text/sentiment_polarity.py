@@ -8,7 +8,8 @@ The data is a folder with rt-polarity.pos and rt-polarity.neg (Pang and Lee 2005
 each class), or any file of two columns. Every tenth sentence of each class is the test, every tenth
 of the others validates. No word vectors from other texts.
 
-Measured: test accuracy 0.776 and 0.789 with seeds 0 and 1; 48 s and 43 s of processor time.
+Measured: test accuracy 0.779 +- 0.009 (0.776, 0.789 and 0.773 with seeds 0, 1 and 2); 45 s of
+processor time each. With seed 0 by the last state 0.779, by the mean 0.775, by attention 0.781.
 One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 

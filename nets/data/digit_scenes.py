@@ -154,13 +154,7 @@ class DigitScenes(GeneratedExamples):
         Raises:
             UserError: the images of the set are not grey.
         """
-        spec = self.images().spec()
-        if (channels := spec.arrays["inputs"][0][-1]) != 1:
-            raise UserError(
-                f"must be a set of grey images; those of {self.name} have channels={channels}.",
-                "name",
-            )
-        return tuple(spec.metadata["class_names"])
+        return grey_class_names(self.images())
 
     def extra_metadata(self) -> dict[str, Any]:
         """num_classes, class_names, image_size, and max_boxes, the objects in a scene."""
@@ -181,3 +175,18 @@ def covered(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     areas = np.prod(others[:, 2:] - others[:, :2], 1)
     smaller = np.minimum(areas, np.prod(box[2:] - box[:2]))
     return np.prod(np.maximum(high - low, 0), 1) / smaller
+
+
+def grey_class_names(images: Images) -> tuple[str, ...]:
+    """The names of the classes of a set of grey images.
+
+    Raises:
+        UserError: they are not grey.
+    """
+    spec = images.spec()
+    if (channels := spec.arrays["inputs"][0][-1]) != 1:
+        raise UserError(
+            f"must be a set of grey images; those of {images.name} have channels={channels}.",
+            "name",
+        )
+    return tuple(spec.metadata["class_names"])

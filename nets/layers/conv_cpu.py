@@ -67,6 +67,9 @@ def cpu_algorithm(
     few = channels % 8 and features <= 16 and row * channels <= 144 and row <= 7 * window[-1]
     if len(window) == 2 and few and set(dilation) == {1}:
         return _banded
+    axes = zip(sizes, window, strides, pads, dilation, strict=True)
+    if any(output_size(*axis) > axis[0] for axis in axes):
+        return _padded_first
     return _channels_last
 
 
@@ -154,6 +157,16 @@ def _channels_last_jvp(strides, pads, dilation, primals, tangents):
     if not isinstance(dkernel, SymbolicZero):
         terms.append(_of_kernel(x, dkernel, strides, pads, dilation))
     return _channels_last(x, kernel, strides, pads, dilation), sum(terms)
+
+
+def _padded_first(x, kernel, strides, pads, dilation):
+    """`_channels_last` of x with its zeros around.
+
+    Where there are more outputs than inputs, the gradient by the kernel has a window that is larger
+    than its input, and XLA takes some ten times as long for it.
+    """
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    return _channels_last(x, kernel, strides, ((0, 0),) * len(pads), dilation)
 
 
 def _depthwise(x, kernel, strides, pads, dilation):

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,8 +67,9 @@ class BoxGrid(Picture):
             axes = canvas.add_subplot(rows, columns, i + 1)
             pixels = image[..., 0] if channels == 1 else image
             axes.imshow(pixels, "gray", vmin=0, vmax=255, extent=(0, width, height, 0))
-            for box in boxes:
-                _frame(axes, box, style[box.kind], (width, height))
+            places = label_places(boxes, (width, height), POINT / 72 / scale)
+            for box, place in zip(boxes, places, strict=True):
+                _frame(axes, box, style[box.kind], place)
             axes.set(xlim=(0, width), ylim=(height, 0))
             axes.axis("off")
             if self.titles:
@@ -78,17 +80,41 @@ class BoxGrid(Picture):
         canvas.suptitle(textwrap.fill(self.title, int(size[0] * 11)), fontsize=POINT + 3)
 
 
-def _frame(axes: Any, box: Box, style: dict[str, Any], size: tuple[int, int]) -> None:
-    """Draws a box into an image of this width and height; its label stays inside."""
+def label_places(
+    boxes: Sequence[Box], size: tuple[int, int], letter: float
+) -> list[tuple[float, float]]:
+    """Where the label of each box starts: its upper left corner (x, y), in pixels of the image.
+
+    A label stands on its box's upper edge, or under it at the top of the image, further left at its
+    right edge, and moves down until it hides no label before it.
+
+    Args:
+        size: width and height of the image.
+        letter: height of a letter in pixels.
+    """
+    taken: list[tuple[float, float, float]] = []
+    for box in boxes:
+        x0, y0 = box.corners[:2]
+        width, height = 0.65 * letter * len(box.label), 1.4 * letter
+        x = max(min(x0, size[0] - width), 0)
+        y = y0 if y0 < height else y0 - height
+        while box.label and any(
+            x < u + w and u < x + width and abs(y - v) < height for u, v, w in taken
+        ):
+            y += height / 4
+        taken.append((x, y, width if box.label else 0))
+    return [(x, y) for x, y, _ in taken]
+
+
+def _frame(axes: Any, box: Box, style: dict[str, Any], place: tuple[float, float]) -> None:
+    """Draws a box, and its label at that place."""
     from matplotlib.patches import Rectangle
 
     x0, y0, x1, y1 = box.corners
     shape = {k: style[k] for k in ("linestyle", "linewidth")}
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=style["color"], **shape))
     if box.label:
-        right, top = x0 > 0.8 * size[0], y0 < 0.08 * size[1]
         axes.text(
-            x1 if right else x0, y0, box.label, fontsize=POINT, clip_on=True, color="white",
-            ha="right" if right else "left", va="top" if top else "bottom",
+            *place, box.label, fontsize=POINT, clip_on=True, color="white", ha="left", va="top",
             bbox={"facecolor": style["color"], "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip

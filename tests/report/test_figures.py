@@ -16,6 +16,7 @@ from nets.report.image_grid import ImageGrid
 from nets.report.line_plot import LinePlot
 from nets.report.marked_image import MarkedImage
 from nets.report.mask_grid import MaskGrid
+from nets.report.path_grid import PathGrid
 from nets.report.scatter_plot import ScatterPlot
 from nets.report.surface import Surface
 from tests.support.pictures import pixels
@@ -112,6 +113,13 @@ VIEWS = {
         mark=("mean", 0.5),
     ),
     "scatter": ScatterPlot("Plane", noise(60, 2), np.arange(60) % 10, WORDS, "first", "second"),
+    "paths": PathGrid(
+        "Where it looks",
+        np.full((5, 9, 12, 1), 99.0),
+        np.abs(noise(5, 3, 2)) + 4,
+        (4, 8),
+        ("3 read as 8",) * 5,
+    ),
     "panels": Panels(
         "A chart and images",
         (
@@ -159,6 +167,18 @@ def test_the_label_of_a_box_is_inside_of_the_image(corners, tmp_path, figures):
     inner, outer = text.get_window_extent(), axes.get_window_extent().padded(2)
     assert outer.x0 <= inner.x0 and inner.x1 <= outer.x1
     assert outer.y0 <= inner.y0 and inner.y1 <= outer.y1
+
+
+def test_labels_of_boxes_with_one_corner_do_not_hide_each_other(tmp_path, figures):
+    corners = [(20, 30, 60, 50), (20, 30, 80, 55), (22, 31, 50, 50)]
+    boxes = tuple(Box(c, f"horse 0.9{i}", "cat") for i, c in enumerate(corners))
+    image = np.zeros((1, 60, 90, 3), np.uint8)
+    BoxGrid("t", image, (boxes,), ("cat",), columns=1, cell=6.0).write(tmp_path, "x")
+    (axes,) = figures[0].axes
+    figures[0].draw_without_rendering()
+    extents = [text.get_window_extent() for text in axes.texts]
+    assert len(extents) == 3
+    assert not any(a.overlaps(b) for i, a in enumerate(extents) for b in extents[:i])
 
 
 def test_points_of_an_image_are_circled_by_row_and_column(tmp_path, figures):

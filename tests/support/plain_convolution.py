@@ -8,7 +8,7 @@ import numpy as np
 from nets.layers.conv import Conv
 from tests.support.checks import jit
 
-LAST = "_channels_last"
+LAST, PADDED = "_channels_last", "_padded_first"
 CASES = {
     "pairs": ((2, 7, 3), (3,), 4, {"padding": ((2, 1),), "strides": 2}, ((2, 1),), LAST),
     "valid": ((2, 8, 3), (4,), 2, {"padding": "VALID", "strides": 3}, ((0, 0),), LAST),
@@ -23,8 +23,8 @@ CASES = {
         {"padding": "CIRCULAR", "dilation": (2, 1), "strides": (1, 2)},
         *(((1, 1), (0, 1)), LAST),
     ),
-    "number": ((2, 5, 6, 8), (3, 2), 4, {"padding": 2}, ((2, 2), (2, 2)), LAST),
-    "flip": ((2, 5, 6, 8), (3, 2), 4, {"padding": 1, "flip": True}, ((1, 1), (1, 1)), LAST),
+    "number": ((2, 5, 6, 8), (3, 2), 4, {"padding": 2}, ((2, 2), (2, 2)), PADDED),
+    "flip": ((2, 5, 6, 8), (3, 2), 4, {"padding": 1, "flip": True}, ((1, 1), (1, 1)), PADDED),
     "dilated": (
         *((1, 9, 8, 2), (3, 2), 3),
         {"strides": (2, 3), "padding": ((1, 0), (0, 2)), "dilation": (2, 3)},
@@ -33,11 +33,11 @@ CASES = {
     "three axes": (
         *((1, 4, 5, 3, 2), (2, 3, 2), 3),
         {"strides": (1, 2, 1), "padding": 1, "dilation": (2, 1, 1)},
-        *(((1, 1),) * 3, LAST),
+        *(((1, 1),) * 3, PADDED),
     ),
     "1x1": ((2, 5, 4, 3), (1, 1), 4, {"strides": (2, 3)}, ((0, 0),) * 2, "_pointwise"),
     "1x1x1": ((1, 2, 3, 4, 2), (1, 1, 1), 3, {"strides": 2}, ((0, 0),) * 3, "_pointwise"),
-    "1x1 padded": ((2, 5, 4, 8), (1, 1), 4, {"padding": 1}, ((1, 1),) * 2, LAST),
+    "1x1 padded": ((2, 5, 4, 8), (1, 1), 4, {"padding": 1}, ((1, 1),) * 2, PADDED),
     "small": (
         *((2, 8, 9, 3), (3, 4), 5),
         {"strides": (1, 2), "padding": ((1, 2), (0, 3))},
@@ -63,6 +63,10 @@ CASES = {
     "five groups": (
         *((1, 4, 5, 10), (3, 2), 10, {"groups": 5, "strides": (1, 2), "dilation": (1, 2)}),
         *(((1, 1), (1, 1)), "_by_groups"),
+    ),
+    "more outputs than inputs": (
+        *((2, 9, 3), (3,), 2, {"padding": ((3, 2),)}),
+        *(((3, 2),), PADDED),
     ),
     "depthwise": (
         *((2, 5, 4, 3), (2, 3), 6, {"groups": 3, "strides": 2, "padding": ((1, 0), (1, 2))}),

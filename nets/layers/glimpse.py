@@ -1,0 +1,50 @@
+"""A retina: parts of an image, the wider the coarser."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def glimpse(images: jax.Array, locations: jax.Array, size: int, scales: int = 1) -> jax.Array:
+    """Square parts of images around one location each (Mnih et al. 2014, section 3.1.A).
+
+    Part k has size 2^k pixels a side, of which the means of 2^k by 2^k are left. What lies outside
+    of the image is 0. A part begins at the pixel that is nearest, so no gradient passes to the
+    locations.
+
+        >>> image = jnp.arange(16.0).reshape(1, 4, 4, 1)
+        >>> glimpse(image, jnp.array([[0.0, 0.0]]), 2)[0, 0, ..., 0].tolist()
+        [[5.0, 6.0], [9.0, 10.0]]
+        >>> glimpse(image, jnp.array([[1.0, -1.0]]), 2)[0, 0, ..., 0].tolist()
+        [[0.0, 0.0], [3.0, 0.0]]
+
+    Args:
+        images: [B, H, W, C].
+        locations: x and y [B, 2] of the middle of the parts: -1 is the left and upper edge of the
+            image, 1 the right and lower.
+        size: pixels a side of each part.
+        scales: number of parts.
+
+    Returns:
+        [B, scales, size, size, C], the smallest part first.
+    """
+    height, width = images.shape[1:3]
+    side = size * 2 ** (scales - 1)
+    padded = jnp.pad(images, ((0, 0), (side, side), (side, side), (0, 0)))
+    extent = jnp.array([[width, height]], jnp.float32)
+    start = jnp.round((locations.astype(jnp.float32) + 1) / 2 * extent - side / 2) + side
+    start = jnp.clip(start, 0, extent + side).astype(jnp.int32)  # at both ends all is outside
+
+    def cut(image: jax.Array, corner: jax.Array) -> jax.Array:
+        return lax.dynamic_slice(image, (corner[1], corner[0], 0), (side, side, image.shape[-1]))
+
+    widest = jax.vmap(cut)(padded, lax.stop_gradient(start))
+    parts = []
+    for k in range(scales):
+        factor = 2**k
+        first = (side - size * factor) // 2
+        inside = slice(first, first + size * factor)
+        part = widest[:, inside, inside]
+        blocks = part.reshape(len(part), size, factor, size, factor, -1)
+        parts.append(blocks.mean((2, 4), dtype=images.dtype))
+    return jnp.stack(parts, 1)

@@ -1,0 +1,54 @@
+"""The retina: crops of an image, against a plain loop, and zeros outside."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.layers.glimpse import glimpse
+
+
+def plain(image: np.ndarray, location: np.ndarray, size: int, scales: int) -> np.ndarray:
+    """One image [H, W, C] pixel by pixel."""
+    height, width, channels = image.shape
+    parts = np.zeros((scales, size, size, channels))
+    for k, i, j in np.ndindex(scales, size, size):
+        side, block = size * 2**k, 2**k
+        # all parts share the middle of the widest, which starts at a whole pixel
+        widest = size * 2 ** (scales - 1)
+        left = round((location[0] + 1) / 2 * width - widest / 2) + (widest - side) // 2
+        top = round((location[1] + 1) / 2 * height - widest / 2) + (widest - side) // 2
+        for a, b in np.ndindex(block, block):
+            y, x = top + i * block + a, left + j * block + b
+            if 0 <= y < height and 0 <= x < width:
+                parts[k, i, j] += image[y, x] / block**2
+    return parts
+
+
+@pytest.mark.parametrize(("size", "scales"), [(3, 1), (4, 2), (5, 3)])
+def test_parts_are_those_of_a_plain_loop(size, scales):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(6, 17, 23, 2)).astype(np.float32)
+    locations = rng.uniform(-1.3, 1.3, (6, 2)).astype(np.float32)
+    ours = jax.jit(glimpse, static_argnums=(2, 3))(images, locations, size, scales)
+    theirs = [plain(*row, size, scales) for row in zip(images, locations, strict=True)]
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("far", [(-9.0, 0.0), (9.0, 0.0), (0.0, 9.0), (40.0, -40.0)])
+def test_far_outside_of_the_image_there_is_nothing(far):
+    images = jnp.ones((1, 8, 8, 1))
+    assert not glimpse(images, jnp.array([far]), 4, 2).any()
+
+
+def test_the_gradient_is_that_of_the_pixels_that_are_seen():
+    def total(images, locations):
+        return glimpse(images, locations, 2, 2).sum()
+
+    images, locations = jnp.ones((1, 8, 8, 1)), jnp.zeros((1, 2))
+    seen, moved = jax.grad(total, (0, 1))(images, locations)
+    expected = np.zeros((8, 8))
+    expected[2:6, 2:6] = 0.25
+    expected[3:5, 3:5] += 1
+    np.testing.assert_allclose(seen[0, ..., 0], expected)
+    assert not moved.any()
