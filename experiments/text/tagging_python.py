@@ -1,7 +1,7 @@
 """What each name in a line of Python is: function, class, parameter, call, ... Embedded text.
 
     python launch.py --experiment=tagging_python
-    python launch.py compare --experiment=tagging_python      # reading 0, 1, 2 or all words ahead
+    python launch.py compare --experiment=tagging_python      # 0, 1, 3 or all words ahead
 
 What a name is, a bracket or an equals sign after it often tells: one word of look-ahead is worth as
 much as the line to its end.
@@ -28,7 +28,7 @@ def experiment() -> Experiment:
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
     model = Tagger(cell=LSTM(64), embedding=64, dropout=0.3, word_dropout=0.05)
-    models = {f"{k} ahead": model.clone(lookahead=k) for k in (0, 1, 2)}
+    models = {f"{k} ahead": model.clone(lookahead=k) for k in (0, 1, 3)}
     models["all ahead"] = model
     return {name: _experiment(model) for name, model in models.items()}
 
