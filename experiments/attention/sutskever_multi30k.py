@@ -5,7 +5,13 @@
 
 Needs: the extra translate.
 
-MEASURED
+LSTMs of 128 cells, a vocabulary of 2,000 subwords for both languages. That reading the source from
+its end helps is found at every depth; that depth helps is not, after five passes over the 29,000
+sentences: deeper networks learn more slowly.
+
+Measured: BLEU of test_2016_flickr (sacrebleu 13a, cased, a beam of 5) with 1, 2 and 4 layers 14.4,
+13.1 and 11.5, of sources read forwards 11.6, 11.3 and 9.0; 3 min 50 s, 5 min 40 s and 8 min 40 s of
+processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.parallel_text import Parallel
