@@ -64,6 +64,10 @@ CASES = {
         *((1, 4, 5, 10), (3, 2), 10, {"groups": 5, "strides": (1, 2), "dilation": (1, 2)}),
         *(((1, 1), (1, 1)), "_by_groups"),
     ),
+    "as large as the image": (
+        *((2, 3, 4, 5), (3, 4), 2, {"padding": "VALID", "strides": 2}),
+        *(((0, 0), (0, 0)), "_whole"),
+    ),
     "more outputs than inputs": (
         *((2, 9, 3), (3,), 2, {"padding": ((3, 2),)}),
         *(((3, 2),), PADDED),
