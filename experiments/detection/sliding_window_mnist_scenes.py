@@ -8,8 +8,8 @@ overlapping windows have in common, and still takes 27 times as long for an imag
 `yolo_mnist_scenes` (`python tests/benchmarks/detectors.py`), for a lower precision: no window fits
 an object closely, and nothing moves it.
 
-Measured: mAP at an IoU of 0.5 on the test scenes 0.827; 7 min 43 s.
-Seed 0, two cores of an AMD EPYC (AVX-512), jax 0.10.2.
+Measured: mAP at an IoU of 0.5 on the test scenes 0.821; 10 min 43 s.
+Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.digit_scenes import DigitScenes
