@@ -4,7 +4,7 @@
 
 What came before region proposals: a small network classifies every window of six sizes, 9,191 an
 image, and non-maximum suppression picks among them. Written as convolutions, it shares what
-overlapping windows have in common, and still takes 27 times as long for an image as the network of
+overlapping windows have in common, and still takes some 25 times as long for an image as the network of
 `yolo_mnist_scenes` (`python tests/benchmarks/detectors.py`), for a lower precision: no window fits
 an object closely, and nothing moves it.
 
