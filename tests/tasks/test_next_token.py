@@ -151,13 +151,13 @@ def test_words_are_sampled_after_their_prompt_and_have_no_cells(trained):
 
 
 def test_features_of_a_text_by_hand():
-    features = next_token.text_features("f(a, 'b')  # (C")
+    features = next_token_figures.text_features("f(a, 'b')  # (C")
     assert list(features["inside quotes"]) == [0] * 5 + [1, 1, 1] + [0] * 7
     assert list(features["inside a comment"]) == [0] * 11 + [1] * 4
     assert list(np.flatnonzero(features["capital letter"])) == [14]
     inside = np.flatnonzero(features["inside brackets"])
     assert list(inside) == [1, 2, 3, 4, 5, 6, 7, 8, 13, 14]
-    position = next_token.text_features("ab\ncd")["position in the line"]
+    position = next_token_figures.text_features("ab\ncd")["position in the line"]
     np.testing.assert_allclose(position, np.array([0, 1, 2, 0, 1]) / 80)
 
 
@@ -171,7 +171,7 @@ def test_features_of_a_text_by_hand():
     ],
 )
 def test_an_apostrophe_within_a_word_is_no_quote(text, quoted):
-    features = next_token.text_features(text)
+    features = next_token_figures.text_features(text)
     assert "".join(" _"[int(q)] for q in features["inside quotes"]) == quoted
 
 
@@ -193,7 +193,7 @@ def test_a_unit_of_a_gru_is_found():
         weights["bias"][4:8] = -20.0  # z = 0: the unit takes the candidate
         for (source, target), weight in kernel.items():
             weights["kernel"][source, 8 + target] = weight
-    view = next_token.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, units_drawn=1)
+    view = next_token_figures.cells_view(model, params, vocabulary, [{"inputs": ids}], 90, units_drawn=1)
     assert view.text == "".join(vocabulary[i] for i in ids[0])
     capital = [c.isupper() for c in view.text]
     unit = np.where(capital, np.tanh(np.tanh(1.0)), 0)  # shown with the sign that it has not
@@ -216,12 +216,12 @@ def test_the_unit_that_follows_a_property_is_found():
 
     ids = np.random.default_rng(0).integers(0, 6, (1, 50)).astype(np.int32)
     batches = [{"inputs": np.roll(ids, i, 1)} for i in range(40)]
-    view = next_token.cells_view(Planted(), {}, "ABcd(e", batches, length=120, units_drawn=1)
+    view = next_token_figures.cells_view(Planted(), {}, "ABcd(e", batches, length=120, units_drawn=1)
     assert view.captions == ("lstm_0, unit 1: follows 'capital letter', correlation 1.00",)
     assert view.signals.min() >= 0  # the unit itself is negative on capitals
     assert len(view.text) == 120 and view.signals.shape == (1, 120)
     padded = [batch | {"mask": np.full((1, 50), i == 0)} for i, batch in enumerate(batches)]
-    view = next_token.cells_view(Planted(), {}, "ABcd(e", padded, length=120, units_drawn=1)
+    view = next_token_figures.cells_view(Planted(), {}, "ABcd(e", padded, length=120, units_drawn=1)
     assert len(view.text) == 50
 
 
