@@ -1,4 +1,4 @@
-"""The Transformer without torch: counts, causality, one step at a time, past the context, refusals."""
+"""The Transformer without torch: counts, causality, steps, past the context, refusals."""
 
 import functools
 

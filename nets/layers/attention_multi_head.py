@@ -102,9 +102,7 @@ class MultiHeadAttention(nn.Module):
         keys, values = self.project(x if memory is None else memory)
         return self.attend(x, keys, values, mask, train=train, need_weights=need_weights)
 
-    def project(
-        self, memory: jax.Array, start: int | jax.Array = 0
-    ) -> tuple[jax.Array, jax.Array]:
+    def project(self, memory: jax.Array, start: int | jax.Array = 0) -> tuple[jax.Array, jax.Array]:
         """Keys and values of memory [B, K, Dm], each [B, K, heads, features / heads].
 
         `start` is the position of the first of them, if positions are rotary.
@@ -141,8 +139,11 @@ class MultiHeadAttention(nn.Module):
         dropped = train and self.dropout > 0
         if self.backend == "cudnn" and not (need_weights or dropped):
             mask = None if mask is None else mask[:, None]
-            weights, y = None, jax.nn.dot_product_attention(
-                queries, keys, values, mask=mask, implementation="cudnn"
+            weights, y = (
+                None,
+                jax.nn.dot_product_attention(
+                    queries, keys, values, mask=mask, implementation="cudnn"
+                ),
             )
         else:
             y, weights = self._mix(queries, keys, values, mask, train)

@@ -94,9 +94,7 @@ class TransformerLayer(nn.Module):
         options = {"use_bias": self.use_bias, **dtypes}
         inits = {"kernel_init": init, "out_init": out}
         heads = {"dropout": self.attention_dropout, "backend": self.backend, **inits, **options}
-        self.attention = MultiHeadAttention(
-            self.features, self.heads, rotary=self.rotary, **heads
-        )
+        self.attention = MultiHeadAttention(self.features, self.heads, rotary=self.rotary, **heads)
         self.attention_norm = layer_norm(self)
         if self.cross:
             self.cross_attention = MultiHeadAttention(self.features, self.heads, **heads)

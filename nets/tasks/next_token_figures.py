@@ -10,7 +10,6 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from nets.data.tokenizers import NEWLINE, UNKNOWN
 from nets.report.attended_words import AttendedWords, Sentence
 from nets.report.figures import Figure
 from nets.report.highlighted_text import HighlightedText
@@ -93,9 +92,7 @@ def cells_view(
     )
 
 
-def _stages(
-    model: nn.Module, params: Any, ids: np.ndarray, width: int
-) -> dict[str, np.ndarray]:
+def _stages(model: nn.Module, params: Any, ids: np.ndarray, width: int) -> dict[str, np.ndarray]:
     """The stages [1, N, ...] of a text [1, N] that is read in segments of this width."""
 
     @jax.jit
@@ -110,7 +107,8 @@ def _stages(
     return {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
 
 
-_ENDS = (".", "!", "?", ";", NEWLINE)
+_UNKNOWN, _NEWLINE = "<unk>", "<eos>"  # of `nets.data.tokenizers`
+_ENDS = (".", "!", "?", ";", _NEWLINE)
 _WORDS = (6, 14)  # of a sentence that is drawn, with its full stop
 _SENTENCES = 3
 
@@ -154,7 +152,7 @@ def _sentences(vocabulary: Sequence[str], batches: Iterable[dict]) -> Iterator[n
     ids = np.concatenate([batch["inputs"][0] for batch in batches])
     ends = [vocabulary.index(mark) for mark in _ENDS if mark in vocabulary]
     where = np.flatnonzero(np.isin(ids, ends))
-    unknown = [i for i, symbol in enumerate(vocabulary) if symbol in (UNKNOWN, NEWLINE)]
+    unknown = [i for i, symbol in enumerate(vocabulary) if symbol in (_UNKNOWN, _NEWLINE)]
     found = set()
     for start, end in itertools.pairwise(where):
         sentence = ids[start + 1 : end + 1]

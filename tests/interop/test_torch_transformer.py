@@ -16,7 +16,11 @@ torch = pytest.importorskip("torch")
 
 D, HEADS, HIDDEN = 6, 3, 7
 RNG = np.random.default_rng(0)
-X, MEMORY, TOWARDS = RNG.normal(size=(2, 4, D)), RNG.normal(size=(2, 5, D)), RNG.normal(size=(2, 4, D))
+X, MEMORY, TOWARDS = (
+    RNG.normal(size=(2, 4, D)),
+    RNG.normal(size=(2, 5, D)),
+    RNG.normal(size=(2, 4, D)),
+)
 MASK = np.array([[True] * 5, [True, True, True, False, False]])
 ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=False)}
 
@@ -127,7 +131,9 @@ def _both(model, x):
 def test_the_two_parts_of_a_whole_transformer():
     module = torch.nn.Transformer(D, HEADS, 1, 2, HIDDEN, 0.0, batch_first=True)
     state = module.state_dict()
-    encoder, decoder = (transformer_from_torch(state, D, prefix=f"{k}.") for k in ("encoder", "decoder"))
+    encoder, decoder = (
+        transformer_from_torch(state, D, prefix=f"{k}.") for k in ("encoder", "decoder")
+    )
     assert set(encoder) == {"layer_0", "norm"} and set(decoder) == {"layer_0", "layer_1", "norm"}
     assert "cross_attention" in decoder["layer_1"] and "cross_attention" not in encoder["layer_0"]
 
@@ -135,7 +141,7 @@ def test_the_two_parts_of_a_whole_transformer():
 def test_what_is_not_such_a_module_is_refused():
     state = theirs("encoder", False).state_dict()
     with pytest.raises(ValueError, match=r"layers.1.linear1.bias +\[7\] +nothing"):
-        transformer_from_torch({k: v for k, v in state.items() if k != "layers.1.linear1.bias"} , D)
+        transformer_from_torch({k: v for k, v in state.items() if k != "layers.1.linear1.bias"}, D)
     with pytest.raises(ValueError, match=r"^these are not .* of 5 features"):
         transformer_from_torch(state, 5)
     with pytest.raises(ValueError, match=r"more +nothing +\[2\]"):
@@ -144,5 +150,7 @@ def test_what_is_not_such_a_module_is_refused():
         transformer_from_torch(state, nn.Dense)
     with pytest.raises(TypeError, match="state_dict must be a mapping"):
         transformer_from_torch(D, state)
-    with pytest.raises(ValueError, match="a Transformer layer has the parts attention, .* got none"):
+    with pytest.raises(
+        ValueError, match="a Transformer layer has the parts attention, .* got none"
+    ):
         transformer_to_torch({})
