@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from nets.interop import tables
 from nets.interop.tables import Arrays
 from nets.interop.torch_attention import attention_from_torch, attention_to_torch
@@ -53,7 +51,11 @@ def transformer_from_torch(
         short = {name.removeprefix(start): a for name, a in layer.items()}
         params[f"layer_{i}"] = _layer_from_torch(short, features, prefix + start)
     if rest:
-        params["norm"] = _norm_from_torch(rest, "norm", features, prefix)
+        expected = {f"{prefix}norm.weight": (features,)}
+        expected |= {f"{prefix}norm.bias": (features,)} if "norm.bias" in rest else {}
+        arrays = {prefix + name: a for name, a in rest.items()}
+        tables.check("these are not the weights of a Transformer:", expected, arrays)
+        params["norm"] = _norm_from_torch(rest, "norm")
     return params
 
 
@@ -91,16 +93,16 @@ def _norms(cross: bool) -> dict[str, str]:
 
 def _layer_from_torch(weights: Arrays, features: int, prefix: str) -> dict[str, Any]:
     cross = any(name.startswith("multihead_attn.") for name in weights)
-    biased, hidden = "linear1.bias" in weights, weights.get("linear1.weight", np.zeros(0)).shape[:1]
-    hidden = hidden[0] if hidden else None
+    heads = tuple(f"{name}." for name in _ATTENTION.values())
+    rest = {name: a for name, a in weights.items() if not name.startswith(heads)}
+    biased = any(name.endswith(".bias") for name in rest)
+    hidden = rest["linear1.weight"].shape[0] if "linear1.weight" in rest else None
     expected = {"linear1.weight": (hidden, features), "linear2.weight": (features, hidden)}
     for norm in _norms(cross).values():
         expected |= {f"{norm}.weight": (features,)}
         expected |= {f"{norm}.bias": (features,)} if biased else {}
     if biased:
         expected |= {"linear1.bias": (hidden,), "linear2.bias": (features,)}
-    heads = tuple(f"{name}." for name in _ATTENTION.values())
-    rest = {name: a for name, a in weights.items() if not name.startswith(heads)}
     tables.check(
         f"these are not the weights of a Transformer layer of {features} features:",
         {prefix + name: shape for name, shape in expected.items()},
@@ -116,22 +118,13 @@ def _layer_from_torch(weights: Arrays, features: int, prefix: str) -> dict[str, 
         if biased:
             params[ours]["bias"] = weights[f"{theirs}.bias"].copy()
     for ours, theirs in _norms(cross).items():
-        params[ours] = _norm_from_torch(rest, theirs, features, prefix, others=True)
+        params[ours] = _norm_from_torch(rest, theirs)
     return params
 
 
-def _norm_from_torch(
-    weights: Arrays, name: str, features: int, prefix: str, others: bool = False
-) -> Arrays:
-    """A layer normalisation; `others` are names beside it that are known."""
-    biased = f"{name}.bias" in weights
-    if not others:
-        expected = {f"{prefix}{name}.weight": (features,)}
-        expected |= {f"{prefix}{name}.bias": (features,)} if biased else {}
-        found = {prefix + key: a for key, a in weights.items()}
-        tables.check("these are not the weights of a Transformer:", expected, found)
-    scale = {"scale": weights[f"{name}.weight"].copy()}
-    return scale | ({"bias": weights[f"{name}.bias"].copy()} if biased else {})
+def _norm_from_torch(weights: Arrays, name: str) -> Arrays:
+    names = {"scale": f"{name}.weight", "bias": f"{name}.bias"}
+    return {ours: weights[theirs].copy() for ours, theirs in names.items() if theirs in weights}
 
 
 def _layer_to_torch(params: Mapping[str, Any], prefix: str) -> Arrays:
