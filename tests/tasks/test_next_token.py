@@ -170,7 +170,8 @@ def test_sentences_are_drawn_word_by_word():
     assert sentence.words == ("b", "b", "c", "c", "d", "e", ".")
     expected = 0.75 * np.eye(7, k=-2) + 0.25 * np.eye(7, k=-1)
     np.testing.assert_allclose(sentence.weights, expected)
-    assert next_token_figures.attended_words(Attends(), {}, vocabulary, batches[1:]) == {}
+    short = [{"inputs": np.array([[2, 3, 4, 2]])}]
+    assert next_token_figures.attended_words(Attends(), {}, vocabulary, short) == {}
 
 
 @pytest.mark.parametrize("k2", [None, 12])
