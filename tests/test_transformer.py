@@ -100,17 +100,19 @@ def test_steps_equal_the_whole(positions, norm):
 def test_the_older_half_is_forgotten_past_the_context():
     """Against a loop that reads what is left of the text anew for every symbol."""
     model = language_model()
-    params = random_parameters(model, IDS)
+    params, text = random_parameters(model, IDS), np.random.default_rng(2).integers(0, V, (2, 15))
     read = jit(functools.partial(model.apply, train=False))
-    written = jit(functools.partial(generate, model), static_argnums=3)(
-        params, jax.random.key(0), IDS[:, :2], 12, 0.0
-    )
-    text, left = IDS[:, :2], 2
-    for _ in range(12):
-        logits, _ = read(params, text[:, -left:])
-        text = np.concatenate([text, np.argmax(logits[:, -1:], -1)], 1)
+    step = jit(functools.partial(model.apply, method="step"))
+    memory, carry = model.apply(params, text[:, :0], method="start")
+    left = 0
+    for t in range(15):
+        carry, logits, weights = step(params, memory, carry, text[:, t])
         left = C // 2 + 1 if left == C else left + 1
-    np.testing.assert_array_equal(written, text[:, 2:])
+        whole, _ = read(params, text[:, t + 1 - left : t + 1])
+        assert_close(logits, whole[:, -1], 1e-5)
+        np.testing.assert_array_equal((weights > 0).sum(1), [left, left])
+    draw = jit(functools.partial(generate, model), static_argnums=3)
+    assert draw(params, jax.random.key(0), IDS[:, :2], 12, 0.0).shape == (2, 12)
     long = np.tile(IDS, 3)  # a prompt above the context: its end is read
     _, carry = jit(functools.partial(model.apply, method="start"))(params, long)
     _, end = jit(functools.partial(model.apply, method="start"))(params, IDS)
