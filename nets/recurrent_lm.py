@@ -14,6 +14,7 @@ from nets.layers.linear import dense
 from nets.layers.recurrent import Backend, Recurrent
 from nets.layers.recurrent_cell import add_bias, matmul
 from nets.lstm import LSTM
+from nets.lstmn import LSTMN
 
 Carry = tuple
 
@@ -58,7 +59,7 @@ class RecurrentLM(nn.Module):
     """
 
     vocab_size: int | None
-    cell: LSTM | GRU | MGU | Elman = LSTM(256)
+    cell: LSTM | GRU | MGU | Elman | LSTMN = LSTM(256)
     embed: int = 64
     layers: int = 2
     tie: bool = False
@@ -127,9 +128,13 @@ class RecurrentLM(nn.Module):
     def step(
         self, memory: tuple[()], carry: Carry, symbols: jax.Array
     ) -> tuple[Carry, jax.Array, jax.Array]:
-        """Carry, logits [N, V] and no weights [N, 0] after symbols [N] (int)."""
+        """Carry, logits [N, V] and weights [N, K] after symbols [N] (int).
+
+        Weights are the last layer's attention to the K latest symbols, this one last; K is 0 for
+        cells without attention.
+        """
         logits, carry = self(symbols[:, None], carry, train=False)
-        return carry, logits[:, 0], jnp.zeros((len(symbols), 0))
+        return carry, logits[:, 0], self.cell.attention(carry[-1][0])
 
     def _tied(self, x: jax.Array, embedding: jax.Array) -> jax.Array:
         if self.embed != self.cell.output_features:

@@ -22,8 +22,9 @@ class Text(Dataset):
 
     Batches hold "inputs" and "targets" [B, T] int32, the targets being the symbols that follow,
     and "reset" [B] bool: True where a row begins its stream, so that no carry goes into it. Row b
-    of batch i goes on where row b of batch i - 1 ended. Those of an evaluation also hold "mask"
-    [B, T] float32.
+    of batch i goes on where row b of batch i - 1 ended; with order="random" each row of a training
+    batch is drawn from anywhere in the text, and begins its own stream. Batches of an evaluation
+    are streams, and also hold "mask" [B, T] float32.
 
     Characters have ids in their own order. Words are the most frequent of the training text; all
     others are one symbol, <unk>, and the end of a line is one, <eos>.
@@ -41,6 +42,8 @@ class Text(Dataset):
         max_words: words at most that have an id of their own, <unk> and <eos> included.
         batch_size: streams that the training text is cut into, side by side.
         length: symbols in a segment.
+        order: how training rows follow each other: as streams, or each drawn for itself, as suits a
+            model without a carry.
         eval_batch_size: streams that the text of an evaluation is cut into.
         validation: share of the text for validation, where the set has no split of its own.
         test: share of the text for the test, where the set has no split of its own.
@@ -54,6 +57,7 @@ class Text(Dataset):
     max_words: int = 10_000
     batch_size: int = 32
     length: int = 64
+    order: Literal["streams", "random"] = "streams"
     eval_batch_size: int = 32
     validation: float = 0.05
     test: float = 0.05
@@ -62,6 +66,7 @@ class Text(Dataset):
         check_range(self, "batch_size", "length", "eval_batch_size", at_least=1)
         check_range(self, "max_words", at_least=3)
         check_choice(self, "name", ("python", "prose", "tiny_shakespeare", "hello"))
+        check_choice(self, "order", ("streams", "random"))
         check_choice(self, "level", ("character", *tokenizers.PATTERNS))
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise UserError(
@@ -73,12 +78,11 @@ class Text(Dataset):
         """The training batches; element i is segment i modulo the segments of an epoch.
 
         The order is the text's own, whatever the seed. The last symbols, fewer than a segment
-        for each row, are left out.
+        for each row, are left out. With order="random" rows begin anywhere, all symbols alike.
 
         Raises:
             UserError: the text is too short for one segment of each stream.
         """
-        del seed
         ids, b, t = self._corpus().ids["train"], self.batch_size, self.length
         targets = max(len(ids) - 1, 0)
         stream = targets // b
@@ -93,6 +97,12 @@ class Text(Dataset):
             )
         starts = stream * np.arange(b)[:, None] + np.arange(t + 1)  # [B, T + 1]
 
+        def drawn(i: int) -> dict[str, np.ndarray]:
+            first = np.random.default_rng((seed, i)).integers(0, targets - t + 1, (b, 1))
+            window = ids[first + np.arange(t + 1)].astype(np.int32)
+            reset = np.ones(b, bool)
+            return {"inputs": window[:, :-1], "targets": window[:, 1:], "reset": reset}
+
         def batch(i: int) -> dict[str, np.ndarray]:
             segment = i % segments
             window = ids[starts + segment * t].astype(np.int32)
@@ -102,7 +112,7 @@ class Text(Dataset):
                 "reset": np.full(b, segment == 0),
             }
 
-        return Batches(batch)
+        return Batches(drawn if self.order == "random" else batch)
 
     def evaluate(self, split: str) -> Batches:
         """The text of a split, "train" too, every symbol but its first once a target."""

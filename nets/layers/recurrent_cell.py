@@ -66,6 +66,14 @@ class Cell(nn.Module):
         return carry.h
 
     @nn.nowrap
+    def attention(self, carry: Carry) -> jax.Array:
+        """The attention [B, K] of a step to the K latest steps, the newest, itself, last.
+
+        From the carry after it; K is 0 for a cell without attention.
+        """
+        return jnp.zeros((len(jax.tree.leaves(carry)[0]), 0))
+
+    @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...]) -> Carry:
         """The carry before the first step, zeros, for inputs of this shape in one step, [B, D].
 

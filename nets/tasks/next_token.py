@@ -1,10 +1,8 @@
 """Language modelling: the next symbol, by truncated back-propagation through time."""
 
 import dataclasses
-import itertools
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -17,7 +15,7 @@ from nets.errors import UserError
 from nets.layers.decoding import generate
 from nets.layers.recurrent_bptt import StreamState, truncated_segment
 from nets.report.figures import Figure, Text
-from nets.report.highlighted_text import HighlightedText
+from nets.tasks import next_token_figures
 from nets.tasks.metrics import Metrics, compute
 from nets.tasks.task import Batch, Generative, Trained
 
@@ -25,6 +23,8 @@ from nets.tasks.task import Batch, Generative, Trained
 @dataclasses.dataclass(frozen=True)
 class NextToken(Generative):
     """Language modelling by `model(inputs, carry, reset, train=...) -> logits, carry`.
+
+    Of `nets.recurrent_lm.RecurrentLM` and `nets.transformer.TransformerLM`, whose carry is empty.
 
     The loss is the cross-entropy of the next symbol. The recurrent carry is part of the model
     state, and no gradient passes through it from one update to the previous one: truncated
@@ -134,90 +134,14 @@ class NextToken(Generative):
             "sample": Text(f"A sample at temperature {self.temperature}", text)
         }
         if final and all(len(symbol) == 1 for symbol in tokenizer.vocabulary):
-            figures["cells"] = cells_view(
+            figures["cells"] = next_token_figures.cells_view(
+                trained.model, trained.params, tokenizer.vocabulary, batches
+            )
+        elif final:
+            figures |= next_token_figures.attended_words(
                 trained.model, trained.params, tokenizer.vocabulary, batches
             )
         return figures
 
 
 _generate = jax.jit(generate, static_argnames=("model", "length", "top_k"))
-
-
-_QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”"}  # marks, by the one that closes
-_APOSTROPHE = re.compile(r"(?<=\w)(?<!\b[rbfuRBFU])(?<!\b[rbfRBF]{2})(?='\w)")  # r'a' is a string
-
-
-def text_features(text: str) -> dict[str, np.ndarray]:
-    """Readable properties of every character of a text, each [N], from 0 to 1.
-
-    An apostrophe within a word is no quote.
-    """
-    n = len(text)
-    column, depth, quoted, comment, upper = (np.zeros(n) for _ in range(5))
-    start, level, quote, hashed = 0, 0, "", False
-    apostrophes = {m.end() for m in _APOSTROPHE.finditer(text)}
-    for i, c in enumerate(text):
-        if c == "\n":
-            hashed = False
-        if c == "#" and not quote:
-            hashed = True
-        if c in "([{":
-            level += 1
-        column[i], depth[i], comment[i] = min(i - start, 80) / 80, min(level, 3) / 3, hashed
-        start = i + 1 if c == "\n" else start
-        mark = _QUOTES.get(c, "") if i not in apostrophes else ""
-        quoted[i], upper[i] = bool(quote or mark), c.isupper()
-        if c in ")]}":
-            level = max(level - 1, 0)
-        if mark and not hashed:
-            quote = "" if quote == mark else quote or mark
-    words = np.array([c.isalnum() for c in text], float)
-    return {
-        "position in the line": column, "inside brackets": depth, "inside quotes": quoted,
-        "inside a comment": comment, "capital letter": upper, "inside a word": words,
-    }  # fmt: skip
-
-
-def cells_view(
-    model: nn.Module,
-    params: Any,
-    vocabulary: Sequence[str],
-    batches: Iterable[dict],
-    length: int = 800,
-    units_drawn: int = 4,
-) -> HighlightedText:
-    """The recurrent units that follow a readable property of the text most closely.
-
-    Interpretability here is the absolute correlation of a unit's output over the text with one of
-    `text_features`; of each feature's best unit, the `units_drawn` best are drawn (cf. Karpathy,
-    Johnson and Li 2015, figure 2), with the sign that makes the correlation positive.
-    """
-    segments = [*itertools.islice(batches, math.ceil(length / batches[0]["inputs"].shape[1]))]
-    ids = np.concatenate([batch["inputs"][:1] for batch in segments], 1)[:, :length]
-    if "mask" in segments[0]:
-        ids = ids[:, : sum(int(batch["mask"][0].sum()) for batch in segments)]
-    carry, reset = model.initial_carry((1,)), np.ones(1, bool)
-    _, _, stages = jax.jit(
-        lambda i: model.apply({"params": params}, i, carry, reset, train=False, stages=True)
-    )(ids)
-    text = "".join(vocabulary[i] for i in ids[0])
-    names = [f"{layer}, unit {u}" for layer, h in stages.items() for u in range(h.shape[-1])]
-    units = np.concatenate([np.asarray(h[0], np.float64) for h in stages.values()], -1).T  # [U, N]
-    features = text_features(text)
-    candidates = []
-    for feature, values in features.items():
-        if values.std() == 0:
-            continue
-        centred = units - units.mean(1, keepdims=True)
-        scale = np.maximum(units.std(1), 1e-3) * values.std() * len(text)
-        correlation = centred @ (values - values.mean()) / scale
-        best = int(np.abs(correlation).argmax())
-        candidates.append((abs(correlation[best]), best, feature, np.sign(correlation[best])))
-    candidates = sorted(candidates, reverse=True)[:units_drawn]
-    captions = tuple(
-        f"{names[u]}: follows '{feature}', correlation {r:.2f}" for r, u, feature, _ in candidates
-    )
-    signals = np.stack([sign * units[u] for _, u, _, sign in candidates])
-    return HighlightedText(
-        "Units whose activation follows a feature of the text", text, signals, captions
-    )

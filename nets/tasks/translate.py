@@ -22,7 +22,8 @@ from nets.tasks.task import Batch, Generative, Trained
 
 @dataclasses.dataclass(frozen=True)
 class Translate(Generative):
-    """Translation by `nets.seq2seq.Bahdanau`, `nets.luong.Luong` or `nets.encoder_decoder.Seq2Seq`.
+    """Translation by `nets.seq2seq.Bahdanau`, `nets.luong.Luong`, `nets.encoder_decoder.Seq2Seq` or
+    `nets.transformer.Transformer`.
 
     The loss is the cross-entropy of each target, given the previous ones. In an evaluation the
     model also decodes without the targets: it takes the likeliest symbol at each step, and in the
@@ -143,12 +144,16 @@ class Translate(Generative):
         temperature has no effect.
 
         Raises:
-            UserError: there is a `top_k`, which is for models that draw.
+            UserError: there is a `top_k`, which is for models that draw, or the model does not read
+                a source of this length.
         """
         if top_k is not None:
             raise UserError(f"is for language models (here: task.beam), got {top_k}.", "top_k")
         source = np.array([prompt], np.int32)
-        decoded = _decode(self, trained.model, trained.params, source, length)
+        try:
+            decoded = _decode(self, trained.model, trained.params, source, length)
+        except ValueError as error:
+            raise UserError(f"is not possible: {error}.", "prompt") from error
         return f" -> {trained.target_tokenizer.decode(np.asarray(decoded.symbols)[0])}"
 
     def figures(

@@ -4,8 +4,9 @@
 
 One training step of RNNsearch (`nets.seq2seq.Bahdanau`, as in the experiment attention_multi30k),
 and what it writes: the likeliest symbols, and the best of a beam of 5, as many as there are in the
-sources. Then what attention adds to a training step of 50 symbols. Every figure is the median of
-interleaved repetitions in one process. Run it on an idle machine; it needs torch.
+sources. Then what attention adds to a training step of 50 symbols, and the rows of
+transformer_rows.py. Every figure is the median of interleaved repetitions in one process. Run it on
+an idle machine; it needs torch.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 import torch  # noqa: E402
+import transformer_rows  # noqa: E402
 from timing import interleaved, show  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -184,6 +186,7 @@ def main() -> None:
         f"attention adds {share:.0%} to a training step of {length} symbols, "
         f"{1e3 * found['without']:.0f} ms without"
     )
+    transformer_rows.show_all(repetitions)
 
 
 if __name__ == "__main__":

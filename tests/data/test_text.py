@@ -54,6 +54,21 @@ def test_rows_are_contiguous_streams_that_cover_the_text(written):
         assert batch["reset"].tolist() == [i % 35 == 0] * 4
 
 
+def test_rows_drawn_at_random_are_from_anywhere_and_follow_the_seed(written):
+    data, text = whole(written, batch_size=8, length=7, order="random")
+    vocabulary, starts = data.metadata()["vocabulary"], []
+    for i in range(200):
+        batch = data.train(3)[i]
+        assert batch["reset"].all() and batch["inputs"].shape == (8, 7)
+        for row, target in zip(batch["inputs"], batch["targets"], strict=True):
+            starts.append(text.find(decode(vocabulary, row) + decode(vocabulary, target[-1:])))
+            np.testing.assert_array_equal(row[1:], target[:-1])
+    assert min(starts) >= 0 and min(starts) < 10 and max(starts) > 1004 - 8 - 10
+    assert len(set(starts)) > 700  # of 997
+    np.testing.assert_array_equal(data.train(3)[5]["inputs"], data.train(3)[5]["inputs"])
+    assert (data.train(3)[5]["inputs"] != data.train(4)[5]["inputs"]).any()
+
+
 def test_batches_are_as_the_spec_says_and_pure(written):
     data, _ = whole(written, batch_size=3, length=11)
     again, _ = whole(written, batch_size=3, length=11)

@@ -82,7 +82,7 @@ def test_types_and_initial_weights():
     [
         (3, None, None, "heads must divide features=4, got 3"),
         (0, None, None, "heads must be at least 1, got 0"),
-        (2, (3, 5, 3), None, r"got \[2, 4, 2\] and \[3, 5, 2\]"),
+        (2, (3, 5, 3), None, r"got \[2, 4, 2, 2\] and \[3, 5, 2, 2\]"),
         (2, (2, 5, 3), (2, 4), r"mask must have shape \[2, 5\] or \[2, 4, 5\].* got \[2, 4\]"),
     ],
 )

@@ -16,6 +16,7 @@ from nets.tasks import translate_figures
 from nets.tasks.metrics import add
 from nets.tasks.task import Trained
 from nets.tasks.translate import Translate, in_span
+from nets.transformer import Transformer
 
 KEY = jax.random.key(0)
 MODEL = Seq2Seq(num_classes=3, vocab_size=2, cell=Elman(3))
@@ -102,6 +103,15 @@ def test_a_sample_is_what_the_search_finds():
     assert Translate(beam=2, length_penalty=9.0).sample(*given) == " -> one one"
     with pytest.raises(UserError, match="top_k is for language models .* got 3"):
         Translate().sample(*given, 3)
+
+
+def test_a_source_above_the_positions_is_refused():
+    model, x = Transformer(3, 3, 4, 1, 1, context=4), np.ones((1, 2), np.int32)
+    params = model.init(jax.random.key(0), x, x, train=False)["params"]
+    given = Trained(model, params, {}, {}, *TOKENIZERS, KEY), [1] * 5, 3, 0.8
+    message = "prompt is not possible: a sequence must have at most context=4 symbols, got 5"
+    with pytest.raises(UserError, match=message):
+        Translate().sample(*given)
 
 
 @pytest.mark.parametrize(

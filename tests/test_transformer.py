@@ -1,0 +1,244 @@
+"""The Transformer without torch: counts, causality, steps, past the context, refusals."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.layers.attention_multi_head import MultiHeadAttention
+from nets.layers.decoding import decode, generate
+from nets.transformer import Transformer, TransformerLM
+from tests.support.checks import assert_close, jit
+
+V, C = 7, 6
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(1, V, (2, C))
+SMALL = {"features": 8, "heads": 2, "layers": 2, "hidden": 12, "context": C}
+KINDS = [("learned", "pre"), ("sinusoidal", "post"), ("rotary", "pre")]
+
+
+def language_model(positions="learned", norm="pre", **fields):
+    return TransformerLM(V, **SMALL | {"positions": positions, "norm": norm} | fields)
+
+
+def translator(positions="sinusoidal", norm="post", **fields):
+    return Transformer(V, V, **SMALL | {"positions": positions, "norm": norm} | fields)
+
+
+def random_parameters(model, *inputs):
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs, train=False))
+    rng = np.random.default_rng(1)
+    return jax.tree.map(lambda a: np.float32(rng.normal(size=a.shape) * 0.7), shapes)
+
+
+def size(model, *inputs):
+    """The number of parameters, of which all layers have the same."""
+
+    def count(layers):
+        small = model.clone(layers=layers)
+        shapes = jax.eval_shape(lambda: small.init(jax.random.key(0), *inputs, train=False))
+        return sum(a.size for a in jax.tree.leaves(shapes))
+
+    return count(1) + (model.layers - 1) * (count(2) - count(1))
+
+
+def test_counts_are_the_published_ones():
+    nano = TransformerLM(65, 384, 6, 6, context=256, use_bias=False)
+    assert size(nano, IDS) == 10_745_088  # nanoGPT, train_shakespeare_char, with positions
+    gpt2 = TransformerLM(50257, 768, 12, 12, context=1024)
+    assert size(gpt2, IDS) == 124_439_808  # GPT-2, small, as its weights are published
+    # the paper's base model, table 3: 65 million with 37,000 symbols; by hand of the same parts
+    d, hidden, v = 512, 2048, 37_000
+    attention, mlp = 4 * (d * d + d), 2 * d * hidden + d + hidden
+    by_hand = 6 * (3 * attention + 2 * mlp + 5 * 2 * d) + v * d
+    base = Transformer(v, v, d, 8, 6, hidden, share=True)
+    assert size(base, IDS, IDS) == by_hand == 63_082_496
+
+
+@pytest.mark.parametrize(("positions", "norm"), KINDS)
+def test_logits_see_what_is_before_them_alone(positions, norm):
+    model = language_model(positions, norm, tie=False)
+    params = random_parameters(model, IDS)
+
+    def logits(vectors):
+        table = {"embedding": {**params["params"]["embedding"], "embedding": vectors}}
+        variables = {"params": params["params"] | table}
+        return model.apply(variables, np.arange(C)[None], train=False)[0][0].sum(-1)
+
+    slopes = jit(jax.jacobian(logits))(params["params"]["embedding"]["embedding"])
+    seen = np.abs(slopes).sum(-1)[:, :C] > 0  # [T, symbol], symbol t at position t
+    np.testing.assert_array_equal(seen, np.tri(C, dtype=bool))
+
+
+@pytest.mark.parametrize(("positions", "norm"), KINDS)
+def test_steps_equal_the_whole(positions, norm):
+    """From nothing, and after the first three symbols were read at once."""
+    model = language_model(positions, norm)
+    params = random_parameters(model, IDS)
+
+    def steps(params, read):
+        memory, carry = model.apply(params, IDS[:, :read], method="start")
+        logits, weights = [], []
+        for t in range(read, C):
+            carry, last, attention = model.apply(params, memory, carry, IDS[:, t], method="step")
+            logits.append(last)
+            weights.append(attention)
+        return jnp.stack(logits, 1), jnp.stack(weights, 1)
+
+    whole, _ = jit(functools.partial(model.apply, train=False))(params, IDS)
+    assert np.abs(np.diff(whole, axis=1)).max() > 0.1
+    for read in (0, 3):
+        logits, weights = jit(steps, static_argnums=1)(params, read)
+        assert_close(logits, whole[:, read:], 1e-5)
+        seen = np.asarray(weights > 0)  # of the latest symbols, the newest last
+        np.testing.assert_array_equal(seen, np.broadcast_to(np.tri(C)[read:, ::-1] > 0, seen.shape))
+        assert_close(weights.sum(-1), np.ones(weights.shape[:2]), 1e-6)
+
+
+def test_the_older_half_is_forgotten_past_the_context():
+    """Against a loop that reads what is left of the text anew for every symbol."""
+    model = language_model()
+    params, text = random_parameters(model, IDS), np.random.default_rng(2).integers(0, V, (2, 15))
+    read = jit(functools.partial(model.apply, train=False))
+    step = jit(functools.partial(model.apply, method="step"))
+    memory, carry = model.apply(params, text[:, :0], method="start")
+    left = 0
+    for t in range(15):
+        carry, logits, weights = step(params, memory, carry, text[:, t])
+        left = C // 2 + 1 if left == C else left + 1
+        whole, _ = read(params, text[:, t + 1 - left : t + 1])
+        assert_close(logits, whole[:, -1], 1e-5)
+        np.testing.assert_array_equal((weights > 0).sum(1), [left, left])
+    draw = jit(functools.partial(generate, model), static_argnums=3)
+    assert draw(params, jax.random.key(0), IDS[:, :2], 12, 0.0).shape == (2, 12)
+    long = np.tile(IDS, 3)  # a prompt above the context: its end is read
+    _, carry = jit(functools.partial(model.apply, method="start"))(params, long)
+    _, end = jit(functools.partial(model.apply, method="start"))(params, IDS)
+    assert_close(carry, end, 1e-6)
+
+
+@pytest.mark.parametrize(("positions", "norm"), KINDS)
+def test_translation_step_by_step_equals_the_whole(positions, norm):
+    """With two slots for each source, as a beam has."""
+    model = translator(positions, norm)
+    inputs = np.array([[3, 1, 2, 5, 0, 0], [1, 6, 0, 4, 4, 4]])  # 0 ends a source
+    params = random_parameters(model, inputs, IDS)
+    targets = np.random.default_rng(2).integers(1, V, (4, C))
+
+    def steps(params):
+        memory, carry = model.apply(params, inputs, method="start")
+        carry = jax.tree.map(lambda a: jnp.repeat(a, 2, 0), carry)
+        results = []
+        for t in range(C):
+            symbols = targets[:, t - 1] if t else np.zeros(4, int)
+            carry, *found = model.apply(params, memory, carry, symbols, method="step")
+            results.append(found)
+        return [jnp.stack(part, 1) for part in zip(*results, strict=True)]
+
+    def whole(params):
+        sources = np.repeat(inputs, 2, 0)
+        return model.apply(params, sources, targets, train=False, stages=True)
+
+    (logits, weights), (expected, stages) = jit(steps)(params), jit(whole)(params)
+    assert_close(logits, expected, 1e-5)
+    assert_close(weights, stages["weights"], 1e-5)
+    seen = np.asarray(weights[:, 0] > 0)
+    np.testing.assert_array_equal(seen.sum(1), [4, 4, 2, 2])  # of each source, up to its end
+    assert stages["encoder"].shape == (4, C, 8)
+
+
+def test_padding_of_a_source_changes_nothing():
+    model = translator()
+    inputs = np.array([[3, 1, 2, 0, 0, 0], [1, 6, 2, 0, 5, 4]])
+    params = random_parameters(model, inputs, IDS)
+    apply = jit(functools.partial(model.apply, train=False))
+    assert_close(apply(params, inputs, IDS), apply(params, inputs[:, :4], IDS), 1e-5)
+
+
+def test_beam_search_past_the_context_goes_on():
+    model = translator(context=4)
+    params = random_parameters(model, IDS[:, :4], IDS[:, :4])
+    params["params"]["embedding"]["embedding"][0] = -3  # the end comes late, if at all
+    search = jit(functools.partial(decode, model, length=9, beam=2))
+    found = search(params, IDS[:, :4])
+    assert found.symbols.shape == (2, 9) and found.weights.shape == (2, 9, 4)
+    assert np.isfinite(found.score).all()
+
+
+def test_dropout_acts_in_training_alone_and_everywhere():
+    model = language_model(dropout=0.5)
+    params = random_parameters(model, IDS)
+
+    def logits(key, train, model=model):
+        noise = {"dropout": jax.random.key(key)}
+        return model.apply(params, IDS, train=train, rngs=noise)[0]
+
+    quiet, noisy, other = (jit(logits, static_argnums=1)(*a) for a in ((0, 0), (0, 1), (1, 1)))
+    assert np.abs(noisy - quiet).min() > 0 and np.abs(noisy - other).min() > 0
+    weights = language_model(attention_dropout=0.5)
+    noisy = jit(functools.partial(logits, 0, True, weights))()
+    assert np.abs(noisy - quiet).max() > 0.01
+
+
+def test_dropped_weights_are_scaled_and_independent_between_heads():
+    layer = MultiHeadAttention(400, 400, dropout=0.25, use_bias=False)
+    x, one = np.ones((1, 1, 1), np.float32), np.ones((1, 400), np.float32)
+    params = {part: {"kernel": one} for part in ("query", "key", "value")}
+    params["out"] = {"kernel": np.eye(400, dtype=np.float32)}
+    noise = {"dropout": jax.random.key(0)}
+    y, weights = layer.apply({"params": params}, x, train=True, rngs=noise)
+    kept = np.asarray(y[0, 0]) > 0
+    assert_close(y[0, 0][kept], np.full(kept.sum(), 4 / 3), 1e-5)
+    assert kept.mean() == pytest.approx(0.75, abs=0.1)
+    assert_close(weights, np.ones((1, 400, 1, 1)), 1e-6)
+
+
+def test_fused_attention_is_the_same_function(monkeypatch):
+    """`jax.nn.dot_product_attention`, here by its own plain code instead of cuDNN's."""
+    plain = functools.partial(jax.nn.dot_product_attention)
+
+    def on_any_device(*arrays, implementation, **options):
+        assert implementation == "cudnn"
+        return plain(*arrays, implementation="xla", **options)
+
+    model, fused = language_model(), language_model(backend="cudnn")
+    params = random_parameters(model, IDS)
+    expected = jit(functools.partial(model.apply, train=False))(params, IDS)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", on_any_device)
+    assert_close(jit(functools.partial(fused.apply, train=False))(params, IDS), expected, 1e-5)
+
+
+def test_what_a_new_model_starts_from():
+    model = TransformerLM(40, 64, 4, 8, context=16)
+    params = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), IDS)["params"]
+    block = params["decoder"]["layer_3"]
+    assert np.std(params["embedding"]["embedding"]) == pytest.approx(0.02, rel=0.1)
+    for part, std in (("mlp_in", 0.02), ("mlp_out", 0.02 / 4)):
+        assert np.std(block[part]["kernel"]) == pytest.approx(std, rel=0.1)
+    assert np.std(block["attention"]["out"]["kernel"]) == pytest.approx(0.02 / 4, rel=0.1)
+    assert np.std(block["attention"]["query"]["kernel"]) == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "message"),
+    [
+        (language_model(), (np.zeros((1, 9), int),), "at most context=6 symbols, got 9"),
+        (translator(), (np.zeros((1, 9), int), IDS[:1]), "at most context=6 symbols, got 9"),
+        (translator(), (IDS[:1], np.zeros((1, 9), int)), "at most context=6 symbols, got 9"),
+        (language_model(context=1), (IDS,), "context must be at least 2, got 1"),
+        (language_model(norm="both"), (IDS,), "norm must be one of pre, post, got 'both'"),
+        (language_model(heads=3), (IDS,), "heads must divide features=8, got 3"),
+        (language_model(layers=0), (IDS,), "layers must be at least 1, got 0"),
+        (language_model(backend="fast"), (IDS,), "backend must be one of xla, cudnn, got 'fast'"),
+        (
+            Transformer(V, V + 1, **SMALL, share=True),
+            (IDS, IDS),
+            "one vocabulary for both languages, got vocab_size=8 and num_classes=7",
+        ),
+    ],
+)
+def test_what_is_refused(model, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs, train=False))
