@@ -6,7 +6,7 @@
 
 Of 20 vectors of 8 bits the 16 of the highest priority are to be given, the highest first.
 
-Measured: not trained to its end here, for want of time; COUNT parameters.
+Measured: not trained to its end here, for want of time; 47,896 parameters.
 """
 
 from nets.data.algorithms import PrioritySort

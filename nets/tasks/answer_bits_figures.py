@@ -40,7 +40,7 @@ def sequences(
             last = int(np.flatnonzero(used)[-1]) + 1
             maps += [TimeMap(f"{head}:\nslots", w[:, :last]) for head, w in heads.items()]
         size = name.replace("_", " ")
-        title = f"A sequence of a size {size}" if i == 0 else f"A longer sequence, {size}"
+        title = f"A sequence as in training, {end} steps" if i == 0 else f"A longer one, {size}"
         title += f": {wrong} of {int(counts.sum()) * targets.shape[1]} bits wrong"
         figures["answers" if i == 0 else f"answers_{name}"] = TimeMaps(title, tuple(maps))
     return figures

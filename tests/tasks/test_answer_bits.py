@@ -23,7 +23,6 @@ class Same(nn.Module):
 
     @nn.compact
     def __call__(self, inputs, *, train):
-        self.param("unused", nn.initializers.zeros, (1,))
         return inputs, ()
 
 
