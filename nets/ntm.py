@@ -10,13 +10,7 @@ from jax.typing import DTypeLike
 from nets.layers import memory_addressing as addressing
 from nets.layers.checks import check_at_least, check_choice
 from nets.layers.recurrent import Recurrent
-from nets.layers.recurrent_cell import (
-    Cell,
-    add_bias,
-    glorot_gates,
-    orthogonal_gates,
-    tanh,
-)
+from nets.layers.recurrent_cell import Cell, add_bias, glorot_gates, orthogonal_gates, tanh
 from nets.layers.sequence import output_layer
 from nets.lstm import LSTM, LSTMCarry
 

@@ -87,7 +87,7 @@ class Babi(Dataset):
         return ("validation", "test")
 
     def spec(self) -> Spec:
-        """The shapes; of files that are unread 175, as of all of bAbI, stands in for the number of words."""
+        """The shapes; of files, which are not read, the number of words is that of all of bAbI."""
         b, j, ids = self.batch_size, self.max_words, np.dtype(np.int32)
         arrays = {
             "inputs": ((b, self.max_memories, j), ids),
