@@ -87,7 +87,7 @@ class Babi(Dataset):
         return ("validation", "test")
 
     def spec(self) -> Spec:
-        """The shapes; of files, which are not read, the number of words is that of all of bAbI."""
+        """The shapes; of files, which are not read, numbers of words and questions are bAbI's."""
         b, j, ids = self.batch_size, self.max_words, np.dtype(np.int32)
         arrays = {
             "inputs": ((b, self.max_memories, j), ids),
@@ -96,8 +96,12 @@ class Babi(Dataset):
             "support": ((b, _SUPPORT), ids),
             "task": ((b,), ids),
         }
-        generated = self.path is None
-        return Spec(arrays, {"vocab_size": len(self._corpus().vocabulary) if generated else 175})
+        if self.path is None:
+            known = self.metadata()
+            known = {name: known[name] for name in ("vocab_size", "train_examples")}
+        else:
+            known = {"vocab_size": 175, "train_examples": 18_020 if self.task is None else 900}
+        return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
         """vocab_size and vocabulary, tasks (their numbers), digest, train_examples, shapes (of

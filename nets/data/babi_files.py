@@ -59,7 +59,7 @@ def parse(lines: list[str], source: str, task: int) -> list[Question]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        identity, _, text = line.strip().partition(" ")
+        identity, _, text = line.strip(" ").partition(" ")
         if not identity.isdigit() or not text:
             raise UserError(f"{source}, line {number}, must begin with a number, got {line!r}.")
         if identity == "1":

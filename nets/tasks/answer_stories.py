@@ -212,7 +212,7 @@ def ranking_loss(scores: jax.Array, right: jax.Array, margin: float) -> jax.Arra
     2.5
     """
     chosen = jnp.take_along_axis(scores, right[..., None], axis=-1)
-    wrong = jnp.arange(scores.shape[-1]) != right[..., None]
+    wrong = jax.nn.one_hot(right, scores.shape[-1]) == 0
     counted = wrong & jnp.isfinite(scores)
     return jnp.where(counted, jnp.maximum(0, margin - chosen + scores), 0).sum(-1)
 

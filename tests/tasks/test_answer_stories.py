@@ -62,7 +62,7 @@ def test_training_is_told_the_sentences_and_counts_hops_up_to_the_first_none():
     answers, memories = model.apply(
         {"params": params}, batch["inputs"], batch["question"], support, train=True
     )
-    total = np.asarray(ranking_loss(answers, batch["targets"], 0.1))
+    total = np.array(ranking_loss(answers, batch["targets"], 0.1))
     for row, (first, second) in enumerate(support):
         for hop, right in [(0, first), (1, second)]:
             right = memories.shape[-1] - 1 if right < 0 else int(right)
