@@ -23,4 +23,4 @@ def experiment() -> Experiment:
 
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
-    return compared(Copy(batch_size=16, eval_size=200, eval_batch_size=50), 2500, 256)
+    return compared(Copy(batch_size=16, eval_size=200, eval_batch_size=50), 15_000, 256)
