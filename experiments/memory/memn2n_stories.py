@@ -7,7 +7,9 @@
 People walk about and carry things: where is a person, where is a thing, is a person at a place?
 Pictures show which sentences each hop looks at (Sukhbaatar et al. 2015).
 
-Measured: not trained to its end here, for want of time; 6,800 parameters.
+Measured: wrong test answers where a person is 0.0008, where a thing is 0.018, yes or no 0.228, mean
+0.082; 1 min 42 s of training beside other work, 10,880 parameters. Seed 0, one core of an AMD EPYC
+(AVX-512), jax 0.10.2.
 """
 
 from nets.data.babi import Babi
@@ -22,13 +24,13 @@ from nets.types import Epochs, epochs
 
 def experiment() -> Experiment:
     return Experiment(
-        model=MemN2N(features=20),
-        task=AnswerStories(linear=Epochs(10)),
-        data=Babi(),
+        model=MemN2N(features=32),
+        task=AnswerStories(linear=Epochs(5)),
+        data=Babi(questions=5000),
         optimizer=Optimizer(
-            SGD(), 0.3, Step(epochs(30, 45), 0.5), warmup=Epochs(10), clip_norm=1.25
+            SGD(), 0.3, Step(epochs(15, 20, 25), 0.5), warmup=Epochs(5), clip_norm=1.25
         ),
-        epochs=60,
+        epochs=30,
         eval_every=Epochs(5),
         save_every=Epochs(20),
         monitor="mean_error",

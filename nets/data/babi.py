@@ -104,17 +104,20 @@ class Babi(Dataset):
         return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
-        """vocab_size and vocabulary, tasks (their numbers), digest, train_examples, shapes (of
-        batches, at most), and by split: sizes and long (stories that are cut off).
+        """vocab_size and vocabulary, tasks (their numbers) and task_names, digest, train_examples,
+        shapes (of batches, at most), and by split: sizes and long (stories that are cut off).
 
         Raises:
             UserError: a file is missing or not as it should be.
         """
         corpus = self._corpus()
+        tasks = sorted({int(k) for k in corpus.rows["train"].tasks})
+        names = stories.NAMES if self.path is None else babi_files.NAMES
         return {
             "vocab_size": len(corpus.vocabulary),
             "vocabulary": list(corpus.vocabulary),
-            "tasks": sorted({int(k) for k in corpus.rows["train"].tasks}),
+            "tasks": tasks,
+            "task_names": [names[k - 1] for k in tasks],
             "digest": corpus.digest,
             "train_examples": len(corpus.rows["train"].targets),
             "shapes": len(self._widths),
@@ -158,7 +161,7 @@ class Babi(Dataset):
         return (*self.widths, self.max_memories)
 
     def _tasks(self) -> tuple[int, ...]:
-        return stories.TASKS if self.path is None else tuple(range(1, babi_files.TASKS + 1))
+        return stories.TASKS if self.path is None else tuple(range(1, len(babi_files.NAMES) + 1))
 
     def _corpus(self) -> "Corpus":
         return _corpus(self.path, self.task, self.questions, self.max_memories, self.max_words)

@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 from nets.errors import UserError
 
-TASKS = 20
+NAMES = (
+    "one supporting fact", "two supporting facts", "three supporting facts", "two arguments",
+    "three arguments", "yes or no", "counting", "lists", "negation", "indefinite knowledge",
+    "basic coreference", "conjunction", "compound coreference", "time", "deduction", "induction",
+    "position", "size", "path finding", "motivations",
+)  # fmt: skip
+"""What bAbI's tasks 1 to 20 are about."""
 _WORD = r"[\w']+"
 
 
@@ -93,7 +99,7 @@ def read(path: str, task: int | None) -> dict[str, list[Question]]:
         UserError: a file is missing or not as it should be.
     """
     folder, questions = Path(path), {"train": [], "test": []}
-    wanted = range(1, TASKS + 1) if task is None else (task,)
+    wanted = range(1, len(NAMES) + 1) if task is None else (task,)
     for number in wanted:
         for split, rows in questions.items():
             files = sorted(folder.glob(f"qa{number}_*_{split}.txt"))

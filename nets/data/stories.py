@@ -8,6 +8,7 @@ import numpy as np
 from nets.data.babi_files import Question, parse
 
 TASKS = (1, 2, 3)
+NAMES = "where a person is", "where a thing is", "yes or no"
 _PEOPLE = ("Anna", "Ben", "Carla", "David")
 _PLACES = ("kitchen", "garden", "office", "hall", "cellar", "attic")
 _THINGS = ("ball", "book", "lamp")

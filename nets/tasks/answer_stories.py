@@ -119,7 +119,9 @@ class AnswerStories(Predictive):
             for row in chosen
         ]
         return {
-            **answer_stories_figures.table(task_errors(metrics), FAILED),
+            **answer_stories_figures.table(
+                task_errors(metrics), trained.metadata["task_names"], FAILED
+            ),
             **answer_stories_figures.hops(seen, words),
         }
 

@@ -10,20 +10,18 @@ from nets.tasks.task import Prediction
 
 _SENTENCES = 12  # of a story in a picture, at most
 
-NAMES = (
-    "one supporting fact", "two supporting facts", "three supporting facts", "two arguments",
-    "three arguments", "yes or no", "counting", "lists", "negation", "indefinite knowledge",
-    "basic coreference", "conjunction", "compound coreference", "time", "deduction", "induction",
-    "position", "size", "path finding", "motivations",
-)  # fmt: skip
-"""What bAbI's tasks 1 to 20 are about."""
 
+def table(errors: dict[int, float], names: Sequence[str], failed: float) -> dict[str, Figure]:
+    """The errors of tasks by number, as text.
 
-def table(errors: dict[int, float], failed: float) -> dict[str, Figure]:
-    """The errors of tasks by number, as text."""
+    Args:
+        errors: in the order of the names.
+        names: what the tasks are about.
+        failed: error above which a task is failed.
+    """
     lines = [
-        f"{k:4}  {NAMES[k - 1]:24} {100 * error:6.1f} %{'  failed' if error > failed else ''}"
-        for k, error in errors.items()
+        f"{k:4}  {name:24} {100 * error:6.1f} %{'  failed' if error > failed else ''}"
+        for (k, error), name in zip(errors.items(), names, strict=True)
     ]
     mean = np.mean([*errors.values()])
     count = sum(error > failed for error in errors.values())

@@ -93,7 +93,7 @@ def test_errors_are_those_of_each_task_and_the_figures_say_where_it_looks(task, 
     assert "error_1" not in task.finish({k: v for k, v in totals.items() if k != "final"}, {}, None)
     trained = Trained(model, params, state, DATA.metadata(), None, None, jax.random.key(0))
     figures = task.figures(trained, batches, totals, final=True)
-    assert isinstance(figures["tasks"], Text) and "two supporting facts" in figures["tasks"].text
+    assert isinstance(figures["tasks"], Text) and "where a thing is" in figures["tasks"].text
     assert len(figures["hops"].panels) == 3
     assert figures["hops"].write(tmp_path, "hops").stat().st_size > 1000
 
