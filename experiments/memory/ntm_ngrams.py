@@ -1,0 +1,24 @@
+"""A Neural Turing Machine counts what comes after each context of five bits: Graves et al. 2014.
+
+    python launch.py --experiment=ntm_ngrams
+    python launch.py --experiment=ntm_ngrams --variant=feedforward
+    python launch.py --experiment=ntm_ngrams --variant=lstm
+
+Each sequence of 200 bits has a model of its own, drawn at random. `optimal` is what the best
+estimator needs. The LSTM has the 331,905 parameters of the paper's.
+
+Measured: not trained to its end here, for want of time; 58,433 parameters.
+"""
+
+from nets.data.ngrams import NGrams
+from nets.recipes.algorithms import compared
+from nets.train.experiment import Experiment
+
+
+def experiment() -> Experiment:
+    return variants()["lstm controller"]
+
+
+def variants() -> dict[str, Experiment]:
+    """The experiments that `compare` trains, by the name that each has in the table."""
+    return compared(NGrams(batch_size=16, eval_size=200, eval_batch_size=50), 4000, 128)

@@ -1,0 +1,46 @@
+"""Figures of answers in bits: what goes in and comes out, and where the heads read and write."""
+
+import numpy as np
+
+from nets.report.figures import Figure
+from nets.report.time_maps import TimeMap, TimeMaps
+
+_SLOTS = 1e-2  # weight above which a slot is drawn
+
+
+def sequences(
+    rows: dict[str, dict[str, np.ndarray]],
+    probabilities: np.ndarray,
+    weightings: dict[str, np.ndarray],
+) -> dict[str, Figure]:
+    """One picture for each example.
+
+    Args:
+        rows: "inputs" [T, D], "targets" [T, K] and "mask" [T] of each, by the name of its size.
+        probabilities: [B, T', K] of the bits.
+        weightings: [B, T', N] of each head.
+    """
+    figures: dict[str, Figure] = {}
+    for i, (name, row) in enumerate(rows.items()):
+        answered = row["mask"] > 0
+        end = int(np.flatnonzero(answered)[-1]) + 1
+        counts = answered[:end, None]
+        inputs, targets = row["inputs"][:end], row["targets"][:end] * counts
+        outputs = probabilities[i, :end] * counts
+        wrong = ((outputs > 0.5) != (targets > 0.5)).sum()
+        low = min(0.0, float(inputs.min()))
+        maps = [
+            TimeMap("inputs", inputs, (low, max(1.0, float(inputs.max())))),
+            TimeMap("targets", targets),
+            TimeMap("outputs", outputs),
+        ]
+        heads = {head: w[i, :end] for head, w in sorted(weightings.items(), reverse=True)}
+        if heads:
+            used = np.max([w.max(0) for w in heads.values()], axis=0) > _SLOTS
+            last = int(np.flatnonzero(used)[-1]) + 1
+            maps += [TimeMap(f"{head}:\nslots", w[:, :last]) for head, w in heads.items()]
+        size = name.replace("_", " ")
+        title = f"A sequence as in training, {end} steps" if i == 0 else f"A longer one, {size}"
+        title += f": {wrong} of {int(counts.sum()) * targets.shape[1]} bits wrong"
+        figures["answers" if i == 0 else f"answers_{name}"] = TimeMaps(title, tuple(maps))
+    return figures

@@ -1,0 +1,17 @@
+"""Signals over time, one below the other."""
+
+import numpy as np
+
+from nets.report.time_maps import TimeMap, TimeMaps
+
+
+def test_signals_share_their_steps(tmp_path, figures):
+    rng = np.random.default_rng(0)
+    parts = TimeMap("first", rng.random((20, 3))), TimeMap("second", rng.random((12, 40)), (-1, 1))
+    TimeMaps("Both", parts).write(tmp_path, "x")
+    one, two = figures[0].axes
+    assert one.get_xlim() == two.get_xlim() == (0, 20)
+    np.testing.assert_array_equal(one.images[0].get_array(), parts[0].values.T)
+    assert two.images[0].get_extent() == [0, 12, 40, 0]  # entry 0 at the top
+    assert two.images[0].get_clim() == (-1, 1) and two.get_ylabel() == "second"
+    assert one.get_title() == "Both"

@@ -1,0 +1,177 @@
+"""Memory networks: plain loops over sentences and words, ties, linear start, noise, mistakes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nets.memory_network import MemN2N, MemoryNetwork, position_weights
+
+V, D, S, J = 7, 4, 3, 3
+STORY = np.array([[[2, 3, 0], [4, 5, 6], [0, 0, 0]], [[3, 0, 0], [2, 2, 4], [6, 5, 0]]], np.int32)
+QUESTION = np.array([[2, 6, 0], [5, 3, 4]], np.int32)
+MODEL = MemN2N(V, D, hops=2, max_memories=5)
+
+
+@functools.cache
+def made(model):
+    init = jax.jit(functools.partial(model.init, train=False))
+    params = init(jax.random.key(0), STORY, QUESTION)["params"]
+    return jax.tree.map(lambda a: 5 * a, params)
+
+
+def run(model, *arrays, **options):
+    apply = functools.partial(model.apply, train=False, **options)
+    return jax.jit(apply)({"params": made(model)}, STORY, QUESTION, *arrays)
+
+
+def encoded(words, table, bag=False):
+    """A sentence, word by word and feature by feature (section 4.1)."""
+    words = [word for word in words if word]
+    total = np.zeros(D)
+    for j, word in enumerate(words, 1):
+        for k in range(1, D + 1):
+            weight = (1 - j / len(words)) - (k / D) * (1 - 2 * j / len(words))
+            total[k - 1] += (1 if bag else weight) * table[word, k - 1]
+    return total
+
+
+def softmax(x):
+    e = np.exp(x - x.max())
+    return e / e.sum()
+
+
+def answer(model, params, row, linear=False):
+    """Logits and weights of one question, hop by hop."""
+    p = jax.tree.map(np.asarray, params)
+    encode = functools.partial(encoded, bag=model.encoding == "bag")
+    sentences = [words for words in STORY[row] if words.any()]
+    adjacent, weights = model.tying == "adjacent", []
+    asked = p["embedding"][0] if adjacent else p["question"][0]
+    u = encode(QUESTION[row], asked)
+    for hop in range(model.hops):
+        a, c = (hop, hop + 1) if adjacent else (0, 1)
+        memories = [
+            [
+                encode(words, p["embedding"][k]) + p["age"][k][len(sentences) - 1 - i]
+                for i, words in enumerate(sentences)
+            ]
+            for k in (a, c)
+        ]
+        scores = np.array([u @ m for m in memories[0]])
+        share = scores if linear else softmax(scores)
+        o = sum(s * c for s, c in zip(share, memories[1], strict=True))
+        u = (u if adjacent else p["between"][0] @ u) + o
+        weights.append(share)
+    out = p["embedding"][-1] if adjacent else p["answer"][0]
+    return out @ u, np.stack(weights)
+
+
+@pytest.mark.parametrize(
+    ("fields", "linear"),
+    [({}, False), ({}, True), ({"tying": "layerwise", "encoding": "bag", "hops": 3}, False)],
+)
+def test_an_answer_is_that_of_the_plain_loops(fields, linear):
+    model = MODEL.clone(**fields)
+    logits, stages = run(model, linear=linear, stages=True)
+    for row in range(2):
+        expected, weights = answer(model, made(model), row, linear)
+        np.testing.assert_allclose(logits[row], expected, rtol=2e-4, atol=1e-4)
+        count = weights.shape[1]
+        np.testing.assert_allclose(stages["hops"][row, :, :count], weights, rtol=2e-4, atol=1e-5)
+        assert not stages["hops"][row, :, count:].any()
+    if not linear:
+        np.testing.assert_allclose(stages["hops"].sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({}, 3 * (V + 5) * D),
+        ({"hops": 3}, 4 * (V + 5) * D),
+        ({"tying": "layerwise", "hops": 3}, 2 * (V + 5) * D + 2 * V * D + D * D),
+    ],
+)
+def test_ties_leave_so_many_parameters(fields, count):
+    model = MODEL.clone(**fields)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), STORY, QUESTION, train=False))
+    assert sum(a.size for a in jax.tree.leaves(shapes)) == count
+
+
+def test_weights_by_position_are_those_of_the_paper():
+    weights = position_weights(jnp.array([4, 2, 3, 0, 0]), D)
+    for j in range(1, 6):
+        for k in range(1, D + 1):
+            expected = (1 - j / 3) - (k / D) * (1 - 2 * j / 3) if j <= 3 else 0
+            assert float(weights[j - 1, k - 1]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_noise_moves_sentences_away_in_training_alone_and_keeps_their_order():
+    model = MODEL.clone(noise=0.5, max_memories=20)
+    mask = jnp.ones((2000, 4), bool)
+
+    def ages(key, train):
+        return model.apply({}, mask, train, method="_ages", rngs={"dropout": key})
+
+    assert ages(jax.random.key(0), False)[0].tolist() == [3, 2, 1, 0]
+    moved = np.asarray(ages(jax.random.key(0), True))
+    assert (np.diff(moved, axis=1) < 0).all() and (moved >= [3, 2, 1, 0]).all()
+    np.testing.assert_allclose(moved.mean(0), [3 + 2, 2 + 1.5, 1 + 1, 0.5], atol=0.08)
+    assert (ages(jax.random.key(1), True) <= 19).all()
+
+
+def chosen(params, row, support=None):
+    """Scores of answers and of memories of one question, choice by choice."""
+    p = jax.tree.map(np.asarray, params)
+    sentences = [words for words in STORY[row] if words.any()]
+    kinds = [
+        [
+            encoded(words, p["embedding"][k]) + p["age"][k][len(sentences) - 1 - i]
+            for i, words in enumerate(sentences)
+        ]
+        for k in range(3)
+    ]
+    offered = [*kinds[0], p["none"]]
+    state, response = (encoded(QUESTION[row], p["embedding"][k]) for k in (3, 4))
+    scores, done = [], False
+    for hop in range(2):
+        scores.append(np.array([state @ m for m in offered]))
+        best = int(scores[-1].argmax()) if support is None else support[hop]
+        done = done or best in (-1, len(sentences))
+        if not done:
+            state, response = state + kinds[1][best], response + kinds[2][best]
+    return p["embedding"][5] @ response, scores
+
+
+@pytest.mark.parametrize("support", [None, [[1, 0], [2, -1]]])
+def test_a_strongly_supervised_network_is_the_plain_loops(support):
+    model = MemoryNetwork(V, D, hops=2, max_memories=5)
+    told = None if support is None else jnp.array(support)
+    answers, scores = run(model, told)
+    for row in range(2):
+        expected, hops = chosen(made(model), row, None if support is None else support[row])
+        np.testing.assert_allclose(answers[row], expected, rtol=2e-4, atol=1e-4)
+        count = len(hops[0]) - 1
+        for hop in range(2):
+            got = np.asarray(scores[row, hop])
+            np.testing.assert_allclose(got[:count], hops[hop][:-1], rtol=2e-4, atol=1e-4)
+            np.testing.assert_allclose(got[S], hops[hop][-1], rtol=2e-4, atol=1e-4)
+            assert np.isneginf(got[count:S]).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"max_memories": 2}, "a story must have at most max_memories=2 sentences, got 3"),
+        ({"hops": 0}, "hops must be at least 1, got 0"),
+        ({"tying": "none"}, "tying must be one of adjacent, layerwise, got 'none'"),
+        ({"noise": 1.0}, r"noise must be in \[0, 1\), got 1.0"),
+        ({"vocab_size": None}, "vocab_size must be a number, got None"),
+    ],
+)
+def test_mistakes_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        model = MODEL.clone(**fields)
+        jax.eval_shape(lambda: model.init(jax.random.key(0), STORY, QUESTION, train=False))
