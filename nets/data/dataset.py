@@ -80,6 +80,9 @@ class Dataset(abc.ABC):
     reads_prompts: ClassVar[bool] = False
     """Whether `read_prompt` reads text."""
 
+    reads_questions: ClassVar[bool] = False
+    """Whether an input is a file and a question about it, which `load_question` reads."""
+
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
         """The training batches; element i is the batch of step i.
@@ -141,6 +144,15 @@ class Dataset(abc.ABC):
             UserError: it is empty or too long; such data has no text.
         """
         raise UserError(f"{type(self).__name__} reads no text, got {text!r}.", "prompt")
+
+    def load_question(self, path: Path, text: str, metadata: dict[str, Any]) -> Input:
+        """The input that a file and a question about it are, made ready as `load_input`.
+
+        Raises:
+            UserError: the file cannot be read; the question is empty or too long, or has words that
+                the model does not know; such data has no questions.
+        """
+        raise UserError(f"{type(self).__name__} reads no questions, got {text!r}.", "prompt")
 
     @property
     def read_threads(self) -> int:

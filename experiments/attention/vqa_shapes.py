@@ -1,0 +1,59 @@
+"""Seven types of questions about generated scenes, by stacked attention: Yang et al. 2016.
+
+    python launch.py --experiment=vqa_shapes
+    python launch.py predict --workdir=runs/vqa_shapes --input=scene.png --prompt='Is there a circle?'
+    python launch.py compare --experiment=vqa_shapes
+
+The words alone answer 0.386 of the questions (`nets.data.shape_questions`).
+
+Measured: pending.
+"""
+
+import dataclasses
+
+from nets.convnet import ConvNet
+from nets.data.shape_questions import ShapeQuestions
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
+from nets.tasks.answer import AnswerQuestion
+from nets.train.experiment import Experiment
+from nets.vqa import ProductVQA, QuestionOnly, StackedAttention
+
+EYES = ConvNet(widths=(8, 24, 48, 64), windows=(5, 3, 3, 5), num_classes=0)
+WORDS = {"embedding": 32, "features": 128}
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=StackedAttention(
+            EYES,
+            "conv4",
+            looks=2,
+            attention=64,
+            hidden=(128,),
+            coordinates=True,
+            dropout=0.0,
+            **WORDS,
+        ),
+        task=AnswerQuestion(),
+        data=ShapeQuestions(batch_size=64),
+        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
+        steps=5000,
+        eval_every=500,
+        save_every=500,
+        monitor="accuracy",
+    )
+
+
+def variants() -> dict[str, Experiment]:
+    """The experiments that `compare` trains, by the name that each has in the table."""
+    base = experiment()
+    joint = {"joint": 128, "hidden": (128,), "layers": 1, "dropout": 0.0, **WORDS}
+    models = {
+        "two looks": base.model,
+        "one look": base.model.clone(looks=1),
+        "product": ProductVQA(EYES, **joint),
+        "question only": QuestionOnly(**joint),
+    }
+    return {name: dataclasses.replace(base, model=model) for name, model in models.items()}
