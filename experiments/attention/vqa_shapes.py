@@ -37,11 +37,11 @@ def experiment() -> Experiment:
             **WORDS,
         ),
         task=AnswerQuestion(),
-        data=ShapeQuestions(batch_size=64),
+        data=ShapeQuestions(batch_size=32),
         optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
-        steps=5000,
-        eval_every=500,
-        save_every=500,
+        steps=8000,
+        eval_every=1000,
+        save_every=1000,
         monitor="accuracy",
     )
 

@@ -35,7 +35,8 @@ class Input(NamedTuple):
         batch: a batch of one row, as the model reads it; without targets.
         source: what it was made of: of an image "image" [H, W, C] uint8, as its file has it, and
             "matrix" [3, 3], which takes its positions (x, y, 1) in pixels to those of an image of
-            "size" [2], height and width, that the model reads; of a sentence its "words" [T].
+            "size" [2], height and width, that the model reads; of a sentence its "words" [T]; of a
+            question about an image both, and "unknown", the words that the model does not know.
     """
 
     batch: Batch

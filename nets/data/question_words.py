@@ -1,5 +1,7 @@
 """The words of a question about an image of one's own."""
 
+import numpy as np
+
 from nets.data.dataset import Input
 from nets.data.tokenizers import UNKNOWN, Words, pad
 from nets.errors import UserError
@@ -8,9 +10,7 @@ WORDS = r"\w+(?:['’-]\w+)*"
 """A word of a question in lower case; marks between words are left out."""
 
 
-def with_question(
-    image: Input, text: str, words: Words, width: int, lossy: bool = False
-) -> Input:
+def with_question(image: Input, text: str, words: Words, width: int, lossy: bool = False) -> Input:
     """The input of an image, and the question beside it: "questions" [1, width].
 
     Its source has "words" too, and "unknown" those that the vocabulary lacks.
@@ -37,7 +37,9 @@ def with_question(
             "prompt",
         )
     batch = image.batch | {"questions": pad([words.encode_lossy(text)], width)}
-    return Input(batch, image.source | {"words": split, "unknown": unknown})
+    return Input(
+        batch, image.source | {"words": np.array(split), "unknown": np.array(unknown, str)}
+    )
 
 
 def _some(vocabulary: tuple[str, ...], known: set[str]) -> str:

@@ -149,7 +149,9 @@ ANSWERS: dict[str, tuple[str, ...]] = {
 """The answers of each type, as frequent as each other after any question."""
 
 _PLURALS = tuple(f"{name}{'es' if name == 'cross' else 's'}" for name in (*scenes.SHAPES, "object"))
-_FORMS = "is there a how many are what the than same as has larger smaller above below left right of"
+_FORMS = (
+    "is there a how many are what the than same as has larger smaller above below left right of"
+)
 VOCABULARY = ("", *_FORMS.split(), *ATTRIBUTES, "object", *sum(NAMES, ()), *_PLURALS)
 
 
@@ -181,16 +183,12 @@ def _given(rng: np.random.Generator, most: int, leave: int | None) -> np.ndarray
     return np.array(fit[_even(rng, len(fit))])
 
 
-def _description(
-    rng: np.random.Generator, most: int = 3, leave: int | None = None
-) -> Description:
+def _description(rng: np.random.Generator, most: int = 3, leave: int | None = None) -> Description:
     given = _given(rng, most, leave)
     return Description(KINDS[_even(rng, len(KINDS))], given)
 
 
-def _pair(
-    rng: np.random.Generator, leave: int | None = None
-) -> tuple[Description, Description]:
+def _pair(rng: np.random.Generator, leave: int | None = None) -> tuple[Description, Description]:
     """Descriptions of the same attributes, each of an object that the other does not describe."""
     one = _description(rng, leave=leave)
     return one, Description(_any(rng, ~one.fits()), one.given)
@@ -203,4 +201,3 @@ def _both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _described(asked: Description, objects: np.ndarray) -> tuple[bool, bool]:
     first, second = asked.fits(objects).tolist()
     return first, second
-

@@ -39,7 +39,12 @@ class CaptionedRows(Panel):
         columns = min(self.columns, rows)
         tall = _CELL * height / width
         text = 0.17 * max(len(self._lines(caption)) for caption in self.captions)
-        return count * 1.06 * _CELL + _TEXT, max(tall, text) + 0.12, columns, math.ceil(rows / columns)
+        return (
+            count * 1.06 * _CELL + _TEXT,
+            max(tall, text) + 0.12,
+            columns,
+            math.ceil(rows / columns),
+        )
 
     def _lines(self, caption: str) -> list[str]:
         return [part for line in caption.split("\n") for part in textwrap.wrap(line, _WRAP)]

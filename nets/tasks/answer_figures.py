@@ -100,9 +100,9 @@ def prediction(
         "top": [{"answer": name, "probability": share} for name, share in best],
     }
     summary = "  ".join(f"{name} {share:.3f}" for name, share in best)
-    if source["unknown"]:
-        values["unknown"] = list(source["unknown"])
-        summary += f"  (unknown words: {', '.join(source['unknown'])})"
+    if unknown := source["unknown"].tolist():
+        values["unknown"] = unknown
+        summary += f"  (unknown words: {', '.join(unknown)})"
     if weights is None:
         return Prediction(summary, values, chart)
     panels = _panels(image, weights)[None]
