@@ -89,8 +89,8 @@ class ProductVQA(nn.Module):
         logits = V MLP(q * v) + b
 
     >>> from nets.convnet import ConvNet
-    >>> model, key = ProductVQA(ConvNet(num_classes=0), num_classes=5, vocab_size=9), jax.random.key(0)
-    >>> images, questions = jnp.zeros((2, 28, 28, 3)), jnp.ones((2, 7), int)
+    >>> model = ProductVQA(ConvNet(num_classes=0), num_classes=5, vocab_size=9)
+    >>> key, images, questions = jax.random.key(0), jnp.zeros((2, 28, 28, 3)), jnp.ones((2, 7), int)
     >>> jax.eval_shape(lambda: model.init_with_output(key, images, questions, train=False))[0].shape
     (2, 5)
 

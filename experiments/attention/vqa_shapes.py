@@ -1,10 +1,14 @@
 """Seven types of questions about generated scenes, by stacked attention: Yang et al. 2016.
 
     python launch.py --experiment=vqa_shapes
-    python launch.py predict --workdir=runs/vqa_shapes --input=scene.png --prompt='Is there a circle?'
+    python launch.py predict --workdir=runs/vqa_shapes --input=a.png --prompt='Is there a cross?'
     python launch.py compare --experiment=vqa_shapes
 
-The words alone answer 0.386 of the questions (`nets.data.shape_questions`).
+Questions of existence, count, colour, shape, size, relation and comparison; the words alone answer
+0.386 of them (`nets.data.shape_questions`). The picture `attention` is lit where each of two looks
+falls; in_box_1 and in_box_2 are the shares of it inside the boxes of the objects that a question
+describes, box_share that of the image that these cover. `compare` trains one look instead of two,
+the product of question and image (Antol et al. 2015), and the question alone.
 
 Measured: pending.
 """
@@ -20,7 +24,7 @@ from nets.tasks.answer import AnswerQuestion
 from nets.train.experiment import Experiment
 from nets.vqa import ProductVQA, QuestionOnly, StackedAttention
 
-EYES = ConvNet(widths=(8, 24, 48, 64), windows=(5, 3, 3, 5), num_classes=0)
+EYES = ConvNet(widths=(8, 16, 32, 64), windows=(5, 3, 5, 5), num_classes=0)
 WORDS = {"embedding": 32, "features": 128}
 
 

@@ -7,10 +7,10 @@
         --data.validation_annotations=v2_mscoco_val2014_annotations.json
 
 Two looks at the 14 x 14 positions that ResNet-50 makes of 448 pixels (the paper has VGG-16), the
-1,000 most frequent answers. vqa_accuracy is min(n / 3, 1), n of the ten people having given the answer; vqa_accuracy_nine is the
-figure that the published evaluation code gives. The paper's image network has ImageNet's weights
-and is not trained: `nets.interop.backbone.with_backbone` puts torchvision's there, and
-`--optimizer.freeze='backbone/*'` leaves them so.
+1,000 most frequent answers. vqa_accuracy is min(n / 3, 1), n of the ten people having given the
+answer; vqa_accuracy_nine is the figure that the published evaluation code gives. The paper's image
+network has ImageNet's weights and is not trained: `nets.interop.backbone.with_backbone` puts
+torchvision's there, and `--optimizer.freeze='backbone/*'` leaves them so.
 
 Measured: not trained to its end here, for want of the data; PARAMS parameters.
 """
@@ -19,8 +19,8 @@ from nets.data.questions import Questions
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
-from nets.tasks.answer import AnswerQuestion
 from nets.resnet import ResNet50
+from nets.tasks.answer import AnswerQuestion
 from nets.train.experiment import Experiment
 from nets.vqa import StackedAttention
 

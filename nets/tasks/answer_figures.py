@@ -1,4 +1,4 @@
-"""Figures of answers: where the model looks, what it answers, how often of each type it is right."""
+"""Figures of answers: where the model looks, what it answers, the accuracy of each type."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -41,13 +41,14 @@ class Given(nn.Module):
     looks: bool = True
 
     @nn.compact
-    def __call__(self, images, questions, *, train, stages):
+    def __call__(self, images, questions, *, train, stages=False):
         scale = self.param("scale", nn.initializers.ones, ())
         self.variable("batch_stats", "seen", jnp.zeros, ())
         weights = jnp.array([[0.75, 0.25, 0, 0], [0, 0, 0.5, 0.5]])
         weights = jnp.broadcast_to(weights, (len(images), 2, 4))
         logits = scale * jnp.asarray(SCORES, jnp.float32)[: len(images)]
-        return logits, {"weights": weights} if self.looks else {}
+        outputs = {"weights": weights} if self.looks else {}
+        return (logits, outputs) if stages else logits
 
 
 def evaluated(batch, model=Given(), final=True):  # noqa: B008
