@@ -19,7 +19,6 @@ from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
 from nets.tasks.answer import AnswerQuestion
 from nets.train.experiment import Experiment
-from nets.types import Epochs
 from nets.vqa import ProductVQA
 
 
@@ -37,8 +36,8 @@ def experiment() -> Experiment:
         task=AnswerQuestion(),
         data=Questions(path="easy_vqa", batch_size=64, max_length=10),
         optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
-        epochs=6,
-        eval_every=Epochs(1),
-        save_every=Epochs(1),
+        steps=3000,
+        eval_every=500,
+        save_every=500,
         monitor="accuracy",
     )
