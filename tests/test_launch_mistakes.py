@@ -179,6 +179,17 @@ def test_parameters_are_for_the_symbols_that_they_were_trained_with(key):
         check_vocabulary({key: ["a", "b"]}, {key: ["a", "c"]}, "the run")
 
 
+def test_an_unknown_tag_is_named():
+    message = (
+        "the data's set of tags, of 3 symbols, is not that of the run, of 2: its ids would mean "
+        "something else. New is 'B'."
+    )
+    with pytest.raises(UserError, match=f"^{message}$"):
+        check_vocabulary({"tags": ["A", "B", "C"]}, {"tags": ["A", "C"]}, "the run")
+    with pytest.raises(UserError, match="alphabet, of 1 symbols, .* mean something else.$"):
+        check_vocabulary({"alphabet": ["a"]}, {"alphabet": ["a", "b"]}, "the run")
+
+
 def test_without_what_it_needs_installed_it_says_so_and_still_lists(tmp_path):
     """As by a Python in whose environment nothing was installed."""
     bare = [sys.executable, "-S", str(ROOT / "launch.py")]

@@ -27,7 +27,8 @@ def room(tmp_path_factory):
     out, _ = launch("--experiment=sentiment_polarity", "--data.path=films.tsv", "--workdir=run",
                     "--model.pooling=attention", *COMMON, cwd=folder)  # fmt: skip
     assert "apply it       python launch.py predict --workdir=run --prompt='...'" in out
-    assert "compiled for 2 shapes of training batches" in out
+    first, last = "batches of at most 2 shapes, each", "compiled for 2 shapes of training batches"
+    assert out.index(first) < out.index("step 15  ") < out.index(last)
     return folder
 
 
@@ -55,6 +56,10 @@ def test_a_sentence_becomes_tags(room, capsys):
     assert capsys.readouterr().out.splitlines()[0] == "The/D good/A film/N"
     values = json.loads((room / "o" / "prompt.json").read_text())
     assert [row["tag"] for row in values["words"]] == ["D", "A", "N"]
+    (room / "odd.txt").write_text("film B\n\n")
+    odd = f"--data.test_path={room / 'odd.txt'}"
+    assert main("eval", f"--workdir={room / 'tagged'}", odd) == 2
+    assert "set of tags, of 4 symbols, is not that of the run, of 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@
 The recurrent attention model (Mnih et al. 2014) on the embedded digits of 8 x 8 pixels, each
 somewhere in 20 x 20: a glimpse shows 5 x 5 pixels sharply and 10 x 10 coarsely.
 
-Measured: not trained to its end here, for want of time; 207,373 parameters.
+Measured: 0.932 of the test digits right; 1 min 40 s. Seed 0, one core of an AMD EPYC (AVX-512), jax
+0.10.2.
 """
 
 import jax

@@ -8,7 +8,9 @@ A file of 7,400 sheep, drawn by visitors of a website (Koblin 2006; stroke-3 arr
 peepholes and skip connections, gradients clipped as published, and a mixture of ten Gaussians
 for the next point (Graves 2013, section 4). A second bit of each point ends a drawing.
 
-Measured: not trained to its end here, for want of time; 360,382 parameters.
+Measured: 139.6 nats a test drawing, 1.100 a point (one Gaussian and Bernoulli variables: 3.183),
+squared error 1.687; 4 min 54 s of processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax
+0.10.2.
 """
 
 from nets.data.strokes import Strokes

@@ -1,7 +1,7 @@
-"""What each name in a line of Python is: its function, class, parameter, attribute, call, ...
+"""What each name in a line of Python is: function, class, parameter, call, ... Embedded text.
 
     python launch.py --experiment=tagging_python
-    python launch.py --experiment=tagging_python --model.lookahead=0
+    python launch.py compare --experiment=tagging_python      # 0, 1, 3 or all words ahead
 
 What a name is, a bracket or an equals sign after it often tells: one word of look-ahead is worth as
 much as the line to its end.
@@ -22,8 +22,20 @@ from nets.train.experiment import Experiment
 
 
 def experiment() -> Experiment:
+    return variants()["all ahead"]
+
+
+def variants() -> dict[str, Experiment]:
+    """The experiments that `compare` trains, by the name that each has in the table."""
+    model = Tagger(cell=LSTM(64), embedding=64, dropout=0.3, word_dropout=0.05)
+    models = {f"{k} ahead": model.clone(lookahead=k) for k in (0, 1, 3)}
+    models["all ahead"] = model
+    return {name: _experiment(model) for name, model in models.items()}
+
+
+def _experiment(model: Tagger) -> Experiment:
     return Experiment(
-        model=Tagger(cell=LSTM(64), embedding=64, dropout=0.3, word_dropout=0.05),
+        model=model,
         task=TagWords(),
         data=Conll(name="python", lower=False, widths=(12, 24), max_length=50),
         optimizer=Optimizer(Adam(), 3e-3, Cosine(), warmup=50, clip_norm=1.0),

@@ -109,12 +109,15 @@ def check_vocabulary(data: dict[str, Any], known: dict[str, Any], run: str) -> N
     """Refuses parameters of a run, whose metadata are `known`, for data that has other symbols.
 
     Raises:
-        UserError: their vocabularies differ.
+        UserError: their vocabularies, alphabets or tags differ; names what is new.
     """
-    for key in ("vocabulary", "input_symbols", "output_symbols"):
+    for key in ("vocabulary", "input_symbols", "output_symbols", "alphabet", "tags"):
         present, trained = (list(metadata.get(key, ())) for metadata in (data, known))
         if present != trained:
+            name = {"alphabet": "alphabet", "tags": "set of tags"}.get(key, "vocabulary")
+            new = [repr(symbol) for symbol in present if symbol not in trained]
+            tail = f" New is {_some(new)}." if new else ""
             raise UserError(
-                f"the data's vocabulary, of {len(present)} symbols, is not that of {run}, of "
-                f"{len(trained)}: its ids would mean something else."
+                f"the data's {name}, of {len(present)} symbols, is not that of {run}, of "
+                f"{len(trained)}: its ids would mean something else.{tail}"
             )

@@ -153,6 +153,7 @@ def describe(command: Command, signals: Signals) -> int:
         experiment.optimizer.build(experiment.steps),
         batch_struct(experiment.data),
         config.to_dict(experiment),
+        metadata.get("shapes", 1),
     )
     as_json = command.options.format == "json"
     print(json.dumps(description, indent=1) if as_json else summary.render(description))

@@ -59,6 +59,22 @@ class Audio(Dataset):
             labels=self.labels,
         )
 
+    def labelled(self) -> Recordings:
+        """The recordings, each with a label.
+
+        Raises:
+            UserError: one has none, or they cannot be read.
+        """
+        data = self.recordings()
+        if "" in data.names:
+            number = int(np.sum(data.labels == data.names.index("")))
+            raise UserError(
+                f"={self.path} has {number} recordings without a label: name files "
+                "LABEL_SPEAKER_INDEX.wav, or put them into a folder for each label.",
+                "path",
+            )
+        return data
+
     def splits(self) -> tuple[str, ...]:
         return ("validation", "test")
 
@@ -162,9 +178,9 @@ class SpokenWords(Audio):
         and digest.
 
         Raises:
-            UserError: the recordings cannot be read, or a split has none.
+            UserError: the recordings cannot be read, one has no label, or a split has none.
         """
-        data = self.recordings()
+        data = self.labelled()
         sizes = {split: len(data.rows(split)) for split in STREAMS}
         return {
             "num_classes": len(data.names),

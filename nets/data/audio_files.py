@@ -1,4 +1,4 @@
-"""Sounds from files: WAV by scipy, resampled if requested, and prepared .npz archives."""
+"""Sounds from files: WAV by scipy, resampled if requested."""
 
 import warnings
 from pathlib import Path
@@ -76,21 +76,3 @@ def wav_files(folder: Path) -> list[Path]:
     if not files:
         raise UserError(f"{folder} has no WAV files.")
     return files
-
-
-def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz archive.
-
-    Raises:
-        UserError: it cannot be read or lacks one of the names.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # zipfile's, numpy's and the system's own
-        raise UserError(f"{path} cannot be read as .npz: {error}.") from error
-    if lacking := [name for name in names if name not in arrays]:
-        raise UserError(
-            f"{path} lacks {', '.join(lacking)}; it has {', '.join(arrays) or 'nothing'}."
-        )
-    return arrays

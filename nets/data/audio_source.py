@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nets.data import audio_generated
-from nets.data.audio_files import read_npz, read_wav, resampled, to_float, wav_files
+from nets.data import audio_generated, npz_files
+from nets.data.audio_files import read_wav, resampled, to_float, wav_files
 from nets.errors import UserError, about
 
 SPLITS = ("train", "validation", "test")
@@ -147,7 +147,9 @@ def _folder(root: Path, rate: int, resample: bool) -> tuple:
 
 
 def _archive(path: Path, rate: int, resample: bool) -> tuple:
-    arrays = read_npz(path, ("audio", "label"))
+    arrays = npz_files.read(path, str(path))
+    if lacking := [name for name in ("audio", "label") if name not in arrays]:
+        raise UserError(f"it lacks {', '.join(lacking)}; it has {', '.join(arrays) or 'nothing'}.")
     own = int(arrays.get("rate", 8000))
     if own != rate and not resample:
         raise UserError(f"it has {own} samples per second, not {rate}; set resample=true.")
@@ -162,8 +164,12 @@ def _archive(path: Path, rate: int, resample: bool) -> tuple:
     if own != rate:
         sounds = [resampled(sound, own, rate) for sound in sounds]
     labels = arrays["label"]
-    default = [str(k) for k in range(int(labels.max()) + 1)]
+    if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+        raise UserError(f"its labels must be integers from 0, got {labels.dtype}.")
+    default = [str(k) for k in range(int(labels.max(initial=-1)) + 1)]
     names = tuple(map(str, arrays.get("label_names", default)))
+    if len(names) < len(default):
+        raise UserError(f"it has the label {len(default) - 1}, and {len(names)} label_names.")
     speakers = arrays.get("speaker", np.zeros(len(labels), int))
     people = tuple(map(str, arrays.get("speaker_names", ("",))))
     if "fold" in arrays:  # the highest two of the folds, which share no original recording

@@ -138,9 +138,9 @@ class SpokenStrings(Audio):
         (how many a batch may have) and digest.
 
         Raises:
-            UserError: the recordings cannot be read, or a split has none.
+            UserError: the recordings cannot be read, one has no label, or a split has none.
         """
-        data = self.recordings()
+        data = self.labelled()
         return {
             "num_classes": len(data.names) + 1,
             "class_names": list(data.names),

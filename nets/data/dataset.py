@@ -114,6 +114,8 @@ class Dataset(abc.ABC):
     def metadata(self) -> dict[str, Any]:
         """All that is known after reading (num_classes, vocabulary, digest, ...), as JSON.
 
+        "shapes" is the most shapes that training batches have, where it is more than one.
+
         Raises:
             UserError: the data is missing or not as it should be.
         """

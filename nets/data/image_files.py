@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nets.data import npz_files
 from nets.data.annotations import Example
 from nets.data.image_source import (
     SPLITS,
@@ -33,9 +34,7 @@ def open_path(path: str, image_size: int | None, decode_full_size: bool = False)
         return folder(where, image_size)
     if not where.is_file():
         raise UserError(f"={path}: no such file or folder.", "path")
-    if not zipfile.is_zipfile(where):
-        if where.suffix == ".npz":
-            raise UserError(f"{path} cannot be read as .npz: it is not a complete zip archive.")
+    if where.suffix != ".npz" and not zipfile.is_zipfile(where):
         raise UserError(
             f"={path} is neither an .npz file nor a folder with a folder of images for each class.",
             "path",
@@ -49,12 +48,7 @@ def npz(path: Path, image_size: int | None) -> ImageSet:
     Images are [N, H, W] or [N, H, W, C], uint8 or floats in 0..1 (kept to 8 bits); labels are
     integers 0 to K-1, [N] or [N, 1], each class present in y_train.
     """
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            stored = {key: archive[key] for key in archive.files}
-    except Exception as error:  # numpy, zipfile, zlib and the system raise each their own
-        raise UserError(f"{path} cannot be read as .npz of plain arrays: {error}") from error
-    arrays: dict[str, np.ndarray] = {}
+    stored, arrays = npz_files.read(path, str(path)), {}
     for split in SPLITS:
         x, y = f"x_{split}", f"y_{split}"
         if split == "validation" and x not in stored and y not in stored:

@@ -13,6 +13,7 @@ KEYS, LOWEST = 88, 21  # of a piano, and the pitch of its lowest key, A0
 Pieces = dict[str, list[np.ndarray]]
 """By split, pieces [T, 88] uint8 of 0 and 1."""
 
+_LONGEST = 1_000_000  # frames of a piece, a day and more: what lasts longer is damaged
 _MATRICES = {"train": "traindata", "validation": "validdata", "test": "testdata"}
 
 
@@ -26,8 +27,9 @@ def read_mat(path: Path, setting: str) -> Pieces:
 
     try:
         matrices = loadmat(path)
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise about(setting, f"is no .mat file: {error}.") from error
+    except Exception as error:  # scipy, zlib and the system raise each their own
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise about(setting, f"is no .mat file: {reason}.") from error
     absent = [field for field in _MATRICES.values() if field not in matrices]
     if absent:
         names = ", ".join(name for name in matrices if not name.startswith("__")) or "nothing"
@@ -85,7 +87,8 @@ def read_midi(path: Path, setting: str, frames_per_beat: int) -> np.ndarray:
     first note. Pedals are ignored.
 
     Raises:
-        UserError: it is no MIDI file; mido is not installed.
+        UserError: it is no MIDI file, its time has no beats, or it lasts more than 1,000,000
+            frames; mido is not installed.
     """
     try:
         import mido
@@ -94,15 +97,20 @@ def read_midi(path: Path, setting: str, frames_per_beat: int) -> np.ndarray:
     try:
         midi = mido.MidiFile(path)
         notes = list(_notes(midi))
-    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
+    except Exception as error:  # whatever a damaged file leads mido to
         raise about(setting, f"is no MIDI file: {str(error) or type(error).__name__}.") from error
+    if midi.ticks_per_beat < 1:
+        raise about(setting, "counts frames of a film (SMPTE), not beats.")
     notes = [note for note in notes if 0 <= note.pitch - LOWEST < KEYS]
     if not notes:
         return np.zeros((0, KEYS), np.uint8)
     ticks = midi.ticks_per_beat / frames_per_beat
     first = min(round(note.start / ticks) for note in notes)
     spans = [(round(n.start / ticks) - first, round(n.end / ticks) - first) for n in notes]
-    roll = np.zeros((max(max(a + 1, b) for a, b in spans), KEYS), np.uint8)
+    frames = max(max(a + 1, b) for a, b in spans)
+    if frames > _LONGEST:
+        raise about(setting, f"lasts {frames:,} frames; at most {_LONGEST:,} are read.")
+    roll = np.zeros((frames, KEYS), np.uint8)
     for note, (a, b) in zip(notes, spans, strict=True):
         roll[a : max(a + 1, b), note.pitch - LOWEST] = 1
     return roll

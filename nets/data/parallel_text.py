@@ -134,9 +134,9 @@ class Parallel(Dataset):
 
     def metadata(self) -> dict[str, Any]:
         """vocab_size and num_classes, input_symbols and output_symbols (the same), subwords (their
-        model in base64), digest, and by split: sizes, long (pairs with a sentence above
-        max_length), unknown (symbols that are) and filled (the share of the positions of inputs and
-        targets that hold a symbol).
+        model in base64), digest, shapes (of training batches, at most), and by split: sizes, long
+        (pairs with a sentence above max_length), unknown (symbols that are) and filled (the share
+        of the positions of inputs and targets that hold a symbol).
 
         Raises:
             UserError: no files are given; one cannot be read, is empty or has an empty line; two
@@ -149,6 +149,7 @@ class Parallel(Dataset):
             "subwords": base64.b64encode(subwords.model).decode(),
             "digest": corpus.digest,
             "train_examples": len(corpus.rows["train"]["inputs"]),
+            "shapes": len(self.widths) + 1,
             "sizes": {split: len(rows["inputs"]) for split, rows in corpus.rows.items()},
             **corpus.counts,
         }

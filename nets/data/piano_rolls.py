@@ -12,7 +12,7 @@ from nets.data import canons
 from nets.data.dataset import Batches, Dataset, Spec
 from nets.data.holdout import holdout
 from nets.data.music_files import KEYS, Pieces, check_readable, read_mat, read_midi_folder
-from nets.errors import UserError, check_choice, check_range
+from nets.errors import UserError, about, check_choice, check_range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,6 +199,9 @@ def _music(path: str | None, frames_per_beat: int, validation: float, test: floa
         else:
             pieces = read_mat(place, setting)
         pieces = {s: [p for p in rolls if len(p) > 1] for s, rolls in pieces.items()}
+        pieces = {s: rolls for s, rolls in pieces.items() if rolls}
+        if "train" not in pieces:
+            raise about(setting, "has no piece of two frames or more to train on.")
         pieces = _held_out(_held_out(pieces, "validation", validation), "test", test)
     digest = hashlib.blake2b(digest_size=16)
     for split, rolls in sorted(pieces.items()):

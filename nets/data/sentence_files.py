@@ -38,8 +38,8 @@ def read(setting: str, path: str, label_column: int, header: bool) -> list[Label
         header: whether the first line names the columns.
 
     Raises:
-        UserError: it cannot be read or has no sentences, a line has not two columns, or a class has
-            no name.
+        UserError: it cannot be read or has no sentences, a line has not two columns or is no CSV,
+            or a class has no name.
     """
     root = Path(path).expanduser()
     rows = _folder(setting, root) if root.is_dir() else _file(setting, root, label_column, header)
@@ -53,7 +53,10 @@ def _file(setting: str, path: Path, label_column: int, header: bool) -> list[Lab
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     if _DELIMITERS.get(suffix, "\t") == ",":
         lines = csv.reader(io.StringIO(text, newline=""))
-        numbered = [(lines.line_num, columns) for columns in lines if columns]
+        try:
+            numbered = [(lines.line_num, columns) for columns in lines if columns]
+        except csv.Error as error:  # such as a quote that nothing closes
+            raise about(setting, f"line {lines.line_num} is no CSV: {error}.") from error
         separator = "a comma"
     else:
         lines = (line.rstrip("\r") for line in text.split("\n"))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nets.data import npz_files
 from nets.errors import about
 
 
@@ -47,12 +48,7 @@ def read_npz(path: Path, setting: str) -> dict[str, Drawings]:
     Raises:
         UserError: it cannot be read, lacks the arrays, or a number is not finite.
     """
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise about(setting, f"is no .npz file of plain arrays: {error}.") from error
-    splits = {}
+    arrays, splits = npz_files.read(path, setting), {}
     for split, names in _SPLITS.items():
         for name in names:
             if f"{name}_points" in arrays and f"{name}_offsets" in arrays:
@@ -64,17 +60,28 @@ def read_npz(path: Path, setting: str) -> dict[str, Drawings]:
             f"valid and test), it has {', '.join(sorted(arrays)) or 'none'}.",
         )
     if all(not points[0, :2].any() for points in splits["train"].points):
-        without = {k: [p[1:] for p in part.points] for k, part in splits.items()}
-        splits = {k: part._replace(points=without[k]) for k, part in splits.items()}
+        splits = {split: _without_first(part) for split, part in splits.items()}
+        if not splits["train"].points:
+            raise about(setting, "has no drawing to train on that is more than a point.")
     return splits
+
+
+def _without_first(part: Drawings) -> Drawings:
+    """The drawings without their first points; those that have no other are left out."""
+    part = part.taken(i for i, points in enumerate(part.points) if len(points) > 1)
+    return part._replace(points=[points[1:] for points in part.points])
 
 
 def _cut(arrays: dict[str, np.ndarray], name: str, setting: str) -> Drawings:
     points, offsets = arrays[f"{name}_points"], arrays[f"{name}_offsets"]
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise about(setting, f"has {name}_points {list(points.shape)}; it must be [N, 3].")
-    steps = np.diff(offsets)
-    if offsets.ndim != 1 or len(offsets) < 2 or steps.min() < 1 or offsets[-1] > len(points):
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iufb":
+        raise about(
+            setting,
+            f"has {name}_points {list(points.shape)} {points.dtype}; it must be [N, 3], numbers.",
+        )
+    rising = offsets.ndim == 1 and len(offsets) > 1 and offsets.dtype.kind in "iu"
+    steps = np.diff(offsets.astype(np.int64)) if rising else np.zeros(1)
+    if steps.min() < 1 or offsets[0] or offsets[-1] > len(points):
         raise about(
             setting,
             f"has {name}_offsets that do not rise from 0 to the {len(points)} of {name}_points.",

@@ -1,12 +1,13 @@
 """The columns of a table: embedded in scikit-learn, in a CSV file or in an .npz file."""
 
 import os
-import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import datasets
 
+from nets.data import npz_files
 from nets.errors import UserError, missing
 
 EMBEDDED = {"breast_cancer": "class", "diabetes": "progression", "iris": "class", "wine": "class"}
@@ -75,13 +76,8 @@ def _csv(path: str) -> dict[str, Column]:
 
 
 def _npz(path: str) -> dict[str, Column]:
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"={path} cannot be read: {error}", "path") from error
     columns = {}
-    for name, array in arrays.items():
+    for name, array in npz_files.read(Path(path), f"path={path}").items():
         if array.ndim == 1:
             columns[name] = _column(array)
         elif array.ndim == 2:

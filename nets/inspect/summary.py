@@ -25,17 +25,18 @@ def describe(
     transformation: optax.GradientTransformation,
     batch: Batch,
     config: dict[str, Any],
+    shapes: int = 1,
 ) -> dict[str, Any]:
     """The summary of an experiment, as values for JSON.
 
-    `batch` holds the ShapeDtypeStructs of a training batch. `multiply_adds` is that of the
-    evaluation loss of one row (an image, a sequence of `sequence_length`), or "unbounded"; a
-    layer's `parameters` exclude those of its sublayers, so they add up to the total;
-    `activation_bytes` is what the forward pass over the batch saves for the backward pass, before
-    XLA's optimisations; `state_bytes` is the size of the model state. A recurrent layer also has
-    its `backend`, and as `refused` the reasons why faster ones cannot run it. `sizes` has, for each
-    convolution and pooling of `nets.layers`, the module that calls it and how the size of its
-    output comes about.
+    `batch` holds the ShapeDtypeStructs of a training batch; `shapes` is how many shapes such
+    batches have at most, each of which is compiled. `multiply_adds` is that of the evaluation loss
+    of one row (an image, a sequence of `sequence_length`), or "unbounded"; a layer's `parameters`
+    exclude those of its sublayers, so they add up to the total; `activation_bytes` is what the
+    forward pass over the batch saves for the backward pass, before XLA's optimisations;
+    `state_bytes` is the size of the model state. A recurrent layer also has its `backend`, and as
+    `refused` the reasons why faster ones cannot run it. `sizes` has, for each convolution and
+    pooling of `nets.layers`, the module that calls it and how the size of its output comes about.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
     layers, sizes, (params, state) = _layers(model, task, key, batch)
@@ -60,6 +61,7 @@ def describe(
         "receptive_field": field and {"size": field[0], "stride": field[1]},
         "sequence_length": tokens[0].shape[1] if tokens else None,
         "batch_size": next(iter(batch.values())).shape[0],
+        "shapes": shapes,
         "parameter_bytes": _bytes(params),
         "optimizer_bytes": _bytes(jax.eval_shape(transformation.init, params)),
         "state_bytes": _bytes(state),
@@ -162,6 +164,8 @@ def render(description: dict[str, Any]) -> str:
             refused = "; ".join(f"not {name}: {why}" for name, why in layer["refused"].items())
             backend = f"{layer['backend']} ({refused})" if refused else layer["backend"]
             totals.append((f"backend of {layer['path']}", backend))
+    if d["shapes"] > 1:
+        totals.append(("shapes of training batches", f"at most {d['shapes']}"))
     if field := d["receptive_field"]:
         size, stride = (" x ".join(map(str, field[k])) for k in ("size", "stride"))
         totals.append(("receptive field", f"{size} pixels, stride {stride}"))

@@ -72,6 +72,8 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     devices = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     reporter.say(f"{parameters:,} parameters on {devices}, from step {start}, in {workdir}")
+    if (most := metadata.get("shapes", 1)) > 1:
+        reporter.say(f"training batches of at most {most} shapes, each compiled when it comes")
     evaluator = Evaluator(experiment, mesh, signals)
     pending, stop, saved = None, None, start
     before: dict[int, tuple] = {}  # the state and batch of the last updates, to explain them by

@@ -89,3 +89,13 @@ def test_sounds_of_ones_own(tmp_path):
 def test_a_batch_is_at_most_the_training_words(folder):
     with pytest.raises(UserError, match="batch_size must be at most 8, the training recordings"):
         SpokenWords(path=folder, batch_size=9).train(0)
+
+
+@pytest.mark.parametrize("kind", [SpokenWords, SpokenStrings])
+def test_recordings_without_a_label_are_refused(kind, tmp_path):
+    for k in range(10):
+        wavfile.write(tmp_path / f"take{k}.wav", 8000, tone(300 + k))
+    (tmp_path / "yes").mkdir()
+    wavfile.write(tmp_path / "yes" / "a.wav", 8000, tone(400))
+    with pytest.raises(UserError, match="^path=.* has 10 recordings without a label: name files"):
+        kind(path=str(tmp_path)).metadata()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from nets.data.audio_files import read_npz, read_wav, resampled, wav_files
+from nets.data.audio_files import read_wav, resampled, wav_files
 from nets.errors import UserError
 from tests.support.sounds import tone
 
@@ -60,8 +60,3 @@ def test_what_is_not_there_is_refused(tmp_path):
         read_wav(tmp_path / "b.wav", 8000)
     with pytest.raises(UserError, match="has no WAV files"):
         wav_files(tmp_path)
-    np.savez(tmp_path / "a.npz", audio=np.zeros(3))
-    with pytest.raises(UserError, match="a.npz lacks label; it has audio"):
-        read_npz(tmp_path / "a.npz", ("audio", "label"))
-    with pytest.raises(UserError, match="c.npz cannot be read as .npz"):
-        read_npz(tmp_path / "c.npz", ("audio",))

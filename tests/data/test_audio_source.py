@@ -92,9 +92,21 @@ def test_mistakes_name_the_path(tmp_path):
         read(tmp_path / "missing.npz")
     with pytest.raises(UserError, match="path=.* cannot be used: .* has no WAV files"):
         read(tmp_path)
+    np.savez(tmp_path / "a.npz", audio=np.zeros((3, 9)))
+    with pytest.raises(UserError, match="path=.* cannot be used: it lacks label; it has audio"):
+        read(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", audio=np.zeros((3, 9)), label=np.zeros(2, int))
     with pytest.raises(UserError, match="it has 3 recordings and 2 labels"):
         read(tmp_path / "a.npz")
+    audio = np.zeros((3, 9))
+    for label, names, message in (
+        (["a", "b", "c"], [], "its labels must be integers from 0, got <U1"),
+        ([0, -1, 1], [], "its labels must be integers from 0"),
+        ([0, 1, 2], ["a", "b"], "it has the label 2, and 2 label_names"),
+    ):
+        np.savez(tmp_path / "b.npz", audio=audio, label=label, label_names=names or ["a"] * 3)
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / "b.npz")
     wavfile.write(tmp_path / "0_ann_1.wav", 8000, tone(300))
     with pytest.raises(UserError, match="there is no recording for train"):
         read(tmp_path).rows("train")

@@ -1,8 +1,8 @@
 """Parallel text: pairs, subwords and what is long or unknown, against the lines of the files."""
 
-import builtins
 import collections
 import gzip
+import sys
 
 import numpy as np
 import pytest
@@ -96,6 +96,7 @@ def test_batches_of_like_length_have_the_least_width_that_holds_them(counting, m
             wanted += zip(decode(other["inputs"]), decode(other["targets"]), strict=True)
         assert sorted(met) == sorted(wanted)  # those of the same steps, in another order
         assert len({*widths}) > 1 and widths != sorted(widths)
+    assert data.metadata()["shapes"] == 4 and plain.metadata()["shapes"] == 1
     np.testing.assert_array_equal(batch["inputs"], data.train(1)[11]["inputs"])
     assert {k: (v.shape, v.dtype) for k, v in plain.train(1)[0].items()} == data.spec().arrays
 
@@ -248,13 +249,6 @@ def test_impossible_values_are_refused(given, message):
 def test_no_text_and_no_library_are_refused(monkeypatch):
     with pytest.raises(UserError, match="give source and target, files of one sentence per line"):
         Parallel().metadata()
-    found = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name == "sentencepiece":
-            raise ImportError(name)
-        return found(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
     with pytest.raises(UserError, match=r"sentencepiece: run `pip install -e '\.\[translate\]'`"):
         subwords.train_bpe(["a"], 10)

@@ -1,7 +1,8 @@
 """Piano rolls: .mat and MIDI files, streams without padding, transposition, and mistakes."""
 
-import builtins
+import contextlib
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -198,11 +199,28 @@ def test_the_generated_set_is_known_without_files():
         ),
         ({"traindata": cell([np.zeros((4, 87))])}, r"traindata\[0\] must be \[T, 88\].*\[4, 87\]"),
         ({"testdata": cell([np.full((4, 88), 2)])}, r"testdata\[0\] must be \[T, 88\] of 0 and 1"),
+        ({"traindata": cell([piece(1)])}, "has no piece of two frames or more to train on"),
     ],
 )
 def test_bad_matrices_are_refused(mat, changes, message):
     with pytest.raises(UserError, match=message):
         data(mat(**changes)).metadata()
+
+
+def header(division):
+    """That of a MIDI file of one track."""
+    return b"MThd" + struct.pack(">IHHh", 6, 0, 1, division)
+
+
+EMPTY = b"MTrk" + struct.pack(">I", 4) + b"\x00\xff\x2f\x00"  # a track that ends at once
+KEY_OF_20_SHARPS = b"MTrk" + struct.pack(">I", 6) + b"\x00\xff\x59\x02\x14\x00"
+
+
+def test_a_split_without_pieces_is_held_out_of_those_to_train_on(mat):
+    rolls = data(mat(validdata=cell([piece(1)])), validation=0.4)
+    assert rolls.splits() == ("validation", "test")
+    assert rolls.metadata()["pieces"] == {"train": 2, "validation": 1, "test": 3}
+    assert len(rolls.evaluate("validation")) > 0
 
 
 def test_what_is_neither_is_refused(tmp_path):
@@ -221,7 +239,7 @@ def test_what_is_neither_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"RIFF", b"no midi at all, but bytes", b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96)],
+    [b"", b"RIFF", b"no midi at all, but bytes", header(96), header(96) + KEY_OF_20_SHARPS],
 )
 def test_a_midi_that_is_none_is_refused(tmp_path, content):
     (tmp_path / "a.mid").write_bytes(content)
@@ -229,16 +247,35 @@ def test_a_midi_that_is_none_is_refused(tmp_path, content):
         data(str(tmp_path)).metadata()
 
 
+@pytest.mark.parametrize("division", [0, -25 * 256 + 40])  # 25 frames a second, 40 ticks each
+def test_a_midi_without_beats_is_refused(tmp_path, division):
+    (tmp_path / "a.mid").write_bytes(header(division) + EMPTY)
+    with pytest.raises(UserError, match=r"a.mid counts frames of a film \(SMPTE\), not beats"):
+        data(str(tmp_path)).metadata()
+
+
+def test_a_midi_without_end_is_refused(tmp_path):
+    midi(tmp_path / "a.mid", [(0, "note_on", 60), (2**27, "note_off", 60)], ticks=1)
+    with pytest.raises(UserError, match="a.mid lasts 536,870,912 frames; at most 1,000,000 are"):
+        data(str(tmp_path)).metadata()
+
+
+def test_a_damaged_matrix_is_refused(tmp_path):
+    path, refused = tmp_path / "mine.mat", 0
+    savemat(path, {name: cell(rolls) for name, rolls in PIECES.items()}, do_compression=True)
+    whole = path.read_bytes()
+    for k in range(130, len(whole), 23):  # behind the header
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 255]) + whole[k + 1 :])
+        with contextlib.suppress(UserError):
+            music_files.read_mat(path, "path=mine.mat")
+            refused -= 1
+        refused += 1
+    assert refused > 5
+
+
 def test_without_mido_midi_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.mid").write_bytes(b"")
-    original = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name == "mido":
-            raise ImportError
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
+    monkeypatch.setitem(sys.modules, "mido", None)
     with pytest.raises(UserError, match=r"MIDI needs mido: .*\[music\]"):
         data(str(tmp_path)).metadata()
 

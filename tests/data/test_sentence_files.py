@@ -45,6 +45,7 @@ def test_a_folder_has_a_file_per_class(names, tmp_path):
         ("a.tsv", "pos\t \n", "line 1 has an empty column"),
         ("a.tsv", "", r"a.tsv has no sentences: it is empty\.$"),
         ("a.csv", "\n", r"a.csv has no sentences: it is empty\.$"),
+        ("a.csv", f'pos,a\nneg,"{"b" * 200_000}', "line 2 is no CSV: field larger than"),
     ],
 )
 def test_a_mistake_is_named_by_its_line(name, text, message, tmp_path):

@@ -114,6 +114,10 @@ def test_a_first_point_of_zeros_is_left_out(file):
     np.testing.assert_array_equal(batch["mask"].sum(1), [1, 2, 3, 4])
     assert "validation" in strokes.splits()  # held out of the others
     assert strokes.metadata()["sizes"] == {"train": 5, "validation": 1, "test": 6}
+    points, offsets = np.r_[points, [[0, 0, 1]]], np.cumsum([0, *LENGTHS, 1])
+    lone = file(names=("train",), train_points=points, train_offsets=offsets)
+    dots = data(lone, validation=0.0, test=0.0, end=True)
+    assert dots.metadata()["sizes"] == {"train": 6}  # the point alone has no offset to predict
 
 
 def test_texts_come_with_the_drawings(file):
@@ -217,8 +221,14 @@ def floats(index, value):
     [
         ({"names": ()}, "must have the arrays train_points .* it has none"),
         (floats(5, np.nan), r"not finite: train_points\[5\], of drawing 1"),
-        ({"train_points": np.zeros((30, 2))}, r"has train_points \[30, 2\]; it must be \[N, 3\]"),
+        ({"train_points": np.zeros((30, 2))}, r"train_points \[30, 2\] .* it must be \[N, 3\]"),
+        ({"train_points": np.full((30, 3), "a")}, r"train_points \[30, 3\] <U1; it must be"),
         ({"train_offsets": np.array([0, 9, 4])}, "train_offsets that do not rise"),
+        ({"train_offsets": np.array([0, 9, 4], np.uint8)}, "train_offsets that do not rise"),
+        ({"train_offsets": np.array([2, 9])}, "train_offsets that do not rise"),
+        ({"train_offsets": np.array(7)}, "train_offsets that do not rise"),
+        ({"train_offsets": np.array(["0", "9"])}, "train_offsets that do not rise"),
+        ({"train_points": np.zeros((30, 3)), "train_offsets": np.arange(7)}, "more than a point"),
         ({"train_offsets": np.array([0, 31])}, "train_offsets that do not rise"),
         ({"train_texts": ["a"]}, "has 1 train_texts for 6 drawings"),
     ],
@@ -230,7 +240,7 @@ def test_bad_arrays_are_refused(file, changes, message):
 
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no arrays")
-    with pytest.raises(UserError, match="text.npz is no .npz file of plain arrays"):
+    with pytest.raises(UserError, match="^path=.*text.npz cannot be read as .npz: it is not"):
         data(str(tmp_path / "text.npz")).metadata()
     with pytest.raises(UserError, match="^path=.*absent: no such file or folder"):
         data(str(tmp_path / "absent")).metadata()

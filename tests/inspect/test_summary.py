@@ -114,9 +114,11 @@ def test_the_classes_of_an_images_objects_are_no_sequence():
     batch = {"inputs": (2, 64, 64, 1), "boxes": (2, 5, 4), "targets": (2, 5)}
     batch = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in batch.items()}
     batch["targets"] = jax.ShapeDtypeStruct((2, 5), jnp.int32)
-    found = describe(YOLO("small", num_classes=3), Detect(), optax.sgd(1e-3), batch, {})
+    found = describe(YOLO("small", num_classes=3), Detect(), optax.sgd(1e-3), batch, {}, shapes=3)
     assert found["sequence_length"] is None
     assert "multiply-adds, one example" in render(found)
+    assert "shapes of training batches  at most 3" in render(found)
+    assert "shapes" not in render(found | {"shapes": 1})
 
 
 def test_layers_show_the_outputs_of_the_batch_in_the_order_of_the_calls():

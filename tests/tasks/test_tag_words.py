@@ -1,7 +1,7 @@
 """Tagging of words: metrics without padding, chunks by hand, and what is drawn and predicted."""
 
-import builtins
 import dataclasses
+import sys
 
 import flax.linen as nn
 import jax
@@ -78,13 +78,7 @@ def test_a_chunk_ends_with_its_sentence():
 
 
 def test_seqeval_is_named_where_it_is_missing(monkeypatch):
-    def refuse(name, *rest):
-        if name.startswith("seqeval"):
-            raise ImportError(name)
-        return original(name, *rest)
-
-    original = builtins.__import__
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "seqeval.metrics.sequence_labeling", None)
     with pytest.raises(
         UserError, match=r"chunks needs seqeval: run `pip install -e '.\[tagging\]'"
     ):
