@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from nets.layers.attention import attend, weighted_sum
 from nets.layers.attention_hard import sample_key
 from nets.layers.attention_scores import Additive
+from nets.layers.backbone_stage import backbone_stage, coordinates
 from nets.layers.checks import check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
@@ -94,7 +95,7 @@ class ShowAndTell(nn.Module):
 
     def start(self, images: jax.Array, *, train: bool = False) -> tuple[tuple, Any]:
         """An empty memory, and the carry before the first word of each image."""
-        vector = _stage(self, images, train, rank=2)
+        vector = backbone_stage(self, images, train, rank=2)
         x = self.drop(self.image(vector), deterministic=not train)
         return (), self.decoder(x[:, None])[1]
 
@@ -235,9 +236,9 @@ class ShowAttendTell(nn.Module):
 
     def start(self, images: jax.Array, *, train: bool = False) -> tuple[Memory, LSTMCarry]:
         """The positions of each image, and the carry before its first word."""
-        maps = jnp.asarray(_stage(self, images, train, rank=4), self.dtype)
+        maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
         if self.coordinates:
-            maps = jnp.concatenate([maps, _coordinates(maps)], axis=-1)
+            maps = jnp.concatenate([maps, coordinates(maps)], axis=-1)
         values = maps.reshape(len(maps), -1, maps.shape[-1])
         mean = values.mean(1)
         carry = LSTMCarry(nn.tanh(self.initial_c(mean)), nn.tanh(self.initial_h(mean)))
@@ -303,19 +304,6 @@ def _check(model: nn.Module) -> None:
     check_probability(f"{name}.dropout", model.dropout)
 
 
-def _stage(model: nn.Module, images: jax.Array, train: bool, rank: int) -> jax.Array:
-    """The backbone's stage that the model reads, which must have this rank."""
-    _, stages = model.backbone(images, train=train, stages=True)
-    valid = [name for name, a in stages.items() if a.ndim == rank]
-    if model.stage not in valid:
-        shape = "[B, D]" if rank == 2 else "[B, H, W, D]"
-        raise ValueError(
-            f"{type(model).__name__}.stage must be one of {', '.join(valid) or 'none'}, the stages "
-            f"{shape} of {type(model.backbone).__name__}, got {model.stage!r}"
-        )
-    return stages[model.stage]
-
-
 def _previous_words(images: jax.Array, captions: jax.Array) -> jax.Array:
     """For each word of captions [B, ..., U] the previous one, [N, U].
 
@@ -333,10 +321,3 @@ def _previous_words(images: jax.Array, captions: jax.Array) -> jax.Array:
 def _repeat(carry: Any, times: int) -> Any:
     """The carry with each row repeated."""
     return jax.tree.map(lambda a: jnp.repeat(a, times, axis=0), carry)
-
-
-def _coordinates(maps: jax.Array) -> jax.Array:
-    """Row and column [B, H, W, 2] of each position of maps [B, H, W, D]."""
-    rows, columns = (jnp.linspace(-1, 1, n, dtype=maps.dtype) for n in maps.shape[1:3])
-    grid = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), -1)
-    return jnp.broadcast_to(grid, (len(maps), *grid.shape))

@@ -124,7 +124,8 @@ class Predict(Evaluate):
 
     Attributes:
         input: file to predict for, such as an image, or a folder of them.
-        prompt: sentence to predict for, where the data is text, instead of a file.
+        prompt: sentence to predict for, where the data is text, instead of a file; the question,
+            where the data has questions about files.
         output: folder for the pictures and JSON. None means predictions in the work directory.
     """
 

@@ -19,6 +19,8 @@ from nets.train.signals import Signals
 def predict(command: Command, signals: Signals) -> int:
     """Writes a picture and JSON for a sentence, an input, or each of a folder; one line for each.
 
+    Of data that has questions about its inputs both are needed, and a folder is asked one question.
+
     A file of a folder that cannot be read is warned of and left out.
 
     Returns:
@@ -30,12 +32,8 @@ def predict(command: Command, signals: Signals) -> int:
     options, task = command.options, command.experiment.task
     if not isinstance(task, Predictive):
         raise UserError(f"{command.name} has nothing to predict for files of one's own.")
-    if options.input is not None and options.prompt is not None:
-        raise UserError(f"={options.input} and --prompt exclude each other.", "input")
-    if options.input is None and options.prompt is None:
-        raise UserError(
-            "is needed: a file, or a folder of files; of text --prompt, a sentence.", "input"
-        )
+    asks = command.experiment.data.reads_questions
+    _check_given(options.input, options.prompt, asks)
     workdir = command.workdir(command.experiment)
     folder = Path(options.output or workdir / "predictions")
     files = []
@@ -60,23 +58,47 @@ def predict(command: Command, signals: Signals) -> int:
         (folder / f"{name}.json").write_text(to_json(origin | result.values))
         return result.summary
 
-    failed = 0
-    if options.prompt is not None:
+    failed, asked = 0, {"prompt": options.prompt} if asks else {}
+    if options.prompt is not None and not asks:
         source = data.read_prompt(options.prompt, trained.metadata)
         print(write("prompt", {"prompt": options.prompt}, source), flush=True)
     for file, name in zip(files, output_names(files), strict=True):
         try:
-            source = data.load_input(file, trained.metadata)
+            source = (
+                data.load_question(file, options.prompt, trained.metadata)
+                if asks
+                else data.load_input(file, trained.metadata)
+            )
         except UserError as error:
-            if len(files) == 1:
+            if len(files) == 1 or error.field == "prompt":
                 raise
             runs.warn(str(error))
             failed += 1
             continue
-        print(f"{file}: {write(name, {'input': str(file)}, source)}", flush=True)
+        print(f"{file}: {write(name, {'input': str(file)} | asked, source)}", flush=True)
     if failed < max(len(files), 1):
         print(f"pictures and JSON  {folder}")
     return 2 if failed else 0
+
+
+def _check_given(path: str | None, prompt: str | None, asks: bool) -> None:
+    """Refuses, by UserError, an input or a prompt that is missing, or one too many.
+
+    Args:
+        path: the input.
+        prompt: the prompt.
+        asks: whether the data has questions about its inputs, which needs both.
+    """
+    if asks and path is None:
+        raise UserError("is needed: an image, or a folder of images, to ask about.", "input")
+    if asks and prompt is None:
+        raise UserError("is needed: the question about the input.", "prompt")
+    if not asks and path is not None and prompt is not None:
+        raise UserError(f"={path} and --prompt exclude each other.", "input")
+    if path is None and prompt is None:
+        raise UserError(
+            "is needed: a file, or a folder of files; of text --prompt, a sentence.", "input"
+        )
 
 
 def input_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:

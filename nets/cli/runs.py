@@ -239,6 +239,8 @@ def _predict_flag(experiment: Experiment) -> str | None:
     """The flag by which a run is applied to inputs of one's own, if it is."""
     if not isinstance(experiment.task, Predictive):
         return None
+    if experiment.data.reads_questions:
+        return "--input=FILE --prompt='...'"
     if experiment.data.reads_prompts:
         return "--prompt='...'"
     return "--input=FILE" if experiment.data.input_suffixes else None

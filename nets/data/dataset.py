@@ -35,7 +35,8 @@ class Input(NamedTuple):
         batch: a batch of one row, as the model reads it; without targets.
         source: what it was made of: of an image "image" [H, W, C] uint8, as its file has it, and
             "matrix" [3, 3], which takes its positions (x, y, 1) in pixels to those of an image of
-            "size" [2], height and width, that the model reads; of a sentence its "words" [T].
+            "size" [2], height and width, that the model reads; of a sentence its "words" [T]; of a
+            question about an image both, and "unknown", the words that the model does not know.
     """
 
     batch: Batch
@@ -79,6 +80,9 @@ class Dataset(abc.ABC):
 
     reads_prompts: ClassVar[bool] = False
     """Whether `read_prompt` reads text."""
+
+    reads_questions: ClassVar[bool] = False
+    """Whether an input is a file and a question about it, which `load_question` reads."""
 
     @abc.abstractmethod
     def train(self, seed: int) -> Sequence[Batch]:
@@ -143,6 +147,15 @@ class Dataset(abc.ABC):
             UserError: it is empty or too long; such data has no text.
         """
         raise UserError(f"{type(self).__name__} reads no text, got {text!r}.", "prompt")
+
+    def load_question(self, path: Path, text: str, metadata: dict[str, Any]) -> Input:
+        """The input that a file and a question about it are, made ready as `load_input`.
+
+        Raises:
+            UserError: the file cannot be read; the question is empty or too long, or has words that
+                the model does not know; such data has no questions.
+        """
+        raise UserError(f"{type(self).__name__} reads no questions, got {text!r}.", "prompt")
 
     @property
     def read_threads(self) -> int:

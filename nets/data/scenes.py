@@ -32,26 +32,49 @@ class Layout(NamedTuple):
 
 
 def layout(rngs: Sequence[np.random.Generator], split: str) -> Layout:
-    """One scene from each generator: two objects that differ in size, colour or shape.
-
-    Both lie wholly inside the image and, by rejection, neither hides any of the other: their boxes
-    are APART. Exactly one relation holds, by MARGIN. A scene belongs to a split by where its
-    objects are, so no two splits share one.
-    """
+    """One scene from each generator: two objects that differ in size, colour or shape."""
     chosen = np.stack([rng.random(4) for rng in rngs])
     counts = len(SIZES), len(COLOURS), len(SHAPES)
     kinds = np.prod(counts)
     first = _integers(chosen[:, 0], kinds)
     second = (first + 1 + _integers(chosen[:, 1], kinds - 1)) % kinds
     objects = np.stack(np.unravel_index(np.stack([first, second], 1), counts), -1)
+    return place(rngs, objects, chosen[:, 2:], split)
+
+
+def place(
+    rngs: Sequence[np.random.Generator],
+    objects: np.ndarray,
+    sizes: np.ndarray,
+    split: str,
+    relation: np.ndarray | None = None,
+) -> Layout:
+    """Scenes of given objects, one from each generator.
+
+    Both objects lie wholly inside the image and, by rejection, neither hides any of the other:
+    their boxes are APART. Exactly one relation holds, by MARGIN. A scene belongs to a split by
+    where its objects are, so no two splits share one.
+
+    Args:
+        rngs: the generators.
+        objects: [B, 2, 3], size, colour and shape.
+        sizes: [B, 2] in [0, 1): where an object's radius lies between those of its size.
+        split: that of the scenes.
+        relation: [B], the index in RELATIONS of that of the first object to the second; -1 leaves
+            it open. None leaves all open.
+    """
     low, high = np.array(list(SIZES.values()))[objects[..., 0]].transpose(2, 0, 1)
-    radii = low + _integers(chosen[:, 2:], high - low + 1)
+    radii = low + _integers(sizes, high - low + 1)
     centres, pending = np.zeros((len(rngs), 2, 2), int), np.arange(len(rngs))
     while len(pending):
         uniform = np.stack([rngs[k].random((2, 2)) for k in pending])
         r = radii[pending][..., None]
-        centres[pending] = r + _integers(uniform, SIDE - 2 * r)
-        pending = pending[~_valid(centres[pending], radii[pending], split)]
+        centres[pending] = drawn = r + _integers(uniform, SIDE - 2 * r)
+        valid = _valid(drawn, radii[pending], split)
+        if relation is not None:
+            wanted = relation[pending]
+            valid &= (wanted < 0) | (relations(drawn) == wanted)
+        pending = pending[~valid]
     return Layout(objects, centres, radii)
 
 

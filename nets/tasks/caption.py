@@ -16,6 +16,7 @@ from nets.layers.decoding import Decoded, decode
 from nets.report.figures import Figure
 from nets.tasks import caption_figures
 from nets.tasks.caption_metrics import caption_metrics, grid, matched, symbol_mask
+from nets.tasks.colours import check_colours, standardised
 from nets.tasks.losses import doubly_stochastic_loss, moving_baseline, reinforce_loss
 from nets.tasks.metrics import Metrics, masked_sum, mean
 from nets.tasks.sequence_figures import real
@@ -88,8 +89,7 @@ class Caption(Predictive):
         check_choice(self, "references", ("all", "any"))
         check_range(self, "doubly_stochastic", "reward_weight", "entropy_weight", at_least=0)
         check_range(self, "baseline_decay", at_least=0, below=1)
-        if not all(s > 0 for s in self.std):
-            raise UserError(f"must be above 0, got {self.std}.", "std")
+        check_colours(self.std)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         variables = model.init(key, self.pixels(batch["inputs"]), batch["targets"], train=False)
@@ -179,15 +179,7 @@ class Caption(Predictive):
         Raises:
             UserError: there is not one mean and one std for each of its colours.
         """
-        if not len(self.mean) == len(self.std) == image.shape[-1]:
-            raise UserError(
-                f"and std must have one number for each of the {image.shape[-1]} colours, got "
-                f"{self.mean} and {self.std}.",
-                "mean",
-            )
-        shape = (1,) * (image.ndim - 1) + (-1,)
-        mean, std = (jnp.array(a).reshape(shape) for a in (self.mean, self.std))
-        return (image.astype(jnp.float32) / 255 - mean) / std
+        return standardised(image, self.mean, self.std)
 
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool

@@ -1,0 +1,63 @@
+"""Seven types of questions about generated scenes, by stacked attention: Yang et al. 2016.
+
+    python launch.py --experiment=vqa_shapes
+    python launch.py predict --workdir=runs/vqa_shapes --input=a.png --prompt='Is there a cross?'
+    python launch.py compare --experiment=vqa_shapes
+
+Questions of existence, count, colour, shape, size, relation and comparison; the words alone answer
+0.386 of them (`nets.data.shape_questions`). The picture `attention` is lit where each of two looks
+falls; in_box_1 and in_box_2 are the shares of it inside the boxes of the objects that a question
+describes, box_share that of the image that these cover. `compare` trains one look instead of two,
+the product of question and image (Antol et al. 2015), and the question alone.
+
+Measured: pending.
+"""
+
+import dataclasses
+
+from nets.convnet import ConvNet
+from nets.data.shape_questions import ShapeQuestions
+from nets.optim.optimizer import Optimizer
+from nets.optim.rules import Adam
+from nets.optim.schedules import Cosine
+from nets.tasks.answer import AnswerQuestion
+from nets.train.experiment import Experiment
+from nets.vqa import ProductVQA, QuestionOnly, StackedAttention
+
+EYES = ConvNet(widths=(8, 16, 32, 64), windows=(5, 3, 5, 5), num_classes=0)
+WORDS = {"embedding": 32, "features": 128}
+
+
+def experiment() -> Experiment:
+    return Experiment(
+        model=StackedAttention(
+            EYES,
+            "conv4",
+            looks=2,
+            attention=64,
+            hidden=(128,),
+            coordinates=True,
+            dropout=0.0,
+            **WORDS,
+        ),
+        task=AnswerQuestion(),
+        data=ShapeQuestions(batch_size=32),
+        optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
+        steps=10_000,
+        eval_every=1000,
+        save_every=1000,
+        monitor="accuracy",
+    )
+
+
+def variants() -> dict[str, Experiment]:
+    """The experiments that `compare` trains, by the name that each has in the table."""
+    base = experiment()
+    joint = {"joint": 128, "hidden": (128,), "layers": 1, "dropout": 0.0, **WORDS}
+    models = {
+        "two looks": base.model,
+        "one look": base.model.clone(looks=1),
+        "product": ProductVQA(EYES, **joint),
+        "question only": QuestionOnly(**joint),
+    }
+    return {name: dataclasses.replace(base, model=model) for name, model in models.items()}

@@ -1,0 +1,278 @@
+"""Visual question answering: a question about an image, and one of the known answers.
+
+Antol et al., VQA: Visual Question Answering, ICCV 2015. Yang et al., Stacked Attention Networks for
+Image Question Answering, CVPR 2016.
+
+The backbone is any image network here with `num_classes=0`. A question is words [B, T] below
+`vocab_size`; 0 is padding, and a question is read up to its first 0.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from nets.layers.attention import attend
+from nets.layers.attention_scores import Additive
+from nets.layers.backbone_stage import backbone_stage, coordinates
+from nets.layers.checks import check_at_least, check_probability
+from nets.layers.linear import dense
+from nets.layers.recurrent import Recurrent
+from nets.layers.sequence import output_layer, source_mask
+from nets.lstm import LSTM
+
+Stages = dict[str, jax.Array]
+
+
+class QuestionOnly(nn.Module):
+    """Answers without the image: what the words alone betray (Antol et al. 2015, "LSTM Q").
+
+        x_t = tanh(E w_t)
+        q = tanh(W_q [c_T, h_T of each layer] + b_q),    c, h = LSTM(x_1 .. x_T)
+        logits = V MLP(q) + b
+
+    MLP has layers of tanh units, with dropout. The images are not looked at.
+
+    >>> model, key = QuestionOnly(num_classes=5, vocab_size=9), jax.random.key(0)
+    >>> images, questions = jnp.zeros((2, 28, 28, 3)), jnp.ones((2, 7), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, images, questions, train=False))[0].shape
+    (2, 5)
+
+    Attributes:
+        embedding: size of x.
+        features: number of units of each LSTM layer.
+        layers: number of LSTM layers.
+        joint: size of q.
+        hidden: units of each layer of the MLP.
+        dropout: probability of dropping a unit of the MLP while training.
+        num_classes: number of answers. None means that the data fills it in.
+        vocab_size: number of words. None means that the data fills it in.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
+    """
+
+    embedding: int = 300
+    features: int = 512
+    layers: int = 2
+    joint: int = 1024
+    hidden: tuple[int, ...] = (1000, 1000)
+    dropout: float = 0.5
+    num_classes: int | None = None
+    vocab_size: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, questions: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, Stages]:
+        """Logits [B, num_classes], float32 at least, of images [B, H, W, C] and questions [B, T].
+
+        The stages are {}. Needs the key `dropout` while training if `dropout` is above 0.
+
+        Raises:
+            ValueError: `num_classes` or `vocab_size` is None or below 1, `dropout` is not in
+                [0, 1), or images and questions do not fit.
+        """
+        _check(self, images, questions)
+        logits = _answer(self, _question(self, questions), train)
+        return (logits, {}) if stages else logits
+
+
+class ProductVQA(nn.Module):
+    """Question and image, joined by a product (Antol et al. 2015, "deeper LSTM Q + norm I").
+
+        q as of `QuestionOnly`
+        v = tanh(W_v a / |a| + b_v),    a = CNN(image)
+        logits = V MLP(q * v) + b
+
+    >>> from nets.convnet import ConvNet
+    >>> model = ProductVQA(ConvNet(num_classes=0), num_classes=5, vocab_size=9)
+    >>> key, images, questions = jax.random.key(0), jnp.zeros((2, 28, 28, 3)), jnp.ones((2, 7), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, images, questions, train=False))[0].shape
+    (2, 5)
+
+    Attributes:
+        backbone: the image network; it has its own `dtype`.
+        stage: the backbone's stage [B, D] that is a.
+        normalised: whether a is divided by its length.
+        embedding: size of x.
+        features: number of units of each LSTM layer.
+        layers: number of LSTM layers.
+        joint: size of q and v.
+        hidden: units of each layer of the MLP.
+        dropout: probability of dropping a unit of the MLP while training.
+        num_classes: number of answers. None means that the data fills it in.
+        vocab_size: number of words. None means that the data fills it in.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
+    """
+
+    backbone: nn.Module
+    stage: str = "features"
+    normalised: bool = True
+    embedding: int = 300
+    features: int = 512
+    layers: int = 2
+    joint: int = 1024
+    hidden: tuple[int, ...] = (1000, 1000)
+    dropout: float = 0.5
+    num_classes: int | None = None
+    vocab_size: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, questions: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, Stages]:
+        """Logits [B, num_classes], float32 at least, of images [B, H, W, C] and questions [B, T].
+
+        The stages are {}. Needs the key `dropout` while training if `dropout` is above 0.
+
+        Raises:
+            ValueError: the backbone has no such stage, or refuses the images; `num_classes` or
+                `vocab_size` is None or below 1, `dropout` is not in [0, 1), or images and
+                questions do not fit.
+        """
+        _check(self, images, questions)
+        a = backbone_stage(self, images, train, rank=2)
+        if self.normalised:
+            wide = a.astype(jnp.promote_types(a.dtype, jnp.float32))
+            a = wide * jax.lax.rsqrt(jnp.square(wide).sum(-1, keepdims=True) + 1e-12)
+        v = nn.tanh(_dense(self, self.joint, "image")(a))
+        logits = _answer(self, _question(self, questions) * v, train)
+        return (logits, {}) if stages else logits
+
+
+class StackedAttention(nn.Module):
+    """Looks at the image several times, each time for what it has seen (Yang et al. 2016).
+
+        v_k = tanh(W_I a_k + b_I)                               (equation 3)
+        u_0 = h_T,    h = LSTM(E w_1 .. E w_T)                  (equations 4 to 10)
+        p_i = softmax_k(w_i^T tanh(U_i v_k + W_i u_{i-1} + b_i))  (equations 15 and 16)
+        u_i = sum_k p_ik v_k + u_{i-1}                          (equations 17 and 18)
+        logits = V u_n + b                                      (equation 20)
+
+    a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
+    on u_n. With `hidden` layers of tanh units stand before V, which the paper has not.
+
+    >>> from nets.convnet import ConvNet
+    >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
+    >>> key, images, questions = jax.random.key(0), jnp.zeros((2, 28, 28, 3)), jnp.ones((2, 7), int)
+    >>> jax.eval_shape(lambda: model.init_with_output(key, images, questions, train=False))[0].shape
+    (2, 5)
+
+    Attributes:
+        backbone: the image network; it has its own `dtype`.
+        stage: the backbone's spatial stage [B, H, W, D] that is attended to.
+        looks: number n of attention layers; the paper has one or two.
+        embedding: size of E w.
+        features: number of units of the LSTM, size of u and v.
+        attention: size of the hidden layer of each attention.
+        hidden: units of each tanh layer before the answer.
+        coordinates: whether two channels with the row and column of each position, from -1 to 1,
+            are added to a (Liu et al. 2018).
+        dropout: probability of dropping a unit before the answer while training.
+        num_classes: number of answers. None means that the data fills it in.
+        vocab_size: number of words. None means that the data fills it in.
+        dtype: computation dtype.
+        param_dtype: parameter dtype.
+    """
+
+    backbone: nn.Module
+    stage: str
+    looks: int = 2
+    embedding: int = 500
+    features: int = 1024
+    attention: int = 512
+    hidden: tuple[int, ...] = ()
+    coordinates: bool = False
+    dropout: float = 0.5
+    num_classes: int | None = None
+    vocab_size: int | None = None
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, questions: jax.Array, *, train: bool, stages: bool = False
+    ) -> jax.Array | tuple[jax.Array, Stages]:
+        """Logits [B, num_classes], float32 at least, of images [B, H, W, C] and questions [B, T].
+
+        Stages: weights [B, looks, K], the p_i. Needs the key `dropout` while training if `dropout`
+        is above 0.
+
+        Raises:
+            ValueError: the backbone has no such spatial stage, or refuses the images; `looks`,
+                `num_classes` or `vocab_size` is None or below 1, `dropout` is not in [0, 1), or
+                images and questions do not fit.
+        """
+        _check(self, images, questions)
+        check_at_least("StackedAttention.looks", self.looks, 1)
+        maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
+        if self.coordinates:
+            maps = jnp.concatenate([maps, coordinates(maps)], axis=-1)
+        a = maps.reshape(len(maps), -1, maps.shape[-1])
+        v = nn.tanh(_dense(self, self.features, "image")(a))
+        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
+        u = _last_states(self, words, questions, layers=1)[0].h.astype(self.dtype)
+        weights = []
+        for i in range(self.looks):
+            score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
+            context, p = attend(score(u, score.project(v)), v)
+            u = u + context
+            weights.append(p)
+        logits = _answer(self, u, train)
+        return (logits, {"weights": jnp.stack(weights, 1)}) if stages else logits
+
+
+def _check(model: Any, images: jax.Array, questions: jax.Array) -> None:
+    name = type(model).__name__
+    for field in ("num_classes", "vocab_size"):
+        value = getattr(model, field)
+        if value is None or value < 1:
+            raise ValueError(f"{name}.{field} must be at least 1, got {value}")
+    check_probability(f"{name}.dropout", model.dropout)
+    if questions.ndim != 2 or len(questions) != len(images):
+        raise ValueError(
+            f"questions must be [{len(images)}, T] for images {list(images.shape)}, got "
+            f"{list(questions.shape)}"
+        )
+
+
+def _dense(model: Any, features: int, name: str) -> nn.Dense:
+    return dense(features, model.dtype, model.param_dtype, name=name)
+
+
+def _last_states(model: Any, x: jax.Array, questions: jax.Array, layers: int) -> list[Any]:
+    """The carry of each LSTM layer after the last word of each question."""
+    recurrent = Recurrent(
+        LSTM(model.features),
+        layers,
+        dtype=model.dtype,
+        param_dtype=model.param_dtype,
+        name="question",
+    )
+    _, carry = recurrent(x, lengths=source_mask(questions).sum(1))
+    return [forward for (forward,) in carry]
+
+
+def _question(model: Any, questions: jax.Array) -> jax.Array:
+    """q [B, joint] of questions [B, T]."""
+    dtypes = {"dtype": model.dtype, "param_dtype": model.param_dtype}
+    words = nn.Embed(model.vocab_size, model.embedding, name="words", **dtypes)(questions)
+    states = _last_states(model, nn.tanh(words), questions, model.layers)
+    joined = jnp.concatenate([a for state in states for a in (state.c, state.h)], -1)
+    return nn.tanh(_dense(model, model.joint, "summary")(joined))
+
+
+def _answer(model: Any, x: jax.Array, train: bool) -> jax.Array:
+    """Logits [B, num_classes] of x [B, D], by tanh layers with dropout."""
+    drop = nn.Dropout(model.dropout, deterministic=not train)
+    for i, units in enumerate(model.hidden, 1):
+        x = nn.tanh(_dense(model, units, f"hidden_{i}")(drop(x)))
+    return output_layer(model, model.num_classes, name="output")(drop(x))
