@@ -4,9 +4,9 @@
 
 What came before region proposals: a small network classifies every window of six sizes, 9,191 an
 image, and non-maximum suppression picks among them. Written as convolutions, it shares what
-overlapping windows have in common, and still takes some 25 times as long for an image as the network of
-`yolo_mnist_scenes` (`python tests/benchmarks/detectors.py`), for a lower precision: no window fits
-an object closely, and nothing moves it.
+overlapping windows have in common, and still takes some 25 times as long for an image as the
+network of `yolo_mnist_scenes` (`python tests/benchmarks/detectors.py`), for a lower precision: no
+window fits an object closely, and nothing moves it.
 
 Measured: mAP at an IoU of 0.5 on the test scenes 0.821; 10 min 43 s.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.

@@ -51,8 +51,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         Stopped: a signal came; what was done is saved.
         Diverged: the loss or the gradient is no longer finite; the checkpoint before it is kept.
     """
-    data, steps = experiment.data, experiment.steps
-    mesh = sharding.make()
+    data, steps, mesh = experiment.data, experiment.steps, sharding.make()
     maximise = experiment.monitor in experiment.task.maximise
     watch = "validation" in data.splits()
     metadata = data.metadata()
@@ -62,8 +61,7 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
         experiment, workdir, mesh, signals, reporter.warn, reporter.say
     )
     batches = prefetch(data.train(experiment.seed), data.read_threads, start)
-    rows = sharding.rows(mesh)
-    first = batch_struct(data)
+    rows, first = sharding.rows(mesh), batch_struct(data)
     compiled = {shapes(first): signals.run(lambda: compile_step(experiment, state, mesh, first))}
     if (signum := signals.agree()) is not None:
         raise Stopped(signum)
@@ -72,8 +70,6 @@ def fit(experiment: Experiment, workdir: Path, signals: Signals, reporter: Repor
     parameters = sum(x.size for x in jax.tree.leaves(state.params))
     devices = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
     reporter.say(f"{parameters:,} parameters on {devices}, from step {start}, in {workdir}")
-    if (most := metadata.get("shapes", 1)) > 1:
-        reporter.say(f"training batches of at most {most} shapes, each compiled when it comes")
     evaluator = Evaluator(experiment, mesh, signals)
     pending, stop, saved = None, None, start
     before: dict[int, tuple] = {}  # the state and batch of the last updates, to explain them by
