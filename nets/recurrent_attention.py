@@ -41,7 +41,7 @@ class RecurrentAttention(nn.Module):
 
         g_t = relu(relu(P rho(x, l_t)) A + relu(L l_t) B)        glimpse network
         h_t = core(h_{t-1}, g_t)
-        l_{t+1} ~ N(tanh(W h_t), location_std^2)                          the mean of it if not training
+        l_{t+1} ~ N(tanh(W h_t), location_std^2)             the mean of it if not training
         logits = V h_T
 
     rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere while training, in the
