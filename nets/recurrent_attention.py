@@ -41,7 +41,7 @@ class RecurrentAttention(nn.Module):
 
         g_t = relu(relu(P rho(x, l_t)) A + relu(L l_t) B)        glimpse network
         h_t = core(h_{t-1}, g_t)
-        l_{t+1} ~ N(tanh(W h_t), std^2)                          the mean of it if not training
+        l_{t+1} ~ N(tanh(W h_t), location_std^2)             the mean of it if not training
         logits = V h_T
 
     rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere while training, in the
@@ -58,7 +58,7 @@ class RecurrentAttention(nn.Module):
         glimpses: number T of glimpses.
         size: pixels a side of each part of a glimpse.
         scales: number of parts, each twice as wide as the one before.
-        std: standard deviation of a location while training.
+        location_std: standard deviation of a location while training.
         cell: the core; the rectifier of the paper's classifiers, or an LSTM.
         hidden: units of each of the two hidden layers of the glimpse network.
         features: units of its output.
@@ -70,7 +70,7 @@ class RecurrentAttention(nn.Module):
     glimpses: int = 6
     size: int = 8
     scales: int = 1
-    std: float = 0.1
+    location_std: float = 0.1
     cell: Elman | LSTM = Elman(256, activation=jax.nn.relu)
     hidden: int = 128
     features: int = 256
@@ -81,7 +81,7 @@ class RecurrentAttention(nn.Module):
         check_at_least("RecurrentAttention.glimpses", self.glimpses, 1)
         check_at_least("RecurrentAttention.size", self.size, 1)
         check_at_least("RecurrentAttention.scales", self.scales, 1)
-        check_positive("RecurrentAttention.std", self.std)
+        check_positive("RecurrentAttention.location_std", self.location_std)
         dtypes = self.dtype, self.param_dtype
         wide = jnp.promote_types(self.dtype, jnp.float32), self.param_dtype
         self.seen, self.place = dense(self.hidden, *dtypes), dense(self.hidden, *dtypes)
@@ -113,8 +113,8 @@ class RecurrentAttention(nn.Module):
             following = mean
             if train:
                 noise = jax.random.normal(model.make_rng("glimpse"), mean.shape, mean.dtype)
-                following = lax.stop_gradient(mean + self.std * noise)
-            log_p = log_normal(following, mean, self.std)
+                following = lax.stop_gradient(mean + self.location_std * noise)
+            log_p = log_normal(following, mean, self.location_std)
             return (carry, following), (h, location, log_p, baseline)
 
         scan = nn.scan(

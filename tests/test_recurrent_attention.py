@@ -42,7 +42,7 @@ def test_a_plain_loop_gives_the_same_logits_and_locations(cell):
 
 
 def test_locations_are_drawn_from_the_density_that_is_told():
-    network = model(std=0.2)
+    network = model(location_std=0.2)
     params = started(network)
     glances, bound = train(network, params), network.bind(params)
     carry = bound.core.initial_carry((2, 5))
@@ -86,7 +86,7 @@ def test_only_what_the_glimpses_show_is_seen():
     [
         ({"glimpses": 0}, "glimpses must be at least 1"),
         ({"scales": 0}, "scales must be at least 1"),
-        ({"std": 0.0}, "std must be positive"),
+        ({"location_std": 0.0}, "location_std must be positive"),
         ({"num_classes": None}, "num_classes must be at least 1|num_classes"),
     ],
 )
