@@ -31,7 +31,7 @@ class DecoderCarry(NamedTuple):
     """What a decoder keeps of the symbols so far.
 
     Attributes:
-        caches: of each layer their keys and values, [N, context, ...].
+        caches: of each layer their keys and values, [N, heads, context, ...].
         symbols: [N, context] int32, themselves, the newest last.
         time: [N] int32, how many of them the caches hold, the same number in all rows.
     """
@@ -297,10 +297,10 @@ def _read(model: Model, symbols: jax.Array, memory: Memory | None) -> DecoderCar
     room = model.context - length
     if length:
         caches = model.decoder(model.embedding(symbols), None, memory)[2]
-        pad = ((0, 0), (0, room), (0, 0), (0, 0))
-        caches = jax.tree.map(lambda a: jnp.pad(a, pad), tuple(caches))
+        pad = ((0, 0), (0, 0), (0, room), (0, 0))
+        caches = jax.tree.map(lambda a: jnp.pad(a.swapaxes(1, 2), pad), tuple(caches))
     else:
-        shape = (n, room, model.heads, model.features // model.heads)
+        shape = (n, model.heads, room, model.features // model.heads)
         caches = tuple(
             KeysValues(jnp.zeros(shape, model.dtype), jnp.zeros(shape, model.dtype))
             for _ in range(model.layers)

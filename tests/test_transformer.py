@@ -78,21 +78,19 @@ def test_steps_equal_the_whole(positions, norm):
     model = language_model(positions, norm)
     params = random_parameters(model, IDS)
 
-    def steps(params, read):
-        memory, carry = model.apply(params, IDS[:, :read], method="start")
-        logits, weights = [], []
-        for t in range(read, C):
-            carry, last, attention = model.apply(params, memory, carry, IDS[:, t], method="step")
-            logits.append(last)
-            weights.append(attention)
-        return jnp.stack(logits, 1), jnp.stack(weights, 1)
+    start, step = (jit(functools.partial(model.apply, method=m)) for m in ("start", "step"))
 
     whole, _ = jit(functools.partial(model.apply, train=False))(params, IDS)
     assert np.abs(np.diff(whole, axis=1)).max() > 0.1
     for read in (0, 3):
-        logits, weights = jit(steps, static_argnums=1)(params, read)
+        memory, carry = start(params, IDS[:, :read])
+        results = []
+        for t in range(read, C):
+            carry, *found = step(params, memory, carry, IDS[:, t])
+            results.append(found)
+        logits, weights = (np.stack(part, 1) for part in zip(*results, strict=True))
         assert_close(logits, whole[:, read:], 1e-5)
-        seen = np.asarray(weights > 0)  # of the latest symbols, the newest last
+        seen = weights > 0  # of the latest symbols, the newest last
         np.testing.assert_array_equal(seen, np.broadcast_to(np.tri(C)[read:, ::-1] > 0, seen.shape))
         assert_close(weights.sum(-1), np.ones(weights.shape[:2]), 1e-6)
 
@@ -127,24 +125,23 @@ def test_translation_step_by_step_equals_the_whole(positions, norm):
     params = random_parameters(model, inputs, IDS)
     targets = np.random.default_rng(2).integers(1, V, (4, C))
 
-    def steps(params):
-        memory, carry = model.apply(params, inputs, method="start")
-        carry = jax.tree.map(lambda a: jnp.repeat(a, 2, 0), carry)
-        results = []
-        for t in range(C):
-            symbols = targets[:, t - 1] if t else np.zeros(4, int)
-            carry, *found = model.apply(params, memory, carry, symbols, method="step")
-            results.append(found)
-        return [jnp.stack(part, 1) for part in zip(*results, strict=True)]
+    memory, carry = jit(functools.partial(model.apply, method="start"))(params, inputs)
+    carry = jax.tree.map(lambda a: jnp.repeat(a, 2, 0), carry)
+    step, results = jit(functools.partial(model.apply, method="step")), []
+    for t in range(C):
+        symbols = targets[:, t - 1] if t else np.zeros(4, int)
+        carry, *found = step(params, memory, carry, symbols)
+        results.append(found)
+    logits, weights = (np.stack(part, 1) for part in zip(*results, strict=True))
 
     def whole(params):
         sources = np.repeat(inputs, 2, 0)
         return model.apply(params, sources, targets, train=False, stages=True)
 
-    (logits, weights), (expected, stages) = jit(steps)(params), jit(whole)(params)
+    expected, stages = jit(whole)(params)
     assert_close(logits, expected, 1e-5)
     assert_close(weights, stages["weights"], 1e-5)
-    seen = np.asarray(weights[:, 0] > 0)
+    seen = weights[:, 0] > 0
     np.testing.assert_array_equal(seen.sum(1), [4, 4, 2, 2])  # of each source, up to its end
     assert stages["encoder"].shape == (4, C, 8)
 

@@ -18,7 +18,10 @@ Norm = Literal["pre", "post"]
 
 
 class KeysValues(NamedTuple):
-    """Keys and values of K symbols for one layer, each [N, K, heads, features / heads]."""
+    """Keys and values of K symbols for one layer, each [N, K, heads, features / heads].
+
+    A cache has them as [N, heads, K, ...], in the order in which a step reads them.
+    """
 
     keys: jax.Array
     values: jax.Array
@@ -155,15 +158,17 @@ class TransformerLayer(nn.Module):
         Without `cross` weights are [N, heads, 1, K].
         """
         h = self._before(self.attention_norm, x)
+        new = self.attention.project(h, time)
         cache = KeysValues(
             *(
-                lax.dynamic_update_slice_in_dim(old, new.astype(old.dtype), time, 1)
-                for old, new in zip(cache, self.attention.project(h, time), strict=True)
+                lax.dynamic_update_slice_in_dim(a, b.swapaxes(1, 2).astype(a.dtype), time, 2)
+                for a, b in zip(cache, new, strict=True)
             )
         )
-        room = cache.keys.shape[:2]
+        room = (len(x), cache.keys.shape[2])
         mask = jnp.broadcast_to(jnp.arange(room[1]) <= time, room)
-        y, weights = self.attention.attend(h, *cache, mask, start=time)
+        keys, values = (a.swapaxes(1, 2) for a in cache)
+        y, weights = self.attention.attend(h, keys, values, mask, start=time)
         x = self._after(self.attention_norm, x, y, False)
         y, crossed = self._rest(x, memory, memory_mask, train=False, need_weights=True)
         return y, cache, crossed if self.cross else weights
