@@ -3,8 +3,9 @@
 Antol et al., VQA: Visual Question Answering, ICCV 2015. Yang et al., Stacked Attention Networks for
 Image Question Answering, CVPR 2016.
 
-The backbone is any image network here with `num_classes=0`. A question is words [B, T] below
-`vocab_size`; 0 is padding, and a question is read up to its first 0.
+The backbone is any image network here with `num_classes=0`. A question is words below `vocab_size`;
+0 is padding, and a question is read up to its first 0. There may be one question about each image,
+[B, T], or several, [B, Q, T]; the image passes through the backbone once.
 """
 
 from typing import Any
@@ -68,7 +69,7 @@ class QuestionOnly(nn.Module):
     def __call__(
         self, images: jax.Array, questions: jax.Array, *, train: bool, stages: bool = False
     ) -> jax.Array | tuple[jax.Array, Stages]:
-        """Logits [B, num_classes], float32 at least, of images [B, H, W, C] and questions [B, T].
+        """Logits [B, ..., num_classes], float32 at least, of images and questions [B, ..., T].
 
         The stages are {}. Needs the key `dropout` while training if `dropout` is above 0.
 
@@ -128,7 +129,7 @@ class ProductVQA(nn.Module):
     def __call__(
         self, images: jax.Array, questions: jax.Array, *, train: bool, stages: bool = False
     ) -> jax.Array | tuple[jax.Array, Stages]:
-        """Logits [B, num_classes], float32 at least, of images [B, H, W, C] and questions [B, T].
+        """Logits [B, ..., num_classes], float32 at least, of images and questions [B, ..., T].
 
         The stages are {}. Needs the key `dropout` while training if `dropout` is above 0.
 
@@ -143,6 +144,7 @@ class ProductVQA(nn.Module):
             wide = a.astype(jnp.promote_types(a.dtype, jnp.float32))
             a = wide * jax.lax.rsqrt(jnp.square(wide).sum(-1, keepdims=True) + 1e-12)
         v = nn.tanh(_dense(self, self.joint, "image")(a))
+        v = v.reshape(len(v), *[1] * (questions.ndim - 2), self.joint)
         logits = _answer(self, _question(self, questions) * v, train)
         return (logits, {}) if stages else logits
 
@@ -200,10 +202,10 @@ class StackedAttention(nn.Module):
     def __call__(
         self, images: jax.Array, questions: jax.Array, *, train: bool, stages: bool = False
     ) -> jax.Array | tuple[jax.Array, Stages]:
-        """Logits [B, num_classes], float32 at least, of images [B, H, W, C] and questions [B, T].
+        """Logits [B, ..., num_classes], float32 at least, of images and questions [B, ..., T].
 
-        Stages: weights [B, looks, K], the p_i. Needs the key `dropout` while training if `dropout`
-        is above 0.
+        Stages: weights [B, ..., looks, K], the p_i. Needs the key `dropout` while training if
+        `dropout` is above 0.
 
         Raises:
             ValueError: the backbone has no such spatial stage, or refuses the images; `looks`,
@@ -219,7 +221,7 @@ class StackedAttention(nn.Module):
         v = nn.tanh(_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        u = _last_states(self, words, questions, layers=1)[0].h.astype(self.dtype)
+        ((_, u),) = _last_states(self, words, questions, layers=1)
         weights = []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
@@ -227,7 +229,7 @@ class StackedAttention(nn.Module):
             u = u + context
             weights.append(p)
         logits = _answer(self, u, train)
-        return (logits, {"weights": jnp.stack(weights, 1)}) if stages else logits
+        return (logits, {"weights": jnp.stack(weights, -2)}) if stages else logits
 
 
 def _check(model: Any, images: jax.Array, questions: jax.Array) -> None:
@@ -237,10 +239,10 @@ def _check(model: Any, images: jax.Array, questions: jax.Array) -> None:
         if value is None or value < 1:
             raise ValueError(f"{name}.{field} must be at least 1, got {value}")
     check_probability(f"{name}.dropout", model.dropout)
-    if questions.ndim != 2 or len(questions) != len(images):
+    if questions.ndim not in (2, 3) or len(questions) != len(images):
         raise ValueError(
-            f"questions must be [{len(images)}, T] for images {list(images.shape)}, got "
-            f"{list(questions.shape)}"
+            f"questions must be [{len(images)}, T] or [{len(images)}, Q, T] for images "
+            f"{list(images.shape)}, got {list(questions.shape)}"
         )
 
 
@@ -248,8 +250,8 @@ def _dense(model: Any, features: int, name: str) -> nn.Dense:
     return dense(features, model.dtype, model.param_dtype, name=name)
 
 
-def _last_states(model: Any, x: jax.Array, questions: jax.Array, layers: int) -> list[Any]:
-    """The carry of each LSTM layer after the last word of each question."""
+def _last_states(model: Any, x: jax.Array, questions: jax.Array, layers: int) -> list[tuple]:
+    """c and h [B, ..., features] of each LSTM layer after the last word of each question."""
     recurrent = Recurrent(
         LSTM(model.features),
         layers,
@@ -257,21 +259,26 @@ def _last_states(model: Any, x: jax.Array, questions: jax.Array, layers: int) ->
         param_dtype=model.param_dtype,
         name="question",
     )
-    _, carry = recurrent(x, lengths=source_mask(questions).sum(1))
-    return [forward for (forward,) in carry]
+    rows = questions.reshape(-1, questions.shape[-1])
+    _, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
+    shape = (*questions.shape[:-1], model.features)
+    return [
+        tuple(a.astype(model.dtype).reshape(shape) for a in (state.c, state.h))
+        for (state,) in carry
+    ]
 
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:
-    """q [B, joint] of questions [B, T]."""
+    """q [B, ..., joint] of questions [B, ..., T]."""
     dtypes = {"dtype": model.dtype, "param_dtype": model.param_dtype}
     words = nn.Embed(model.vocab_size, model.embedding, name="words", **dtypes)(questions)
     states = _last_states(model, nn.tanh(words), questions, model.layers)
-    joined = jnp.concatenate([a for state in states for a in (state.c, state.h)], -1)
+    joined = jnp.concatenate([a for state in states for a in state], -1)
     return nn.tanh(_dense(model, model.joint, "summary")(joined))
 
 
 def _answer(model: Any, x: jax.Array, train: bool) -> jax.Array:
-    """Logits [B, num_classes] of x [B, D], by tanh layers with dropout."""
+    """Logits [B, ..., num_classes] of x [B, ..., D], by tanh layers with dropout."""
     drop = nn.Dropout(model.dropout, deterministic=not train)
     for i, units in enumerate(model.hidden, 1):
         x = nn.tanh(_dense(model, units, f"hidden_{i}")(drop(x)))

@@ -141,6 +141,19 @@ def test_padding_changes_nothing_and_only_some_look(name):
     assert bool(jnp.any(gradient != 0)) == (name != "question")
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_several_questions_of_an_image_are_as_one_each(name):
+    model, given = MODELS[name], variables(name)
+    several = np.stack([QUESTIONS, QUESTIONS[::-1]], 1)  # [3, 2, T]
+    apply = functools.partial(model.apply, given, IMAGES, train=False, stages=True)
+    (y, stages), (other, others) = apply(several), apply(QUESTIONS[::-1])
+    one, alone = applied(name)
+    np.testing.assert_allclose(y, np.stack([one, other], 1), rtol=1e-5, atol=1e-5)
+    for stage, a in stages.items():
+        expected = np.stack([alone[stage], others[stage]], 1)
+        np.testing.assert_allclose(a, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("model", "images", "questions", "message"),
     [
@@ -151,7 +164,7 @@ def test_padding_changes_nothing_and_only_some_look(name):
         (QuestionOnly(vocab_size=3), IMAGES, QUESTIONS, "num_classes must be at least 1, got None"),
         (QuestionOnly(num_classes=3), IMAGES, QUESTIONS, "vocab_size must be at least 1, got None"),
         (QuestionOnly(dropout=1.0, **KNOWN), IMAGES, QUESTIONS, r"dropout must be in \[0, 1\)"),
-        (QuestionOnly(**KNOWN), IMAGES, QUESTIONS[:2], r"questions must be \[3, T\] for images"),
+        (QuestionOnly(**KNOWN), IMAGES, QUESTIONS[:2], r"questions must be \[3, T\] or \[3"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(model, images, questions, message):

@@ -60,8 +60,8 @@ def place(
         objects: [B, 2, 3], size, colour and shape.
         sizes: [B, 2] in [0, 1): where an object's radius lies between those of its size.
         split: that of the scenes.
-        relation: [B], the index in RELATIONS of that of the first object to the second; -1 leaves
-            it open. None leaves all open.
+        relation: [B], the index in RELATIONS of that of the first object to the second. None leaves
+            it open.
     """
     low, high = np.array(list(SIZES.values()))[objects[..., 0]].transpose(2, 0, 1)
     radii = low + _integers(sizes, high - low + 1)
@@ -69,12 +69,9 @@ def place(
     while len(pending):
         uniform = np.stack([rngs[k].random((2, 2)) for k in pending])
         r = radii[pending][..., None]
-        centres[pending] = drawn = r + _integers(uniform, SIDE - 2 * r)
-        valid = _valid(drawn, radii[pending], split)
-        if relation is not None:
-            wanted = relation[pending]
-            valid &= (wanted < 0) | (relations(drawn) == wanted)
-        pending = pending[~valid]
+        drawn = r + _integers(uniform, SIDE - 2 * r)
+        centres[pending] = drawn if relation is None else _turned(drawn, relation[pending])
+        pending = pending[~_valid(centres[pending], radii[pending], split)]
     return Layout(objects, centres, radii)
 
 
@@ -83,6 +80,15 @@ def relations(centres: np.ndarray) -> np.ndarray:
     away = centres[:, 0] - centres[:, 1]
     axis = np.abs(away).argmax(1)
     return 2 * axis + (away[np.arange(len(away)), axis] > 0)
+
+
+def _turned(centres: np.ndarray, relation: np.ndarray) -> np.ndarray:
+    """Centres [B, 2, 2], mirrored so that these relations [B] hold."""
+    across = (relations(centres) // 2 != relation // 2)[:, None, None]
+    turned = np.where(across, centres[..., ::-1], centres)
+    axis, other = relation // 2, relations(turned) != relation
+    turned[other, :, axis[other]] = SIDE - 1 - turned[other, :, axis[other]]
+    return turned
 
 
 def masks(scene: Layout) -> np.ndarray:

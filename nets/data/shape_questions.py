@@ -10,19 +10,21 @@ import numpy as np
 
 from nets.data import crops, input_images, question_words, scenes, shape_grammar
 from nets.data.dataset import Input
+from nets.data.shape_words import VOCABULARY, text
 from nets.data.synthetic import Batch, GeneratedExamples
 from nets.data.tokenizers import Words
+from nets.errors import check_range
 
 LONGEST = 16
 """Words of "is the small magenta triangle right of the large magenta triangle", and room."""
-_IDS = {word: k for k, word in enumerate(shape_grammar.VOCABULARY)}
+_IDS = {word: k for k, word in enumerate(VOCABULARY)}
 _TYPES = tuple(shape_grammar.TYPES)
 _ANSWERS = tuple(dict.fromkeys(sum(shape_grammar.ANSWERS.values(), ())))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShapeQuestions(GeneratedExamples):
-    """Generated, synthetic scenes of two objects, and a question about each, of seven types.
+    """Generated, synthetic scenes of two objects, and questions about each, of seven types.
 
         existence   is there a small red circle                                 yes, no
         count       how many red objects are there                              0, 1, 2
@@ -42,39 +44,58 @@ class ShapeQuestions(GeneratedExamples):
     holds
 
         inputs     [B, 64, 64, 3] uint8, RGB
-        questions  [B, 16] int32, words, then 0
-        targets    [B] int32, the answers
-        types      [B] int32, the types of the questions
+        questions  [B, Q, 16] int32, words, then 0
+        targets    [B, Q] int32, the answers
+        types      [B, Q] int32, the types of the questions
         boxes      [B, 2, 4] float32, corners x0, y0, x1, y1 of each object in pixels
-        described  [B, 2] bool, whether the question describes an object that is there
+        described  [B, Q, 2] bool, whether a question describes an object that is there
 
-    and in an evaluation "mask" [B] float32.
+    Q being `questions`, and in an evaluation "mask" [B] float32.
+
+    Attributes:
+        questions: number of questions about each scene, drawn independently.
     """
 
     input_suffixes: ClassVar[tuple[str, ...]] = input_images.SUFFIXES
     reads_questions: ClassVar[bool] = True
 
+    questions: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "questions", at_least=1)
+
     def examples(self, rngs: Sequence[np.random.Generator], split: str) -> Batch:
-        drawn = [shape_grammar.draw(rng) for rng in rngs]
-        questions = [question for _, question in drawn]
-        ids = np.zeros((len(drawn), LONGEST), np.int32)
-        for row, question in zip(ids, questions, strict=True):
-            row[: len(question.words)] = [_IDS[word] for word in question.words]
+        first = [shape_grammar.draw(rng)[1] for rng in rngs]
         scene = scenes.place(
             rngs,
-            np.stack([question.objects for question in questions]),
+            np.array([question.objects for question in first]),
             np.stack([rng.random(2) for rng in rngs]),
             split,
-            np.array([question.relation for question in questions]),
+            np.array([question.relation for question in first]),
         )
+        asked = [
+            [shape_grammar.about(rng, one.objects, one.relation) for _ in range(self.questions)]
+            for rng, one in zip(rngs, first, strict=True)
+        ]
+        ids = np.zeros((len(rngs), self.questions, LONGEST), np.int32)
+        targets, types = np.zeros((2, len(rngs), self.questions), np.int32)
+        described = np.zeros((len(rngs), self.questions, 2), bool)
+        for b, k in np.ndindex(*targets.shape):
+            name, question = asked[b][k]
+            words = text(question.words)
+            ids[b, k, : len(words)] = [_IDS[word] for word in words]
+            targets[b, k] = _ANSWERS.index(*text([question.answer]))
+            types[b, k] = _TYPES.index(name)
+            described[b, k] = question.described
         pixels = scenes.masks(scene)
         return {
             "inputs": scenes.images(rngs, scene, pixels),
             "questions": ids,
-            "targets": np.array([_ANSWERS.index(q.answer) for q in questions], np.int32),
-            "types": np.array([_TYPES.index(name) for name, _ in drawn], np.int32),
+            "targets": targets,
+            "types": types,
             "boxes": scenes.boxes(pixels),
-            "described": np.array([question.described for question in questions]),
+            "described": described,
         }
 
     def load_question(self, path: Path, text: str, metadata: dict[str, Any]) -> Input:
@@ -94,8 +115,8 @@ class ShapeQuestions(GeneratedExamples):
         class_names (the answers), and question_types."""
         return {
             "synthetic": True,
-            "vocab_size": len(shape_grammar.VOCABULARY),
-            "vocabulary": list(shape_grammar.VOCABULARY),
+            "vocab_size": len(VOCABULARY),
+            "vocabulary": list(VOCABULARY),
             "num_classes": len(_ANSWERS),
             "class_names": list(_ANSWERS),
             "question_types": list(_TYPES),

@@ -22,14 +22,14 @@ from nets.tasks.task import Batch, Prediction, Predictive, Trained
 
 @dataclasses.dataclass(frozen=True)
 class AnswerQuestion(Predictive):
-    """Answers by `model(images, questions, train=..., stages=True) -> logits [B, K], stages`.
+    """Answers by `model(images, questions, train=..., stages=True) -> logits [B, ..., K], stages`.
 
-    Batches have "inputs" [B, H, W, 3] uint8, "questions" [B, T] int32 (words, then zeros),
-    "targets" [B] int32 (the answer; -1 is one that the model does not know) and "types" [B] int32,
-    the types of the questions by their index in "question_types" of the metadata. If several people
-    have answered, "answers" [B, P] int32 are theirs, -1 for what the model does not know; if it is
-    known where the objects are that a question describes, "boxes" [B, O, 4] (x0, y0, x1, y1 in
-    pixels) and "described" [B, O] bool.
+    Batches have "inputs" [B, H, W, 3] uint8, "questions" [B, ..., T] int32 (words, then zeros),
+    "targets" [B, ...] int32 (the answer; -1 is one that the model does not know) and "types"
+    [B, ...] int32, the types of the questions by their index in "question_types" of the metadata.
+    If several people have answered, "answers" [B, ..., P] int32 are theirs, -1 for what the model
+    does not know; if it is known where the objects are that a question describes, "boxes" [B, O, 4]
+    (x0, y0, x1, y1 in pixels) and "described" [B, ..., O] bool.
 
     Metrics: loss (cross-entropy in nats, of the answers that the model knows) and accuracy; in an
     evaluation accuracy_TYPE of each type; with the answers of several people
@@ -38,8 +38,8 @@ class AnswerQuestion(Predictive):
         vqa_accuracy_nine  the same, a mean over all sets without one of the people, as the
                            published evaluation code computes it
 
-    and with boxes, if the stages have "weights" [B, N, cells], the attention of N looks to cells
-    that the image is cut into,
+    and with boxes, if the stages have "weights" [B, ..., N, cells], the attention of N looks to
+    cells that the image is cut into,
 
         in_box_N   share of the attention of look N inside the boxes of the objects described, in
                    questions that are answered right and describe one that is there; the attention
@@ -108,7 +108,7 @@ class AnswerQuestion(Predictive):
     ) -> dict[str, Figure]:
         if not final:
             return {}
-        rows = real(batches[0])
+        rows = _first_questions(real(batches[0]))
         logits, weights = _answers(self, trained.model, trained.params, trained.model_state, rows)
         types = by_type(metrics["questions"], trained.metadata["question_types"])
         return answer_figures.answers(
@@ -158,7 +158,7 @@ def by_type(questions: Rows, names: Sequence[str]) -> dict[str, float]:
         questions: "right" and "type" of each.
         names: of the types.
     """
-    right, types = (np.asarray(questions.values[k]) for k in ("right", "type"))
+    right, types = (np.ravel(questions.values[k]) for k in ("right", "type"))
     return {
         f"accuracy_{name}": float(np.mean(right[types == k]))
         for k, name in enumerate(names)
@@ -182,6 +182,14 @@ def _metrics(logits: jax.Array, batch: Batch) -> Metrics:
         metrics["vqa_accuracy"] = masked_sum(whole, batch)
         metrics["vqa_accuracy_nine"] = masked_sum(nine, batch)
     return metrics
+
+
+def _first_questions(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The batch with the first question alone of each image that is asked several."""
+    if rows["targets"].ndim == 1:
+        return rows
+    each = ("questions", "targets", "types", "answers", "described")
+    return {name: a[:, 0] if name in each else a for name, a in rows.items()}
 
 
 @functools.partial(jax.jit, static_argnames=("task", "model"))

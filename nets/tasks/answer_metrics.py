@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from nets.tasks.caption_metrics import cell_shares, grid
+from nets.tasks.metrics import weights
 
 
 def agreement(answers: jax.Array, people: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -14,34 +15,39 @@ def agreement(answers: jax.Array, people: jax.Array) -> tuple[jax.Array, jax.Arr
         (0.667, 0.6)
 
     Args:
-        answers: [B] int.
-        people: [B, P] int; -1 is an answer that is none of those known.
+        answers: [B, ...] int.
+        people: [B, ..., P] int; -1 is an answer that is none of those known.
 
     Returns:
-        two arrays [B].
+        two arrays [B, ...].
     """
-    same = (answers[:, None] == people).sum(-1).astype(jnp.float32)
+    same = (answers[..., None] == people).sum(-1).astype(jnp.float32)
     count = people.shape[-1]
     without = same * jnp.minimum((same - 1) / 3, 1) + (count - same) * jnp.minimum(same / 3, 1)
     return jnp.minimum(same / 3, 1), without / count
 
 
 def in_boxes(
-    weights: jax.Array, right: jax.Array, batch: dict
+    attention: jax.Array, right: jax.Array, batch: dict
 ) -> dict[str, tuple[jax.Array, jax.Array]]:
     """in_box_1, in_box_2, ... and box_share, as of `nets.tasks.answer.AnswerQuestion`.
 
     Args:
-        weights: [B, N, cells].
-        right: [B] bool, which questions count.
+        attention: [B, ..., N, cells].
+        right: [B, ...] bool, which questions count.
         batch: with "inputs", "boxes" and "described"; boxes do not overlap.
     """
     height, width = batch["inputs"].shape[1:3]
-    cells = grid(weights.shape[-1], height, width)
+    cells = grid(attention.shape[-1], height, width)
     shares = cell_shares(batch["boxes"], (height, width), cells)  # [B, O, cells]
-    inside = jnp.where(batch["described"][..., None], shares, 0).sum(1)  # [B, cells]
-    counted = right & batch["described"].any(-1)
-    counted = counted * batch.get("mask", jnp.ones(len(right)))
-    each = jnp.einsum("bnk,bk->nb", weights, inside)
-    metrics = {f"in_box_{i}": (jnp.sum(a * counted), counted.sum()) for i, a in enumerate(each, 1)}
+    described = batch["described"]
+    inside = jnp.einsum("b...o,bok->b...k", described.astype(shares.dtype), shares)
+    counted = weights(right, batch) * (right & described.any(-1))
+    metrics = {
+        f"in_box_{i + 1}": (
+            jnp.sum((attention[..., i, :] * inside).sum(-1) * counted),
+            counted.sum(),
+        )
+        for i in range(attention.shape[-2])
+    }
     return metrics | {"box_share": (jnp.sum(inside.mean(-1) * counted), counted.sum())}

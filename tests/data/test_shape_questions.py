@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nets.data import scenes, shape_grammar
-from nets.data.shape_grammar import ANSWERS, ATTRIBUTES, NAMES, TYPES, VOCABULARY
+from nets.data import scenes, shape_grammar, shape_words
+from nets.data.shape_grammar import ANSWERS, TYPES
 from nets.data.shape_questions import LONGEST, ShapeQuestions
+from nets.data.shape_words import ATTRIBUTES, NAMES
 from nets.data.synthetic import generator
 from nets.errors import UserError
 
@@ -66,64 +67,65 @@ def plain_answer(text, objects, boxes):
 
 
 def test_answers_are_true_of_the_scenes(batches):
+    """The objects are read off the pixels, but for their shapes, which are those drawn."""
     metadata = ShapeQuestions(**SMALL).metadata()
-    met = collections.Counter()
-    for batch in batches:
-        spec = {name: (a.shape, a.dtype) for name, a in batch.items()}
-        assert spec == ShapeQuestions(**SMALL).spec().arrays
-        rng = [generator(0, 0)]
+    tokenizer = ShapeQuestions(**SMALL).tokenizer(metadata)
+    met, asked = collections.Counter(), collections.Counter()
+    palette = np.array(list(scenes.COLOURS.values()), float)
+    for i, batch in enumerate(batches):
+        assert {k: (a.shape, a.dtype) for k, a in batch.items()} == ShapeQuestions(
+            **SMALL
+        ).spec().arrays
         for b in range(60):
-            text = " ".join(VOCABULARY[i] for i in batch["questions"][b] if i)
-            rng = generator(0, met.total())
-            kind, question = shape_grammar.draw(rng)
-            assert " ".join(question.words) == text
-            words = [
-                {names[i] for names, i in zip(NAMES, one, strict=True)} for one in question.objects
-            ]
-            answer = metadata["class_names"][batch["targets"][b]]
-            assert answer == plain_answer(text, words, batch["boxes"][b]), text
-            assert answer in ANSWERS[kind]
-            assert kind == metadata["question_types"][batch["types"][b]]
-            met[kind] += 1
+            drawn = shape_grammar.draw(generator(0, 60 * i + b))[1].objects
             image, boxes = batch["inputs"][b], batch["boxes"][b].astype(int)
-            for (x0, y0, x1, y1), (size, colour, _) in zip(boxes, question.objects, strict=True):
+            objects = []
+            for (x0, y0, x1, y1), (_, _, shape) in zip(boxes, drawn, strict=True):
                 pixel = image[(y0 + y1) // 2, (x0 + x1) // 2].astype(float)
-                palette = np.array(list(scenes.COLOURS.values()), float)
-                likeness = palette @ pixel / np.linalg.norm(palette, axis=1)
-                assert likeness.argmax() == colour and (x1 - x0 > 18) == size
-    assert {*met} == {*TYPES} and min(met.values()) > 10
+                colour = (palette @ pixel / np.linalg.norm(palette, axis=1)).argmax()
+                kind = int(x1 - x0 > 18), colour, shape
+                objects.append({names[k] for names, k in zip(NAMES, kind, strict=True)})
+            for q in range(4):
+                text = tokenizer.decode(batch["questions"][b, q])
+                answer = metadata["class_names"][batch["targets"][b, q]]
+                assert answer == plain_answer(text, objects, batch["boxes"][b]), text
+                kind = metadata["question_types"][batch["types"][b, q]]
+                assert answer in ANSWERS[kind]
+                met[kind] += 1
+                asked[text] += 1
+                described = batch["described"][b, q].tolist()
+                if kind in ("colour", "shape", "size"):
+                    assert sum(described) == 1
+                elif kind == "existence":
+                    assert any(described) == (answer == "yes")
+                elif kind == "count":
+                    assert sum(described) == int(answer)
+                else:
+                    assert all(described)
+    assert {*met} == {*TYPES} and min(met.values()) > 60 and len(asked) > 350
+    assert any("larger" in text for text in asked) and any("smaller" in text for text in asked)
 
 
-def test_descriptions_are_of_the_objects_that_they_mean():
-    """Those of a question about one object fit just that, those of two one each."""
-    for k in range(600):
-        kind, question = shape_grammar.draw(generator(3, k))
-        assert (question.objects[0] != question.objects[1]).any()
-        assert len(question.words) <= LONGEST and {*question.words} <= {*VOCABULARY}
-        if kind in ("colour", "shape", "size"):
-            assert question.described == (True, False)
-        elif kind == "existence":
-            assert any(question.described) == (question.answer == "yes")
-        elif kind == "count":
-            assert sum(question.described) == int(question.answer)
-        else:
-            assert question.described == (True, True)
+def words(question):
+    return " ".join(shape_words.text(question.words))
 
 
 def test_words_alone_do_not_answer():
-    """All answers of a question are as frequent, by a chi-squared test of those asked often; and
-    the answers that were most frequent in 12,000 questions are no better than chance in others."""
+    """Of a scene's further questions: all answers of one are as frequent, by a chi-squared test of
+    those asked often; and the answers most frequent in 12,000 are no better than chance in more."""
     counts = collections.defaultdict(collections.Counter)
     right, asked, kinds = collections.Counter(), collections.Counter(), {}
     for k in range(24_000):
-        kind, question = shape_grammar.draw(generator(4, k))
-        text = " ".join(question.words)
+        rng = generator(4, k)
+        _, first = shape_grammar.draw(rng)
+        kind, question = shape_grammar.about(rng, first.objects, first.relation)
+        text, answer = words(question), shape_words.text([question.answer])[0]
         kinds[text] = kind
         if k < 12_000:
-            counts[text][question.answer] += 1
+            counts[text][answer] += 1
         elif text in counts:
             asked[kind] += 1
-            right[kind] += question.answer == counts[text].most_common(1)[0][0]
+            right[kind] += answer == counts[text].most_common(1)[0][0]
     excess, freedom = 0.0, 0
     for text, found in counts.items():
         valid = ANSWERS[kinds[text]]
@@ -140,6 +142,28 @@ def test_words_alone_do_not_answer():
     assert round(alone, 3) == 0.386 and "= 0.386" in ShapeQuestions.__doc__
 
 
+def test_further_questions_are_as_first_ones():
+    """Types and relations are as frequent; a question about a scene keeps what is alike in it."""
+    types, holds = collections.Counter(), collections.Counter()
+    for k in range(7000):
+        rng = generator(6, k)
+        _, first = shape_grammar.draw(rng)
+        kind, question = shape_grammar.about(rng, first.objects, first.relation)
+        assert question.objects == first.objects and question.relation == first.relation
+        types[kind] += 1
+        holds[first.relation] += 1
+    assert abs(np.array([*types.values()]) - 1000).max() < 4 * 1000**0.5
+    assert abs(np.array([*holds.values()]) - 1750).max() < 4 * 1750**0.5 and len(holds) == 4
+
+
+@pytest.mark.parametrize("old", range(4))
+@pytest.mark.parametrize("new", range(4))
+def test_sides_are_exchanged_with_their_opposites(old, new):
+    exchange = shape_grammar._turned(old, new)
+    assert exchange[old] == new and {*exchange} == {*exchange.values()} == {*range(4)}
+    assert all(exchange[k ^ 1] == exchange[k] ^ 1 for k in range(4))
+
+
 def test_an_example_is_a_function_of_seed_and_index(batches):
     small = ShapeQuestions(**SMALL | {"batch_size": 10}).train(0)[7]
     for name, rows in batches[1].items():
@@ -150,14 +174,14 @@ def test_an_example_is_a_function_of_seed_and_index(batches):
 
 def test_scenes_belong_to_their_splits_and_relations_hold():
     rngs = [generator(5, k) for k in range(40)]
-    objects = np.stack([shape_grammar.draw(rng)[1].objects for rng in rngs])
-    wanted = np.arange(40) % 5 - 1
+    objects = np.array([shape_grammar.draw(rng)[1].objects for rng in rngs])
+    wanted = np.arange(40) % 4
     for split, folds in (("train", range(8)), ("test", (9,))):
         found = scenes.place(rngs, objects, np.full((40, 2), 0.5), split, wanted)
         assert set((found.centres.reshape(-1, 4) @ [1, 3, 7, 9] % 10).tolist()) <= {*folds}
-        holds = scenes.relations(found.centres)
-        assert (holds == wanted)[wanted >= 0].all()
-        assert len({*holds[wanted < 0].tolist()}) > 1
+        np.testing.assert_array_equal(scenes.relations(found.centres), wanted)
+        reach = found.radii[..., None]
+        assert (found.centres >= reach).all() and (found.centres + reach < scenes.SIDE).all()
 
 
 def test_a_question_of_ones_own(tmp_path):

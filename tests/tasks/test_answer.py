@@ -51,6 +51,21 @@ class Given(nn.Module):
         return (logits, outputs) if stages else logits
 
 
+class Paired(Given):
+    """The same, of two questions about each image; asked one, it answers the first."""
+
+    @nn.compact
+    def __call__(self, images, questions, *, train, stages=False):
+        rows = np.zeros((4, 1))
+        logits, outputs = super().__call__(rows, questions, train=train, stages=True)
+        y, weights = (
+            a.reshape(2, 2, *a.shape[1:])[: len(images)] for a in (logits, outputs["weights"])
+        )
+        if questions.ndim == 2:
+            y, weights = y[:, 0], weights[:, 0]
+        return (y, {"weights": weights}) if stages else y
+
+
 def evaluated(batch, model=Given(), final=True):  # noqa: B008
     task, key = AnswerQuestion(), jax.random.key(0)
     params, state = task.init(model, key, batch)
@@ -87,6 +102,19 @@ def test_attention_inside_the_boxes_described():
     values = task.finish(totals, METADATA, None)  # in two rows half of the last cell, too
     assert values["in_box_1"] == pytest.approx(0.75) and values["in_box_2"] == pytest.approx(1 / 6)
     assert values["box_share"] == pytest.approx((0.25 + 2 * 0.375) / 3)
+
+
+def test_several_questions_of_an_image():
+    """The four rows as two questions about each of two images, the second of which fills up."""
+    several = {k: a.reshape(2, 2, *a.shape[1:]) for k, a in (BATCH | BOXES).items()}
+    several |= {name: several[name][:, 0] for name in ("inputs", "boxes")}
+    several["mask"] = np.array([1, 0], np.float32)
+    task, trained, totals = evaluated(several, Paired())
+    _, _, alone = evaluated(BATCH | BOXES | {"mask": np.array([1, 1, 0, 0], np.float32)})
+    values = task.finish(totals, METADATA, None)
+    assert values == pytest.approx(task.finish(alone, METADATA, None), rel=1e-6)
+    figures = task.figures(trained, [several], totals, final=True)
+    assert figures["attention"].captions == ("what colour?\nred",)
 
 
 def test_people_agree():
