@@ -297,3 +297,19 @@ class MemoryRNN(nn.Module):
     @nn.nowrap
     def _layer(self, **options: Any) -> Recurrent:
         return Recurrent(self.cell, dtype=self.dtype, param_dtype=self.param_dtype, **options)
+
+
+def published(units: int, layers: int = 3, heads: int = 1) -> dict[str, MemoryRNN]:
+    """The networks that the paper compares on a problem: both controllers, and an LSTM.
+
+    Args:
+        units: units of each layer of the LSTM.
+        layers: layers of the LSTM.
+        heads: heads of a Turing machine that read; as many write.
+    """
+    machine = NTM(100, read_heads=heads, write_heads=heads)
+    return {
+        "feedforward": MemoryRNN(cell=machine),
+        "lstm controller": MemoryRNN(cell=machine.clone(controller="lstm")),
+        "lstm": MemoryRNN(cell=LSTM(units), layers=layers),
+    }

@@ -71,10 +71,10 @@ CASES = {
 LONG = {GoogLeNet, InceptionV3, MobileNetV1, MobileNetV2, MobileNetV3, NASNet, ResNet}
 LONG |= {AlexNetOriginal, VGG}
 RECURRENT = {  # by cell, not by kernel
-    "Bahdanau", "Luong", "ManyToMany", "ManyToOne", "RecurrentAttention", "SentenceClassifier",
-    "Seq2Seq", "Tagger",
+    "Bahdanau", "Luong", "ManyToMany", "ManyToOne", "ProductVQA", "QuestionOnly",
+    "RecurrentAttention", "SentenceClassifier", "Seq2Seq", "StackedAttention", "Tagger",
 }  # fmt: skip
-OTHER_INPUTS = {"CLDNN", "TextCNN", "Transcriber"}  # sounds and words
+OTHER_INPUTS = {"CLDNN", "TextCNN", "Transcriber", "Transformer"}  # sounds and words
 DETECTORS = {"FasterRCNN", "SlidingWindow", "YOLO"}  # whose heads are initialised as published
 SEGMENTERS = {"DilatedFCN", "FCN", "SceneLabelling", "UNet"}  # the same
 STEM = ("stem_conv", "kernel")  # of QuickResNet: cosines

@@ -13,6 +13,7 @@ Measured: not trained to its end here, for want of time; 13,601 parameters.
 """
 
 from nets.data.algorithms import Copy
+from nets.ntm import published
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -23,4 +24,4 @@ def experiment() -> Experiment:
 
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
-    return compared(Copy(batch_size=16, eval_size=200, eval_batch_size=50), 15_000, 256)
+    return compared(Copy(batch_size=16, eval_size=200, eval_batch_size=50), 15_000, published(256))

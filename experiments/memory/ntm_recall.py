@@ -11,6 +11,7 @@ Measured: not trained to its end here, for want of time; 114,134 parameters.
 """
 
 from nets.data.algorithms import AssociativeRecall
+from nets.ntm import published
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -22,4 +23,4 @@ def experiment() -> Experiment:
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
     data = AssociativeRecall(batch_size=16, eval_size=200, eval_batch_size=50)
-    return compared(data, 12000, 256, heads=4)
+    return compared(data, 12000, published(256, heads=4))

@@ -10,6 +10,7 @@ Measured: not trained to its end here, for want of time; 47,896 parameters.
 """
 
 from nets.data.algorithms import PrioritySort
+from nets.ntm import published
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -21,4 +22,4 @@ def experiment() -> Experiment:
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
     data = PrioritySort(batch_size=16, eval_size=200, eval_batch_size=50)
-    return compared(data, 10000, 128, heads=4)
+    return compared(data, 10000, published(128, heads=4))

@@ -1,8 +1,8 @@
 """The recipe that experiments with Turing machines share."""
 
+from flax import linen as nn
+
 from nets.data.algorithms import BitProblem
-from nets.lstm import LSTM
-from nets.ntm import NTM, MemoryRNN
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
@@ -10,24 +10,8 @@ from nets.tasks.answer_bits import AnswerBits
 from nets.train.experiment import Experiment
 
 
-def compared(
-    data: BitProblem, steps: int, units: int, layers: int = 3, heads: int = 1
-) -> dict[str, Experiment]:
-    """Turing machines with both controllers, and the LSTM of the paper.
-
-    Args:
-        data: the problem.
-        steps: updates.
-        units: units of each layer of the LSTM.
-        layers: layers of the LSTM.
-        heads: heads of a Turing machine that read; as many write.
-    """
-    machine = NTM(100, read_heads=heads, write_heads=heads)
-    models = {
-        "feedforward": MemoryRNN(cell=machine),
-        "lstm controller": MemoryRNN(cell=machine.clone(controller="lstm")),
-        "lstm": MemoryRNN(cell=LSTM(units), layers=layers),
-    }
+def compared(data: BitProblem, steps: int, models: dict[str, nn.Module]) -> dict[str, Experiment]:
+    """An experiment with each of the models (`nets.ntm.published`), an LSTM at a lower rate."""
     return {
         name: Experiment(
             model=model,
