@@ -4,7 +4,7 @@
 values of earlier symbols.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,30 +15,11 @@ from nets.layers.attention_multi_head import AttentionBackend
 from nets.layers.checks import check_at_least
 from nets.layers.positions import PositionedEmbedding, Positions
 from nets.layers.sequence import output_layer, shift_right, source_mask
-from nets.layers.transformer_layer import (
-    KeysValues,
-    Memory,
-    Norm,
-    TransformerLayer,
-    TransformerStack,
-)
+from nets.layers.transformer_cache import DecoderCarry, advance, mean_weights, read
+from nets.layers.transformer_layer import Memory, Norm, TransformerLayer, TransformerStack
 from nets.types import Activation
 
 Result = jax.Array | tuple[jax.Array, dict[str, jax.Array]]
-
-
-class DecoderCarry(NamedTuple):
-    """What a decoder keeps of the symbols so far.
-
-    Attributes:
-        caches: of each layer their keys and values, [N, heads, context, ...].
-        symbols: [N, context] int32, themselves, the newest last.
-        time: [N] int32, how many of them the caches hold, the same number in all rows.
-    """
-
-    caches: tuple[KeysValues, ...]
-    symbols: jax.Array
-    time: jax.Array
 
 
 class TransformerLM(nn.Module):
@@ -133,7 +114,7 @@ class TransformerLM(nn.Module):
 
     def start(self, inputs: jax.Array) -> tuple[tuple[()], DecoderCarry]:
         """No memory, and the carry after inputs [B, T] (int), of which the newest are read."""
-        return (), _read(self, inputs[:, -self.context :], None)
+        return (), read(self, inputs[:, -self.context :], None)
 
     def step(
         self, memory: tuple[()], carry: DecoderCarry, symbols: jax.Array
@@ -142,8 +123,8 @@ class TransformerLM(nn.Module):
 
         Weights are the mean over layers and heads, to the latest symbols, this one last.
         """
-        carry, y, weights = _advance(self, carry, symbols, None)
-        weights = jnp.roll(_mean(weights)[:, 0], self.context - carry.time[0], axis=-1)
+        carry, y, weights = advance(self, carry, symbols, None)
+        weights = jnp.roll(mean_weights(weights)[:, 0], self.context - carry.time[0], axis=-1)
         return carry, self._logits(y)[:, 0], weights
 
     def _logits(self, y: jax.Array) -> jax.Array:
@@ -245,12 +226,14 @@ class Transformer(nn.Module):
         y = self.drop(self.embedding(shift_right(targets)), deterministic=not train)
         y, _, _, weights = self.decoder(y, None, memory, train=train, need_weights=stages)
         logits = self._logits(y)
-        return (logits, {"encoder": encoded, "weights": _mean(weights)}) if stages else logits
+        return (
+            (logits, {"encoder": encoded, "weights": mean_weights(weights)}) if stages else logits
+        )
 
     def start(self, inputs: jax.Array) -> tuple[Memory, DecoderCarry]:
         """The encoded source and the decoder's carry before its first step, for inputs [B, S]."""
         _, memory = self._encode(inputs, False)
-        return memory, _read(self, jnp.zeros((len(inputs), 0), jnp.int32), memory)
+        return memory, read(self, jnp.zeros((len(inputs), 0), jnp.int32), memory)
 
     def step(
         self, memory: Memory, carry: DecoderCarry, symbols: jax.Array
@@ -259,8 +242,8 @@ class Transformer(nn.Module):
 
         Row n of B in `memory` belongs to rows n N / B to (n + 1) N / B - 1 of the others.
         """
-        carry, y, weights = _advance(self, carry, symbols, memory)
-        return carry, self._logits(y)[:, 0], _mean(weights).reshape(len(symbols), -1)
+        carry, y, weights = advance(self, carry, symbols, memory)
+        return carry, self._logits(y)[:, 0], mean_weights(weights).reshape(len(symbols), -1)
 
     def _encode(self, inputs: jax.Array, train: bool) -> tuple[jax.Array, Memory]:
         mask = source_mask(inputs)
@@ -289,43 +272,3 @@ def _stack(model: Model, **options: Any) -> TransformerStack:
         fields["use_bias"] = model.use_bias
     layer = TransformerLayer(**fields, rotary=model.positions == "rotary", **options, parent=None)
     return TransformerStack(layer, model.layers, final_norm=model.norm == "pre")
-
-
-def _read(model: Model, symbols: jax.Array, memory: Memory | None) -> DecoderCarry:
-    """The carry of a decoder after symbols [N, T], T at most `context`."""
-    n, length = symbols.shape
-    room = model.context - length
-    if length:
-        caches = model.decoder(model.embedding(symbols), None, memory)[2]
-        pad = ((0, 0), (0, 0), (0, room), (0, 0))
-        caches = jax.tree.map(lambda a: jnp.pad(a.swapaxes(1, 2), pad), tuple(caches))
-    else:
-        shape = (n, model.heads, room, model.features // model.heads)
-        caches = tuple(
-            KeysValues(jnp.zeros(shape, model.dtype), jnp.zeros(shape, model.dtype))
-            for _ in range(model.layers)
-        )
-    symbols = jnp.pad(symbols.astype(jnp.int32), ((0, 0), (room, 0)))
-    return DecoderCarry(caches, symbols, jnp.full(n, length, jnp.int32))
-
-
-def _advance(
-    model: Model, carry: DecoderCarry, symbols: jax.Array, memory: Memory | None
-) -> tuple[DecoderCarry, jax.Array, list[jax.Array]]:
-    """The carry, outputs [N, 1, D] and each layer's weights after symbols [N]."""
-
-    def refilled(model, carry):
-        return _read(model, carry.symbols[:, -(model.context // 2) :], memory)
-
-    full = carry.time[0] >= model.context
-    carry = nn.cond(full, refilled, lambda model, carry: carry, model, carry)
-    time = carry.time[0]
-    x = model.embedding(symbols[:, None], time)
-    y, caches, weights = model.decoder.step(x, carry.caches, time, memory)
-    newest = jnp.concatenate([carry.symbols[:, 1:], symbols[:, None].astype(jnp.int32)], 1)
-    return DecoderCarry(caches, newest, carry.time + 1), y, weights
-
-
-def _mean(weights: list[jax.Array]) -> jax.Array:
-    """The mean over layers and heads, [B, Q, K], of weights [B, heads, Q, K] of each layer."""
-    return sum(w.mean(1) for w in weights) / len(weights)
