@@ -6,7 +6,8 @@
 Mnih et al. 2014, table 1: one scale, a core of 256 rectifiers, locations by REINFORCE. Published,
 with 6 glimpses: an error of 1.12% in the proceedings, of 1.29% in the first version on arXiv.
 
-Measured: not trained to its end here, for want of time; 209,165 parameters.
+Measured: error 2.44% on the test digits; 7 min 20 s. Seed 0, one core of an AMD EPYC (AVX-512), jax
+0.10.2.
 """
 
 from nets.data.images import Images

@@ -10,7 +10,7 @@ falls; in_box_1 and in_box_2 are the shares of it inside the boxes of the object
 describes, box_share that of the image that these cover. `compare` trains one look instead of two,
 the product of question and image (Antol et al. 2015), and the question alone.
 
-Measured: pending.
+Measured: not trained to its end here, for want of time; 210,234 parameters.
 """
 
 import dataclasses
