@@ -136,6 +136,12 @@ class MemoryNetwork(nn.Module):
     embedding of how many sentences ago they were instead of the paper's comparison of two times.
     One memory to choose from is none; after it nothing is added.
 
+    >>> model = MemoryNetwork(vocab_size=9, max_memories=5, hops=2)
+    >>> words = jnp.ones((2, 4, 3), int), jnp.ones((2, 3), int)
+    >>> init = lambda: model.init_with_output(jax.random.key(0), *words, train=False)
+    >>> [a.shape for a in jax.eval_shape(init)[0]]
+    [(2, 9), (2, 2, 5)]
+
     Attributes:
         vocab_size: number of words V. None means that the data fills it in.
         features: size d of an embedding.

@@ -83,8 +83,9 @@ def sharpen(weighting: jax.Array, powers: jax.Array) -> jax.Array:
 
     A weighting of zeros gives a uniform one.
 
-        >>> sharpen(jnp.array([[[0.25, 0.75]]]), jnp.array([[2.0]])).round(4).tolist()
-        [[[0.1, 0.9]]]
+        >>> w = sharpen(jnp.array([[[0.25, 0.75]]]), jnp.array([[2.0]]))
+        >>> [round(x, 4) for x in w[0, 0].tolist()]
+        [0.1, 0.9]
 
     Args:
         weighting: [B, H, N].
