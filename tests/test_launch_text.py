@@ -48,7 +48,8 @@ def test_a_sentence_becomes_classes_with_probabilities(room, capsys):
 
 @pytest.mark.slow
 def test_a_sentence_becomes_tags(room, capsys):
-    launch("--experiment=tagging_ud", "--data.path=words.txt", "--workdir=tagged", "--epochs=none",
+    words = f"--data.path={room / 'words.txt'}"
+    launch("--experiment=tagging_ud", words, "--workdir=tagged", "--epochs=none",
            "--optimizer.learning_rate=0.02", *COMMON, cwd=room)  # fmt: skip
     arguments = (f"--workdir={room / 'tagged'}", "--prompt=The good film", f"--output={room / 'o'}")
     assert main("predict", *arguments) == 0
