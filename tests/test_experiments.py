@@ -203,6 +203,13 @@ REDUCED = {
         "data.longer_lengths": (4,),
         "data.eval_size": 10,
     },
+    "neural_slam_grid": {
+        "model.cell.features": 4,
+        "model.cell.width": 2,
+        "model.hidden": 8,
+        "data.eval_size": 10,
+        "task.steps": 4,
+    },
     "memn2n_stories": {
         "epochs": None,
         "task.linear": 2,
