@@ -163,7 +163,7 @@ class Biaxial(nn.Module):
         return h, BiaxialCarry(layers, frame)
 
     def _features(self, x: jax.Array, frames: jax.Array) -> jax.Array:
-        """What surrounds every key of frames [B, T, keys]: [B, T, keys, 54].
+        """The surroundings of every key of frames [B, T, keys]: [B, T, keys, 54].
 
         Position 1, pitch class 12, vicinity 25, context 12, beat 4: the bits of the frame's place
         in the bar, counted in sixteenths, as -1 or 1.

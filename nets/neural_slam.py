@@ -189,7 +189,7 @@ class SLAM(Cell):
 
     @nn.nowrap
     def written(self, weights: dict, told: jax.Array, sight: jax.Array) -> jax.Array:
-        """What is erased and added at each offset, [B, K, K, 2 M], with the heading 0; nothing out
+        """The erase and add vectors at each offset, [B, K, K, 2 M], with the heading 0; nothing out
         of sight."""
         view = math.isqrt(sight.shape[-1] // CHANNELS)
         sight = sight.reshape(-1, view, view, CHANNELS)

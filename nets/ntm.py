@@ -38,7 +38,7 @@ class NTMCarry(NamedTuple):
 
 
 class Heads(NamedTuple):
-    """What a controller tells its heads, those that read and then those that write.
+    """The parameters of the heads, those that read and then those that write.
 
     Attributes:
         keys: [B, R + W, M].
@@ -150,7 +150,7 @@ class NTM(Cell):
 
     @nn.nowrap
     def heads(self, weights: dict, h: jax.Array) -> Heads:
-        """What the controller's output [B, H] tells the heads."""
+        """The heads' parameters, from the controller's output [B, H]."""
         count, writers = self.read_heads + self.write_heads, self.write_heads
         z = add_bias(h @ weights["head_kernel"], weights["head_bias"])
         parts, at = [], 0

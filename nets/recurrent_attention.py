@@ -21,7 +21,7 @@ from nets.lstm import LSTM
 
 
 class Glances(NamedTuple):
-    """What a recurrent attention model has seen, T glimpses of each image.
+    """The T glimpses of each image, and the answer after them.
 
     Attributes:
         logits: [B, num_classes] after the last glimpse, float32 at least.

@@ -18,11 +18,11 @@ symbol at a time (`--task.beam=1`) 38.43 and 27.82.
 Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
-from nets.data.parallel_text import Parallel
 from nets.gru import GRU
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
+from nets.recipes.translation import multi30k
 from nets.seq2seq import Bahdanau
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
@@ -32,18 +32,7 @@ def experiment() -> Experiment:
     return Experiment(
         model=Bahdanau(cell=GRU(256), embedding=256, hidden=256, readout=256, dropout=0.3),
         task=Translate(smoothing=0.1, beam=5, length_penalty=1.0),
-        data=Parallel(
-            source="train.de.gz",
-            target="train.en.gz",
-            validation_source="val.de.gz",
-            validation_target="val.en.gz",
-            test_source="test_2016_flickr.de.gz",
-            test_target="test_2016_flickr.en.gz",
-            vocab_size=4000,
-            max_length=40,
-            widths=(12, 15, 18, 22, 28),
-            batch_size=64,
-        ),
+        data=multi30k(vocab_size=4000, batch_size=64),
         optimizer=Optimizer(Adam(), 1e-3, Cosine(), warmup=400, clip_norm=1.0),
         steps=4500,
         eval_every=450,

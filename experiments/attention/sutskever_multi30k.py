@@ -14,12 +14,12 @@ Measured: BLEU of test_2016_flickr (sacrebleu 13a, cased, a beam of 5) with 1, 2
 processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
-from nets.data.parallel_text import Parallel
 from nets.encoder_decoder import Seq2Seq
 from nets.lstm import LSTM
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
+from nets.recipes.translation import multi30k
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 
@@ -41,18 +41,7 @@ def _experiment(layers: int, reverse: bool) -> Experiment:
     return Experiment(
         model=Seq2Seq(cell=LSTM(128), embedding=128, layers=layers, reverse=reverse, dropout=0.1),
         task=Translate(smoothing=0.1, beam=5, length_penalty=1.0),
-        data=Parallel(
-            source="train.de.gz",
-            target="train.en.gz",
-            validation_source="val.de.gz",
-            validation_target="val.en.gz",
-            test_source="test_2016_flickr.de.gz",
-            test_target="test_2016_flickr.en.gz",
-            vocab_size=2000,
-            max_length=40,
-            widths=(12, 15, 18, 22, 28),
-            batch_size=32,
-        ),
+        data=multi30k(vocab_size=2000, batch_size=32),
         optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=200, clip_norm=1.0),
         steps=5000,
         eval_every=1000,

@@ -16,10 +16,10 @@ The folder has train.de.gz, val.de.gz, test_2016_flickr.de.gz and the same in .e
 Measured: not trained to its end here, for want of time; 4,978,688 parameters.
 """
 
-from nets.data.parallel_text import Parallel
 from nets.optim.optimizer import Optimizer
 from nets.optim.rules import Adam
 from nets.optim.schedules import Cosine
+from nets.recipes.translation import multi30k
 from nets.tasks.translate import Translate
 from nets.train.experiment import Experiment
 from nets.transformer import Transformer
@@ -38,18 +38,7 @@ def experiment() -> Experiment:
             dropout=0.2,
         ),
         task=Translate(smoothing=0.1, beam=5, length_penalty=1.0),
-        data=Parallel(
-            source="train.de.gz",
-            target="train.en.gz",
-            validation_source="val.de.gz",
-            validation_target="val.en.gz",
-            test_source="test_2016_flickr.de.gz",
-            test_target="test_2016_flickr.en.gz",
-            vocab_size=4000,
-            max_length=40,
-            widths=(12, 15, 18, 22, 28),
-            batch_size=64,
-        ),
+        data=multi30k(vocab_size=4000, batch_size=64),
         optimizer=Optimizer(Adam(b2=0.98), 1e-3, Cosine(), warmup=400, clip_norm=1.0),
         steps=5400,
         eval_every=540,

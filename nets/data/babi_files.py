@@ -16,7 +16,7 @@ NAMES = (
     "basic coreference", "conjunction", "compound coreference", "time", "deduction", "induction",
     "position", "size", "path finding", "motivations",
 )  # fmt: skip
-"""What bAbI's tasks 1 to 20 are about."""
+"""The subjects of bAbI's tasks 1 to 20."""
 _WORD = r"[\w']+"
 
 

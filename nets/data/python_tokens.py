@@ -58,7 +58,7 @@ def tagged(source: str) -> list[Tagged]:
 
 
 def _role(before: tokenize.TokenInfo | None, token: tokenize.TokenInfo, roles: dict) -> str:
-    """What a name is: by the syntax tree, which knows where it stands, or the token before it."""
+    """The kind of a name, by the syntax tree where it has its place, or the token before it."""
     if token.start in roles:
         return roles[token.start]
     if keyword.iskeyword(token.string):

@@ -112,7 +112,7 @@ def count(rng: np.random.Generator) -> Question:
 
 
 def attribute(rng: np.random.Generator, which: int) -> Question:
-    """What colour (shape, size) is the ...? Just one object is described."""
+    """Questions for the colour, shape or size of the one object that is described."""
     asked = _description(rng, leave=which)
     words = ("what", ATTRIBUTES[which], "is", "the", *asked.words())
     value = _even(rng, len(NAMES[which]))

@@ -62,7 +62,7 @@ def move(
 
 
 def look(walls: jax.Array, pose: jax.Array, view: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """What is in view: the agent's own row of cells, in the last line, and those ahead of it.
+    """The cells in view: the agent's own row of cells, in the last line, and those ahead of it.
 
     A cell is in view if the one before it, nearer to the agent in its line or in its column, is in
     view and free. Walls themselves are seen.

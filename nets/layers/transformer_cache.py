@@ -10,7 +10,7 @@ from nets.layers.transformer_layer import KeysValues, Memory
 
 
 class DecoderCarry(NamedTuple):
-    """What a decoder keeps of the symbols so far.
+    """Carry of a decoder: the symbols so far, their keys and values.
 
     Attributes:
         caches: of each layer their keys and values, [N, heads, context, ...].

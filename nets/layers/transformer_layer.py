@@ -28,7 +28,7 @@ class KeysValues(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What each layer of a decoder attends to beside its own sequence.
+    """Keys and values of an encoded source for each layer of a decoder.
 
     Attributes:
         layers: of each layer the keys and values of the memory, [B, S, ...].
@@ -178,7 +178,7 @@ class TransformerLayer(nn.Module):
         return KeysValues(*self.cross_attention.project(memory))
 
     def _rest(self, x, memory, mask, *, train, need_weights):
-        """What follows the attention of the sequence to itself."""
+        """The parts after the attention of the sequence to itself."""
         weights = None
         if self.cross:
             h = self._before(self.cross_norm, x)

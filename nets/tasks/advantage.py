@@ -1,4 +1,4 @@
-"""What an action has brought: advantages over a critic's values."""
+"""Advantages of actions over a critic's values."""
 
 import jax
 import jax.numpy as jnp

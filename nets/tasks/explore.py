@@ -24,7 +24,7 @@ _DRAWN = 4  # worlds that are drawn
 
 
 class Walk(NamedTuple):
-    """What happened in T steps, and what is needed to learn from it.
+    """T steps in the world, and what is needed to learn from them.
 
     Attributes:
         rewards: cells newly seen [B, T] after each action.

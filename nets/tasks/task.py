@@ -32,7 +32,7 @@ class Prediction(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a model has generated, where that is no text.
+    """Output of a generative model, where that is no text.
 
     Attributes:
         summary: in one line.

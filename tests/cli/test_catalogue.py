@@ -79,7 +79,7 @@ def test_an_experiment_says_which_extra_it_needs():
 
 
 def _data_imports(path: Path) -> set[str]:
-    """The packages and names that an experiment's data modules import, through each other too."""
+    """The packages and names that an experiment's data and recipes import, at any depth."""
     found, pending, seen = set(), [path], set()
     while pending:
         for node in ast.walk(ast.parse(pending.pop().read_text())):
@@ -90,6 +90,6 @@ def _data_imports(path: Path) -> set[str]:
                 seen.add(name)
                 found |= {name, name.partition(".")[0]}
                 file = ROOT / (name.replace(".", "/") + ".py")
-                if name.startswith("nets.data.") and file.is_file():
+                if name.startswith(("nets.data.", "nets.recipes.")) and file.is_file():
                     pending.append(file)
     return found
