@@ -34,7 +34,7 @@ def sequences(
             TimeMap("targets", targets),
             TimeMap("outputs", outputs),
         ]
-        heads = {head: w[i, :end] for head, w in sorted(weightings.items(), reverse=True)}
+        heads = {head: weightings[head][i, :end] for head in sorted(weightings, key=_order)}
         if heads:
             slots = arc(np.max([w.max(0) for w in heads.values()], axis=0) > _SLOTS)
             ends = (str(slots[0]), str(slots[-1]))
@@ -59,3 +59,9 @@ def arc(used: np.ndarray) -> np.ndarray:
     gaps = np.diff(places, prepend=places[-1] - len(used))  # before each
     first, count = places[gaps.argmax()], len(used) + 1 - gaps.max()
     return (first + np.arange(count)) % len(used)
+
+
+def _order(head: str) -> tuple[bool, int]:
+    """Heads that write come first, each kind by its numbers."""
+    kind, number = head.split()
+    return kind == "read", int(number)

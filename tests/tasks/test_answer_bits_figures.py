@@ -22,11 +22,14 @@ def test_all_slots_in_their_order_if_all_are_used_or_none():
         assert arc(np.full(4, used)).tolist() == [0, 1, 2, 3]
 
 
-def test_the_picture_names_the_first_and_the_last_slot():
+def test_heads_are_in_order_and_the_first_and_the_last_slot_are_named():
     row = {"inputs": np.zeros((3, 2)), "targets": np.ones((3, 1)), "mask": np.array([0, 1, 1])}
     weights = np.zeros((1, 3, 6))
     weights[0, :, 5], weights[0, 2, 1] = 1, 0.5
-    figure = sequences({"as in training": row}, np.ones((1, 3, 1)), {"read 1": weights})["answers"]
-    (drawn,) = figure.maps[3:]
+    heads = dict.fromkeys(("read 1", "read 10", "read 2", "write 1", "write 2"), weights)
+    figure = sequences({"as in training": row}, np.ones((1, 3, 1)), heads)["answers"]
+    named = [drawn.label.partition(":")[0] for drawn in figure.maps[3:]]
+    assert named == ["write 1", "write 2", "read 1", "read 2", "read 10"]
+    drawn = figure.maps[3]
     assert drawn.ends == ("5", "1")
     np.testing.assert_array_equal(drawn.values, weights[0][:, [5, 0, 1]])
