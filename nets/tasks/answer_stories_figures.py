@@ -45,7 +45,10 @@ def hops(
         title = f"{_text(row['question'][0], vocabulary)}? {answer}"
         title += "" if answer == right else f" (not {right})"
         panels.append(_panel(title, sentences, weights[0]))
-    return {"hops": Panels("Where each hop looks", tuple(panels), columns=2)}
+    title = "Where each hop looks"
+    if any((panel.values == 0).all(0).any() for panel in panels):
+        title += "; a hop without a bright sentence: nowhere"
+    return {"hops": Panels(title, tuple(panels), columns=2)}
 
 
 def prediction(

@@ -12,8 +12,8 @@ from nets.data.babi import Babi
 from nets.errors import UserError
 from nets.memory_network import MemN2N, MemoryNetwork
 from nets.report.figures import Text
+from nets.tasks import answer_stories_figures
 from nets.tasks.answer_stories import AnswerStories, AnswerWithSupport, ranking_loss
-from nets.tasks.answer_stories_figures import prediction
 from nets.tasks.metrics import add
 from nets.tasks.task import Trained
 
@@ -125,8 +125,14 @@ def test_what_is_chosen_after_none_is_not_looked_at():
     _, hops = AnswerWithSupport().outputs(Chooses(), {}, {}, batch)
     assert hops.tolist() == [[[0, 1], [0, 0], [0, 0]]]
     story, shares = ["a b", "c d"], np.array([[0.25, 0.75]])
-    predicted = prediction(story, "e", shares, np.asarray(hops), ["no", "yes"])
+    predicted = answer_stories_figures.prediction(
+        story, "e", shares, np.asarray(hops), ["no", "yes"]
+    )
     assert predicted.values["hops"] == ["c d", None, None] and predicted.values["answer"] == "yes"
+    row = batch | {"targets": np.array([1])}
+    for weights, told in [(np.asarray(hops), True), (np.full((1, 3, 2), 0.5), False)]:
+        figure = answer_stories_figures.hops([(row, shares, weights)], ["no", "yes"])["hops"]
+        assert figure.title.endswith("nowhere") == told
 
 
 def test_mistakes_are_refused():
