@@ -82,9 +82,10 @@ class LSTMN(Cell):
         """Declares the weights.
 
         Raises:
-            ValueError: `span` is below 1.
+            ValueError: `span` or `hidden` is below 1.
         """
         check_at_least("span", self.span, 1)
+        check_at_least("hidden", self._hidden, 1)
         d, h, a = shape[-1], self.features, self._hidden
         glorot = nn.initializers.glorot_uniform()
         declared = {

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from nets.gru import GRU
 from nets.layers.attention import Attention
 from nets.layers.attention_scores import Additive
+from nets.layers.checks import check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Carry, matmul
@@ -82,6 +83,7 @@ class Bahdanau(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
+        check_probability("Bahdanau.dropout", self.dropout)
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         if isinstance(self.cell, GRU | LSTM) and self.cell.layer_norm:
             raise ValueError("Bahdanau.cell.layer_norm must be False, got True")

@@ -132,6 +132,7 @@ def test_a_language_model_tells_what_it_attends_to():
     np.testing.assert_array_equal(seen, np.repeat(np.array(expected)[:, None], 2, 1))
 
 
-def test_a_span_below_one_is_refused():
-    with pytest.raises(ValueError, match="span must be at least 1, got 0"):
-        Recurrent(LSTMN(4, span=0)).init(jax.random.key(0), np.zeros((1, 2, 3)))
+@pytest.mark.parametrize("field", ["span", "hidden"])
+def test_a_size_below_one_is_refused(field):
+    with pytest.raises(ValueError, match=f"{field} must be at least 1, got 0"):
+        Recurrent(LSTMN(4, **{field: 0})).init(jax.random.key(0), np.zeros((1, 2, 3)))

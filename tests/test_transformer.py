@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets.layers import attention_multi_head
 from nets.layers.attention_multi_head import MultiHeadAttention
 from nets.layers.decoding import decode, generate
 from nets.transformer import Transformer, TransformerLM
@@ -204,6 +205,7 @@ def test_fused_attention_is_the_same_function(monkeypatch):
     params = random_parameters(model, IDS)
     expected = jit(functools.partial(model.apply, train=False))(params, IDS)
     monkeypatch.setattr(jax.nn, "dot_product_attention", on_any_device)
+    monkeypatch.setattr(attention_multi_head, "check_fused", lambda dtype: None)
     assert_close(jit(functools.partial(fused.apply, train=False))(params, IDS), expected, 1e-5)
 
 
@@ -229,6 +231,13 @@ def test_what_a_new_model_starts_from():
         (language_model(heads=3), (IDS,), "heads must divide features=8, got 3"),
         (language_model(layers=0), (IDS,), "layers must be at least 1, got 0"),
         (language_model(backend="fast"), (IDS,), "backend must be one of xla, cudnn, got 'fast'"),
+        (language_model(backend="cudnn"), (IDS,), "backend='cudnn' needs a GPU, got a cpu"),
+        (language_model(dropout=1.5), (IDS,), r"dropout must be in \[0, 1\), got 1.5"),
+        (
+            translator(attention_dropout=1.0),
+            (IDS, IDS),
+            r"attention_dropout must be in \[0, 1\), got 1.0",
+        ),
         (
             Transformer(V, V + 1, **SMALL, share=True),
             (IDS, IDS),

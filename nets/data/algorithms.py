@@ -14,6 +14,8 @@ from nets.data.synthetic import Batch, Generated
 from nets.errors import UserError, check_range
 
 Size = tuple[int, ...]
+LONGER = 7
+"""Sizes beyond those of training, at most."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -288,3 +290,5 @@ def _repeated(bits: np.ndarray, repeats: int, mark: float) -> tuple[np.ndarray, 
 def _check_longer(values: tuple[int, ...], field: str, minimum: int = 1) -> None:
     if min(values, default=minimum) < minimum:
         raise UserError(f"must be at least {minimum}, got {min(values)}.", field)
+    if len(values) > LONGER:
+        raise UserError(f"must have at most {LONGER} values, got {len(values)}.", field)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import re
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -129,8 +130,13 @@ class Babi(Dataset):
         return Words(tuple(metadata["vocabulary"]), lower=True)
 
     def read_prompt(self, text: str, metadata: dict[str, Any]) -> Input:
-        """A story and its question: sentences that end in a full stop, the last is the question."""
-        *story, asked = [s for s in text.replace("?", ".").split(".") if s.strip()] or [""]
+        """A story and, in the end, its question: "Anna went to the hall. Where is Anna?"."""
+        if text.count("?") != 1 or not text.rstrip().endswith("?"):
+            raise UserError(
+                f"must have one question, the last, with a question mark, got {text!r}.",
+                "prompt",
+            )
+        *story, asked = [s for s in re.split("[.!?]", text) if s.strip()] or [""]
         sentences, question = [*map(babi_files.split_words, story)], babi_files.split_words(asked)
         ids = {word: k for k, word in enumerate(metadata["vocabulary"])}
         if unknown := sorted({w for s in (*sentences, question) for w in s if w not in ids}):
@@ -209,6 +215,12 @@ def _corpus(path, task, questions, max_memories, max_words) -> Corpus:
     for split, rows in texts.items():
         if not rows:
             raise UserError(f"={path} has too few stories for the {split} split.", "path")
+    read = (q for rows in texts.values() for q in rows)
+    most = max(len(s) for q in read for s in (*q.sentences[-max_memories:], q.words))
+    if most > max_words:
+        raise UserError(
+            f"must be at least {most}, the words of a sentence, got {max_words}.", "max_words"
+        )
     told = [*texts["train"], *held_out]
     known = (w for q in told for s in (*q.sentences, q.words, (q.answer,)) for w in s)
     vocabulary = by_frequency(known, ("", UNKNOWN))
@@ -244,9 +256,6 @@ def _encoded(
     support = np.full((count, _SUPPORT), -1, np.int32)
     for row, question in enumerate(questions):
         sentences = question.sentences[-max_memories:]
-        most = max(map(len, (*sentences, question.words)))
-        if most > max_words:
-            raise UserError(f"must be at least {most}, the words of a sentence.", "max_words")
         for place, words in enumerate(sentences):
             inputs[row, place, : len(words)] = [ids.get(word, 1) for word in words]
         asked[row, : len(question.words)] = [ids.get(word, 1) for word in question.words]

@@ -12,7 +12,7 @@ from nets.data.annotations import Example
 from nets.data.caption_files import Square
 from nets.data.holdout import holdout
 from nets.data.image_source import ImageSet, Transform
-from nets.errors import UserError, about
+from nets.errors import about
 
 EASY_TYPES = ("yes_no", "colour", "shape")
 VQA_TYPES = ("yes_no", "number", "other")
@@ -154,7 +154,7 @@ def vqa(files: dict[str, Files], square: Square) -> QuestionSet:
     questions, stats = {}, []
     for split, one in files.items():
         if not one.folder.is_dir():
-            raise UserError(f"{one.settings[0]} is no folder.")
+            raise about(one.settings[0], "is no folder.")
         by_id = {
             int(number[0]): path
             for path in sorted(one.folder.iterdir())

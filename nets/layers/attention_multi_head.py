@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.attention import expand_to_queries
-from nets.layers.checks import check_at_least, check_choice
+from nets.layers.checks import check_at_least, check_choice, check_probability
 from nets.layers.linear import dense
 from nets.layers.positions import rotate
 
@@ -63,6 +63,7 @@ class MultiHeadAttention(nn.Module):
     def setup(self) -> None:
         check_at_least("heads", self.heads, 1)
         check_choice("backend", self.backend, AttentionBackend)
+        check_probability("dropout", self.dropout)
         if self.features % self.heads:
             raise ValueError(f"heads must divide features={self.features}, got {self.heads}")
         inits = [self.kernel_init] * 3 + [self.out_init or self.kernel_init]
@@ -138,6 +139,7 @@ class MultiHeadAttention(nn.Module):
             mask = past if mask is None else past & mask
         dropped = train and self.dropout > 0
         if self.backend == "cudnn" and not (need_weights or dropped):
+            check_fused(queries.dtype)
             mask = None if mask is None else mask[:, None]
             weights, y = (
                 None,
@@ -178,3 +180,11 @@ class MultiHeadAttention(nn.Module):
 
     def _turn(self, x, start):
         return rotate(x, start + jnp.arange(x.shape[1])) if self.rotary else x
+
+
+def check_fused(dtype: DTypeLike) -> None:
+    """Raises ValueError where cuDNN's fused attention does not run: no GPU, or another dtype."""
+    if jax.default_backend() != "gpu":
+        raise ValueError(f"backend='cudnn' needs a GPU, got a {jax.default_backend()}")
+    if dtype not in (jnp.float16, jnp.bfloat16):
+        raise ValueError(f"backend='cudnn' needs the dtype float16 or bfloat16, got {dtype}")

@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.attention_multi_head import AttentionBackend, MultiHeadAttention
-from nets.layers.checks import check_at_least, check_choice
+from nets.layers.checks import check_at_least, check_choice, check_probability
 from nets.layers.linear import dense
 from nets.types import Activation
 
@@ -92,6 +92,8 @@ class TransformerLayer(nn.Module):
 
     def setup(self) -> None:
         check_choice("norm", self.norm, Norm)
+        for field in ("dropout", "attention_dropout"):
+            check_probability(field, getattr(self, field))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         init, out = self.kernel_init, self.out_init or self.kernel_init
         options = {"use_bias": self.use_bias, **dtypes}

@@ -37,14 +37,16 @@ class AttendedWords(Picture):
         colours, texts = [np.ones((columns, 3))], [(0, 0, self.title, "black", "bold")]
         for sentence in self.sentences:
             starts = np.cumsum([0, *(len(word) + 1 for word in sentence.words)])
-            greatest = max(float(np.max(sentence.weights)), 1e-12)
+            greatest = float(np.max(sentence.weights))
+            scale = f"weight: white 0, darkest {greatest:.2g}"
+            texts.append((columns - len(scale), len(colours), scale, "dimgray", "normal"))
             colours.append(np.ones((columns, 3)))
             for t, weights in enumerate(sentence.weights):
                 row = np.ones((columns, 3))
                 for start, word, weight in zip(
                     starts, sentence.words[: t + 1], weights, strict=False
                 ):
-                    shade = 1 - weight / greatest * (1 - _ATTENDED)
+                    shade = 1 - weight / (greatest or 1) * (1 - _ATTENDED)
                     row[start : start + len(word)] = shade
                     current = start == starts[t]
                     style = (_CURRENT, "bold") if current else ("black", "normal")

@@ -16,6 +16,7 @@ class Heatmap(Panel):
     Attributes:
         fixed_range: whether colours go evenly from 0 to 1, and no number is written.
         unit: what the numbers are ("images"), which is written beside the colours.
+        square: whether the cells are squares, or else fill the room.
     """
 
     values: np.ndarray
@@ -25,6 +26,7 @@ class Heatmap(Panel):
     column_label: str
     fixed_range: bool = False
     unit: str | None = None
+    square: bool = True
 
     def size(self) -> tuple[float, float]:
         rows, columns = self.values.shape
@@ -45,7 +47,10 @@ class Heatmap(Panel):
             norm = Normalize(0, 1)
         else:  # not linear, so that few mistakes are seen beside many right answers
             norm = CenteredNorm() if signed else PowerNorm(0.4, 0, max(values.max(), 1e-12))
-        mesh = axes.imshow(values, "PuOr" if signed else "viridis", norm, interpolation="nearest")
+        mesh = axes.imshow(
+            values, "PuOr" if signed else "viridis", norm, interpolation="nearest",
+            aspect="equal" if self.square else "auto",
+        )  # fmt: skip
         axes.figure.colorbar(mesh, ax=axes, shrink=0.8, label=self.unit)
         turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         turn = turn if max(map(len, self.columns)) > 2 else {}

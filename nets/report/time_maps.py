@@ -14,12 +14,14 @@ class TimeMap(NamedTuple):
     Attributes:
         label: what it is.
         values: [T, C].
-        limits: values drawn black and white.
+        limits: values drawn black and white, which stand beside it.
+        ends: names of the first and the last entry; empty means none.
     """
 
     label: str
     values: np.ndarray
     limits: tuple[float, float] = (0.0, 1.0)
+    ends: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +44,12 @@ class TimeMaps(Picture):
             )  # fmt: skip
             axes.set_xlim(0, steps)
             axes.set_ylabel(part.label, rotation=0, ha="right", va="center", fontsize=POINT + 1)
-            axes.set_yticks([])
+            places = (0.5, part.values.shape[1] - 0.5) if part.ends else ()
+            axes.set_yticks(places, part.ends, fontsize=POINT)
+            axes.text(
+                1.01, 0.5, f"white {high:.3g}\nblack {low:.3g}", va="center", fontsize=POINT,
+                transform=axes.transAxes,
+            )  # fmt: skip
             if i == 0:
                 set_title(axes, self.title)
             if i + 1 < len(self.maps):

@@ -34,13 +34,34 @@ def sequences(
             TimeMap("targets", targets),
             TimeMap("outputs", outputs),
         ]
-        heads = {head: w[i, :end] for head, w in sorted(weightings.items(), reverse=True)}
+        heads = {head: weightings[head][i, :end] for head in sorted(weightings, key=_order)}
         if heads:
-            used = np.max([w.max(0) for w in heads.values()], axis=0) > _SLOTS
-            last = int(np.flatnonzero(used)[-1]) + 1
-            maps += [TimeMap(f"{head}:\nslots", w[:, :last]) for head, w in heads.items()]
+            slots = arc(np.max([w.max(0) for w in heads.values()], axis=0) > _SLOTS)
+            ends = (str(slots[0]), str(slots[-1]))
+            maps += [
+                TimeMap(f"{head}:\nslots", w[:, slots], ends=ends) for head, w in heads.items()
+            ]
         size = name.replace("_", " ")
         title = f"A sequence as in training, {end} steps" if i == 0 else f"A longer one, {size}"
         title += f": {wrong} of {int(counts.sum()) * targets.shape[1]} bits wrong"
         figures["answers" if i == 0 else f"answers_{name}"] = TimeMaps(title, tuple(maps))
     return figures
+
+
+def arc(used: np.ndarray) -> np.ndarray:
+    """The slots from the first that is used to the last, on a circle: all but the longest run of
+    others. All slots if none is used.
+
+    >>> arc(np.array([True, False, False, False, True])).tolist()
+    [4, 0]
+    """
+    places = np.flatnonzero(used if used.any() else ~used)
+    gaps = np.diff(places, prepend=places[-1] - len(used))  # before each
+    first, count = places[gaps.argmax()], len(used) + 1 - gaps.max()
+    return (first + np.arange(count)) % len(used)
+
+
+def _order(head: str) -> tuple[bool, int]:
+    """Heads that write come first, each kind by its numbers."""
+    kind, number = head.split()
+    return kind == "read", int(number)

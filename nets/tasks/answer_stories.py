@@ -198,12 +198,13 @@ class AnswerWithSupport(AnswerStories):
         return mean(metrics["loss"]), ({"step": model_state["step"] + train}, metrics)
 
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
-        """As of `AnswerStories`; a sentence that was chosen has the weight 1."""
+        """As of `AnswerStories`; a sentence that was chosen has the weight 1, after none all 0."""
         answers, scores = model.apply(
             {"params": params}, batch["inputs"], batch["question"], train=False
         )
-        chosen = jax.nn.one_hot(scores.argmax(-1), scores.shape[-1])[..., :-1]
-        return jax.nn.softmax(answers), chosen
+        best, none = scores.argmax(-1), scores.shape[-1] - 1
+        best = jnp.where(jnp.cumsum(best == none, axis=1) > 0, none, best)
+        return jax.nn.softmax(answers), jax.nn.one_hot(best, none)
 
 
 def ranking_loss(scores: jax.Array, right: jax.Array, margin: float) -> jax.Array:

@@ -45,7 +45,10 @@ def hops(
         title = f"{_text(row['question'][0], vocabulary)}? {answer}"
         title += "" if answer == right else f" (not {right})"
         panels.append(_panel(title, sentences, weights[0]))
-    return {"hops": Panels("Where each hop looks", tuple(panels), columns=2)}
+    title = "Where each hop looks"
+    if any((panel.values == 0).all(0).any() for panel in panels):
+        title += "; a hop without a bright sentence: nowhere"
+    return {"hops": Panels(title, tuple(panels), columns=2)}
 
 
 def prediction(
@@ -55,14 +58,14 @@ def prediction(
     weights: np.ndarray,
     vocabulary: Sequence[str],
 ) -> Prediction:
-    """The answer, from probabilities [1, V] and weights [1, K, S]."""
+    """The answer from probabilities [1, V], and the sentences of most weight [1, K, S] by hop."""
     best = int(probabilities[0].argmax())
     answer, share = vocabulary[best], float(probabilities[0, best])
     looked = weights[0, :, : len(story)]
     values = {
         "answer": answer,
         "probability": share,
-        "hops": [story[k] for k in looked.argmax(1)],
+        "hops": [story[hop.argmax()] if hop.any() else None for hop in looked],
     }
     figure = _panel(f"{question}? {answer}", story, looked)
     return Prediction(f"{question}? {answer} ({share:.2f})", values, figure)
@@ -79,6 +82,7 @@ def _panel(title: str, sentences: Sequence[str], weights: np.ndarray) -> Heatmap
         "hop",
         fixed_range=True,
         unit="weight",
+        square=False,
     )
 
 

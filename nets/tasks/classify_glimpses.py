@@ -119,9 +119,10 @@ class ClassifyGlimpses(Predictive):
         answer = classify_figures.prediction(trained.metadata, source, scores[0])
         read = pixels(locations[0], source["size"])
         path, image = moved_back(read, source["matrix"]), source["image"]
+        best = answer.values["top"][0]["class"]
         scale = 1 / float(source["matrix"][0, 0])
         view = PathGrid(
-            f"Where it looked: {answer.summary.split()[0]}",
+            f"Read as {best}: the glimpses by number, the last framed",
             image[None],
             path[None],
             tuple(scale * side for side in sides(trained.model)),

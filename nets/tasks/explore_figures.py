@@ -30,9 +30,9 @@ def exploration(walls: Any, walk: Any) -> ImageGrid:
             learned = placed(cell.memory[row], walk.poses[row, 0], blocked.shape)
             images.append(_map(blocked, learned))
             captions.append("learned map")
-    title = "Worlds: the way, dots; walls black; grey what was never in view"
+    title = "Worlds: the way in blue, its end orange; walls black; grey what was never in view"
     if isinstance(cell, SLAMCarry):
-        title += "; colours are the memory, framed cells the true walls"
+        title += ". Beside each the memory, in colours; framed cells are the true walls"
     return ImageGrid(title, np.stack(images), tuple(captions), columns=4, limits=(0, 255))
 
 

@@ -152,6 +152,7 @@ def test_bits_after_a_context_are_as_random_as_beta_says():
     [
         (lambda: Copy(max_length=0), "max_length must be at least 1, got 0"),
         (lambda: Copy(longer_lengths=(3, 0)), "longer_lengths must be at least 1, got 0"),
+        (lambda: Copy(longer_lengths=(*range(1, 9),)), "longer_lengths must have at most 7 values"),
         (lambda: RepeatCopy(max_repeats=1), "max_repeats must be at least 2, got 1"),
         (lambda: AssociativeRecall(longer_items=(1,)), "longer_items must be at least 2, got 1"),
         (lambda: PrioritySort(count=3, kept=4), "kept must be at most count=3, got 4"),

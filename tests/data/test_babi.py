@@ -133,7 +133,13 @@ def test_a_prompt_is_read_as_a_story_and_its_question(folder):
     ]  # fmt: skip
     assert read.batch["inputs"].shape == (1, 2, 11) and read.batch["question"].shape == (1, 11)
     assert [words[k] for k in read.batch["question"][0, :3]] == ["where", "is", "eve"]
+    exclaimed = data.read_prompt("Eve is tall! Where is Eve?", metadata)
+    assert exclaimed.source["words"].tolist() == ["eve is tall", "where is eve"]
     for text, message in [
+        ("Mary moved to the hallway. Eve is tall.", "one question, the last, with a question mark"),
+        ("Where is Eve? Eve is tall.", "one question, the last, with a question mark"),
+        ("Is Eve tall? Where is Eve?", "one question, the last, with a question mark"),
+        ("", "one question, the last, with a question mark, got ''"),
         ("Bob is tall. Is Zoe tall?", "has words that the training text has not: bob, zoe"),
         ("Where is Eve?", "from 1 to max_memories=3 sentences before its question, got 0"),
         ("Eve is tall. " * 4 + "Is Eve tall?", "max_memories=3 .* got 4"),
@@ -150,7 +156,7 @@ def test_mistakes_are_refused(folder, tmp_path):
         Babi(**fields(folder, task=2)).metadata()
     with pytest.raises(UserError, match=r"has no questions qaN_\*_train.txt"):
         Babi(**fields(str(tmp_path / "nothing"))).metadata()
-    with pytest.raises(UserError, match="max_words must be at least 5, the words of a sentence"):
-        Babi(**fields(folder, max_words=4)).metadata()
+    with pytest.raises(UserError, match="max_words must be at least 5, the words .*, got 3"):
+        Babi(**fields(folder, max_words=3)).metadata()
     with pytest.raises(UserError, match="widths must rise from 1 to below max_memories=3"):
         Babi(**fields(folder, widths=(3,)))

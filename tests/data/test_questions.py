@@ -178,6 +178,7 @@ def test_vqa_files(tmp_path, in_memory_mb):
 @pytest.mark.parametrize(
     ("changes", "field", "message"),
     [
+        ({"images": "none"}, "images", "is no folder"),
         ({"questions": "{"}, "questions", "is not complete JSON"),
         ({"questions": {"a": 1}}, "questions", "is not VQA's JSON of questions"),
         ({"annotations": {"a": 1}}, "annotations", "is not VQA's JSON of annotations"),

@@ -20,9 +20,11 @@ def test_words_stand_on_the_blue_of_their_weight(tmp_path, figures):
     ]
     assert texts == [
         ("Title", 0, 0, "black"),
+        ("weight: white 0, darkest 0.8", 72, 1, "dimgray"),
         ("the", 0, 2, red),
         ("the", 0, 3, "black"), ("cat", 4, 3, red),
         ("the", 0, 4, "black"), ("cat", 4, 4, "black"), ("sat", 8, 4, red),
+        ("weight: white 0, darkest 0", 74, 5, "dimgray"),
         ("a", 0, 6, red),
     ]  # fmt: skip
     np.testing.assert_allclose(canvas[3, :3], np.tile(blue, (3, 1)))

@@ -120,6 +120,24 @@ VIEWS = {
         (4, 8),
         ("3 read as 8",) * 5,
     ),
+    "hops": Panels(
+        "Where each hop looks",
+        tuple(
+            Heatmap(
+                "what is the kitchen west of? bathroom (not garden)",
+                np.ones((rows, 3)),
+                ("the garden is to the west of the hallway",) * rows,
+                ("1", "2", "3"),
+                "",
+                "hop",
+                fixed_range=True,
+                unit="weight",
+                square=False,
+            )
+            for rows in (8, 2)
+        ),
+        columns=2,
+    ),
     "panels": Panels(
         "A chart and images",
         (
@@ -325,3 +343,11 @@ def test_the_lowest_row_of_a_surface_is_drawn_lowest_in_the_colour_of_its_value(
     )
     assert blue.mean() > 0.2 and orange.mean() > 0.2
     assert np.argwhere(blue)[:, 0].min() > np.argwhere(orange)[:, 0].max()
+
+
+def test_a_scale_is_never_higher_than_its_matrix(tmp_path, figures):
+    VIEWS["hops"].write(tmp_path, "x")
+    figures[0].draw_without_rendering()
+    for matrix, scale in zip(figures[0].axes[::2], figures[0].axes[1::2], strict=True):
+        assert matrix.get_title() and scale.get_ylabel() == "weight"
+        assert scale.get_window_extent().y1 < matrix.get_window_extent().y1

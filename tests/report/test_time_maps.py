@@ -15,3 +15,20 @@ def test_signals_share_their_steps(tmp_path, figures):
     assert two.images[0].get_extent() == [0, 12, 40, 0]  # entry 0 at the top
     assert two.images[0].get_clim() == (-1, 1) and two.get_ylabel() == "second"
     assert one.get_title() == "Both"
+
+
+def test_the_limits_and_the_ends_are_told(tmp_path, figures):
+    parts = (
+        TimeMap("first", np.zeros((20, 3)), (-1.5, 2.0)),
+        TimeMap("second", np.zeros((20, 40)), ends=("7", "46")),
+    )
+    TimeMaps("Both", parts).write(tmp_path, "x")
+    one, two = figures[0].axes
+    assert [t.get_text() for t in one.texts] == ["white 2\nblack -1.5"]
+    assert [t.get_text() for t in two.get_yticklabels()] == ["7", "46"]
+    assert two.get_yticks().tolist() == [0.5, 39.5] and not len(one.get_yticks())
+    figures[0].draw_without_rendering()
+    edge = figures[0].get_window_extent().x1
+    assert all(t.get_window_extent().x1 <= edge for axes in (one, two) for t in axes.texts)
+    boxes = [axes.texts[0].get_window_extent() for axes in (one, two)]
+    assert not boxes[0].overlaps(boxes[1])

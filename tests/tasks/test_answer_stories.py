@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from nets.data.babi import Babi
 from nets.errors import UserError
 from nets.memory_network import MemN2N, MemoryNetwork
 from nets.report.figures import Text
+from nets.tasks import answer_stories_figures
 from nets.tasks.answer_stories import AnswerStories, AnswerWithSupport, ranking_loss
 from nets.tasks.metrics import add
 from nets.tasks.task import Trained
@@ -108,6 +110,29 @@ def test_a_prediction_names_the_answer_and_the_sentences():
     assert predicted.values["hops"] == ["anna went to the hall"] * 2
     assert predicted.values["answer"] in DATA.metadata()["vocabulary"]
     assert predicted.summary.startswith("where is anna?")
+
+
+class Chooses(nn.Module):
+    """Chooses sentence 1, none, and then sentence 0, which is after none."""
+
+    @nn.compact
+    def __call__(self, story, question, *, train):
+        return jnp.zeros((1, 9)), jnp.array([[[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]])
+
+
+def test_what_is_chosen_after_none_is_not_looked_at():
+    batch = {"inputs": np.ones((1, 2, 3), int), "question": np.ones((1, 3), int)}
+    _, hops = AnswerWithSupport().outputs(Chooses(), {}, {}, batch)
+    assert hops.tolist() == [[[0, 1], [0, 0], [0, 0]]]
+    story, shares = ["a b", "c d"], np.array([[0.25, 0.75]])
+    predicted = answer_stories_figures.prediction(
+        story, "e", shares, np.asarray(hops), ["no", "yes"]
+    )
+    assert predicted.values["hops"] == ["c d", None, None] and predicted.values["answer"] == "yes"
+    row = batch | {"targets": np.array([1])}
+    for weights, told in [(np.asarray(hops), True), (np.full((1, 3, 2), 0.5), False)]:
+        figure = answer_stories_figures.hops([(row, shares, weights)], ["no", "yes"])["hops"]
+        assert figure.title.endswith("nowhere") == told
 
 
 def test_mistakes_are_refused():

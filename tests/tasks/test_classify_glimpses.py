@@ -5,10 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from PIL import Image
 
+from nets.data.cluttered_digits import ClutteredDigits
 from nets.errors import UserError
-from nets.recurrent_attention import Glances
+from nets.lstm import LSTM
+from nets.recurrent_attention import Glances, RecurrentAttention
 from nets.tasks.classify_glimpses import ClassifyGlimpses, pixels
+from nets.tasks.task import Trained
 
 LOCATIONS = np.zeros((2, 3, 2), np.float32)
 LOG_P = np.array([[-1.0, -2.0], [-0.5, -3.0]], np.float32)
@@ -62,6 +66,24 @@ def test_an_evaluation_has_the_loss_of_the_answer_alone():
 def test_locations_are_pixels_from_edge_to_edge():
     corners = np.array([[-1.0, -1.0], [1.0, 1.0], [0.5, -0.5]])
     assert pixels(corners, (20, 40)).tolist() == [[0, 0], [40, 20], [30, 5]]
+
+
+def test_a_prediction_is_drawn_on_the_image_as_it_was_given(tmp_path):
+    """40 x 20 pixels are read as 20 x 10 in 20 x 20: the middle of that is at (20, 20)."""
+    Image.new("L", (40, 20), 99).save(tmp_path / "x.png")
+    data, task = ClutteredDigits(name="digits", side=20, piece=4), ClassifyGlimpses()
+    model = RecurrentAttention(10, glimpses=2, size=4, scales=2, cell=LSTM(4), hidden=3, features=5)
+    metadata = data.metadata()
+    batch, source = data.load_input(tmp_path / "x.png", metadata)
+    params, state = task.init(model, jax.random.key(0), batch)
+    outputs = jax.device_get(task.outputs(model, params, state, batch))
+    trained = Trained(model, params, state, metadata, None, None, jax.random.key(0))
+    found = task.prediction(trained, source, outputs)
+    second = (outputs[1][0, 1] + 1) * 20  # twice the 10 pixels from the middle to an edge
+    np.testing.assert_allclose(found.values["glimpses"], [[20, 20], second], atol=0.01)
+    view = found.files["glimpses"]
+    assert view.images.shape[1:3] == (20, 40) and view.sides == (8, 16)
+    assert view.title.startswith(f"Read as {found.values['top'][0]['class']}: ")
 
 
 def test_a_negative_weight_is_told():
