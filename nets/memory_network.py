@@ -218,12 +218,13 @@ class MemoryNetwork(nn.Module):
 def position_weights(words: jax.Array, features: int) -> jax.Array:
     """Weights l [..., J, d] of the words [..., J] of a sentence (Sukhbaatar et al. 2015, 4.1).
 
-        l_kj = (1 - j / n) - (k / d) (1 - 2 j / n),  j = 1 .. n, k = 1 .. d
+        l_kj = 2 (1 - j / n) - 2 (k / d) (1 - 2 j / n),  j = 1 .. n, k = 1 .. d
 
-    for a sentence of n words; 0 where there is no word.
+    for a sentence of n words; 0 where there is no word. Twice the paper's, so that words weigh
+    about 1 in the mean, as a sentence's age does.
 
         >>> position_weights(jnp.array([5, 5, 0]), 2).tolist()
-        [[0.5, 0.5], [0.5, 1.0], [0.0, 0.0]]
+        [[1.0, 1.0], [1.0, 2.0], [0.0, 0.0]]
     """
     first, second = _positions(words)
     share = jnp.arange(1, features + 1) / features
@@ -232,12 +233,12 @@ def position_weights(words: jax.Array, features: int) -> jax.Array:
 
 
 def _positions(words):
-    """1 - j / n and 1 - 2 j / n of each word, 0 where there is none."""
+    """2 (1 - j / n) and 2 (1 - 2 j / n) of each word, 0 where there is none."""
     there = words > 0
     shape = (1,) * (words.ndim - 1) + words.shape[-1:]
     j = jnp.arange(1, words.shape[-1] + 1).reshape(shape)
     place = j / jnp.maximum(there.sum(-1, keepdims=True), 1)
-    return jnp.where(there, 1 - place, 0), jnp.where(there, 1 - 2 * place, 0)
+    return jnp.where(there, 2 * (1 - place), 0), jnp.where(there, 2 * (1 - 2 * place), 0)
 
 
 def _encode(model, words, tables):

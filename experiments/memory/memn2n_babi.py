@@ -40,12 +40,12 @@ def variants() -> dict[str, Experiment]:
     }
     base = Experiment(
         model=model,
-        task=AnswerStories(linear=Epochs(20)),
+        task=AnswerStories(linear=Epochs(30)),
         data=Babi(path="BABI"),
         optimizer=Optimizer(
-            SGD(), 0.3, Step(epochs(35, 50, 65), 0.5), warmup=Epochs(20), clip_norm=1.25
+            SGD(), 0.32, Step(epochs(45, 60, 75), 0.5), warmup=Epochs(30), clip_norm=1.25
         ),
-        epochs=80,
+        epochs=90,
         eval_every=Epochs(5),
         save_every=Epochs(20),
         monitor="mean_error",
