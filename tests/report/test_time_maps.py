@@ -15,3 +15,13 @@ def test_signals_share_their_steps(tmp_path, figures):
     assert two.images[0].get_extent() == [0, 12, 40, 0]  # entry 0 at the top
     assert two.images[0].get_clim() == (-1, 1) and two.get_ylabel() == "second"
     assert one.get_title() == "Both"
+
+
+def test_steps_and_entries_have_names(tmp_path, figures):
+    part = TimeMap("x", np.zeros((3, 2)), rows=("top", "below"))
+    TimeMaps("Named", (part, part), tuple("abc")).write(tmp_path, "x")
+    one, two = figures[0].axes
+    assert [label.get_text() for label in two.get_xticklabels()] == ["a", "b", "c"]
+    assert list(two.get_xticks()) == [0.5, 1.5, 2.5] and not len(one.get_xticks())
+    assert [label.get_text() for label in one.get_yticklabels()] == ["top", "below"]
+    assert one.get_ylim() == (2, 0) and list(one.get_yticks()) == [0.5, 1.5]
