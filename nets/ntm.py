@@ -174,6 +174,13 @@ class NTM(Cell):
         return jnp.concatenate([carry.h, carry.reads.reshape(len(carry.h), -1)], axis=-1)
 
     @nn.nowrap
+    def traces(self, carry: NTMCarry) -> dict[str, jax.Array]:
+        """Where each head is, [B, N]."""
+        names = [f"read {k + 1}" for k in range(self.read_heads)]
+        names += [f"write {k + 1}" for k in range(self.write_heads)]
+        return {name: carry.weightings[:, k] for k, name in enumerate(names)}
+
+    @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...]) -> NTMCarry:
         rows, heads = shape[0], self.read_heads + self.write_heads
         return NTMCarry(
@@ -277,15 +284,11 @@ class MemoryRNN(nn.Module):
         return tuple(carry)
 
     @nn.nowrap
-    def weightings(self, carry: Carry) -> dict[str, jax.Array]:
+    def traces(self, carry: Carry) -> dict[str, jax.Array]:
         """Where the heads are, [B, N] by their names; none without a memory."""
         names = {}
         for (cell,) in carry:
-            if isinstance(cell, NTMCarry):
-                for k in range(cell.weightings.shape[1]):
-                    reads = k < cell.reads.shape[1]
-                    kind = f"read {k + 1}" if reads else f"write {k + 1 - cell.reads.shape[1]}"
-                    names[kind] = cell.weightings[:, k]
+            names |= self.cell.traces(cell)
         return names
 
     @nn.nowrap

@@ -17,6 +17,7 @@ from nets.gru import GRU, MGU
 from nets.layers.recurrent import Backend, Recurrent
 from nets.layers.sequence import one_hot, output_layer, recurrent_layers
 from nets.lstm import LSTM
+from nets.stack_rnn import StackRNN
 
 Carry = tuple
 
@@ -114,7 +115,7 @@ class ManyToMany(nn.Module):
     """
 
     num_classes: int | None = None
-    cell: LSTM | GRU | Elman | MGU | Jordan | Trace = LSTM(128)
+    cell: LSTM | GRU | Elman | MGU | Jordan | Trace | StackRNN = LSTM(128)
     vocab_size: int | None = None
     layers: int = 1
     bidirectional: bool = False
@@ -154,6 +155,13 @@ class ManyToMany(nn.Module):
         """
         shape = shape if len(shape) > 1 else (*shape, self.vocab_size)
         return self._layers(parent=None).initial_carry(shape)
+
+    @nn.nowrap
+    def traces(self, carry: Carry) -> dict[str, jax.Array]:
+        """The memory of the layers after a step, [B, C] by its name; nothing of most cells."""
+        layers = [self.cell.traces(layer[0]) for layer in carry]
+        names = [f"{name}, layer {i}" if i else name for i, t in enumerate(layers) for name in t]
+        return dict(zip(names, (a for t in layers for a in t.values()), strict=True))
 
     @nn.nowrap
     def _layers(self, **options: Any) -> Recurrent:

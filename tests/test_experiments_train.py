@@ -88,6 +88,7 @@ REDUCED = {
         "data.longer_lengths": (4,),
         "data.eval_size": 10,
     },
+    "stack_anbn": {"model.cell.features": 4, "data.max_count": 3, "data.max_test_count": 5},
     "neural_slam_grid": {
         "model.cell.features": 4,
         "model.cell.width": 2,

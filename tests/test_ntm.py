@@ -160,9 +160,9 @@ def test_names_of_heads_and_their_weightings():
     model = MemoryRNN(2, CELLS["feedforward"])
     variables = model.init(jax.random.key(0), inputs(), train=False)
     _, carry = model.apply(variables, inputs(), train=False)
-    where = model.weightings(carry)
+    where = model.traces(carry)
     assert {*where} == {"read 1", "read 2", "write 1"} and where["write 1"].shape == (2, 5)
-    assert MemoryRNN(2, LSTM(3)).weightings(MemoryRNN(2, LSTM(3))._zeros(2)) == {}
+    assert MemoryRNN(2, LSTM(3)).traces(MemoryRNN(2, LSTM(3))._zeros(2)) == {}
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,14 @@ class Cell(nn.Module):
         return jnp.zeros((len(jax.tree.leaves(carry)[0]), 0))
 
     @nn.nowrap
+    def traces(self, carry: Carry) -> dict[str, jax.Array]:
+        """The memory after a step, as pictures show it: [B, C] each by its name.
+
+        From the carry after it; nothing for a cell that has only units.
+        """
+        return {}
+
+    @nn.nowrap
     def initial_carry(self, shape: tuple[int, ...]) -> Carry:
         """The carry before the first step, zeros, for inputs of this shape in one step, [B, D].
 

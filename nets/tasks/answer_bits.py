@@ -1,7 +1,6 @@
 """Answers in bits: what a memory has to give back at some steps of a sequence."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
 
 from nets.errors import UserError
 from nets.report.figures import Figure
 from nets.tasks import answer_bits_figures
 from nets.tasks.metrics import Metrics, compute, mean
 from nets.tasks.task import Batch, Task, Trained
+from nets.tasks.traces import traced
 
 _GROUPS = 8  # sizes at most, that of training and longer ones
 
@@ -106,17 +105,10 @@ class AnswerBits(Task):
         return answer_bits_figures.sequences(chosen, *traced)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def trace(
     model: nn.Module, params: Any, inputs: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Probabilities [B, T, K], and the weightings [B, T, N] of the heads by name."""
-    variables = {"params": params}
-
-    def step(carry, x):
-        logits, carry = model.apply(variables, x[:, None], carry, train=False)
-        return carry, (jax.nn.sigmoid(logits[:, 0]), model.weightings(carry))
-
-    start = model.apply(variables, len(inputs), method="start")
-    _, ys = lax.scan(step, start, jnp.asarray(inputs).swapaxes(0, 1))
-    return jax.tree.map(lambda a: a.swapaxes(0, 1), ys)
+    start = model.apply({"params": params}, len(inputs), method="start")
+    logits, weightings = traced(model, params, start, jnp.asarray(inputs))
+    return jax.nn.sigmoid(logits), weightings

@@ -37,9 +37,9 @@ def sequences(
         heads = {head: weightings[head][i, :end] for head in sorted(weightings, key=_order)}
         if heads:
             slots = arc(np.max([w.max(0) for w in heads.values()], axis=0) > _SLOTS)
-            ends = (str(slots[0]), str(slots[-1]))
+            names = tuple(str(k) if k in slots[[0, -1]] else "" for k in slots)
             maps += [
-                TimeMap(f"{head}:\nslots", w[:, slots], ends=ends) for head, w in heads.items()
+                TimeMap(f"{head}:\nslots", w[:, slots], names=names) for head, w in heads.items()
             ]
         size = name.replace("_", " ")
         title = f"A sequence as in training, {end} steps" if i == 0 else f"A longer one, {size}"

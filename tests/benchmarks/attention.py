@@ -1,12 +1,13 @@
 """Translation with attention against a loop in torch, on the same cores.
 
-    python tests/benchmarks/attention.py [--repetitions=7]
+    python tests/benchmarks/attention.py [--repetitions=7] [--rows=memory]
 
 One training step of RNNsearch (`nets.seq2seq.Bahdanau`, as in the experiment attention_multi30k),
 and what it writes: the likeliest symbols, and the best of a beam of 5, as many as there are in the
 sources. Then what attention adds to a training step of 50 symbols, and the rows of
-transformer_rows.py. Every figure is the median of interleaved repetitions in one process. Run it on
-an idle machine; it needs torch.
+transformer_rows.py and, of a memory, of ntm_rows.py. Every figure is the median of interleaved
+repetitions in one process. Run it on an idle machine; it needs torch, and a C++ compiler for what
+torch compiles.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from nets.cli import process
 process.tune()
 
 import jax  # noqa: E402
+import ntm_rows  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 import torch  # noqa: E402
@@ -158,15 +160,7 @@ def their_search(rows, length, beam):
     return lambda: theirs.beam(ids, length, beam)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repetitions", type=int, default=7)
-    repetitions = parser.parse_args().repetitions
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    print(
-        f"{len(os.sched_getaffinity(0))} cores, jax {jax.__version__}, torch {torch.__version__}; "
-        "milliseconds, in brackets torch's time over ours (above 1: ours is faster)"
-    )
+def show_all(repetitions):
     rows, length = 64, 20
     runs = {"ours": our_step(rows, length), "torch": their_step(rows, length)}
     found = interleaved(runs, repetitions)
@@ -186,7 +180,27 @@ def main() -> None:
         f"attention adds {share:.0%} to a training step of {length} symbols, "
         f"{1e3 * found['without']:.0f} ms without"
     )
-    transformer_rows.show_all(repetitions)
+
+
+PARTS = {
+    "recurrent": show_all,
+    "transformer": transformer_rows.show_all,
+    "memory": ntm_rows.show_all,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--rows", choices=PARTS, nargs="*", default=[*PARTS])
+    options = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    print(
+        f"{len(os.sched_getaffinity(0))} cores, jax {jax.__version__}, torch {torch.__version__}; "
+        "milliseconds, in brackets torch's time over ours (above 1: ours is faster)"
+    )
+    for part in options.rows:
+        PARTS[part](options.repetitions)
 
 
 if __name__ == "__main__":

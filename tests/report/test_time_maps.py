@@ -17,10 +17,10 @@ def test_signals_share_their_steps(tmp_path, figures):
     assert one.get_title() == "Both"
 
 
-def test_the_limits_and_the_ends_are_told(tmp_path, figures):
+def test_the_limits_and_names_are_told(tmp_path, figures):
     parts = (
         TimeMap("first", np.zeros((20, 3)), (-1.5, 2.0)),
-        TimeMap("second", np.zeros((20, 40)), ends=("7", "46")),
+        TimeMap("second", np.zeros((20, 40)), names=("7", *[""] * 38, "46")),
     )
     TimeMaps("Both", parts).write(tmp_path, "x")
     one, two = figures[0].axes
@@ -32,3 +32,13 @@ def test_the_limits_and_the_ends_are_told(tmp_path, figures):
     assert all(t.get_window_extent().x1 <= edge for axes in (one, two) for t in axes.texts)
     boxes = [axes.texts[0].get_window_extent() for axes in (one, two)]
     assert not boxes[0].overlaps(boxes[1])
+
+
+def test_steps_and_entries_have_names(tmp_path, figures):
+    part = TimeMap("x", np.zeros((3, 2)), names=("top", "below"))
+    TimeMaps("Named", (part, part), tuple("abc")).write(tmp_path, "x")
+    one, two = figures[0].axes
+    assert [label.get_text() for label in two.get_xticklabels()] == ["a", "b", "c"]
+    assert list(two.get_xticks()) == [0.5, 1.5, 2.5] and not len(one.get_xticks())
+    assert [label.get_text() for label in one.get_yticklabels()] == ["top", "below"]
+    assert one.get_ylim() == (2, 0) and list(one.get_yticks()) == [0.5, 1.5]

@@ -88,7 +88,7 @@ def test_a_trace_has_the_outputs_of_the_whole_and_the_pictures_show_every_size(t
     assert {*heads} == {"read 1", "write 1"}
     for name, weighting in heads.items():
         assert weighting.shape == (2, x.shape[1], 6)
-        np.testing.assert_allclose(weighting[:, -1], model.weightings(carry)[name], atol=1e-6)
+        np.testing.assert_allclose(weighting[:, -1], model.traces(carry)[name], atol=1e-6)
     trained = Trained(model, params, {}, data.metadata(), None, None, jax.random.key(0))
     assert TASK.figures(trained, batches, {}, final=False) == {}
     figures = TASK.figures(trained, batches, {}, final=True)
