@@ -241,6 +241,7 @@ class MemoryRNN(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
+        check_at_least("MemoryRNN.layers", self.layers, 1)
         self.recurrent = [self._layer() for _ in range(self.layers)]
         self.output = output_layer(self, self.num_outputs)
         initial = {}

@@ -177,3 +177,9 @@ def test_names_of_heads_and_their_weightings():
 def test_mistakes_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(Recurrent(NTM(4, **fields)).init, jax.random.key(0), inputs())
+
+
+def test_a_network_has_a_layer_at_least():
+    model = MemoryRNN(2, LSTM(3), layers=0)
+    with pytest.raises(ValueError, match="MemoryRNN.layers must be at least 1, got 0"):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), inputs(), train=False))
