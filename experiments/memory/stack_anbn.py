@@ -9,7 +9,7 @@ first and the end, is right, as in Table 2 of the paper, there up to 60: a tenth
 training. As in the paper, units do not see those of the step before, so that all memory is in the
 stacks. A picture shows the actions and the tops of the stacks along a word.
 
-Measured: pending.
+Measured: not trained to its end here, for want of time; 343 parameters.
 """
 
 from nets.data.counting import Counting
