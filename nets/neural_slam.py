@@ -13,6 +13,7 @@ from nets.layers.checks import check_at_least
 from nets.layers.grid_world import ACTIONS, AHEAD, CHANNELS
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, add_bias, glorot_gates, matmul, orthogonal_gates
+from nets.layers.torus_map import write_and_read
 from nets.lstm import LSTM, LSTMCarry
 
 _DISTRUST = -3.0  # initial input of the gate of content: at first the motion is believed
@@ -48,14 +49,15 @@ class SLAM(Cell):
         k, beta, g, gamma, f = h_t U + u
         w_t = sharpen(interpolate(content(M_{t-1}, k, beta), p_t, g), gamma),  measurement update
         M_t(i) = M_{t-1}(i) (1 - sum_k w_t(i - k) e_k) + sum_k w_t(i - k) a_k,  mapping
-        e_k, a_k = sigmoid, tanh(o_k V + f),                    for each cell k in view
+        e_k, a_k = sum_c o_kc (sigmoid, tanh)(V_c + f),         for each cell k in view
         r_t(k) = sum_i w_t(i) M_t(i + k),                       around the agent
         y_t = [h_t, r_t]
 
-    (`nets.layers.memory_addressing`). An input is a view o [V, V, 2], ahead in the first line
-    (`nets.layers.grid_world.look`), and the motion m [3]: forward, left, right, or zeros for none.
-    The offsets k are turned by the belief of the heading, of which the motion is exact; the map is
-    a torus, in the frame of the beginning, and wide enough for a world of side S with size 2 S - 1.
+    (`nets.layers.memory_addressing`, `nets.layers.torus_map`). An input is a view o [V, V, 2],
+    ahead in the first line (`nets.layers.grid_world.look`), of a cell one-hot, or zeros out of
+    sight, and the motion m [3]: forward, left, right, or zeros for none. The offsets k are turned
+    by the belief of the heading, of which the motion is exact; the map is a torus, in the frame of
+    the beginning, and wide enough for a world of side S with size 2 S - 1.
 
     The paper writes and reads one vector a step, by a head each, and moves them by a learned kernel
     too; here the cells in view are written, each in its place, and the surroundings are read.
@@ -111,15 +113,14 @@ class SLAM(Cell):
         }
 
     @nn.nowrap
-    def project(self, weights: dict, x: jax.Array) -> jax.Array:
-        """Inputs of the gates, and the input itself."""
-        gates = add_bias(matmul(x, weights["kernel"]), weights["bias"])
-        return jnp.concatenate([gates, x], axis=-1)
+    def project(self, weights: dict, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Inputs of the gates, and x itself, apart: no gradient is computed where x needs none."""
+        return add_bias(matmul(x, weights["kernel"]), weights["bias"]), x
 
     @nn.nowrap
-    def update(self, weights: dict, carry: SLAMCarry, x: jax.Array) -> SLAMCarry:
+    def update(self, weights: dict, carry: SLAMCarry, x: tuple[jax.Array, jax.Array]) -> SLAMCarry:
+        gates, x = x
         carry = jax.tree.map(lambda a: a.astype(x.dtype), carry)
-        gates, x = x[:, : 4 * self.features], x[:, 4 * self.features :]
         z = carry.h @ weights["recurrent_kernel"]
         control = LSTM(self.features, parent=None).combine(
             {}, LSTMCarry(carry.c, carry.h), z, gates
@@ -130,22 +131,21 @@ class SLAM(Cell):
             parts.append(told[:, at : at + size])
             at += size
         keys, strengths, content_gates, powers, written = parts
+        strengths, content_gates, powers = (a[:, 0] for a in (strengths, content_gates, powers))
         sight, motion = x[:, : -len(ACTIONS)], x[:, -len(ACTIONS) :]
 
         heading, position = self.begun(carry)
         heading, position = self.motion(heading, position, motion)
         content = addressing.content_weighting(
-            carry.memory, jnp.tanh(keys)[:, None], jax.nn.softplus(strengths)
+            carry.memory, jnp.tanh(keys), jax.nn.softplus(strengths)
         )
-        w = addressing.interpolate(content, position[:, None], jax.nn.sigmoid(content_gates))
-        position = addressing.sharpen(w, 1 + jax.nn.softplus(powers))[:, 0]
+        w = addressing.interpolate(content, position, jax.nn.sigmoid(content_gates))
+        position = addressing.sharpen(w, 1 + jax.nn.softplus(powers))
 
-        moved = self.displaced(position)  # [B, K^2, N]
-        written = turned(self.written(weights, written, sight), heading, -1)
-        spread = jnp.einsum("bkn,bkm->bmn", moved, written.reshape(len(x), -1, 2 * self.width))
-        erased, added = jnp.split(spread, 2, axis=1)  # [B, M, N]
-        memory = carry.memory * (1 - erased) + added
-        around = jnp.einsum("bkn,bmn->bkm", moved, memory)
+        seen = turned(self.around(sight), heading, -1).reshape(len(x), -1, CHANNELS)
+        z = weights["written_kernel"][None] + written[:, None]  # [B, C, 2 M]
+        erased, added = jax.nn.sigmoid(z[..., : self.width]), jnp.tanh(z[..., self.width :])
+        memory, around = write_and_read(carry.memory, position, seen.swapaxes(1, 2), erased, added)
         side = 2 * self.reach + 1
         around = turned(around.reshape(len(x), side, side, self.width), heading, 1)
         reads = around.reshape(len(x), -1, self.width)
@@ -178,27 +178,12 @@ class SLAM(Cell):
         return after, position + forward * (gone - position)
 
     @nn.nowrap
-    def displaced(self, position: jax.Array) -> jax.Array:
-        """A belief [B, N] moved by each offset of the surroundings, [B, K^2, N]."""
-        r, n = self.reach, self.size
-        grid = jnp.pad(position.reshape(-1, n, n), ((0, 0), (r, r), (r, r)), mode="wrap")
-        starts = range(2 * r, -1, -1)  # rows first and then columns: fewer slices
-        grid = jnp.stack([grid[:, i : i + n] for i in starts], axis=1)
-        grid = jnp.stack([grid[..., i : i + n] for i in starts], axis=2)
-        return grid.reshape(len(position), -1, n * n)
-
-    @nn.nowrap
-    def written(self, weights: dict, told: jax.Array, sight: jax.Array) -> jax.Array:
-        """The erase and add vectors at each offset, [B, K, K, 2 M], with the heading 0; nothing out
-        of sight."""
+    def around(self, sight: jax.Array) -> jax.Array:
+        """What is in view, [B, 2 V^2], among the surroundings, [B, K, K, 2], with the heading 0."""
         view = math.isqrt(sight.shape[-1] // CHANNELS)
-        sight = sight.reshape(-1, view, view, CHANNELS)
-        z = sight @ weights["written_kernel"] + told[:, None, None]
-        erased, added = jnp.split(z, 2, axis=-1)
-        both = jnp.concatenate([jax.nn.sigmoid(erased), jnp.tanh(added)], axis=-1)
         across = self.reach - view // 2
         pad = ((0, 0), (self.reach + 1 - view, self.reach), (across, across), (0, 0))
-        return jnp.pad(both * sight.sum(-1, keepdims=True), pad)
+        return jnp.pad(sight.reshape(-1, view, view, CHANNELS), pad)
 
     @nn.nowrap
     def output(self, weights: dict, carry: SLAMCarry) -> jax.Array:

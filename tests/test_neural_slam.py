@@ -173,6 +173,17 @@ def test_a_stream_is_the_whole(cell):
         np.testing.assert_allclose(value, values[:, t], rtol=1e-4, atol=1e-5)
 
 
+def test_looking_ahead_is_a_direction_from_the_end():
+    x, *_ = walked(6, 3)
+    layer = Recurrent(CELL, bidirectional=True, lookahead=2)
+    params = jax.jit(layer.init)(jax.random.key(0), x)
+    y, _ = jax.jit(layer.apply)(params, x)
+    whole = Recurrent(CELL, bidirectional=True)
+    np.testing.assert_allclose(
+        y[:, 0], jax.jit(whole.apply)(params, x)[0][:, 0], rtol=1e-4, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "inputs", "message"),
     [

@@ -242,7 +242,7 @@ class Recurrent(nn.Module):
         after = None if reset is None else rows(reset).at[-1].set(False)
         carry = cell.initial_carry((length * batch, *x.shape[2:]))
         carry = jax.tree.map(lambda a: a.astype(self.param_dtype), carry)
-        xw = rows(cell.project(weights, x.astype(self.dtype)))
+        xw = jax.tree.map(rows, cell.project(weights, x.astype(self.dtype)))
         last, _ = self._run(cell, weights, xw, carry, mask, after, train, projected=True)
         ys = cell.output(weights, last).astype(self.dtype)
         ys = ys.reshape(length, batch, *ys.shape[1:])

@@ -46,7 +46,7 @@ class Cell(nn.Module):
 
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> jax.Array:
-        """Projects inputs [..., D] of any number of steps to [..., G]."""
+        """Projects inputs [..., D] of any number of steps to [..., G], or to a tuple of such."""
         return add_bias(matmul(x, weights["kernel"]), weights["bias"])
 
     @nn.nowrap
