@@ -273,14 +273,18 @@ class Explorer(nn.Module):
         """
         if view_side(x.shape[-1]) != self.view:
             raise ValueError(f"x must have a view of side {self.view}, got {list(x.shape)}")
-        h, carry = self.recurrent(x.astype(self.dtype), carry)
-        z = nn.relu(self.shared(h))
-        return self.actor(z), self.critic(z)[..., 0], carry
+        features, carry = self.recurrent(x.astype(self.dtype), carry)
+        return *self.policy(features), carry
 
-    def step(self, carry: Any, x: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
-        """One step of x [B, D]: the next carry, logits [B, A] and values [B]."""
-        logits, values, carry = self(x[:, None], carry)
-        return carry, logits[:, 0], values[:, 0]
+    def step(self, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        """One step of x [B, D]: the next carry, and features [B, F] for `policy`."""
+        features, carry = self.recurrent(x[:, None].astype(self.dtype), carry)
+        return carry, features[:, 0]
+
+    def policy(self, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Logits [..., A] and values [...] of features [..., F]."""
+        z = nn.relu(self.shared(features))
+        return self.actor(z), self.critic(z)[..., 0]
 
     @nn.nowrap
     def initial_carry(self, rows: int) -> Any:

@@ -168,7 +168,8 @@ def test_a_stream_is_the_whole(cell):
     step = jax.jit(lambda carry, x: model.apply(variables, carry, x, method="step"))
     carry = model.initial_carry(len(x))
     for t in range(x.shape[1]):
-        carry, said, value = step(carry, x[:, t])
+        carry, features = step(carry, x[:, t])
+        said, value = model.apply(variables, features, method="policy")
         np.testing.assert_allclose(said, logits[:, t], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(value, values[:, t], rtol=1e-4, atol=1e-5)
 

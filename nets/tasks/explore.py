@@ -47,7 +47,8 @@ class Walk(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Explore(Task):
-    """Exploration by `model.step(carry, x) -> (carry, logits, values)` (`nets.neural_slam`).
+    """Exploration by `model.step(carry, x) -> (carry, features)` and `model.policy(features) ->
+    (logits, values)` (`nets.neural_slam`).
 
     An episode is T steps in a world; x is what is in view and the last motion. The reward is that
     of each free cell that comes into view for the first time. The loss is that of the advantage
@@ -122,24 +123,27 @@ class Explore(Task):
         state, sight = grid_world.begin(blocked, jnp.asarray(batch["pose"]), model.view)
         x = _inputs(sight, jnp.zeros((rows, len(grid_world.ACTIONS))))
 
+        def apply(*inputs, method):
+            return model.apply({"params": params}, *inputs, method=method)
+
         def step(before, step_key):
             carry, state, x = before
-            carry, logits, values = model.apply({"params": params}, carry, x, method="step")
-            action = jax.random.categorical(step_key, logits)
-            log_p = jax.nn.log_softmax(logits)
-            entropy = -(jnp.exp(log_p) * log_p).sum(-1)
-            taken = jnp.take_along_axis(log_p, action[:, None], axis=1)[:, 0]
+            carry, features = apply(carry, x, method="step")
+            action = jax.random.categorical(step_key, apply(features, method="policy")[0])
             after, sight, motion = grid_world.move(blocked, state, action, model.view)
-            gained = ((after.seen & ~state.seen) & ~blocked).sum((1, 2)).astype(log_p.dtype)
-            outputs = (gained, values, taken, entropy, after.pose)
-            return (carry, after, _inputs(sight, motion)), outputs
+            gained = ((after.seen & ~state.seen) & ~blocked).sum((1, 2)).astype(jnp.float32)
+            return (carry, after, _inputs(sight, motion)), (features, action, gained, after.pose)
 
         keys = jax.random.split(key, self.steps)
         start = model.initial_carry(rows), state, x
         (carry, last, _), outputs = lax.scan(step, start, keys)
-        *numbers, poses = (jnp.swapaxes(a, 0, 1) for a in outputs)
+        features, actions, gained, poses = (jnp.swapaxes(a, 0, 1) for a in outputs)
+        logits, values = apply(features, method="policy")  # again: its gradient is one matmul
+        log_p = jax.nn.log_softmax(logits)
+        entropy = -(jnp.exp(log_p) * log_p).sum(-1)
+        taken = jnp.take_along_axis(log_p, actions[..., None], axis=-1)[..., 0]
         poses = jnp.concatenate([state.pose[:, None], poses], axis=1)
-        return Walk(*numbers, poses, last.seen, carry)
+        return Walk(gained, values, taken, entropy, poses, last.seen, carry)
 
     def figures(
         self, trained: Trained, batches: Sequence[Batch], metrics: Metrics, final: bool

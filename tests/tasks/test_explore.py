@@ -28,11 +28,13 @@ class Stub(nn.Module):
     def __call__(self, x):
         logits = self.param("logits", nn.initializers.zeros, (3,))
         value = self.param("value", nn.initializers.constant(0.2), ())
-        rows = len(x)
-        return jnp.broadcast_to(logits, (rows, 3)), jnp.broadcast_to(value, (rows,))
+        shape = x.shape[:-1]
+        return jnp.broadcast_to(logits, (*shape, 3)), jnp.broadcast_to(value, shape)
 
     def step(self, carry, x):
-        return carry, *self(x)
+        return carry, x
+
+    policy = __call__
 
     def initial_carry(self, rows):
         return ((jnp.zeros(rows),),)
