@@ -31,5 +31,5 @@ def test_heads_are_in_order_and_the_first_and_the_last_slot_are_named():
     named = [drawn.label.partition(":")[0] for drawn in figure.maps[3:]]
     assert named == ["write 1", "write 2", "read 1", "read 2", "read 10"]
     drawn = figure.maps[3]
-    assert drawn.ends == ("5", "1")
+    assert drawn.names == ("5", "", "1")
     np.testing.assert_array_equal(drawn.values, weights[0][:, [5, 0, 1]])
