@@ -8,7 +8,7 @@ The backbone is any image network here with `num_classes=0`. A question is words
 [B, T], or several, [B, Q, T]; the image passes through the backbone once.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +18,14 @@ from jax.typing import DTypeLike
 from nets.layers.attention import attend
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
-from nets.layers.checks import check_at_least, check_probability
+from nets.layers.checks import check_at_least, check_choice, check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.sequence import output_layer, source_mask
 from nets.lstm import LSTM
 
 Stages = dict[str, jax.Array]
+Fusion = Literal["sum", "product"]
 
 
 class QuestionOnly(nn.Module):
@@ -159,7 +160,13 @@ class StackedAttention(nn.Module):
         logits = V u_n + b                                      (equation 20)
 
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
-    on u_n. With `hidden` layers of tanh units stand before V, which the paper has not.
+    on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
+    `fusion` "product" u_n is, of what the looks have seen (Kim et al., Hadamard Product for
+    Low-rank Bilinear Pooling, ICLR 2017, equation 15),
+
+        tanh(W_q u_0 + b_q) * tanh(W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik v_k
+
+    so that a word as "left" chooses what of them counts.
 
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
@@ -175,8 +182,9 @@ class StackedAttention(nn.Module):
         features: number of units of the LSTM, size of u and v.
         attention: size of the hidden layer of each attention.
         hidden: units of each tanh layer before the answer.
-        coordinates: whether two channels with the row and column of each position, from -1 to 1,
-            are added to a (Liu et al. 2018).
+        coordinates: whether v_k also sees its row and column, from -1 to 1, by a projection of
+            their own (after Liu et al. 2018).
+        fusion: "sum" or "product", how question and looks are joined for the answer.
         dropout: probability of dropping a unit before the answer while training.
         num_classes: number of answers. None means that the data fills it in.
         vocab_size: number of words. None means that the data fills it in.
@@ -192,6 +200,7 @@ class StackedAttention(nn.Module):
     attention: int = 512
     hidden: tuple[int, ...] = ()
     coordinates: bool = False
+    fusion: Fusion = "sum"
     dropout: float = 0.5
     num_classes: int | None = None
     vocab_size: int | None = None
@@ -209,25 +218,32 @@ class StackedAttention(nn.Module):
 
         Raises:
             ValueError: the backbone has no such spatial stage, or refuses the images; `looks`,
-                `num_classes` or `vocab_size` is None or below 1, `dropout` is not in [0, 1), or
-                images and questions do not fit.
+                `num_classes` or `vocab_size` is None or below 1, `fusion` is neither of its
+                choices, `dropout` is not in [0, 1), or images and questions do not fit.
         """
         _check(self, images, questions)
         check_at_least("StackedAttention.looks", self.looks, 1)
+        check_choice("StackedAttention.fusion", self.fusion, Fusion)
         maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
+        v = _dense(self, self.features, "image")(maps)
         if self.coordinates:
-            maps = jnp.concatenate([maps, coordinates(maps)], axis=-1)
-        a = maps.reshape(len(maps), -1, maps.shape[-1])
-        v = nn.tanh(_dense(self, self.features, "image")(a))
+            v = v + dense(
+                self.features, self.dtype, self.param_dtype, use_bias=False, name="place"
+            )(coordinates(maps))
+        v = nn.tanh(v.reshape(len(v), -1, self.features))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        ((_, u),) = _last_states(self, words, questions, layers=1)
-        weights = []
+        ((_, question),) = _last_states(self, words, questions, layers=1)
+        u, seen, weights = question, [], []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
             context, p = attend(score(u, score.project(v)), v)
             u = u + context
+            seen.append(context)
             weights.append(p)
+        if self.fusion == "product":
+            looks = _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
+            u = nn.tanh(_dense(self, self.features, "asked")(question)) * nn.tanh(looks)
         logits = _answer(self, u, train)
         return (logits, {"weights": jnp.stack(weights, -2)}) if stages else logits
 

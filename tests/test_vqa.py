@@ -16,14 +16,16 @@ IMAGES = jax.random.normal(jax.random.key(1), (3, 8, 8, 3))
 QUESTIONS = np.array([[3, 1, 4, 0], [8, 5, 7, 6], [2, 0, 0, 0]])
 KNOWN = {"num_classes": 5, "vocab_size": 9}
 SMALL = {"embedding": 3, "features": 4, "joint": 6, "hidden": (7, 5), "dropout": 0.0} | KNOWN
+STACKED = StackedAttention(
+    EYES, "conv2", looks=2, embedding=3, features=6, attention=5, coordinates=True, dropout=0.0,
+    **KNOWN,
+)  # fmt: skip
 MODELS = {
     "product": ProductVQA(EYES, **SMALL),
     "question": QuestionOnly(**SMALL),
-    "stacked": StackedAttention(
-        EYES, "conv2", looks=2, embedding=3, features=6, attention=5, coordinates=True,
-        dropout=0.0, **KNOWN,
-    ),
-}  # fmt: skip
+    "stacked": STACKED,
+    "bilinear": STACKED.clone(fusion="product"),
+}
 
 
 @functools.cache
@@ -110,24 +112,30 @@ def test_the_question_alone_equals_torch():
     assert_same(applied("question")[0], answer(torch, p, summary(torch, p)))
 
 
-def test_stacked_attention_equals_torch():
+@pytest.mark.parametrize("name", ["stacked", "bilinear"])
+def test_stacked_attention_equals_torch(name):
     """Both looks, from the maps of the image and the last state of the question."""
-    torch, p, seen = parts("stacked")
+    torch, p, seen = parts(name)
     maps = seen["conv2"]
     line = torch.linspace(-1, 1, 4)
     row, column = torch.meshgrid(line, line, indexing="ij")
     where = torch.stack([row, column], -1).expand(3, 4, 4, 2)
-    v = torch.tanh(dense(p["image"], torch.cat([maps, where], -1).reshape(3, 16, 6)))
+    v = torch.tanh(dense(p["image"], maps) + dense(p["place"], where)).reshape(3, 16, 6)
     words = p["words"]["embedding"][torch.tensor(QUESTIONS)]
-    ((_, u),) = lstm_states(torch, [p["question"]["layer_0"]], words)
-    logits, stages = applied("stacked")
+    ((_, question),) = lstm_states(torch, [p["question"]["layer_0"]], words)
+    u, contexts = question, []
+    logits, stages = applied(name)
     assert stages["weights"].shape == (3, 2, 16)
     for i in (1, 2):
         q = p[f"look_{i}"]
         hidden = torch.tanh(dense(q["query"], u)[:, None] + dense(q["key"], v))
         weights = torch.softmax((hidden @ q["v"])[..., 0], -1)
         assert_same(stages["weights"][:, i - 1], weights)
-        u = u + (weights[..., None] * v).sum(1)
+        contexts.append((weights[..., None] * v).sum(1))
+        u = u + contexts[-1]
+    if name == "bilinear":
+        looks = torch.tanh(dense(p["looks"], torch.cat(contexts, -1)))
+        u = torch.tanh(dense(p["asked"], question)) * looks
     assert_same(logits, dense(p["output"], u))
 
 
@@ -161,6 +169,7 @@ def test_several_questions_of_an_image_are_as_one_each(name):
          r"features, the stages \[B, D\] of ConvNet, got 'conv2'"),
         (StackedAttention(EYES, "features", **KNOWN), IMAGES, QUESTIONS, "must be one of conv1, "),
         (StackedAttention(EYES, "conv2", looks=0, **KNOWN), IMAGES, QUESTIONS, "looks must be at "),
+        (STACKED.clone(fusion="add"), IMAGES, QUESTIONS, "fusion must be one of sum, product"),
         (QuestionOnly(vocab_size=3), IMAGES, QUESTIONS, "num_classes must be at least 1, got None"),
         (QuestionOnly(num_classes=3), IMAGES, QUESTIONS, "vocab_size must be at least 1, got None"),
         (QuestionOnly(dropout=1.0, **KNOWN), IMAGES, QUESTIONS, r"dropout must be in \[0, 1\)"),
