@@ -106,6 +106,14 @@ def test_a_picture_for_each_world_and_for_its_map(cell):
     assert len(figure.images) == len(figure.captions) == (10 if isinstance(cell, SLAM) else 5)
 
 
+def test_a_world_wider_than_the_map_is_refused():
+    """From one corner of 5 x 5 free cells to the border at the other side are 5 cells."""
+    task = Explore()
+    with pytest.raises(ValueError, match="at least 2 side - 3 = 11 for worlds of side 7, got 9"):
+        task.init(Explorer(cell=SLAM(4, size=9, reach=2)), KEY, BATCH)
+    jax.eval_shape(lambda: task.init(Explorer(cell=SLAM(4, size=11, reach=2)), KEY, BATCH))
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("steps", 0), ("discount", 1.5), ("entropy", -1.0), ("reward", 0.0)]
 )
