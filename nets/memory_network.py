@@ -8,7 +8,6 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.layers.attention import masked_softmax
 from nets.layers.checks import check_at_least, check_choice, check_probability
 
 Tying = Literal["adjacent", "layerwise"]
@@ -19,13 +18,15 @@ class MemN2N(nn.Module):
     """End-to-end memory network (Sukhbaatar et al. 2015), for one question about a story.
 
         m_i = sum_j l_j * A^k x_ij + T_A^k(i),  c_i = sum_j l_j * C^k x_ij + T_C^k(i)
-        p = softmax_i(u^k . m_i),  o = sum_i p_i c_i,  u^{k+1} = u^k + o,  a = softmax(W u^{K+1})
+        p_i = exp(u^k . m_i) / (sum_i exp(u^k . m_i) + e),  o = sum_i p_i c_i
+        u^{k+1} = u^k + o,  a = softmax(W u^{K+1})
 
     x_ij is word j of sentence i, and u^1 the question, encoded by B as a sentence is. l_j is 1 (a
     bag of words) or that of `position_weights`. T(i) is the embedding of how many sentences ago i
-    was. Tied "adjacent", A^{k+1} = C^k, T_A^{k+1} = T_C^k, B = A^1 and W^T = C^K; "layerwise", A
-    and C are those of every hop and u^{k+1} = H u^k + o. All are initialised normal with deviation
-    0.1.
+    was. e is the number of empty places, of `max_memories`: as in the authors' program they take
+    part with a score of 0, so that a hop may look at nothing. Tied "adjacent", A^{k+1} = C^k,
+    T_A^{k+1} = T_C^k, B = A^1 and W^T = C^K; "layerwise", A and C are those of every hop and
+    u^{k+1} = H u^k + o. All are initialised normal with deviation 0.1.
 
     While training, an empty memory follows each sentence with probability `noise`, so that those
     before it are one further away ("random noise" in the paper, which adds 10%).
@@ -106,7 +107,7 @@ class MemN2N(nn.Module):
         for hop in range(self.hops):
             m, c = (memories[:, :, (hop if adjacent else 0) + k] for k in (0, 1))
             scores = jnp.einsum("bd,bsd->bs", u, m)
-            p = masked_softmax(scores, mask)
+            p = _shares(scores, mask, self.max_memories)
             p = jnp.where(jnp.asarray(linear), jnp.where(mask, scores, 0).astype(p.dtype), p)
             o = jnp.einsum("bs,bsd->bd", p.astype(self.dtype), c)
             u = (u if between is None else u @ between.T) + o
@@ -213,6 +214,15 @@ class MemoryNetwork(nn.Module):
             state = state + jnp.take_along_axis(chosen, best, axis=1)[:, 0]
             response = response + jnp.take_along_axis(told, best, axis=1)[:, 0]
         return response.astype(wide) @ answers.astype(wide).T, jnp.stack(scores, axis=1)
+
+
+def _shares(scores: jax.Array, mask: jax.Array, places: int) -> jax.Array:
+    """The softmax of scores [B, S] and of 0 for each further place, without the shares of these."""
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    top = jax.lax.stop_gradient(jnp.max(scores, axis=1, keepdims=True, initial=0.0, where=mask))
+    powers = jnp.where(mask, jnp.exp(jnp.where(mask, scores - top, 0)), 0)
+    empty = (places - mask.sum(1, keepdims=True)) * jnp.exp(-top)
+    return powers / (powers.sum(1, keepdims=True) + empty)
 
 
 def position_weights(words: jax.Array, features: int) -> jax.Array:

@@ -57,7 +57,7 @@ class SLAM(Cell):
     ahead in the first line (`nets.layers.grid_world.look`), of a cell one-hot, or zeros out of
     sight, and the motion m [3]: forward, left, right, or zeros for none. The offsets k are turned
     by the belief of the heading, of which the motion is exact; the map is a torus, in the frame of
-    the beginning, and wide enough for a world of side S with size 2 S - 1.
+    the beginning, and wide enough for a world of side S, its border included, with size 2 S - 3.
 
     The paper writes and reads one vector a step, by a head each, and moves them by a learned kernel
     too; here the cells in view are written, each in its place, and the surroundings are read.
@@ -285,6 +285,15 @@ class Explorer(nn.Module):
         """Logits [..., A] and values [...] of features [..., F]."""
         z = nn.relu(self.shared(features))
         return self.actor(z), self.critic(z)[..., 0]
+
+    @nn.nowrap
+    def check_world(self, side: int) -> None:
+        """Raises ValueError: a world of this side, its border included, is wider than the map."""
+        if isinstance(self.cell, SLAM) and self.cell.size < 2 * side - 3:
+            raise ValueError(
+                f"cell.size must be at least 2 side - 3 = {2 * side - 3} for worlds of side "
+                f"{side}, got {self.cell.size}"
+            )
 
     @nn.nowrap
     def initial_carry(self, rows: int) -> Any:

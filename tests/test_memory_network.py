@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nets import memory_network
 from nets.memory_network import MemN2N, MemoryNetwork, position_weights
 
 V, D, S, J = 7, 4, 3, 3
@@ -38,11 +39,6 @@ def encoded(words, table, bag=False):
     return total
 
 
-def softmax(x):
-    e = np.exp(x - x.max())
-    return e / e.sum()
-
-
 def answer(model, params, row, linear=False):
     """Logits and weights of one question, hop by hop."""
     p = jax.tree.map(np.asarray, params)
@@ -61,7 +57,8 @@ def answer(model, params, row, linear=False):
             for k in (a, c)
         ]
         scores = np.array([u @ m for m in memories[0]])
-        share = scores if linear else softmax(scores)
+        empty = model.max_memories - len(sentences)
+        share = scores if linear else np.exp(scores) / (np.exp(scores).sum() + empty)
         o = sum(s * c for s, c in zip(share, memories[1], strict=True))
         u = (u if adjacent else p["between"][0] @ u) + o
         weights.append(share)
@@ -82,8 +79,24 @@ def test_an_answer_is_that_of_the_plain_loops(fields, linear):
         count = weights.shape[1]
         np.testing.assert_allclose(stages["hops"][row, :, :count], weights, rtol=2e-4, atol=1e-5)
         assert not stages["hops"][row, :, count:].any()
-    if not linear:
-        np.testing.assert_allclose(stages["hops"].sum(-1), 1, rtol=1e-5)
+
+
+def test_without_empty_places_the_weights_sum_to_one():
+    """The second story has as many sentences as there are places, the first one fewer."""
+    _, stages = run(MODEL.clone(max_memories=S), stages=True)
+    np.testing.assert_allclose(stages["hops"][1].sum(-1), 1, rtol=1e-6)
+    assert (stages["hops"][0].sum(-1) < 0.999).all()
+
+
+def test_scores_of_any_size_give_finite_gradients():
+    """exp(200) is not finite in float32; a story without words is all empty places."""
+    mask = jnp.array([[True, True, False], [False] * 3])
+    scores = jnp.array([[-200.0, 200.0, 0.0], [0.0] * 3])
+    gradient = jax.jacobian(lambda s: memory_network._shares(s, mask, 5))(scores)
+    assert jnp.isfinite(gradient).all()
+    np.testing.assert_allclose(
+        memory_network._shares(scores, mask, 5), [[0, 1, 0], [0, 0, 0]], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

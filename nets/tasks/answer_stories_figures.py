@@ -46,7 +46,7 @@ def hops(
         title += "" if answer == right else f" (not {right})"
         panels.append(_panel(title, sentences, weights[0]))
     title = "Where each hop looks"
-    if any((panel.values == 0).all(0).any() for panel in panels):
+    if any(_nowhere(hop) for _, _, weights in rows for hop in weights[0]):
         title += "; a hop without a bright sentence: nowhere"
     return {"hops": Panels(title, tuple(panels), columns=2)}
 
@@ -65,10 +65,15 @@ def prediction(
     values = {
         "answer": answer,
         "probability": share,
-        "hops": [story[hop.argmax()] if hop.any() else None for hop in looked],
+        "hops": [None if _nowhere(hop) else story[hop.argmax()] for hop in looked],
     }
     figure = _panel(f"{question}? {answer}", story, looked)
     return Prediction(f"{question}? {answer} ({share:.2f})", values, figure)
+
+
+def _nowhere(hop: np.ndarray) -> bool:
+    """Whether more of a hop [S] is on no sentence than on any one."""
+    return 1 - hop.sum() > hop.max()
 
 
 def _panel(title: str, sentences: Sequence[str], weights: np.ndarray) -> Heatmap:

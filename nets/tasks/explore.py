@@ -48,7 +48,7 @@ class Walk(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Explore(Task):
     """Exploration by `model.step(carry, x) -> (carry, features)` and `model.policy(features) ->
-    (logits, values)` (`nets.neural_slam`).
+    (logits, values)` (`nets.neural_slam`); `model.check_world(side)` refuses a world too wide.
 
     An episode is T steps in a world; x is what is in view and the last motion. The reward is that
     of each free cell that comes into view for the first time. The loss is that of the advantage
@@ -85,6 +85,7 @@ class Explore(Task):
         check_range(self, "entropy", "value", at_least=0)
 
     def init(self, model: nn.Module, key: jax.Array, batch: Batch) -> tuple[Any, dict]:
+        model.check_world(batch["inputs"].shape[1])
         size = grid_world.CHANNELS * model.view**2 + len(grid_world.ACTIONS)
         x = jnp.zeros((len(batch["pose"]), 1, size))
         return model.init(key, x)["params"], {}

@@ -106,8 +106,11 @@ def test_a_prediction_names_the_answer_and_the_sentences():
     read = DATA.read_prompt("Anna went to the hall. Where is Anna?", DATA.metadata())
     outputs = jax.device_get(task.outputs(model, params, state, read.batch))
     trained = Trained(model, params, state, DATA.metadata(), None, None, jax.random.key(0))
-    predicted = task.prediction(trained, read.source, outputs)
-    assert predicted.values["hops"] == ["anna went to the hall"] * 2
+    probabilities, hops = outputs
+    hops = np.zeros_like(hops)
+    hops[0, :, 0] = 0.6, 0.4  # the rest is on empty places
+    predicted = task.prediction(trained, read.source, (probabilities, hops))
+    assert predicted.values["hops"] == ["anna went to the hall", None]
     assert predicted.values["answer"] in DATA.metadata()["vocabulary"]
     assert predicted.summary.startswith("where is anna?")
 

@@ -36,6 +36,9 @@ class Stub(nn.Module):
 
     policy = __call__
 
+    def check_world(self, side):
+        pass
+
     def initial_carry(self, rows):
         return ((jnp.zeros(rows),),)
 
@@ -104,6 +107,14 @@ def test_a_picture_for_each_world_and_for_its_map(cell):
     walk = jax.tree.map(np.asarray, jax.jit(lambda: task.walk(model, params, BATCH, KEY))())
     figure = exploration(BATCH["inputs"] > 0.5, walk)
     assert len(figure.images) == len(figure.captions) == (10 if isinstance(cell, SLAM) else 5)
+
+
+def test_a_world_wider_than_the_map_is_refused():
+    """From one corner of 5 x 5 free cells to the border at the other side are 5 cells."""
+    task = Explore()
+    with pytest.raises(ValueError, match="at least 2 side - 3 = 11 for worlds of side 7, got 9"):
+        task.init(Explorer(cell=SLAM(4, size=9, reach=2)), KEY, BATCH)
+    jax.eval_shape(lambda: task.init(Explorer(cell=SLAM(4, size=11, reach=2)), KEY, BATCH))
 
 
 @pytest.mark.parametrize(
