@@ -25,7 +25,7 @@ from nets.layers.sequence import output_layer, source_mask
 from nets.lstm import LSTM
 
 Stages = dict[str, jax.Array]
-Fusion = Literal["sum", "modulation"]
+Fusion = Literal["sum", "product"]
 
 
 class QuestionOnly(nn.Module):
@@ -161,11 +161,10 @@ class StackedAttention(nn.Module):
 
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
-    `fusion` "modulation" u_n is, of what the looks have seen (Perez et al. 2018, equation 2),
+    `fusion` "product" u_n has, added to it, what the looks have seen one by one, times the question,
+    so that a word as "left" chooses what of them counts (after Kim et al. 2016, equation 6):
 
-        gamma * (W_c [c_1 .. c_n] + b_c) + beta,    gamma, beta = W_q u_0 + b_q
-
-    with c_i = sum_k p_ik v_k, so that a word as "left" chooses what of them counts.
+        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik v_k
 
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
@@ -183,7 +182,7 @@ class StackedAttention(nn.Module):
         hidden: units of each tanh layer before the answer.
         coordinates: whether v_k also sees its row and column, from -1 to 1, by a projection of
             their own (after Liu et al. 2018).
-        fusion: "sum" or "modulation", how question and looks are joined for the answer.
+        fusion: "sum" or "product", how question and looks are joined for the answer.
         dropout: probability of dropping a unit before the answer while training.
         num_classes: number of answers. None means that the data fills it in.
         vocab_size: number of words. None means that the data fills it in.
@@ -240,12 +239,9 @@ class StackedAttention(nn.Module):
             u = u + context
             seen.append(context)
             weights.append(p)
-        if self.fusion == "modulation":
-            looks = _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
-            options = {"bias_init": _one_and_zero, "name": "asked"}
-            asked = dense(2 * self.features, self.dtype, self.param_dtype, **options)(question)
-            gamma, beta = jnp.split(asked, 2, axis=-1)
-            u = gamma * looks + beta
+        if self.fusion == "product":
+            asked = nn.tanh(_dense(self, self.features, "asked")(question))
+            u = u + asked * _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
         logits = _answer(self, u, train)
         return (logits, {"weights": jnp.stack(weights, -2)}) if stages else logits
 
@@ -262,11 +258,6 @@ def _check(model: Any, images: jax.Array, questions: jax.Array) -> None:
             f"questions must be [{len(images)}, T] or [{len(images)}, Q, T] for images "
             f"{list(images.shape)}, got {list(questions.shape)}"
         )
-
-
-def _one_and_zero(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
-    """Biases of gamma and of beta: at first the question changes nothing."""
-    return jnp.concatenate([jnp.ones(shape[0] // 2, dtype), jnp.zeros(shape[0] // 2, dtype)])
 
 
 def _dense(model: Any, features: int, name: str) -> nn.Dense:

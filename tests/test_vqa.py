@@ -24,7 +24,7 @@ MODELS = {
     "product": ProductVQA(EYES, **SMALL),
     "question": QuestionOnly(**SMALL),
     "stacked": STACKED,
-    "modulated": STACKED.clone(fusion="modulation"),
+    "product of looks": STACKED.clone(fusion="product"),
 }
 
 
@@ -112,7 +112,7 @@ def test_the_question_alone_equals_torch():
     assert_same(applied("question")[0], answer(torch, p, summary(torch, p)))
 
 
-@pytest.mark.parametrize("name", ["stacked", "modulated"])
+@pytest.mark.parametrize("name", ["stacked", "product of looks"])
 def test_stacked_attention_equals_torch(name):
     """Both looks, from the maps of the image and the last state of the question."""
     torch, p, seen = parts(name)
@@ -133,9 +133,9 @@ def test_stacked_attention_equals_torch(name):
         assert_same(stages["weights"][:, i - 1], weights)
         contexts.append((weights[..., None] * v).sum(1))
         u = u + contexts[-1]
-    if name == "modulated":
-        gamma, beta = dense(p["asked"], question).split(6, -1)
-        u = gamma * dense(p["looks"], torch.cat(contexts, -1)) + beta
+    if name == "product of looks":
+        looks = dense(p["looks"], torch.cat(contexts, -1))
+        u = u + torch.tanh(dense(p["asked"], question)) * looks
     assert_same(logits, dense(p["output"], u))
 
 
@@ -169,7 +169,7 @@ def test_several_questions_of_an_image_are_as_one_each(name):
          r"features, the stages \[B, D\] of ConvNet, got 'conv2'"),
         (StackedAttention(EYES, "features", **KNOWN), IMAGES, QUESTIONS, "must be one of conv1, "),
         (StackedAttention(EYES, "conv2", looks=0, **KNOWN), IMAGES, QUESTIONS, "looks must be at "),
-        (STACKED.clone(fusion="add"), IMAGES, QUESTIONS, "fusion must be one of sum, modulation"),
+        (STACKED.clone(fusion="add"), IMAGES, QUESTIONS, "fusion must be one of sum, product"),
         (QuestionOnly(vocab_size=3), IMAGES, QUESTIONS, "num_classes must be at least 1, got None"),
         (QuestionOnly(num_classes=3), IMAGES, QUESTIONS, "vocab_size must be at least 1, got None"),
         (QuestionOnly(dropout=1.0, **KNOWN), IMAGES, QUESTIONS, r"dropout must be in \[0, 1\)"),

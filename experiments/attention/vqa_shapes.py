@@ -39,7 +39,7 @@ def experiment() -> Experiment:
             attention=64,
             hidden=(128,),
             coordinates=True,
-            fusion="modulation",
+            fusion="product",
             dropout=0.0,
             **WORDS,
         ),
