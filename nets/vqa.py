@@ -161,8 +161,8 @@ class StackedAttention(nn.Module):
 
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
-    `fusion` "product" u_n has, added to it, what the looks have seen one by one, times the question,
-    so that a word as "left" chooses what of them counts (after Kim et al. 2016, equation 6):
+    `fusion` "product" a term is added to u_n, what each look has seen times the question, so that a
+    word as "left" chooses what of it counts (after Kim et al. 2016, equation 6):
 
         tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik v_k
 
