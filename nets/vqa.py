@@ -180,6 +180,8 @@ class StackedAttention(nn.Module):
         features: number of units of the LSTM, size of u and v.
         attention: size of the hidden layer of each attention.
         hidden: units of each tanh layer before the answer.
+        bidirectional: whether half of the LSTM's units read the question backwards, so that u_0
+            knows its beginning as well as its end.
         coordinates: whether v_k also sees its row and column, from -1 to 1, by a projection of
             their own (after Liu et al. 2018).
         fusion: "sum" or "product", how question and looks are joined for the answer.
@@ -197,6 +199,7 @@ class StackedAttention(nn.Module):
     features: int = 1024
     attention: int = 512
     hidden: tuple[int, ...] = ()
+    bidirectional: bool = False
     coordinates: bool = False
     fusion: Fusion = "sum"
     dropout: float = 0.5
@@ -217,11 +220,16 @@ class StackedAttention(nn.Module):
         Raises:
             ValueError: the backbone has no such spatial stage, or refuses the images; `looks`,
                 `num_classes` or `vocab_size` is None or below 1, `fusion` is neither of its
-                choices, `dropout` is not in [0, 1), or images and questions do not fit.
+                choices, `features` is odd if bidirectional, `dropout` is not in [0, 1), or images
+                and questions do not fit.
         """
         _check(self, images, questions)
         check_at_least("StackedAttention.looks", self.looks, 1)
         check_choice("StackedAttention.fusion", self.fusion, Fusion)
+        if self.bidirectional and self.features % 2:
+            raise ValueError(
+                f"StackedAttention.features must be even if bidirectional, got {self.features}"
+            )
         maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
         v = _dense(self, self.features, "image")(maps)
         if self.coordinates:
@@ -231,7 +239,7 @@ class StackedAttention(nn.Module):
         v = nn.tanh(v.reshape(len(v), -1, self.features))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        ((_, question),) = _last_states(self, words, questions, layers=1)
+        ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
         u, seen, weights = question, [], []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
@@ -264,11 +272,17 @@ def _dense(model: Any, features: int, name: str) -> nn.Dense:
     return dense(features, model.dtype, model.param_dtype, name=name)
 
 
-def _last_states(model: Any, x: jax.Array, questions: jax.Array, layers: int) -> list[tuple]:
-    """c and h [B, ..., features] of each LSTM layer after the last word of each question."""
+def _last_states(
+    model: Any, x: jax.Array, questions: jax.Array, layers: int, bidirectional: bool = False
+) -> list[tuple]:
+    """c and h [B, ..., features] of each LSTM layer after the last word of each question.
+
+    With two directions half of the features are of the one that ends at the first word.
+    """
     recurrent = Recurrent(
-        LSTM(model.features),
+        LSTM(model.features // (1 + bidirectional)),
         layers,
+        bidirectional=bidirectional,
         dtype=model.dtype,
         param_dtype=model.param_dtype,
         name="question",
@@ -276,10 +290,8 @@ def _last_states(model: Any, x: jax.Array, questions: jax.Array, layers: int) ->
     rows = questions.reshape(-1, questions.shape[-1])
     _, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
     shape = (*questions.shape[:-1], model.features)
-    return [
-        tuple(a.astype(model.dtype).reshape(shape) for a in (state.c, state.h))
-        for (state,) in carry
-    ]
+    states = [jax.tree.map(lambda *a: jnp.concatenate(a, -1), *directions) for directions in carry]
+    return [tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states]
 
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:

@@ -25,6 +25,7 @@ MODELS = {
     "question": QuestionOnly(**SMALL),
     "stacked": STACKED,
     "product of looks": STACKED.clone(fusion="product"),
+    "both ways": STACKED.clone(bidirectional=True),
 }
 
 
@@ -63,11 +64,12 @@ def dense(p, x):
     return x @ p["kernel"] + p.get("bias", 0)
 
 
-def lstm_states(torch, layers, x):
-    """c and h of each layer after the last word of each question, row by row."""
+def lstm_states(torch, layers, x, backwards=False):
+    """c and h of each layer after the last word of each question, row by row; or of the first."""
     states = [([], []) for _ in layers]
     for row, ids in zip(x, QUESTIONS, strict=True):
         sequence = row[None, : int((ids > 0).sum())]
+        sequence = sequence.flip(1) if backwards else sequence
         for layer, state in zip(layers, states, strict=True):
             size = layer["recurrent_kernel"].shape[0]
             lstm = torch.nn.LSTM(sequence.shape[-1], size, batch_first=True)
@@ -112,7 +114,7 @@ def test_the_question_alone_equals_torch():
     assert_same(applied("question")[0], answer(torch, p, summary(torch, p)))
 
 
-@pytest.mark.parametrize("name", ["stacked", "product of looks"])
+@pytest.mark.parametrize("name", ["stacked", "product of looks", "both ways"])
 def test_stacked_attention_equals_torch(name):
     """Both looks, from the maps of the image and the last state of the question."""
     torch, p, seen = parts(name)
@@ -123,6 +125,9 @@ def test_stacked_attention_equals_torch(name):
     v = torch.tanh(dense(p["image"], maps) + dense(p["place"], where)).reshape(3, 16, 6)
     words = p["words"]["embedding"][torch.tensor(QUESTIONS)]
     ((_, question),) = lstm_states(torch, [p["question"]["layer_0"]], words)
+    if name == "both ways":
+        ((_, begun),) = lstm_states(torch, [p["question"]["layer_0_reverse"]], words, True)
+        question = torch.cat([question, begun], -1)
     u, contexts = question, []
     logits, stages = applied(name)
     assert stages["weights"].shape == (3, 2, 16)
@@ -169,6 +174,7 @@ def test_several_questions_of_an_image_are_as_one_each(name):
          r"features, the stages \[B, D\] of ConvNet, got 'conv2'"),
         (StackedAttention(EYES, "features", **KNOWN), IMAGES, QUESTIONS, "must be one of conv1, "),
         (StackedAttention(EYES, "conv2", looks=0, **KNOWN), IMAGES, QUESTIONS, "looks must be at "),
+        (STACKED.clone(bidirectional=True, features=5), IMAGES, QUESTIONS, "must be even if bidi"),
         (STACKED.clone(fusion="add"), IMAGES, QUESTIONS, "fusion must be one of sum, product"),
         (QuestionOnly(vocab_size=3), IMAGES, QUESTIONS, "num_classes must be at least 1, got None"),
         (QuestionOnly(num_classes=3), IMAGES, QUESTIONS, "vocab_size must be at least 1, got None"),

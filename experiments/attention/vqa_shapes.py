@@ -40,6 +40,7 @@ def experiment() -> Experiment:
             hidden=(128,),
             coordinates=True,
             fusion="product",
+            bidirectional=True,
             dropout=0.0,
             **WORDS,
         ),
