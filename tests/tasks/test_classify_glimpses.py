@@ -69,7 +69,7 @@ def test_locations_are_pixels_from_edge_to_edge():
 
 
 def test_a_prediction_is_drawn_on_the_image_as_it_was_given(tmp_path):
-    """40 x 20 pixels are read as the upper 20 x 10 of 20 x 20, from -1 to 1 in both directions."""
+    """40 x 20 pixels are read as the upper half of 20 x 20, from -1 to 1 in both directions."""
     Image.new("L", (40, 20), 99).save(tmp_path / "x.png")
     data, task = ClutteredDigits(name="digits", side=20, piece=4), ClassifyGlimpses()
     model = RecurrentAttention(10, glimpses=2, size=4, scales=2, cell=LSTM(4), hidden=3, features=5)
