@@ -44,7 +44,7 @@ class RecurrentAttention(nn.Module):
         l_{t+1} ~ N(tanh(W h_t), location_std^2)
         logits = V h_T
 
-    rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere. If neither training nor
+    rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere. If neither `train` nor
     `drawn`, it is in the middle and l the mean: the same each time but more often wrong, since the
     policy has learned to leave some of the looking around to chance. No gradient passes from
     locations and baseline into the core: the former are trained by REINFORCE, the latter, a linear
