@@ -41,12 +41,14 @@ class RecurrentAttention(nn.Module):
 
         g_t = relu(relu(P rho(x, l_t)) A + relu(L l_t) B)        glimpse network
         h_t = core(h_{t-1}, g_t)
-        l_{t+1} ~ N(tanh(W h_t), location_std^2)             the mean of it if not training
+        l_{t+1} ~ N(tanh(W h_t), location_std^2)
         logits = V h_T
 
-    rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere while training, in the
-    middle otherwise. No gradient passes from locations and baseline into the core: the former are
-    trained by REINFORCE, the latter, a linear layer, by regression.
+    rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere. If neither `train` nor
+    `drawn`, it is in the middle and l the mean: the same each time but more often wrong, since the
+    policy has learned to leave some of the looking around to chance. No gradient passes from
+    locations and baseline into the core: the former are trained by REINFORCE, the latter, a linear
+    layer, by regression.
 
     >>> model, x, key = RecurrentAttention(num_classes=3), jnp.zeros((2, 28, 28, 1)), jax.random.key
     >>> glances = jax.eval_shape(lambda: model.init_with_output(key(0), x, train=False))[0]
@@ -58,7 +60,7 @@ class RecurrentAttention(nn.Module):
         glimpses: number T of glimpses.
         size: pixels a side of each part of a glimpse.
         scales: number of parts, each twice as wide as the one before.
-        location_std: standard deviation of a location while training.
+        location_std: standard deviation of a location.
         cell: the core; the rectifier of the paper's classifiers, or an LSTM.
         hidden: units of each of the two hidden layers of the glimpse network.
         features: units of its output.
@@ -91,10 +93,13 @@ class RecurrentAttention(nn.Module):
         self.location, self.baseline = dense(2, *wide), dense(1, *wide)
         self.output = dense(self.num_classes, *wide)
 
-    def __call__(self, x: jax.Array, *, train: bool) -> Glances:
+    def __call__(self, x: jax.Array, *, train: bool, drawn: bool = False) -> Glances:
         """Maps images [B, H, W, C] to logits, and says where it has looked.
 
-        Needs the key `glimpse` while training.
+        Args:
+            x: the images.
+            train: whether locations are drawn; needs the key `glimpse` then.
+            drawn: whether they are when not training, too.
 
         Raises:
             ValueError: x is not [B, H, W, C], or a field is out of its range.
@@ -103,7 +108,7 @@ class RecurrentAttention(nn.Module):
         check_at_least("RecurrentAttention.num_classes", self.num_classes, 1)
         carry = self.core.initial_carry((len(x), self.features))
         first = jnp.zeros((len(x), 2), jnp.float32)
-        if train:
+        if train or drawn:
             first = jax.random.uniform(self.make_rng("glimpse"), first.shape, minval=-1, maxval=1)
 
         def step(model, state, _):
@@ -111,7 +116,7 @@ class RecurrentAttention(nn.Module):
             carry, h = model.core.step(carry, model.glimpsed(x, location))
             mean, baseline = model.policy(h)
             following = mean
-            if train:
+            if train or drawn:
                 noise = jax.random.normal(model.make_rng("glimpse"), mean.shape, mean.dtype)
                 following = lax.stop_gradient(mean + self.location_std * noise)
             log_p = log_normal(following, mean, self.location_std)

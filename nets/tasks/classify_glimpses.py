@@ -24,11 +24,12 @@ _DRAWN = 8  # images whose glimpses are drawn
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyGlimpses(Predictive):
-    """Classification by `model(x, train=...) -> Glances` (`nets.recurrent_attention`).
+    """Classification by `model(x, train=..., drawn=...) -> Glances` (`nets.recurrent_attention`).
 
     The hybrid loss of Mnih et al. 2014, section 3: cross-entropy of the answer; REINFORCE for each
     location, of which the reward is 1 if the answer is right and 0 otherwise; and the squared error
-    of the baselines. Metrics: loss (the cross-entropy, nats), accuracy (which is the mean reward).
+    of the baselines. Locations are drawn in evaluations and predictions too. Metrics: loss (the
+    cross-entropy, nats), accuracy (which is the mean reward).
 
     Attributes:
         reinforce: weight of the second and third part.
@@ -77,7 +78,7 @@ class ClassifyGlimpses(Predictive):
         key: jax.Array,
         final: bool,
     ) -> tuple[dict, Metrics]:
-        logits = model.apply({"params": params}, batch["inputs"], train=False).logits
+        logits = _glances(model, params, batch["inputs"], key).logits
         metrics = class_metrics(logits, batch)
         if final:
             rows = rejection.answers(logits, batch["targets"])
@@ -93,10 +94,11 @@ class ClassifyGlimpses(Predictive):
         rows = metrics["predictions"]
         figures = classify_figures.predictions(rows, batches, trained.metadata)
         images = real(batches[0])["inputs"][:_DRAWN]
-        read = jax.jit(lambda x: trained.model.apply({"params": trained.params}, x, train=False))
-        places = pixels(np.asarray(read(images).locations), images.shape[1:3])
+        read = jax.jit(lambda x: _glances(trained.model, trained.params, x, trained.key))
+        glances = jax.device_get(read(images))
+        places = pixels(glances.locations, images.shape[1:3])
         names = trained.metadata["class_names"]
-        target, prediction = (np.array(rows.values[k]) for k in ("target", "prediction"))
+        target, prediction = np.array(rows.values["target"]), glances.logits.argmax(-1)
         captions = tuple(
             f"{names[target[i]]} read as {names[prediction[i]]}" for i in range(len(images))
         )
@@ -111,7 +113,7 @@ class ClassifyGlimpses(Predictive):
 
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
         """Probabilities [1, K] of the classes, and where the model has looked [1, T, 2]."""
-        glances = model.apply({"params": params}, batch["inputs"], train=False)
+        glances = _glances(model, params, batch["inputs"], jax.random.key(0))
         return jax.nn.softmax(glances.logits), glances.locations
 
     def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
@@ -130,6 +132,11 @@ class ClassifyGlimpses(Predictive):
         )
         values = answer.values | {"glimpses": np.round(path, 2).tolist()}
         return answer._replace(values=values, files={"glimpses": view})
+
+
+def _glances(model: nn.Module, params: Any, images: jax.Array, key: jax.Array) -> Any:
+    """What an evaluation sees of images: locations are drawn from the policy, as in training."""
+    return model.apply({"params": params}, images, train=False, drawn=True, rngs={"glimpse": key})
 
 
 def pixels(locations: np.ndarray, size: Sequence[int]) -> np.ndarray:

@@ -22,7 +22,7 @@ class Stub(nn.Module):
     """Hands its parameters out as what it has seen."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> Glances:
+    def __call__(self, x: jax.Array, *, train: bool, drawn: bool = False) -> Glances:
         def row(name, value):
             return self.param(name, lambda _: jnp.asarray(value))
 
@@ -69,7 +69,7 @@ def test_locations_are_pixels_from_edge_to_edge():
 
 
 def test_a_prediction_is_drawn_on_the_image_as_it_was_given(tmp_path):
-    """40 x 20 pixels are read as 20 x 10 in 20 x 20: the middle of that is at (20, 20)."""
+    """40 x 20 pixels are read as the upper half of 20 x 20, from -1 to 1 in both directions."""
     Image.new("L", (40, 20), 99).save(tmp_path / "x.png")
     data, task = ClutteredDigits(name="digits", side=20, piece=4), ClassifyGlimpses()
     model = RecurrentAttention(10, glimpses=2, size=4, scales=2, cell=LSTM(4), hidden=3, features=5)
@@ -79,8 +79,8 @@ def test_a_prediction_is_drawn_on_the_image_as_it_was_given(tmp_path):
     outputs = jax.device_get(task.outputs(model, params, state, batch))
     trained = Trained(model, params, state, metadata, None, None, jax.random.key(0))
     found = task.prediction(trained, source, outputs)
-    second = (outputs[1][0, 1] + 1) * 20  # twice the 10 pixels from the middle to an edge
-    np.testing.assert_allclose(found.values["glimpses"], [[20, 20], second], atol=0.01)
+    expected = (outputs[1][0] + 1) * 20  # twice the 10 pixels from the middle to an edge
+    np.testing.assert_allclose(found.values["glimpses"], expected, atol=0.01)
     view = found.files["glimpses"]
     assert view.images.shape[1:3] == (20, 40) and view.sides == (8, 16)
     assert view.title.startswith(f"Read as {found.values['top'][0]['class']}: ")
