@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.attention import attend
+from nets.layers.attention import attend, weighted_sum
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
 from nets.layers.checks import check_at_least, check_choice, check_probability
@@ -161,10 +161,11 @@ class StackedAttention(nn.Module):
 
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
-    `fusion` "product" a term is added to u_n, what each look has seen times the question, so that a
-    word as "left" chooses what of it counts (after Kim et al. 2016, equation 6):
+    `fusion` "product" a term is added to u_n: what each look has seen, and where, times the
+    question, so that a word as "left" chooses what of it counts (after Kim et al. 2016, eq. 6). x_k
+    is the row and column of k, from -1 to 1:
 
-        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik v_k
+        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik [v_k, x_k]
 
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
@@ -182,8 +183,6 @@ class StackedAttention(nn.Module):
         hidden: units of each tanh layer before the answer.
         bidirectional: whether half of the LSTM's units read the question backwards, so that u_0
             knows its beginning as well as its end.
-        coordinates: whether v_k also sees its row and column, from -1 to 1, by a projection of
-            their own (after Liu et al. 2018).
         fusion: "sum" or "product", how question and looks are joined for the answer.
         dropout: probability of dropping a unit before the answer while training.
         num_classes: number of answers. None means that the data fills it in.
@@ -200,7 +199,6 @@ class StackedAttention(nn.Module):
     attention: int = 512
     hidden: tuple[int, ...] = ()
     bidirectional: bool = False
-    coordinates: bool = False
     fusion: Fusion = "sum"
     dropout: float = 0.5
     num_classes: int | None = None
@@ -231,12 +229,9 @@ class StackedAttention(nn.Module):
                 f"StackedAttention.features must be even if bidirectional, got {self.features}"
             )
         maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
-        v = _dense(self, self.features, "image")(maps)
-        if self.coordinates:
-            v = v + dense(
-                self.features, self.dtype, self.param_dtype, use_bias=False, name="place"
-            )(coordinates(maps))
-        v = nn.tanh(v.reshape(len(v), -1, self.features))
+        a = maps.reshape(len(maps), -1, maps.shape[-1])
+        places = coordinates(maps).reshape(*a.shape[:2], 2)
+        v = nn.tanh(_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
         ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
@@ -245,7 +240,7 @@ class StackedAttention(nn.Module):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
             context, p = attend(score(u, score.project(v)), v)
             u = u + context
-            seen.append(context)
+            seen += [context, weighted_sum(p, places)]
             weights.append(p)
         if self.fusion == "product":
             asked = nn.tanh(_dense(self, self.features, "asked")(question))

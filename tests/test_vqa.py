@@ -17,8 +17,7 @@ QUESTIONS = np.array([[3, 1, 4, 0], [8, 5, 7, 6], [2, 0, 0, 0]])
 KNOWN = {"num_classes": 5, "vocab_size": 9}
 SMALL = {"embedding": 3, "features": 4, "joint": 6, "hidden": (7, 5), "dropout": 0.0} | KNOWN
 STACKED = StackedAttention(
-    EYES, "conv2", looks=2, embedding=3, features=6, attention=5, coordinates=True, dropout=0.0,
-    **KNOWN,
+    EYES, "conv2", looks=2, embedding=3, features=6, attention=5, dropout=0.0, **KNOWN
 )  # fmt: skip
 MODELS = {
     "product": ProductVQA(EYES, **SMALL),
@@ -122,7 +121,7 @@ def test_stacked_attention_equals_torch(name):
     line = torch.linspace(-1, 1, 4)
     row, column = torch.meshgrid(line, line, indexing="ij")
     where = torch.stack([row, column], -1).expand(3, 4, 4, 2)
-    v = torch.tanh(dense(p["image"], maps) + dense(p["place"], where)).reshape(3, 16, 6)
+    v = torch.tanh(dense(p["image"], maps.reshape(3, 16, 4)))
     words = p["words"]["embedding"][torch.tensor(QUESTIONS)]
     ((_, question),) = lstm_states(torch, [p["question"]["layer_0"]], words)
     if name == "both ways":
@@ -136,8 +135,9 @@ def test_stacked_attention_equals_torch(name):
         hidden = torch.tanh(dense(q["query"], u)[:, None] + dense(q["key"], v))
         weights = torch.softmax((hidden @ q["v"])[..., 0], -1)
         assert_same(stages["weights"][:, i - 1], weights)
-        contexts.append((weights[..., None] * v).sum(1))
-        u = u + contexts[-1]
+        context = (weights[..., None] * v).sum(1)
+        contexts += [context, (weights[..., None] * where.reshape(3, 16, 2)).sum(1)]
+        u = u + context
     if name == "product of looks":
         looks = dense(p["looks"], torch.cat(contexts, -1))
         u = u + torch.tanh(dense(p["asked"], question)) * looks

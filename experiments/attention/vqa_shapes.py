@@ -38,7 +38,6 @@ def experiment() -> Experiment:
             looks=2,
             attention=64,
             hidden=(128,),
-            coordinates=True,
             fusion="product",
             bidirectional=True,
             dropout=0.0,
