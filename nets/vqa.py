@@ -162,8 +162,8 @@ class StackedAttention(nn.Module):
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
     `fusion` "product" a term is added to u_n: what each look has seen, and where, times the
-    question, so that a word as "left" chooses what of it counts (after Kim et al. 2016, eq. 6). x_k
-    is the row and column of k, from -1 to 1:
+    question, so that a word as "left" chooses what of it counts (after the multimodal residual
+    networks of Kim et al. 2016). x_k is the row and column of k, from -1 to 1:
 
         tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik [v_k, x_k]
 
