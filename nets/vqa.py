@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.attention import attend, weighted_sum
+from nets.layers.attention import attend, masked_softmax, weighted_sum
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
 from nets.layers.checks import check_at_least, check_choice, check_probability
@@ -167,6 +167,9 @@ class StackedAttention(nn.Module):
 
         tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik [v_k, x_k]
 
+    With `by_word` look i asks for r_i = sum_t softmax_t(S_i h_t) h_t in place of u_{i-1}: for words
+    of its own, whatever is said about them.
+
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
     >>> key, images, questions = jax.random.key(0), jnp.zeros((2, 28, 28, 3)), jnp.ones((2, 7), int)
@@ -183,6 +186,7 @@ class StackedAttention(nn.Module):
         hidden: units of each tanh layer before the answer.
         bidirectional: whether half of the LSTM's units read the question backwards, so that u_0
             knows its beginning as well as its end.
+        by_word: whether each look asks for words that it chooses instead of for u_{i-1}.
         fusion: "sum" or "product", how question and looks are joined for the answer.
         dropout: probability of dropping a unit before the answer while training.
         num_classes: number of answers. None means that the data fills it in.
@@ -199,6 +203,7 @@ class StackedAttention(nn.Module):
     attention: int = 512
     hidden: tuple[int, ...] = ()
     bidirectional: bool = False
+    by_word: bool = False
     fusion: Fusion = "sum"
     dropout: float = 0.5
     num_classes: int | None = None
@@ -234,11 +239,16 @@ class StackedAttention(nn.Module):
         v = nn.tanh(_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
+        h, ((_, question),) = _read(self, words, questions, 1, self.bidirectional)
         u, seen, weights = question, [], []
+        if self.by_word:
+            chosen = jnp.swapaxes(_dense(self, self.looks, "chosen")(h), -1, -2)
+            there = jnp.broadcast_to((questions > 0)[..., None, :], chosen.shape)
+            r = masked_softmax(chosen, there).astype(h.dtype) @ h  # [B, ..., looks, features]
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
-            context, p = attend(score(u, score.project(v)), v)
+            query = r[..., i, :] if self.by_word else u
+            context, p = attend(score(query, score.project(v)), v)
             u = u + context
             seen += [context, weighted_sum(p, places)]
             weights.append(p)
@@ -267,10 +277,10 @@ def _dense(model: Any, features: int, name: str) -> nn.Dense:
     return dense(features, model.dtype, model.param_dtype, name=name)
 
 
-def _last_states(
+def _read(
     model: Any, x: jax.Array, questions: jax.Array, layers: int, bidirectional: bool = False
-) -> list[tuple]:
-    """c and h [B, ..., features] of each LSTM layer after the last word of each question.
+) -> tuple[jax.Array, list[tuple]]:
+    """h [B, ..., T, features] of the last LSTM layer, and c and h of each after the last word.
 
     With two directions half of the features are of the one that ends at the first word.
     """
@@ -283,17 +293,19 @@ def _last_states(
         name="question",
     )
     rows = questions.reshape(-1, questions.shape[-1])
-    _, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
+    h, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
     shape = (*questions.shape[:-1], model.features)
     states = [jax.tree.map(lambda *a: jnp.concatenate(a, -1), *directions) for directions in carry]
-    return [tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states]
+    return h.reshape(*questions.shape, -1), [
+        tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states
+    ]
 
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:
     """q [B, ..., joint] of questions [B, ..., T]."""
     dtypes = {"dtype": model.dtype, "param_dtype": model.param_dtype}
     words = nn.Embed(model.vocab_size, model.embedding, name="words", **dtypes)(questions)
-    states = _last_states(model, nn.tanh(words), questions, model.layers)
+    _, states = _read(model, nn.tanh(words), questions, model.layers)
     joined = jnp.concatenate([a for state in states for a in state], -1)
     return nn.tanh(_dense(model, model.joint, "summary")(joined))
 

@@ -39,7 +39,7 @@ def experiment() -> Experiment:
             attention=64,
             hidden=(128,),
             fusion="product",
-            bidirectional=True,
+            by_word=True,
             dropout=0.0,
             **WORDS,
         ),
