@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from nets.layers.attention import attend, masked_softmax, weighted_sum
+from nets.layers.attention import attend, weighted_sum
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
 from nets.layers.checks import check_at_least, check_choice, check_probability
@@ -162,13 +162,11 @@ class StackedAttention(nn.Module):
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
     `fusion` "product" a term is added to u_n: what each look has seen, and where, times the
-    question, so that a word as "left" chooses what of it counts (after the multimodal residual
+    question and its words, so that "left" chooses what of it counts (after the multimodal residual
     networks of Kim et al. 2016). x_k is the row and column of k, from -1 to 1:
 
-        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik [v_k, x_k]
-
-    With `by_word` look i asks for r_i = sum_t softmax_t(S_i h_t) h_t in place of u_{i-1}: for words
-    of its own, whatever is said about them.
+        (W_q [u_0, sum_t E w_t] + b_q) * (W_c [c_1 .. c_n] + b_c + W_x [x_1 .. x_n] + b_x)
+        c_i = sum_k p_ik v_k,  x_i = sum_k p_ik x_k
 
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
@@ -186,7 +184,6 @@ class StackedAttention(nn.Module):
         hidden: units of each tanh layer before the answer.
         bidirectional: whether half of the LSTM's units read the question backwards, so that u_0
             knows its beginning as well as its end.
-        by_word: whether each look asks for words that it chooses instead of for u_{i-1}.
         fusion: "sum" or "product", how question and looks are joined for the answer.
         dropout: probability of dropping a unit before the answer while training.
         num_classes: number of answers. None means that the data fills it in.
@@ -203,7 +200,6 @@ class StackedAttention(nn.Module):
     attention: int = 512
     hidden: tuple[int, ...] = ()
     bidirectional: bool = False
-    by_word: bool = False
     fusion: Fusion = "sum"
     dropout: float = 0.5
     num_classes: int | None = None
@@ -239,22 +235,22 @@ class StackedAttention(nn.Module):
         v = nn.tanh(_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        h, ((_, question),) = _read(self, words, questions, 1, self.bidirectional)
-        u, seen, weights = question, [], []
-        if self.by_word:
-            chosen = jnp.swapaxes(_dense(self, self.looks, "chosen")(h), -1, -2)
-            there = jnp.broadcast_to((questions > 0)[..., None, :], chosen.shape)
-            r = masked_softmax(chosen, there).astype(h.dtype) @ h  # [B, ..., looks, features]
+        ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
+        u, seen, where, weights = question, [], [], []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
-            query = r[..., i, :] if self.by_word else u
-            context, p = attend(score(query, score.project(v)), v)
+            context, p = attend(score(u, score.project(v)), v)
             u = u + context
-            seen += [context, weighted_sum(p, places)]
+            seen.append(context)
+            where.append(weighted_sum(p, places))
             weights.append(p)
         if self.fusion == "product":
-            asked = nn.tanh(_dense(self, self.features, "asked")(question))
-            u = u + asked * _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
+            said = jnp.concatenate([question, words.sum(-2, where=(questions > 0)[..., None])], -1)
+            asked = _dense(self, self.features, "asked")(said)
+            looks = _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
+            u = u + asked * (
+                looks + _dense(self, self.features, "where")(jnp.concatenate(where, -1))
+            )
         logits = _answer(self, u, train)
         return (logits, {"weights": jnp.stack(weights, -2)}) if stages else logits
 
@@ -277,10 +273,10 @@ def _dense(model: Any, features: int, name: str) -> nn.Dense:
     return dense(features, model.dtype, model.param_dtype, name=name)
 
 
-def _read(
+def _last_states(
     model: Any, x: jax.Array, questions: jax.Array, layers: int, bidirectional: bool = False
-) -> tuple[jax.Array, list[tuple]]:
-    """h [B, ..., T, features] of the last LSTM layer, and c and h of each after the last word.
+) -> list[tuple]:
+    """c and h [B, ..., features] of each LSTM layer after the last word of each question.
 
     With two directions half of the features are of the one that ends at the first word.
     """
@@ -293,19 +289,17 @@ def _read(
         name="question",
     )
     rows = questions.reshape(-1, questions.shape[-1])
-    h, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
+    _, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
     shape = (*questions.shape[:-1], model.features)
     states = [jax.tree.map(lambda *a: jnp.concatenate(a, -1), *directions) for directions in carry]
-    return h.reshape(*questions.shape, -1), [
-        tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states
-    ]
+    return [tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states]
 
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:
     """q [B, ..., joint] of questions [B, ..., T]."""
     dtypes = {"dtype": model.dtype, "param_dtype": model.param_dtype}
     words = nn.Embed(model.vocab_size, model.embedding, name="words", **dtypes)(questions)
-    _, states = _read(model, nn.tanh(words), questions, model.layers)
+    states = _last_states(model, nn.tanh(words), questions, model.layers)
     joined = jnp.concatenate([a for state in states for a in state], -1)
     return nn.tanh(_dense(model, model.joint, "summary")(joined))
 

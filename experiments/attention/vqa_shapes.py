@@ -39,7 +39,7 @@ def experiment() -> Experiment:
             attention=64,
             hidden=(128,),
             fusion="product",
-            by_word=True,
+            bidirectional=True,
             dropout=0.0,
             **WORDS,
         ),
