@@ -9,6 +9,7 @@ import numpy as np
 from nets.report.figures import COLOURS, POINT, Panel, set_title
 
 _COLUMNS = 4
+_EDGE = 0.03  # of an image's side, within which no point is drawn
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,7 +17,8 @@ class PathGrid(Panel):
     """A grid of images [N, H, W, C] (pixels of 0 to 255, C 1 or 3), each with a way over it.
 
     Attributes:
-        paths: x and y [N, T, 2] of its points in pixels, numbered from 1.
+        paths: x and y [N, T, 2] of its points in pixels, numbered from 1; one outside of the image
+            is drawn at its edge.
         sides: sides in pixels of the squares that are drawn around its last point; empty means
             none.
         captions: one for each image, above it.
@@ -55,6 +57,9 @@ class PathGrid(Panel):
         """Draws a way over the image at (left, top, width, height)."""
         from matplotlib.patches import Rectangle
 
+        left, top, width, height = image
+        low, size = np.array([left, top]), np.array([width, height])
+        last_point, path = path[-1], np.clip(path, low + _EDGE * size, low + (1 - _EDGE) * size)
         axes.plot(*path.T, color=COLOURS[1], linewidth=1.4)
         for number, (x, y) in enumerate(path, 1):
             last = number == len(path)
@@ -67,8 +72,7 @@ class PathGrid(Panel):
                 color="white",
             )  # fmt: skip
         for side in self.sides:
-            corner = path[-1] - side / 2
+            corner = last_point - side / 2
             frame = Rectangle(corner, side, side, fill=False, ec=COLOURS[3], linewidth=1.2)
             axes.add_patch(frame)
-            left, top, width, height = image
             frame.set_clip_path(Rectangle((left, top), width, height, transform=axes.transData))
