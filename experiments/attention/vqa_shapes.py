@@ -46,7 +46,7 @@ def experiment() -> Experiment:
         task=AnswerQuestion(),
         data=ShapeQuestions(batch_size=32),
         optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
-        steps=8000,
+        steps=12_000,
         eval_every=1000,
         save_every=1000,
         monitor="accuracy",
