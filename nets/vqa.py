@@ -162,11 +162,10 @@ class StackedAttention(nn.Module):
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
     `fusion` "product" a term is added to u_n: what each look has seen, and where, times the
-    question and its words, so that "left" chooses what of it counts (after the multimodal residual
+    question, so that a word as "left" chooses what of it counts (after the multimodal residual
     networks of Kim et al. 2016). x_k is the row and column of k, from -1 to 1:
 
-        (W_q [u_0, sum_t E w_t] + b_q) * (W_c [c_1 .. c_n] + b_c + W_x [x_1 .. x_n] + b_x)
-        c_i = sum_k p_ik v_k,  x_i = sum_k p_ik x_k
+        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik [v_k, x_k]
 
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
@@ -236,21 +235,16 @@ class StackedAttention(nn.Module):
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
         ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
-        u, seen, where, weights = question, [], [], []
+        u, seen, weights = question, [], []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
             context, p = attend(score(u, score.project(v)), v)
             u = u + context
-            seen.append(context)
-            where.append(weighted_sum(p, places))
+            seen += [context, weighted_sum(p, places)]
             weights.append(p)
         if self.fusion == "product":
-            said = jnp.concatenate([question, words.sum(-2, where=(questions > 0)[..., None])], -1)
-            asked = _dense(self, self.features, "asked")(said)
-            looks = _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
-            u = u + asked * (
-                looks + _dense(self, self.features, "where")(jnp.concatenate(where, -1))
-            )
+            asked = nn.tanh(_dense(self, self.features, "asked")(question))
+            u = u + asked * _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
         logits = _answer(self, u, train)
         return (logits, {"weights": jnp.stack(weights, -2)}) if stages else logits
 

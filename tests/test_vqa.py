@@ -127,7 +127,7 @@ def test_stacked_attention_equals_torch(name):
     if name == "both ways":
         ((_, begun),) = lstm_states(torch, [p["question"]["layer_0_reverse"]], words, True)
         question = torch.cat([question, begun], -1)
-    u, contexts, centres = question, [], []
+    u, contexts = question, []
     logits, stages = applied(name)
     assert stages["weights"].shape == (3, 2, 16)
     for i in (1, 2):
@@ -136,14 +136,11 @@ def test_stacked_attention_equals_torch(name):
         weights = torch.softmax((hidden @ q["v"])[..., 0], -1)
         assert_same(stages["weights"][:, i - 1], weights)
         context = (weights[..., None] * v).sum(1)
-        contexts.append(context)
-        centres.append((weights[..., None] * where.reshape(3, 16, 2)).sum(1))
+        contexts += [context, (weights[..., None] * where.reshape(3, 16, 2)).sum(1)]
         u = u + context
     if name == "product of looks":
-        said = torch.stack([row[ids > 0].sum(0) for row, ids in zip(words, QUESTIONS, strict=True)])
         looks = dense(p["looks"], torch.cat(contexts, -1))
-        looks = looks + dense(p["where"], torch.cat(centres, -1))
-        u = u + dense(p["asked"], torch.cat([question, said], -1)) * looks
+        u = u + torch.tanh(dense(p["asked"], question)) * looks
     assert_same(logits, dense(p["output"], u))
 
 

@@ -10,9 +10,12 @@ falls; in_box_1 and in_box_2 are the shares of it inside the boxes of the object
 describes, box_share that of the image that these cover. `compare` trains one look instead of two,
 the product of question and image (Antol et al. 2015), and the question alone.
 
-Measured: 0.888 of the test questions; existence 0.969, count 0.910, colour 1.000, shape 0.979, size
-0.959, comparison 0.895, relation 0.504, which is chance; in_box_1 0.380, in_box_2 0.467, box_share
-0.113; 14 min 39 s of processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
+The question is read in both directions, and its product with what the looks have seen is added to
+the paper's sum: with the sum alone, read forwards, comparison stayed at 0.895.
+
+Measured: 0.929 of the test questions; existence, count, colour, shape and size 1.000, comparison
+0.998, relation 0.504, which is chance; in_box_1 0.630, in_box_2 0.386, box_share 0.113; 18 min 37 s
+of processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses
@@ -46,7 +49,7 @@ def experiment() -> Experiment:
         task=AnswerQuestion(),
         data=ShapeQuestions(batch_size=32),
         optimizer=Optimizer(Adam(), 2e-3, Cosine(), warmup=100, clip_norm=1.0),
-        steps=8000,
+        steps=12_000,
         eval_every=1000,
         save_every=1000,
         monitor="accuracy",
