@@ -134,8 +134,8 @@ class FasterRCNN(nn.Module):
         """The detections in images x [B, H, W, C]; uses all parameters.
 
         Raises:
-            ValueError: x is not [B, H, W, C]; a field is not possible; or the stages, the pyramid,
-                the sizes and the pooling do not go together.
+            ValueError: x is not [B, H, W, C]; a field is out of its range; or the stages, the
+                pyramid, the sizes and the pooling do not go together.
         """
         return self.detect(x)
 

@@ -23,7 +23,7 @@ class MemN2N(nn.Module):
 
     x_ij is word j of sentence i, and u^1 the question, encoded by B as a sentence is. l_j is 1 (a
     bag of words) or that of `position_weights`. T(i) is the embedding of how many sentences ago i
-    was. e is the number of empty places, of `max_memories`: as in the authors' program they take
+    was. e is the number of empty slots, of `max_memories`: as in the authors' program they take
     part with a score of 0, so that a hop may look at nothing. Tied "adjacent", A^{k+1} = C^k,
     T_A^{k+1} = T_C^k, B = A^1 and W^T = C^K; "layerwise", A and C are those of every hop and
     u^{k+1} = H u^k + o. All are initialised normal with deviation 0.1.
@@ -107,7 +107,7 @@ class MemN2N(nn.Module):
         for hop in range(self.hops):
             m, c = (memories[:, :, (hop if adjacent else 0) + k] for k in (0, 1))
             scores = jnp.einsum("bd,bsd->bs", u, m)
-            p = _shares(scores, mask, self.max_memories)
+            p = _weights(scores, mask, self.max_memories)
             p = jnp.where(jnp.asarray(linear), jnp.where(mask, scores, 0).astype(p.dtype), p)
             o = jnp.einsum("bs,bsd->bd", p.astype(self.dtype), c)
             u = (u if between is None else u @ between.T) + o
@@ -216,12 +216,12 @@ class MemoryNetwork(nn.Module):
         return response.astype(wide) @ answers.astype(wide).T, jnp.stack(scores, axis=1)
 
 
-def _shares(scores: jax.Array, mask: jax.Array, places: int) -> jax.Array:
-    """The softmax of scores [B, S] and of 0 for each further place, without the shares of these."""
+def _weights(scores: jax.Array, mask: jax.Array, slots: int) -> jax.Array:
+    """Softmax [B, S] of scores [B, S], and of 0 for each of the empty slots, left out."""
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     top = jax.lax.stop_gradient(jnp.max(scores, axis=1, keepdims=True, initial=0.0, where=mask))
     powers = jnp.where(mask, jnp.exp(jnp.where(mask, scores - top, 0)), 0)
-    empty = (places - mask.sum(1, keepdims=True)) * jnp.exp(-top)
+    empty = (slots - mask.sum(1, keepdims=True)) * jnp.exp(-top)
     return powers / (powers.sum(1, keepdims=True) + empty)
 
 

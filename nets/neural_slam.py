@@ -179,7 +179,7 @@ class SLAM(Cell):
 
     @nn.nowrap
     def around(self, sight: jax.Array) -> jax.Array:
-        """What is in view, [B, 2 V^2], among the surroundings, [B, K, K, 2], with the heading 0."""
+        """A view [B, 2 V^2] placed in the surroundings [B, K, K, 2], with the heading 0."""
         view = math.isqrt(sight.shape[-1] // CHANNELS)
         across = self.reach - view // 2
         pad = ((0, 0), (self.reach + 1 - view, self.reach), (across, across), (0, 0))

@@ -45,7 +45,7 @@ class RecurrentAttention(nn.Module):
         logits = V h_T
 
     rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere. If neither `train` nor
-    `drawn`, it is in the middle and l the mean: the same each time but more often wrong, since the
+    `sample`, it is in the middle and l the mean: the same each time but more often wrong, since the
     policy has learned to leave some of the looking around to chance. No gradient passes from
     locations and baseline into the core: the former are trained by REINFORCE, the latter, a linear
     layer, by regression.
@@ -93,13 +93,13 @@ class RecurrentAttention(nn.Module):
         self.location, self.baseline = dense(2, *wide), dense(1, *wide)
         self.output = dense(self.num_classes, *wide)
 
-    def __call__(self, x: jax.Array, *, train: bool, drawn: bool = False) -> Glances:
+    def __call__(self, x: jax.Array, *, train: bool, sample: bool = False) -> Glances:
         """Maps images [B, H, W, C] to logits, and says where it has looked.
 
         Args:
             x: the images.
-            train: whether locations are drawn; needs the key `glimpse` then.
-            drawn: whether they are when not training, too.
+            train: whether locations are sampled; needs the key `glimpse` then.
+            sample: whether they are sampled when not training, too; needs the key then.
 
         Raises:
             ValueError: x is not [B, H, W, C], or a field is out of its range.
@@ -108,7 +108,7 @@ class RecurrentAttention(nn.Module):
         check_at_least("RecurrentAttention.num_classes", self.num_classes, 1)
         carry = self.core.initial_carry((len(x), self.features))
         first = jnp.zeros((len(x), 2), jnp.float32)
-        if train or drawn:
+        if train or sample:
             first = jax.random.uniform(self.make_rng("glimpse"), first.shape, minval=-1, maxval=1)
 
         def step(model, state, _):
@@ -116,7 +116,7 @@ class RecurrentAttention(nn.Module):
             carry, h = model.core.step(carry, model.glimpsed(x, location))
             mean, baseline = model.policy(h)
             following = mean
-            if train or drawn:
+            if train or sample:
                 noise = jax.random.normal(model.make_rng("glimpse"), mean.shape, mean.dtype)
                 following = lax.stop_gradient(mean + self.location_std * noise)
             log_p = log_normal(following, mean, self.location_std)

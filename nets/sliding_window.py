@@ -124,7 +124,7 @@ class SlidingWindow(nn.Module):
         Raises:
             ValueError: x is not [B, H, W, C] as large as the largest of `sizes`, one of which is
                 below 1; `num_classes` is None or 0; `widths` are not three; or another field is
-                not possible.
+                out of its range.
         """
         check_images(self, x, max(max(size) for size in self.sizes))
         boxes, scores = [], []

@@ -220,7 +220,7 @@ class Transformer(nn.Module):
         while training if any dropout is above 0.
 
         Raises:
-            ValueError: S or U is above `context`, or `share` is not possible.
+            ValueError: S or U is above `context`, or `share` is out of its range.
         """
         encoded, memory = self._encode(inputs, train)
         y = self.drop(self.embedding(shift_right(targets)), deterministic=not train)

@@ -230,23 +230,26 @@ class StackedAttention(nn.Module):
             )
         maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
         a = maps.reshape(len(maps), -1, maps.shape[-1])
-        places = coordinates(maps).reshape(*a.shape[:2], 2)
         v = nn.tanh(_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
         ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
-        u, seen, weights = question, [], []
+        u, contexts, weights = question, [], []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
             context, p = attend(score(u, score.project(v)), v)
             u = u + context
-            seen += [context, weighted_sum(p, places)]
+            contexts.append(context)
             weights.append(p)
+        p = jnp.stack(weights, -2)
         if self.fusion == "product":
             asked = nn.tanh(_dense(self, self.features, "asked")(question))
-            u = u + asked * _dense(self, self.features, "looks")(jnp.concatenate(seen, -1))
+            positions = weighted_sum(p, coordinates(maps).reshape(*a.shape[:2], 2))
+            looks = jnp.concatenate([jnp.stack(contexts, -2), positions], -1)  # c_i
+            looks = looks.reshape(*question.shape[:-1], -1)
+            u = u + asked * _dense(self, self.features, "looks")(looks)
         logits = _answer(self, u, train)
-        return (logits, {"weights": jnp.stack(weights, -2)}) if stages else logits
+        return (logits, {"weights": p}) if stages else logits
 
 
 def _check(model: Any, images: jax.Array, questions: jax.Array) -> None:

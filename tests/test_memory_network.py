@@ -81,21 +81,21 @@ def test_an_answer_is_that_of_the_plain_loops(fields, linear):
         assert not stages["hops"][row, :, count:].any()
 
 
-def test_without_empty_places_the_weights_sum_to_one():
-    """The second story has as many sentences as there are places, the first one fewer."""
+def test_without_empty_slots_the_weights_sum_to_one():
+    """The second story has as many sentences as there are slots, the first one fewer."""
     _, stages = run(MODEL.clone(max_memories=S), stages=True)
     np.testing.assert_allclose(stages["hops"][1].sum(-1), 1, rtol=1e-6)
     assert (stages["hops"][0].sum(-1) < 0.999).all()
 
 
 def test_scores_of_any_size_give_finite_gradients():
-    """exp(200) is not finite in float32; a story without words is all empty places."""
+    """exp(200) is not finite in float32; a story without words is all empty slots."""
     mask = jnp.array([[True, True, False], [False] * 3])
     scores = jnp.array([[-200.0, 200.0, 0.0], [0.0] * 3])
-    gradient = jax.jacobian(lambda s: memory_network._shares(s, mask, 5))(scores)
+    gradient = jax.jacobian(lambda s: memory_network._weights(s, mask, 5))(scores)
     assert jnp.isfinite(gradient).all()
     np.testing.assert_allclose(
-        memory_network._shares(scores, mask, 5), [[0, 1, 0], [0, 0, 0]], atol=1e-6
+        memory_network._weights(scores, mask, 5), [[0, 1, 0], [0, 0, 0]], atol=1e-6
     )
 
 

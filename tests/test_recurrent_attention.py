@@ -55,11 +55,11 @@ def test_locations_are_drawn_from_the_density_that_is_told():
     assert (np.abs(glances.locations - train(network, params, 3).locations) > 1e-3).all()
 
 
-def test_an_evaluation_may_draw_as_training_does():
+def test_an_evaluation_may_sample_as_training_does():
     network = model()
     params, keys = started(network), {"glimpse": jax.random.key(2)}
-    drawn = network.apply(params, IMAGES, train=False, drawn=True, rngs=keys)
-    jax.tree.map(np.testing.assert_array_equal, drawn, train(network, params))
+    sampled = network.apply(params, IMAGES, train=False, sample=True, rngs=keys)
+    jax.tree.map(np.testing.assert_array_equal, sampled, train(network, params))
 
 
 def test_gradients_pass_where_they_should():

@@ -18,7 +18,7 @@ KNOWN = {"num_classes": 5, "vocab_size": 9}
 SMALL = {"embedding": 3, "features": 4, "joint": 6, "hidden": (7, 5), "dropout": 0.0} | KNOWN
 STACKED = StackedAttention(
     EYES, "conv2", looks=2, embedding=3, features=6, attention=5, dropout=0.0, **KNOWN
-)  # fmt: skip
+)
 MODELS = {
     "product": ProductVQA(EYES, **SMALL),
     "question": QuestionOnly(**SMALL),

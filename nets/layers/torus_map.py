@@ -101,7 +101,7 @@ def _wrapped(a, size):
 
 
 def _written(memory, moved, seen, erased, added):
-    """What is seen in each cell [B, C, N], what of a cell is kept, and the map after it."""
+    """The view spread over the map [B, C, N], the share of a cell that is kept, and the new map."""
     spread = _matmul(seen, moved)
 
     def outer(vectors):  # [B, M, N]

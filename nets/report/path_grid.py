@@ -14,7 +14,7 @@ _EDGE = 0.03  # of an image's side, within which no point is drawn
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PathGrid(Panel):
-    """A grid of images [N, H, W, C] (pixels of 0 to 255, C 1 or 3), each with a way over it.
+    """A grid of images [N, H, W, C] (pixels of 0 to 255, C 1 or 3), each with a path over it.
 
     Attributes:
         paths: x and y [N, T, 2] of its points in pixels, numbered from 1; one outside of the image
@@ -54,7 +54,7 @@ class PathGrid(Panel):
         set_title(axes, self.title)
 
     def _way(self, axes: Any, path: np.ndarray, image: tuple[float, ...]) -> None:
-        """Draws a way over the image at (left, top, width, height)."""
+        """Draws a path over the image at (left, top, width, height)."""
         from matplotlib.patches import Rectangle
 
         left, top, width, height = image

@@ -24,11 +24,11 @@ _DRAWN = 8  # images whose glimpses are drawn
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyGlimpses(Predictive):
-    """Classification by `model(x, train=..., drawn=...) -> Glances` (`nets.recurrent_attention`).
+    """Classification by `model(x, train=..., sample=...) -> Glances` (`nets.recurrent_attention`).
 
     The hybrid loss of Mnih et al. 2014, section 3: cross-entropy of the answer; REINFORCE for each
     location, of which the reward is 1 if the answer is right and 0 otherwise; and the squared error
-    of the baselines. Locations are drawn in evaluations and predictions too. Metrics: loss (the
+    of the baselines. Locations are sampled in evaluations and predictions too. Metrics: loss (the
     cross-entropy, nats), accuracy (which is the mean reward).
 
     Attributes:
@@ -135,8 +135,8 @@ class ClassifyGlimpses(Predictive):
 
 
 def _glances(model: nn.Module, params: Any, images: jax.Array, key: jax.Array) -> Any:
-    """What an evaluation sees of images: locations are drawn from the policy, as in training."""
-    return model.apply({"params": params}, images, train=False, drawn=True, rngs={"glimpse": key})
+    """Glimpses of an evaluation: locations are sampled from the policy, as in training."""
+    return model.apply({"params": params}, images, train=False, sample=True, rngs={"glimpse": key})
 
 
 def pixels(locations: np.ndarray, size: Sequence[int]) -> np.ndarray:

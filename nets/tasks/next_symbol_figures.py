@@ -37,7 +37,7 @@ def memory(
     traces: dict[str, np.ndarray],
     symbols: Sequence[str],
 ) -> TimeMaps:
-    """What goes in [T] and is predicted [T, K], and the traces [T, C] of the memory."""
+    """Inputs [T], predictions [T, K] and the traces [T, C] of the memory."""
     names = tuple(symbols)
     maps = [
         TimeMap("reads", np.eye(len(symbols))[inputs], names=names),

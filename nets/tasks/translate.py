@@ -153,7 +153,7 @@ class Translate(Generative):
         try:
             decoded = _decode(self, trained.model, trained.params, source, length)
         except ValueError as error:
-            raise UserError(f"is not possible: {error}.", "prompt") from error
+            raise UserError(f"cannot be translated: {error}.", "prompt") from error
         return f" -> {trained.target_tokenizer.decode(np.asarray(decoded.symbols)[0])}"
 
     def figures(

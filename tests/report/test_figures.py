@@ -172,33 +172,6 @@ def test_a_frame_is_where_the_network_reads(tmp_path, figures):
             assert line.get_xydata().max(0).tolist() == [20, 55]
 
 
-@pytest.mark.parametrize(
-    "corners", [(2.0, 3.0, 9.0, 9.0), (85.0, 30.0, 90.0, 40.0), (70, 0, 90, 60), (0, 0, 90, 60)]
-)
-def test_the_label_of_a_box_is_inside_of_the_image(corners, tmp_path, figures):
-    boxes = (Box(corners, "cat 0.90", "cat"),)
-    image = np.zeros((1, 60, 90, 3), np.uint8)
-    BoxGrid("t", image, (boxes,), ("cat",), columns=1, cell=6.0).write(tmp_path, "x")
-    (axes,) = figures[0].axes
-    (text,) = axes.texts
-    figures[0].draw_without_rendering()
-    inner, outer = text.get_window_extent(), axes.get_window_extent().padded(2)
-    assert outer.x0 <= inner.x0 and inner.x1 <= outer.x1
-    assert outer.y0 <= inner.y0 and inner.y1 <= outer.y1
-
-
-def test_labels_of_boxes_with_one_corner_do_not_hide_each_other(tmp_path, figures):
-    corners = [(20, 30, 60, 50), (20, 30, 80, 55), (22, 31, 50, 50)]
-    boxes = tuple(Box(c, f"horse 0.9{i}", "cat") for i, c in enumerate(corners))
-    image = np.zeros((1, 60, 90, 3), np.uint8)
-    BoxGrid("t", image, (boxes,), ("cat",), columns=1, cell=6.0).write(tmp_path, "x")
-    (axes,) = figures[0].axes
-    figures[0].draw_without_rendering()
-    extents = [text.get_window_extent() for text in axes.texts]
-    assert len(extents) == 3
-    assert not any(a.overlaps(b) for i, a in enumerate(extents) for b in extents[:i])
-
-
 def test_points_of_an_image_are_circled_by_row_and_column(tmp_path, figures):
     VIEWS["kernels"].write(tmp_path, "x")
     marked, noted = figures[0].axes
@@ -219,37 +192,6 @@ def test_points_are_drawn_by_class(names, tmp_path, figures):
     outlines = [collection.get_paths()[0].vertices.tobytes() for collection in axes.collections]
     assert len({*outlines}) == 10
     assert (axes.get_legend() is None) == (names is DIGITS)
-
-
-def test_images_are_drawn_pixel_by_pixel(tmp_path):
-    image = np.array([[0.0, 1.0], [0.5, 0.25]])[None, :, :, None] * 7 - 3  # -3 is black, 4 white
-    ImageGrid("", image, ("",)).write(tmp_path, "x")
-    seen = pixels(tmp_path / "x.png").reshape(-1, 3)
-    for value in (0, 63, 127, 255):  # a quarter of the square each, none between them
-        assert 0.1 < (np.abs(seen.astype(int) - value).max(1) <= 1).mean()
-
-
-@pytest.mark.parametrize(
-    ("limits", "unit", "shades", "said"),
-    [
-        (None, None, (0, 255), []),
-        (None, "height", (0, 255), ["height: black -1, white 3"]),
-        ((-5.0, 5.0), "weight", (102, 204), ["weight: black -5, grey 0, white 5"]),
-        ((-1.0, 1.0), "pixel", (0, 255), ["pixel: black -1, grey 0, white 1"]),  # 3 is beyond
-    ],
-)
-def test_limits_are_black_and_white_and_a_unit_is_written(
-    limits, unit, shades, said, tmp_path, figures, caplog
-):
-    """Of grey images and of images in colour, without a complaint of matplotlib's."""
-    for channels in (1, 3):
-        image = np.repeat(np.array([[-1.0, 3.0]])[None, :, :, None], channels, -1)
-        ImageGrid("", image, (), limits=limits, unit=unit).write(tmp_path, "x")
-        seen = pixels(tmp_path / "x.png").reshape(-1, 3).astype(int)
-        for value in shades:  # half of the image each
-            assert 0.1 < (np.abs(seen - value).max(1) <= 1).mean()
-        assert [text.get_text() for text in figures[-1].axes[0].texts] == said
-    assert not caplog.records
 
 
 def test_a_single_mistake_among_hundreds_is_seen(tmp_path, figures):

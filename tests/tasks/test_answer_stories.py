@@ -108,7 +108,7 @@ def test_a_prediction_names_the_answer_and_the_sentences():
     trained = Trained(model, params, state, DATA.metadata(), None, None, jax.random.key(0))
     probabilities, hops = outputs
     hops = np.zeros_like(hops)
-    hops[0, :, 0] = 0.6, 0.4  # the rest is on empty places
+    hops[0, :, 0] = 0.6, 0.4  # the rest is on empty slots
     predicted = task.prediction(trained, read.source, (probabilities, hops))
     assert predicted.values["hops"] == ["anna went to the hall", None]
     assert predicted.values["answer"] in DATA.metadata()["vocabulary"]

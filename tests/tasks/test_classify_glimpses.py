@@ -22,7 +22,7 @@ class Stub(nn.Module):
     """Hands its parameters out as what it has seen."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, drawn: bool = False) -> Glances:
+    def __call__(self, x: jax.Array, *, train: bool, sample: bool = False) -> Glances:
         def row(name, value):
             return self.param(name, lambda _: jnp.asarray(value))
 

@@ -109,7 +109,7 @@ def test_a_source_above_the_positions_is_refused():
     model, x = Transformer(3, 3, 4, 1, 1, context=4), np.ones((1, 2), np.int32)
     params = model.init(jax.random.key(0), x, x, train=False)["params"]
     given = Trained(model, params, {}, {}, *TOKENIZERS, KEY), [1] * 5, 3, 0.8
-    message = "prompt is not possible: a sequence must have at most context=4 symbols, got 5"
+    message = "prompt cannot be translated: a sequence must have at most context=4 symbols, got 5"
     with pytest.raises(UserError, match=message):
         Translate().sample(*given)
 
