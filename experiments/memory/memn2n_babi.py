@@ -9,10 +9,8 @@ BABI is the folder of bAbI's English tasks with 1,000 questions each. One networ
 together; with --data.task=N it learns one. `mean_error` is the mean of the tasks' errors; the
 authors' own program has 0.124 for all together, and 0.138 for one at a time.
 
-Measured: trained on all tasks at once, a mean test error of 0.154, 0.146 and 0.145 (seeds 0 to 2),
-11, 10 and 10 tasks above 0.05; 4 min 30 s of processor time. In batches of all lengths
-(--data.widths=) task 16 is learned, and 7 and 8 less: 0.143 (seed 0; 11 min 42 s). One core of an
-AMD EPYC (AVX-512), jax 0.10.2.
+Measured: trained on all tasks at once, a mean test error of 0.149 and 0.147 (seeds 0 and 1), 10
+tasks above 0.05; 3 min 52 s of processor time. One core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 import dataclasses
