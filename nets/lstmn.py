@@ -56,10 +56,11 @@ class LSTMN(Cell):
         h_t = sigmoid(o) * tanh(c_t)
 
     The paper's tapes hold all of a sentence; here the last `span` steps, whichever sentence they
-    are of. Before the first step h~ and c~ are zeros. W is `kernel` [D, 4H], R `recurrent_kernel`
-    [H, 4H], b `bias` [4H], in the order i f g o and initialised as an `LSTM`'s; W_x is
-    `query_kernel` [D, A], W_h `key_kernel` and W_s `summary_kernel` [H, A], Glorot uniform, and v
-    `score` [A], uniform up to 1 / sqrt(A). `attention` is s, with a zero for step t itself.
+    are of. Their fusion with the tapes of an encoder (section 4) is not part of it. Before the
+    first step h~ and c~ are zeros. W is `kernel` [D, 4H], R `recurrent_kernel` [H, 4H], b `bias`
+    [4H], in the order i f g o and initialised as an `LSTM`'s; W_x is `query_kernel` [D, A], W_h
+    `key_kernel` and W_s `summary_kernel` [H, A], Glorot uniform, and v `score` [A], uniform up to
+    1 / sqrt(A). `attention` is s, with a zero for step t itself.
 
     >>> from nets.layers.recurrent import Recurrent
     >>> layer, x = Recurrent(LSTMN(16, span=4)), jnp.zeros((2, 5, 8))

@@ -8,7 +8,7 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.layers.checks import check_at_least, check_choice, check_probability
+from nets.layers.checks import check_choice, check_filled, check_probability
 
 Tying = Literal["adjacent", "layerwise"]
 Encoding = Literal["position", "bag"]
@@ -83,7 +83,6 @@ class MemN2N(nn.Module):
             ValueError: a field is out of its range, or there are more than `max_memories`
                 sentences.
         """
-        check_at_least("hops", self.hops, 1)
         check_choice("tying", self.tying, Tying)
         check_choice("encoding", self.encoding, Encoding)
         check_probability("noise", self.noise)
@@ -184,7 +183,6 @@ class MemoryNetwork(nn.Module):
         Raises:
             ValueError: as of `MemN2N`.
         """
-        check_at_least("hops", self.hops, 1)
         check_choice("encoding", self.encoding, Encoding)
         _check_story(self, story, question)
         words = _matrices(self, "embedding", 6, self.vocab_size)
@@ -279,6 +277,8 @@ def _matrices(model, name, count, size):
 
 
 def _check_story(model, story, question):
+    for field in ("vocab_size", "features", "hops", "max_memories"):
+        check_filled(field, getattr(model, field))
     if story.ndim != 3 or question.ndim != 2:
         raise ValueError(
             f"story and question must be [B, S, J] and [B, J], got shapes {list(story.shape)} and "
@@ -289,5 +289,3 @@ def _check_story(model, story, question):
             f"a story must have at most max_memories={model.max_memories} sentences, got "
             f"{story.shape[1]}"
         )
-    if model.vocab_size is None:
-        raise ValueError("vocab_size must be a number, got None")

@@ -114,7 +114,10 @@ class SLAM(Cell):
 
     @nn.nowrap
     def project(self, weights: dict, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Inputs of the gates, and x itself, apart: no gradient is computed where x needs none."""
+        """Inputs of the gates [..., 4H] of x [..., D], and x itself.
+
+        They are apart so that no gradient is computed where x needs none.
+        """
         return add_bias(matmul(x, weights["kernel"]), weights["bias"]), x
 
     @nn.nowrap
@@ -153,7 +156,10 @@ class SLAM(Cell):
 
     @nn.nowrap
     def begun(self, carry: SLAMCarry) -> tuple[jax.Array, jax.Array]:
-        """The beliefs, with what is missing to one at the beginning."""
+        """Beliefs of the heading [B, 4] and the position [B, cells], which sum to one.
+
+        Those of a carry of zeros are of the beginning: heading 0, in the middle of the map.
+        """
         first = (jnp.arange(4) == 0).astype(carry.heading.dtype)
         middle = (jnp.arange(self.size**2) == self.size**2 // 2).astype(carry.position.dtype)
         heading, position = (
@@ -258,6 +264,7 @@ class Explorer(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
+        check_at_least("Explorer.hidden", self.hidden, 1)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         wide = types | {"dtype": jnp.promote_types(self.dtype, jnp.float32)}
         self.recurrent = Recurrent(self.cell, **types)

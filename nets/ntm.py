@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers import memory_addressing as addressing
-from nets.layers.checks import check_at_least, check_choice
+from nets.layers.checks import check_at_least, check_choice, check_filled
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, add_bias, glorot_gates, orthogonal_gates, tanh
 from nets.layers.sequence import output_layer
@@ -218,8 +218,8 @@ class MemoryRNN(nn.Module):
         h^l_t = layer^l([x_t, h^{l-1}_t]),  y_t = [h^1_t, ..., h^L_t] V + c
 
     The first layer reads x alone. With `NTM` it is a Neural Turing Machine; with `LSTM` the one
-    that the paper compares it with, of its numbers of parameters: h and c before the first step are
-    learned, and so is, of an NTM, what it read then.
+    that the paper compares it with, of its number of parameters on four of its five problems (not
+    of sorting): h and c before the first step are learned, and so is, of an NTM, what it read.
 
     >>> model, x = MemoryRNN(5, LSTM(16), layers=3), jnp.zeros((2, 9, 4))
     >>> key = jax.random.key(0)
@@ -241,6 +241,7 @@ class MemoryRNN(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
+        check_filled("MemoryRNN.num_outputs", self.num_outputs)
         check_at_least("MemoryRNN.layers", self.layers, 1)
         self.recurrent = [self._layer() for _ in range(self.layers)]
         self.output = output_layer(self, self.num_outputs)
@@ -303,8 +304,8 @@ class MemoryRNN(nn.Module):
         return Recurrent(self.cell, dtype=self.dtype, param_dtype=self.param_dtype, **options)
 
 
-def published(units: int, layers: int = 3, heads: int = 1) -> dict[str, MemoryRNN]:
-    """The networks that the paper compares on a problem: both controllers, and an LSTM.
+def compared_models(units: int, layers: int = 3, heads: int = 1) -> dict[str, MemoryRNN]:
+    """Networks as the paper compares them: a machine by each controller, of 100 units, and an LSTM.
 
     Args:
         units: units of each layer of the LSTM.

@@ -12,7 +12,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.elman import Elman
-from nets.layers.checks import check_at_least, check_positive
+from nets.layers.checks import check_filled, check_positive
 from nets.layers.glimpse import glimpse
 from nets.layers.image_checks import check_images
 from nets.layers.linear import dense
@@ -45,10 +45,10 @@ class RecurrentAttention(nn.Module):
         logits = V h_T
 
     rho is the retina (`nets.layers.glimpse`). The first glimpse is anywhere. If neither `train` nor
-    `sample`, it is in the middle and l the mean: the same each time but more often wrong, since the
-    policy has learned to leave some of the looking around to chance. No gradient passes from
-    locations and baseline into the core: the former are trained by REINFORCE, the latter, a linear
-    layer, by regression.
+    `sample`, it is in the middle and l the mean: the same each time, but on MNIST more often wrong,
+    since the policy has learned to leave some of the looking around to chance. No gradient passes
+    from locations and baseline into the core: the former are trained by REINFORCE, the latter, a
+    linear layer, by regression.
 
     >>> model, x, key = RecurrentAttention(num_classes=3), jnp.zeros((2, 28, 28, 1)), jax.random.key
     >>> glances = jax.eval_shape(lambda: model.init_with_output(key(0), x, train=False))[0]
@@ -80,9 +80,8 @@ class RecurrentAttention(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        check_at_least("RecurrentAttention.glimpses", self.glimpses, 1)
-        check_at_least("RecurrentAttention.size", self.size, 1)
-        check_at_least("RecurrentAttention.scales", self.scales, 1)
+        for field in ("num_classes", "glimpses", "size", "scales", "hidden", "features"):
+            check_filled(f"RecurrentAttention.{field}", getattr(self, field))
         check_positive("RecurrentAttention.location_std", self.location_std)
         dtypes = self.dtype, self.param_dtype
         wide = jnp.promote_types(self.dtype, jnp.float32), self.param_dtype
@@ -105,7 +104,6 @@ class RecurrentAttention(nn.Module):
             ValueError: x is not [B, H, W, C], or a field is out of its range.
         """
         check_images(self, x, 1)
-        check_at_least("RecurrentAttention.num_classes", self.num_classes, 1)
         carry = self.core.initial_carry((len(x), self.features))
         first = jnp.zeros((len(x), 2), jnp.float32)
         if train or sample:

@@ -181,7 +181,9 @@ def test_a_strongly_supervised_network_is_the_plain_loops(support):
         ({"hops": 0}, "hops must be at least 1, got 0"),
         ({"tying": "none"}, "tying must be one of adjacent, layerwise, got 'none'"),
         ({"noise": 1.0}, r"noise must be in \[0, 1\), got 1.0"),
-        ({"vocab_size": None}, "vocab_size must be a number, got None"),
+        ({"vocab_size": None}, "vocab_size must be at least 1, got None"),
+        ({"features": 0}, "features must be at least 1, got 0"),
+        ({"max_memories": 0}, "max_memories must be at least 1, got 0"),
     ],
 )
 def test_mistakes_are_refused(fields, message):

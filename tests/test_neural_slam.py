@@ -203,7 +203,15 @@ def test_mistakes_are_told(fields, inputs, message):
         jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((2, 3, inputs)))
 
 
-def test_an_agent_refuses_another_view():
-    model = Explorer(cell=LSTM(4), view=5)
-    with pytest.raises(ValueError, match="view of side 5"):
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"view": 5}, "view of side 5"),
+        ({"hidden": 0}, "Explorer.hidden must be at least 1, got 0"),
+        ({"cell": LSTM(0)}, "cell.features must be at least 1, got 0"),
+    ],
+)
+def test_an_agent_refuses_another_view_and_no_units(fields, message):
+    model = Explorer(**{"cell": LSTM(4)} | fields)
+    with pytest.raises(ValueError, match=message):
         jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((2, 3, 21)))

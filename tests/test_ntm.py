@@ -169,6 +169,7 @@ def test_names_of_heads_and_their_weightings():
     ("fields", "message"),
     [
         ({"controller": "gru"}, "controller must be one of feedforward, lstm, got 'gru'"),
+        ({"features": 0}, "cell.features must be at least 1, got 0"),
         ({"slots": 0}, "slots must be at least 1, got 0"),
         ({"shifts": 2}, "shifts must be odd and at most slots=128, got 2"),
         ({"slots": 3, "shifts": 5}, "shifts must be odd and at most slots=3, got 5"),
@@ -176,10 +177,16 @@ def test_names_of_heads_and_their_weightings():
 )
 def test_mistakes_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        jax.eval_shape(Recurrent(NTM(4, **fields)).init, jax.random.key(0), inputs())
+        jax.eval_shape(Recurrent(NTM(**{"features": 4} | fields)).init, jax.random.key(0), inputs())
 
 
-def test_a_network_has_a_layer_at_least():
-    model = MemoryRNN(2, LSTM(3), layers=0)
-    with pytest.raises(ValueError, match="MemoryRNN.layers must be at least 1, got 0"):
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (MemoryRNN(2, LSTM(3), layers=0), "MemoryRNN.layers must be at least 1, got 0"),
+        (MemoryRNN(cell=LSTM(3)), "MemoryRNN.num_outputs must be at least 1, got None"),
+    ],
+)
+def test_a_network_has_layers_and_outputs(model, message):
+    with pytest.raises(ValueError, match=message):
         jax.eval_shape(lambda: model.init(jax.random.key(0), inputs(), train=False))

@@ -207,6 +207,15 @@ def test_fused_attention_is_the_same_function(monkeypatch):
     monkeypatch.setattr(jax.nn, "dot_product_attention", on_any_device)
     monkeypatch.setattr(attention_multi_head, "check_fused", lambda dtype: None)
     assert_close(jit(functools.partial(fused.apply, train=False))(params, IDS), expected, 1e-5)
+    layer, x = MultiHeadAttention(8, 2), jax.random.normal(jax.random.key(1), (2, 3, 8))
+    mask = np.array([[True, False, True], [False] * 3])  # the second row attends to nothing
+    variables = layer.init(jax.random.key(2), x)
+    (y, _), (fast, _) = (
+        m.apply(variables, x, mask=mask, need_weights=False)
+        for m in (layer, layer.clone(backend="cudnn"))
+    )
+    assert_close(fast, y, 1e-5)
+    assert not y[1].any()
 
 
 def test_what_a_new_model_starts_from():
@@ -226,6 +235,10 @@ def test_what_a_new_model_starts_from():
         (language_model(), (np.zeros((1, 9), int),), "at most context=6 symbols, got 9"),
         (translator(), (np.zeros((1, 9), int), IDS[:1]), "at most context=6 symbols, got 9"),
         (translator(), (IDS[:1], np.zeros((1, 9), int)), "at most context=6 symbols, got 9"),
+        (TransformerLM(None), (IDS,), "TransformerLM.vocab_size must be at least 1, got None"),
+        (Transformer(None, V), (IDS, IDS), "Transformer.num_classes must be at least 1, got None"),
+        (Transformer(V, None), (IDS, IDS), "Transformer.vocab_size must be at least 1, got None"),
+        (language_model(hidden=0), (IDS,), "hidden must be at least 1, got 0"),
         (language_model(context=1), (IDS,), "context must be at least 2, got 1"),
         (language_model(norm="both"), (IDS,), "norm must be one of pre, post, got 'both'"),
         (language_model(heads=3), (IDS,), "heads must divide features=8, got 3"),

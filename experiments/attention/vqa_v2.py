@@ -9,10 +9,10 @@
 Two looks at the 14 x 14 positions that ResNet-50 makes of 448 pixels (the paper has VGG-16), the
 1,000 most frequent answers. vqa_accuracy is min(n / 3, 1), n of the ten people having given the
 answer; vqa_accuracy_nine is the figure that the published evaluation code gives. The paper's image
-network has ImageNet's weights and is not trained: `nets.interop.backbone.with_backbone` puts
-torchvision's there, and `--optimizer.freeze='backbone/*'` leaves them so.
+network has ImageNet's weights and is not trained; this command trains all of it from the beginning.
+In Python `nets.interop.backbone.with_backbone` puts torchvision's weights into the variables.
 
-Measured: not trained to its end here, for want of the data; 39,976,808 parameters.
+Measured: not trained here, for want of the data; 39,976,808 parameters.
 """
 
 from nets.data.questions import Questions

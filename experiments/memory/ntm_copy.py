@@ -16,7 +16,7 @@ wrong, with seed 2 0.008 bits and none; 4 min of processor time a seed. One core
 """
 
 from nets.data.algorithms import Copy
-from nets.ntm import published
+from nets.ntm import compared_models
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -27,4 +27,6 @@ def experiment() -> Experiment:
 
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
-    return compared(Copy(batch_size=16, eval_size=200, eval_batch_size=50), 15_000, published(256))
+    return compared(
+        Copy(batch_size=16, eval_size=200, eval_batch_size=50), 15_000, compared_models(256)
+    )

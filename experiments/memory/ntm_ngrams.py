@@ -11,7 +11,7 @@ Measured: not trained to its end here, for want of time; 58,433 parameters.
 """
 
 from nets.data.ngrams import NGrams
-from nets.ntm import published
+from nets.ntm import compared_models
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -22,4 +22,6 @@ def experiment() -> Experiment:
 
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
-    return compared(NGrams(batch_size=16, eval_size=200, eval_batch_size=50), 4000, published(128))
+    return compared(
+        NGrams(batch_size=16, eval_size=200, eval_batch_size=50), 4000, compared_models(128)
+    )

@@ -13,7 +13,7 @@ parameters. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.algorithms import AssociativeRecall
-from nets.ntm import published
+from nets.ntm import compared_models
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -25,4 +25,4 @@ def experiment() -> Experiment:
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
     data = AssociativeRecall(batch_size=16, eval_size=200, eval_batch_size=50)
-    return compared(data, 12000, published(256, heads=4))
+    return compared(data, 12000, compared_models(256, heads=4))

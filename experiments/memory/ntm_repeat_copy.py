@@ -11,7 +11,7 @@ Measured: not trained to its end here, for want of time; 61,959 parameters.
 """
 
 from nets.data.algorithms import RepeatCopy
-from nets.ntm import published
+from nets.ntm import compared_models
 from nets.recipes.algorithms import compared
 from nets.train.experiment import Experiment
 
@@ -25,4 +25,4 @@ def variants() -> dict[str, Experiment]:
     data = RepeatCopy(
         batch_size=16, eval_size=200, eval_batch_size=50, steps_multiple=16, longer_rows=20
     )
-    return compared(data, 8000, published(512))
+    return compared(data, 8000, compared_models(512))

@@ -69,7 +69,7 @@ class BitProblem(Generated):
         return self.arrays([self.example(rng, size) for size in sizes])
 
     def arrays(self, examples: list[tuple[np.ndarray, np.ndarray]], group: int = 0) -> Batch:
-        """The arrays of a batch of these examples."""
+        """A batch of these examples: inputs [t, D] and the targets [u, K] of the last steps."""
         longest = max(len(inputs) for inputs, _ in examples)
         rows, steps = len(examples), -(-longest // self.steps_multiple) * self.steps_multiple
         (first, answer), mask = examples[0], np.zeros((rows, steps), np.float32)

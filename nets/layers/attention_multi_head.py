@@ -123,7 +123,14 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[jax.Array, jax.Array | None]:
         """The call's results, from keys and values that `project` computed.
 
-        `start` is the position of the first query, if positions are rotary.
+        Args:
+            x: [B, Q, D].
+            keys: [B, K, heads, features / heads].
+            values: the same.
+            mask: [B, K] or [B, Q, K] (bool), keys that may be attended to; None means all.
+            start: position of the first query, if positions are rotary.
+            train: whether dropout acts; needs the key `dropout` then.
+            need_weights: whether the weights are returned, or None instead of them.
         """
         queries, shape = self._split(self.query(x)), (*x.shape[:2], keys.shape[1])
         if queries.shape[0] != keys.shape[0] or queries.shape[2:] != keys.shape[2:]:
@@ -140,13 +147,7 @@ class MultiHeadAttention(nn.Module):
         dropped = train and self.dropout > 0
         if self.backend == "cudnn" and not (need_weights or dropped):
             check_fused(queries.dtype)
-            mask = None if mask is None else mask[:, None]
-            weights, y = (
-                None,
-                jax.nn.dot_product_attention(
-                    queries, keys, values, mask=mask, implementation="cudnn"
-                ),
-            )
+            y, weights = _fused(queries, keys, values, mask), None
         else:
             y, weights = self._mix(queries, keys, values, mask, train)
         y = self.out(y.reshape(*x.shape[:2], self.features))
@@ -180,6 +181,13 @@ class MultiHeadAttention(nn.Module):
 
     def _turn(self, x, start):
         return rotate(x, start + jnp.arange(x.shape[1])) if self.rotary else x
+
+
+def _fused(queries, keys, values, mask):
+    """The values of all heads [B, Q, heads, F] by cuDNN, zeros where no key is left."""
+    shared = None if mask is None else mask[:, None]  # the same for all heads
+    y = jax.nn.dot_product_attention(queries, keys, values, mask=shared, implementation="cudnn")
+    return y if mask is None else jnp.where(mask.any(-1)[..., None, None], y, 0)
 
 
 def check_fused(dtype: DTypeLike) -> None:

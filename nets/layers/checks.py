@@ -15,6 +15,17 @@ def check_at_least(name: str, value: float, minimum: float) -> None:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
 
 
+def check_filled(name: str, value: int | None) -> None:
+    """Raises ValueError for a size below 1, and for None, which the data has not filled in.
+
+    >>> check_filled("vocab_size", None)
+    Traceback (most recent call last):
+    ValueError: vocab_size must be at least 1, got None
+    """
+    if value is None or not value >= 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+
+
 def check_between(name: str, value: float, low: float, high: float) -> None:
     """Raises ValueError for a number outside of [low, high], and for NaN."""
     if not low <= value <= high:

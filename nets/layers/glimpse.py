@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nets.layers.checks import check_at_least
+
 
 def glimpse(images: jax.Array, locations: jax.Array, size: int, scales: int = 1) -> jax.Array:
     """Square parts of images around one location each (Mnih et al. 2014, section 3.1.A).
@@ -27,7 +29,12 @@ def glimpse(images: jax.Array, locations: jax.Array, size: int, scales: int = 1)
 
     Returns:
         [B, scales, size, size, C], the smallest part first.
+
+    Raises:
+        ValueError: size or scales is below 1.
     """
+    check_at_least("size", size, 1)
+    check_at_least("scales", scales, 1)
     height, width = images.shape[1:3]
     side = size * 2 ** (scales - 1)
     padded = jnp.pad(images, ((0, 0), (side, side), (side, side), (0, 0)))

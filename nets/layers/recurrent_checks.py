@@ -30,6 +30,7 @@ def check_cell(cell: Any) -> None:
 
 def check_fields(layer: Any) -> None:
     """Raises ValueError if a field of a `Recurrent` is out of its range, or excludes another."""
+    check_at_least("cell.features", layer.cell.features, 1)
     for field, minimum in (("layers", 1), ("lookahead", 0), ("chunk", 1)):
         if (value := getattr(layer, field)) is not None:
             check_at_least(field, value, minimum)

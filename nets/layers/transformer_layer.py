@@ -105,6 +105,7 @@ class TransformerLayer(nn.Module):
             self.cross_attention = MultiHeadAttention(self.features, self.heads, **heads)
             self.cross_norm = layer_norm(self)
         hidden = 4 * self.features if self.hidden is None else self.hidden
+        check_at_least("hidden", hidden, 1)
         self.mlp_in = dense(hidden, **options, kernel_init=init)
         self.mlp_out = dense(self.features, **options, kernel_init=out)
         self.mlp_norm = layer_norm(self)
@@ -202,7 +203,7 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerStack(nn.Module):
-    """Layers of a Transformer, one upon the other: an encoder, or with `cross` a decoder.
+    """Layers of a Transformer, a stack: an encoder, or with `cross` a decoder.
 
         >>> encoder = TransformerStack(TransformerLayer(features=8, heads=2), layers=3)
         >>> x = jnp.ones((1, 5, 8))

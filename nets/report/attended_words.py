@@ -23,8 +23,8 @@ class Sentence(NamedTuple):
 class AttendedWords(Picture):
     """A line for each word, with the words up to it (Cheng et al. 2016, figure 1).
 
-    The word is in red; behind the words that it attends to is blue, the darker the greater the
-    weight, from white at 0 to full at the greatest of the sentence.
+    The word is in orange; behind the words that it attends to is blue, the darker the greater the
+    weight, from white at 0 to full at the largest of the sentence.
 
     Attributes:
         sentences: one below the other.
@@ -37,8 +37,8 @@ class AttendedWords(Picture):
         colours, texts = [np.ones((columns, 3))], [(0, 0, self.title, "black", "bold")]
         for sentence in self.sentences:
             starts = np.cumsum([0, *(len(word) + 1 for word in sentence.words)])
-            greatest = float(np.max(sentence.weights))
-            scale = f"weight: white 0, darkest {greatest:.2g}"
+            largest = float(np.max(sentence.weights))
+            scale = f"weight: white 0, darkest {largest:.2g}"
             texts.append((columns - len(scale), len(colours), scale, "dimgray", "normal"))
             colours.append(np.ones((columns, 3)))
             for t, weights in enumerate(sentence.weights):
@@ -46,7 +46,7 @@ class AttendedWords(Picture):
                 for start, word, weight in zip(
                     starts, sentence.words[: t + 1], weights, strict=False
                 ):
-                    shade = 1 - weight / (greatest or 1) * (1 - _ATTENDED)
+                    shade = 1 - weight / (largest or 1) * (1 - _ATTENDED)
                     row[start : start + len(word)] = shade
                     current = start == starts[t]
                     style = (_CURRENT, "bold") if current else ("black", "normal")

@@ -25,13 +25,13 @@ class AnswerBits(Task):
     """Probabilities of bits, by `model(inputs, train=...) -> logits [B, T, K], carry`.
 
     The loss is the cross-entropy of all bits at the steps that count, summed over a sequence, in
-    bits a sequence, as Graves, Wayne and Danihelka 2014 give it. Metrics, each the mean of the
+    bits per sequence, as Graves, Wayne and Danihelka 2014 give it. Metrics, each the mean of the
     sequences of the sizes of training:
 
-        loss         bits a sequence
+        loss         bits per sequence
         wrong_bits   bits of a sequence that are wrong, with a threshold of 1/2
         exact_match  share of sequences without a wrong bit
-        optimal      bits a sequence of the best estimator, where batches have "optimal"
+        optimal      bits per sequence of the best estimator, where batches have "optimal"
 
     and in the test loss_NAME and wrong_bits_NAME of each longer size ("groups" of the metadata).
     """
@@ -108,7 +108,7 @@ class AnswerBits(Task):
 def trace(
     model: nn.Module, params: Any, inputs: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Probabilities [B, T, K], and the weightings [B, T, N] of the heads by name."""
+    """Probabilities [B, T, K] of inputs [B, T, D], and weightings [B, T, N] of heads by name."""
     start = model.apply({"params": params}, len(inputs), method="start")
     logits, weightings = traced(model, params, start, jnp.asarray(inputs))
     return jax.nn.sigmoid(logits), weightings

@@ -28,7 +28,7 @@ class AnswerStories(Predictive):
 
     The loss is the cross-entropy. Metrics:
 
-        loss         nats a question
+        loss         nats per question
         accuracy     share of questions with the right answer
         mean_error   mean of the tasks' shares of wrong answers
         failed       tasks with an error above 5%

@@ -118,7 +118,7 @@ class Explore(Task):
         return mean(metrics["loss"]), (model_state, metrics)
 
     def walk(self, model: nn.Module, params: Any, batch: Batch, key: jax.Array) -> Walk:
-        """An episode in each world of a batch."""
+        """An episode in each of the B worlds of a batch, by which `key` decides."""
         blocked = walls(batch)
         rows = len(blocked)
         state, sight = grid_world.begin(blocked, jnp.asarray(batch["pose"]), model.view)

@@ -143,7 +143,7 @@ def attended_words(
         drawn.append(Sentence(tuple(vocabulary[i] for i in ids), weights))
     if not drawn:
         return {}
-    title = "Word by word: the current one in red, in blue what it attends to"
+    title = "Word by word: the current one in orange, in blue what it attends to"
     return {"attention": AttendedWords(title, tuple(drawn))}
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformer_rows import our_step
 
 from nets.data.algorithms import Copy
-from nets.ntm import published
+from nets.ntm import compared_models
 from nets.tasks.answer_bits import AnswerBits
 
 ROWS, UNITS, SLOTS, WIDTH, SHIFTS = 16, 100, 128, 20, 3
@@ -106,7 +106,7 @@ def show_all(repetitions):
     examples = [data.example(np.random.default_rng(k), data.longest()) for k in range(ROWS)]
     batch = data.arrays(examples)
     _, steps, outputs = batch["targets"].shape
-    models = published(UNITS)
+    models = compared_models(UNITS)
     for name, model in list(models.items())[:2]:
         model = model.clone(num_outputs=outputs)
         init = jax.jit(functools.partial(model.init, train=False))

@@ -1,7 +1,7 @@
 """The rows of attention.py for the Transformer, beside torch.nn.Transformer and its layers.
 
-Networks have the same parts and sizes, and no dropout. torch has no cache of keys and values: a
-loop here keeps them, with the layers' own weights.
+Networks have the same parts and sizes, the tanh form of GELU, and no dropout. torch has no cache of
+keys and values: a loop here keeps them, with the layers' own weights.
 """
 
 import functools
@@ -19,6 +19,7 @@ from nets.tasks.next_token import NextToken
 from nets.tasks.translate import Translate
 from nets.transformer import Transformer, TransformerLM
 
+GELU = functools.partial(F.gelu, approximate="tanh")
 FEATURES, HEADS, LAYERS, CONTEXT, CHARACTERS = 128, 4, 4, 128, 65
 SUBWORDS = 4000
 
@@ -31,7 +32,7 @@ class TheirLM(nn.Module):
         d = FEATURES
         self.symbols, self.positions = nn.Embedding(CHARACTERS, d), nn.Embedding(CONTEXT, d)
         layer = nn.TransformerEncoderLayer(
-            d, HEADS, 4 * d, 0.0, "gelu", batch_first=True, norm_first=True
+            d, HEADS, 4 * d, 0.0, GELU, batch_first=True, norm_first=True
         )
         self.layers = nn.TransformerEncoder(
             layer, LAYERS, nn.LayerNorm(d), enable_nested_tensor=False
@@ -63,7 +64,7 @@ class TheirLM(nn.Module):
             k, v = torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2)
         y = F.scaled_dot_product_attention(q, k, v).flatten(1)
         x = x + attention.out_proj(y)
-        return x + layer.linear2(F.gelu(layer.linear1(layer.norm2(x)))), (k, v)
+        return x + layer.linear2(GELU(layer.linear1(layer.norm2(x)))), (k, v)
 
 
 class TheirTranslator(nn.Module):

@@ -35,6 +35,14 @@ def test_parts_are_those_of_a_plain_loop(size, scales):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("size", "scales", "message"), [(0, 1, "size must be"), (4, 0, "scales must")]
+)
+def test_parts_need_pixels(size, scales, message):
+    with pytest.raises(ValueError, match=message):
+        glimpse(jnp.ones((1, 8, 8, 1)), jnp.zeros((1, 2)), size, scales)
+
+
 @pytest.mark.parametrize("far", [(-9.0, 0.0), (9.0, 0.0), (0.0, 9.0), (40.0, -40.0)])
 def test_far_outside_of_the_image_there_is_nothing(far):
     images = jnp.ones((1, 8, 8, 1))
