@@ -165,6 +165,27 @@ def test_names_of_heads_and_their_weightings():
     assert MemoryRNN(2, LSTM(3)).traces(MemoryRNN(2, LSTM(3))._zeros(2)) == {}
 
 
+def test_weightings_that_sum_to_more_than_one_by_rounding_stay_finite():
+    """The first slot would get what is missing to one, which is then below zero."""
+    cell, x = NTM(4, slots=5, width=3), jnp.zeros((1, 4))
+    layer = Recurrent(cell)
+    weights = layer.init(jax.random.key(0), x[:, None])["params"]["layer_0"]
+    weights = jax.tree.map(jnp.zeros_like, weights)
+    gates = 2 * cell.width + 2 + jnp.arange(2)
+    weights["head_bias"] = weights["head_bias"].at[gates].set(-40.0)  # nothing by content
+    carry = layer.initial_carry(x.shape)[0][0]
+    above = jnp.array([0, 1 + 4e-7, 0, 0, 0])
+    carry = carry._replace(weightings=jnp.broadcast_to(above, carry.weightings.shape))
+
+    def total(carry):
+        after = cell.update(weights, carry, cell.project(weights, x))
+        return after.weightings.sum(), after.weightings
+
+    gradient, after = jax.grad(total, has_aux=True)(carry)
+    np.testing.assert_allclose(after.sum(-1), 1, rtol=1e-6)
+    assert all(bool(jnp.isfinite(a).all()) for a in jax.tree.leaves(gradient))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -83,7 +83,7 @@ def sharpen(weighting: jax.Array, powers: jax.Array) -> jax.Array:
 
         w(i) = weighting(i)^p / sum_j weighting(j)^p
 
-    A weighting of zeros gives a uniform one.
+    A weighting of zeros gives a uniform one. An entry below zero, by rounding, is like zero.
 
         >>> w = sharpen(jnp.array([[[0.25, 0.75]]]), jnp.array([[2.0]]))
         >>> [round(x, 4) for x in w[0, 0].tolist()]
@@ -93,6 +93,7 @@ def sharpen(weighting: jax.Array, powers: jax.Array) -> jax.Array:
         weighting: [B, H, N].
         powers: p [B, H], at least 1.
     """
+    weighting = jnp.where(weighting < 0, 0, weighting)
     return jax.nn.softmax(powers[..., None] * jnp.log(weighting + _MASS), axis=-1)
 
 
