@@ -36,14 +36,15 @@ class Question(NamedTuple):
         answer: the right one.
         objects: the two.
         relation: of the first object to the second, by its index in RELATIONS.
-        described: whether the question describes an object, for each.
+        described: for each object which description of the question fits it: 1 the first, 2 the
+            second, 0 none.
     """
 
     words: tuple[Word, ...]
     answer: Word
     objects: tuple[Kind, Kind]
     relation: int
-    described: tuple[bool, bool]
+    described: tuple[int, int]
 
 
 class Description(NamedTuple):
@@ -93,13 +94,13 @@ def existence(rng: np.random.Generator) -> Question:
     if _even(rng, 2):
         first = asked.any(rng, True)
         second = _others(first)[_even(rng, len(KINDS) - 1)]
-        return _question(rng, words, "yes", (first, second), (True, asked.fits(second)))
+        return _question(rng, words, "yes", (first, second), (1, int(asked.fits(second))))
     near = list(asked.any(rng, True))
     said = [i for i, given in enumerate(asked.given) if given]
     changed = said[_even(rng, len(said))]
     near[changed] = _other(rng, near[changed], len(NAMES[changed]))
     first = tuple(near)
-    return _question(rng, words, "no", (first, asked.any(rng, False, first)), (False, False))
+    return _question(rng, words, "no", (first, asked.any(rng, False, first)), (0, 0))
 
 
 def count(rng: np.random.Generator) -> Question:
@@ -108,7 +109,7 @@ def count(rng: np.random.Generator) -> Question:
     words, number = ("how", "many", *asked.words(plural=True), "are", "there"), _even(rng, 3)
     first = asked.any(rng, number > 0)
     objects = first, asked.any(rng, number == 2, first)
-    return _question(rng, words, str(number), objects, (number > 0, number == 2))
+    return _question(rng, words, str(number), objects, (int(number > 0), int(number == 2)))
 
 
 def attribute(rng: np.random.Generator, which: int) -> Question:
@@ -119,7 +120,7 @@ def attribute(rng: np.random.Generator, which: int) -> Question:
     first = list(asked.any(rng, True))
     first[which] = value  # which is not among what is said
     objects = tuple(first), asked.any(rng, False)
-    return _question(rng, words, Value(which, value), objects, (True, False))
+    return _question(rng, words, Value(which, value), objects, (1, 0))
 
 
 def relation(rng: np.random.Generator) -> Question:
@@ -129,7 +130,7 @@ def relation(rng: np.random.Generator) -> Question:
     holds = asked if right else _other(rng, asked, 4)
     words = ("is", "the", *one.words(), Side(asked), "the", *two.words())
     answer = "yes" if right else "no"
-    return Question(words, answer, (one.values, two.values), holds, (True, True))
+    return Question(words, answer, (one.values, two.values), holds, (1, 2))
 
 
 def comparison(rng: np.random.Generator) -> Question:
@@ -153,7 +154,7 @@ def comparison(rng: np.random.Generator) -> Question:
         (*kind[:which], value, *kind[which + 1 :])
         for kind, value in ((one.values, first), (two.values, second))
     )
-    return _question(rng, words, "yes" if right else "no", objects, (True, True))
+    return _question(rng, words, "yes" if right else "no", objects, (1, 2))
 
 
 TYPES: dict[str, Callable[[np.random.Generator], Question]] = {

@@ -48,7 +48,8 @@ class ShapeQuestions(GeneratedExamples):
         targets    [B, Q] int32, the answers
         types      [B, Q] int32, the types of the questions
         boxes      [B, 2, 4] float32, corners x0, y0, x1, y1 of each object in pixels
-        described  [B, Q, 2] bool, whether a question describes an object that is there
+        described  [B, Q, 2] int32, which description in a question fits an object: 1 the first, 2
+                   the second, 0 none
 
     Q being `questions`, and in an evaluation "mask" [B] float32.
 
@@ -80,7 +81,7 @@ class ShapeQuestions(GeneratedExamples):
         ]
         ids = np.zeros((len(rngs), self.questions, LONGEST), np.int32)
         targets, types = np.zeros((2, len(rngs), self.questions), np.int32)
-        described = np.zeros((len(rngs), self.questions, 2), bool)
+        described = np.zeros((len(rngs), self.questions, 2), np.int32)
         for b, k in np.ndindex(*targets.shape):
             name, question = asked[b][k]
             words = text(question.words)

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from nets.errors import UserError, check_range
 from nets.report.figures import Figure
 from nets.tasks import answer_figures
-from nets.tasks.answer_metrics import agreement, in_boxes
+from nets.tasks.answer_metrics import agreement, in_boxes, pointing_loss
 from nets.tasks.colours import check_colours, standardised
 from nets.tasks.metrics import Metrics, Rows, collect, compute, masked_sum, mean
 from nets.tasks.sequence_figures import real
@@ -29,7 +30,8 @@ class AnswerQuestion(Predictive):
     [B, ...] int32, the types of the questions by their index in "question_types" of the metadata.
     If several people have answered, "answers" [B, ..., P] int32 are theirs, -1 for what the model
     does not know; if it is known where the objects are that a question describes, "boxes" [B, O, 4]
-    (x0, y0, x1, y1 in pixels) and "described" [B, ..., O] bool.
+    (x0, y0, x1, y1 in pixels) and "described" [B, ..., O] int32, which description in the question
+    fits each object, from 1, or 0.
 
     Metrics: loss (cross-entropy in nats, of the answers that the model knows) and accuracy; in an
     evaluation accuracy_TYPE of each type; with the answers of several people
@@ -49,15 +51,19 @@ class AnswerQuestion(Predictive):
     Attributes:
         mean: mean of each colour, 0 to 1, subtracted from the images.
         std: standard deviation of each colour; the images are divided by it.
+        pointing: weight of `nets.tasks.answer_metrics.pointing_loss`, which tells each look where
+            it should be; needs boxes, and a model that attends. In training it is a metric, too.
     """
 
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    pointing: float = 0.0
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy", "vqa_accuracy", "vqa_accuracy_nine")
 
     def __post_init__(self) -> None:
         check_colours(self.std)
+        check_range(self, "pointing", at_least=0)
 
     def init(self, model: nn.Module, key: jax.Array, batch: dict) -> tuple[Any, dict]:
         images = standardised(batch["inputs"], self.mean, self.std)
@@ -73,9 +79,20 @@ class AnswerQuestion(Predictive):
         key: jax.Array,
         train: bool,
     ) -> tuple[jax.Array, tuple[dict, Metrics]]:
-        (logits, _), updated = self._apply(model, params, model_state, batch, key, train)
+        (logits, stages), updated = self._apply(model, params, model_state, batch, key, train)
         metrics = _metrics(logits, batch)
-        return mean(metrics["loss"]), ({**model_state, **updated}, metrics)
+        loss = mean(metrics["loss"])
+        if self.pointing:
+            if "weights" not in stages or "boxes" not in batch:
+                raise UserError(
+                    f"must be 0 without boxes or for a model that does not attend, got "
+                    f"{self.pointing}.",
+                    "pointing",
+                )
+            total, count = pointing_loss(stages["weights"], batch)
+            metrics["pointing"] = total, jnp.maximum(count, 1)
+            loss = loss + self.pointing * mean(metrics["pointing"])
+        return loss, ({**model_state, **updated}, metrics)
 
     def test(
         self,

@@ -1,4 +1,4 @@
-"""Metrics of answers: how many people agree, and attention inside the boxes described."""
+"""Metrics and losses of answers: how many people agree, attention to what is described."""
 
 import jax
 import jax.numpy as jnp
@@ -37,11 +37,8 @@ def in_boxes(
         right: [B, ...] bool, which questions count.
         batch: with "inputs", "boxes" and "described"; boxes do not overlap.
     """
-    height, width = batch["inputs"].shape[1:3]
-    cells = grid(attention.shape[-1], height, width)
-    shares = cell_shares(batch["boxes"], (height, width), cells)  # [B, O, cells]
-    described = batch["described"]
-    inside = jnp.einsum("b...o,bok->b...k", described.astype(shares.dtype), shares)
+    described = batch["described"] > 0
+    inside = _inside(described, attention.shape[-1], batch)
     counted = weights(right, batch) * (right & described.any(-1))
     metrics = {
         f"in_box_{i + 1}": (
@@ -51,3 +48,36 @@ def in_boxes(
         for i in range(attention.shape[-2])
     }
     return metrics | {"box_share": (jnp.sum(inside.mean(-1) * counted), counted.sum())}
+
+
+def pointing_loss(attention: jax.Array, batch: dict) -> tuple[jax.Array, jax.Array]:
+    """-log of the share of each look's attention in the boxes that it should be in, in nats.
+
+    Look i should be in those of the objects that the i-th description of the question fits; in
+    those of the first, where there is no i-th or no such object.
+
+    Args:
+        attention: [B, ..., N, cells].
+        batch: as of `in_boxes`.
+
+    Returns:
+        the sum over looks and over the questions that describe an object that is there, and the
+        number of its terms.
+    """
+    described, looks = batch["described"], attention.shape[-2]
+    total, count = 0.0, 0.0
+    counted = weights(described[..., 0], batch) * (described == 1).any(-1)
+    for i in range(looks):
+        own = described == i + 1
+        target = jnp.where(own.any(-1, keepdims=True), own, described == 1)
+        share = (attention[..., i, :] * _inside(target, attention.shape[-1], batch)).sum(-1)
+        total += jnp.sum(-jnp.log(jnp.maximum(share, 1e-6)) * counted)
+        count += counted.sum()
+    return total, count
+
+
+def _inside(chosen: jax.Array, cells: int, batch: dict) -> jax.Array:
+    """The share [B, ..., cells] of each cell in the boxes of the objects chosen [B, ..., O]."""
+    height, width = batch["inputs"].shape[1:3]
+    shares = cell_shares(batch["boxes"], (height, width), grid(cells, height, width))
+    return jnp.einsum("b...o,bok->b...k", chosen.astype(shares.dtype), shares)

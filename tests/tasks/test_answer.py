@@ -31,7 +31,7 @@ BATCH = {
 }
 BOXES = {  # in images of 8 x 8 pixels, of which a cell has 4 x 4
     "boxes": np.array([[[0, 0, 4, 4], [4, 4, 8, 6]]] * 4, np.float32),
-    "described": np.array([[1, 0], [1, 1], [1, 1], [1, 1]], bool),
+    "described": np.array([[1, 0], [1, 2], [1, 1], [1, 1]], np.int32),
 }
 
 
@@ -102,6 +102,26 @@ def test_attention_inside_the_boxes_described():
     values = task.finish(totals, METADATA, None)  # in two rows half of the last cell, too
     assert values["in_box_1"] == pytest.approx(0.75) and values["in_box_2"] == pytest.approx(1 / 6)
     assert values["box_share"] == pytest.approx((0.25 + 2 * 0.375) / 3)
+
+
+def test_looks_are_told_where_to_be():
+    """By hand: -log of 3/4, of nothing; of 3/4 and of half of a half; of nothing twice."""
+    described = {"described": np.array([[1, 0], [1, 2], [2, 1], [0, 0]], np.int32)}
+    batch = BATCH | BOXES | described | {"mask": np.ones(4, np.float32)}
+    expected = np.log([4 / 3, 1e6, 4 / 3, 4, 1e6, 1e6]).mean()
+    plain, task = AnswerQuestion(), AnswerQuestion(pointing=0.5)
+    trained = evaluated(batch)[1]
+    given = (trained.model, trained.params, trained.model_state, batch, trained.key, True)
+    (before, _), (loss, (_, metrics)) = plain.loss(*given), task.loss(*given)
+    total, count = metrics["pointing"]
+    assert count == 6 and float(total / count) == pytest.approx(expected, rel=1e-5)
+    assert float(loss - before) == pytest.approx(expected / 2, rel=1e-5)
+    for model, rows in ((Given(looks=False), batch), (Given(), BATCH)):
+        with pytest.raises(UserError, match="must be 0 without boxes or .* got 0.5") as error:
+            task.loss(model, *given[1:3], rows, *given[4:])
+        assert error.value.field == "pointing"
+    with pytest.raises(UserError, match="must be at least 0, got -1"):
+        AnswerQuestion(pointing=-1.0)
 
 
 def test_several_questions_of_an_image():
