@@ -23,9 +23,11 @@ from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.sequence import output_layer, source_mask
 from nets.lstm import LSTM
+from nets.types import Activation
 
 Stages = dict[str, jax.Array]
 Fusion = Literal["sum", "product"]
+Summary = Literal["last", "sum"]
 
 
 class QuestionOnly(nn.Module):
@@ -160,12 +162,14 @@ class StackedAttention(nn.Module):
         logits = V u_n + b                                      (equation 20)
 
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
-    on u_n. With `hidden` layers of tanh units stand before V, which the paper has not. With
-    `fusion` "product" a term is added to u_n: what each look has seen, and where, times the
-    question, so that a word as "left" chooses what of it counts (after the multimodal residual
-    networks of Kim et al. 2016). x_k is the row and column of k, from -1 to 1:
+    on u_n. With `hidden` layers of rectifiers stand before V, which the paper has not. With
+    `summary` "sum" u_0 is sum_t h_t, in which no word is far away. With `fusion` "product" two
+    terms are added to u_n: what each look has seen, and where, times the question, so that a word
+    as "left" chooses what of it counts (after the multimodal residual networks of Kim et al. 2016).
+    x_k is the row and column of k, from -1 to 1; that its gate is linear lets it be seen beside c:
 
-        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik [v_k, x_k]
+        tanh(W_q u_0 + b_q) * (W_c [c_1 .. c_n] + b_c),    c_i = sum_k p_ik v_k
+        (W_r u_0 + b_r) * (W_x [l_1 .. l_n] + b_x),        l_i = sum_k p_ik x_k
 
     >>> from nets.convnet import ConvNet
     >>> model = StackedAttention(ConvNet(num_classes=0), "pool2", num_classes=5, vocab_size=9)
@@ -180,9 +184,10 @@ class StackedAttention(nn.Module):
         embedding: size of E w.
         features: number of units of the LSTM, size of u and v.
         attention: size of the hidden layer of each attention.
-        hidden: units of each tanh layer before the answer.
+        hidden: units of each rectified layer before the answer.
         bidirectional: whether half of the LSTM's units read the question backwards, so that u_0
             knows its beginning as well as its end.
+        summary: "last" or "sum", which states of the LSTM are u_0.
         fusion: "sum" or "product", how question and looks are joined for the answer.
         dropout: probability of dropping a unit before the answer while training.
         num_classes: number of answers. None means that the data fills it in.
@@ -199,6 +204,7 @@ class StackedAttention(nn.Module):
     attention: int = 512
     hidden: tuple[int, ...] = ()
     bidirectional: bool = False
+    summary: Summary = "last"
     fusion: Fusion = "sum"
     dropout: float = 0.5
     num_classes: int | None = None
@@ -217,12 +223,13 @@ class StackedAttention(nn.Module):
 
         Raises:
             ValueError: the backbone has no such spatial stage, or refuses the images; `looks`,
-                `num_classes` or `vocab_size` is None or below 1, `fusion` is neither of its
-                choices, `features` is odd if bidirectional, `dropout` is not in [0, 1), or images
-                and questions do not fit.
+                `num_classes` or `vocab_size` is None or below 1, `summary` or `fusion` is neither
+                of its choices, `features` is odd if bidirectional, `dropout` is not in [0, 1), or
+                images and questions do not fit.
         """
         _check(self, images, questions)
         check_at_least("StackedAttention.looks", self.looks, 1)
+        check_choice("StackedAttention.summary", self.summary, Summary)
         check_choice("StackedAttention.fusion", self.fusion, Fusion)
         if self.bidirectional and self.features % 2:
             raise ValueError(
@@ -233,7 +240,8 @@ class StackedAttention(nn.Module):
         v = nn.tanh(_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        ((_, question),) = _last_states(self, words, questions, 1, self.bidirectional)
+        states, ((_, last),) = _read(self, words, questions, 1, self.bidirectional)
+        question = last if self.summary == "last" else states.sum(-2)
         u, contexts, weights = question, [], []
         for i in range(self.looks):
             score = Additive(self.attention, use_bias=True, name=f"look_{i + 1}", **dtypes)
@@ -244,11 +252,11 @@ class StackedAttention(nn.Module):
         p = jnp.stack(weights, -2)
         if self.fusion == "product":
             asked = nn.tanh(_dense(self, self.features, "asked")(question))
+            u = u + asked * _dense(self, self.features, "looks")(jnp.concatenate(contexts, -1))
             positions = weighted_sum(p, coordinates(maps).reshape(*a.shape[:2], 2))
-            looks = jnp.concatenate([jnp.stack(contexts, -2), positions], -1)  # c_i
-            looks = looks.reshape(*question.shape[:-1], -1)
-            u = u + asked * _dense(self, self.features, "looks")(looks)
-        logits = _answer(self, u, train)
+            where = _dense(self, self.features, "positions")(positions.reshape(*u.shape[:-1], -1))
+            u = u + _dense(self, self.features, "sides")(question) * where
+        logits = _answer(self, u, train, nn.relu)
         return (logits, {"weights": p}) if stages else logits
 
 
@@ -270,12 +278,14 @@ def _dense(model: Any, features: int, name: str) -> nn.Dense:
     return dense(features, model.dtype, model.param_dtype, name=name)
 
 
-def _last_states(
+def _read(
     model: Any, x: jax.Array, questions: jax.Array, layers: int, bidirectional: bool = False
-) -> list[tuple]:
-    """c and h [B, ..., features] of each LSTM layer after the last word of each question.
+) -> tuple[jax.Array, list[tuple]]:
+    """h [B, ..., T, features] of the last LSTM layer, and c and h [B, ..., features] of each layer
+    after the last word of each question.
 
-    With two directions half of the features are of the one that ends at the first word.
+    With two directions half of the features are of the one that ends at the first word. After the
+    last word h is 0.
     """
     recurrent = Recurrent(
         LSTM(model.features // (1 + bidirectional)),
@@ -286,24 +296,25 @@ def _last_states(
         name="question",
     )
     rows = questions.reshape(-1, questions.shape[-1])
-    _, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
+    h, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
     shape = (*questions.shape[:-1], model.features)
     states = [jax.tree.map(lambda *a: jnp.concatenate(a, -1), *directions) for directions in carry]
-    return [tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states]
+    last = [tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states]
+    return h.astype(model.dtype).reshape(*questions.shape, model.features), last
 
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:
     """q [B, ..., joint] of questions [B, ..., T]."""
     dtypes = {"dtype": model.dtype, "param_dtype": model.param_dtype}
     words = nn.Embed(model.vocab_size, model.embedding, name="words", **dtypes)(questions)
-    states = _last_states(model, nn.tanh(words), questions, model.layers)
+    _, states = _read(model, nn.tanh(words), questions, model.layers)
     joined = jnp.concatenate([a for state in states for a in state], -1)
     return nn.tanh(_dense(model, model.joint, "summary")(joined))
 
 
-def _answer(model: Any, x: jax.Array, train: bool) -> jax.Array:
-    """Logits [B, ..., num_classes] of x [B, ..., D], by tanh layers with dropout."""
+def _answer(model: Any, x: jax.Array, train: bool, activation: Activation = nn.tanh) -> jax.Array:
+    """Logits [B, ..., num_classes] of x [B, ..., D], by hidden layers with dropout."""
     drop = nn.Dropout(model.dropout, deterministic=not train)
     for i, units in enumerate(model.hidden, 1):
-        x = nn.tanh(_dense(model, units, f"hidden_{i}")(drop(x)))
+        x = activation(_dense(model, units, f"hidden_{i}")(drop(x)))
     return output_layer(model, model.num_classes, name="output")(drop(x))

@@ -25,6 +25,7 @@ MODELS = {
     "stacked": STACKED,
     "product of looks": STACKED.clone(fusion="product"),
     "both ways": STACKED.clone(bidirectional=True),
+    "all words": STACKED.clone(bidirectional=True, summary="sum", hidden=(5,)),
 }
 
 
@@ -63,8 +64,11 @@ def dense(p, x):
     return x @ p["kernel"] + p.get("bias", 0)
 
 
-def lstm_states(torch, layers, x, backwards=False):
-    """c and h of each layer after the last word of each question, row by row; or of the first."""
+def lstm_states(torch, layers, x, backwards=False, total=False):
+    """c and h of each layer after the last word of each question, row by row; or of the first.
+
+    With `total` in place of h its sum over all words.
+    """
     states = [([], []) for _ in layers]
     for row, ids in zip(x, QUESTIONS, strict=True):
         sequence = row[None, : int((ids > 0).sum())]
@@ -79,7 +83,7 @@ def lstm_states(torch, layers, x, backwards=False):
                 lstm.bias_hh_l0.zero_()
                 sequence, (h, c) = lstm(sequence)
             state[0].append(c[0, 0])
-            state[1].append(h[0, 0])
+            state[1].append(sequence[0].sum(0) if total else h[0, 0])
     return [tuple(torch.stack(a) for a in state) for state in states]
 
 
@@ -113,7 +117,7 @@ def test_the_question_alone_equals_torch():
     assert_same(applied("question")[0], answer(torch, p, summary(torch, p)))
 
 
-@pytest.mark.parametrize("name", ["stacked", "product of looks", "both ways"])
+@pytest.mark.parametrize("name", ["stacked", "product of looks", "both ways", "all words"])
 def test_stacked_attention_equals_torch(name):
     """Both looks, from the maps of the image and the last state of the question."""
     torch, p, seen = parts(name)
@@ -123,11 +127,12 @@ def test_stacked_attention_equals_torch(name):
     where = torch.stack([row, column], -1).expand(3, 4, 4, 2)
     v = torch.tanh(dense(p["image"], maps.reshape(3, 16, 4)))
     words = p["words"]["embedding"][torch.tensor(QUESTIONS)]
-    ((_, question),) = lstm_states(torch, [p["question"]["layer_0"]], words)
-    if name == "both ways":
-        ((_, begun),) = lstm_states(torch, [p["question"]["layer_0_reverse"]], words, True)
+    layers, total = p["question"], name == "all words"
+    ((_, question),) = lstm_states(torch, [layers["layer_0"]], words, total=total)
+    if name in ("both ways", "all words"):
+        ((_, begun),) = lstm_states(torch, [layers["layer_0_reverse"]], words, True, total)
         question = torch.cat([question, begun], -1)
-    u, contexts = question, []
+    u, contexts, positions = question, [], []
     logits, stages = applied(name)
     assert stages["weights"].shape == (3, 2, 16)
     for i in (1, 2):
@@ -136,11 +141,15 @@ def test_stacked_attention_equals_torch(name):
         weights = torch.softmax((hidden @ q["v"])[..., 0], -1)
         assert_same(stages["weights"][:, i - 1], weights)
         context = (weights[..., None] * v).sum(1)
-        contexts += [context, (weights[..., None] * where.reshape(3, 16, 2)).sum(1)]
+        contexts.append(context)
+        positions.append((weights[..., None] * where.reshape(3, 16, 2)).sum(1))
         u = u + context
     if name == "product of looks":
         looks = dense(p["looks"], torch.cat(contexts, -1))
         u = u + torch.tanh(dense(p["asked"], question)) * looks
+        u = u + dense(p["sides"], question) * dense(p["positions"], torch.cat(positions, -1))
+    if name == "all words":
+        u = torch.relu(dense(p["hidden_1"], u))
     assert_same(logits, dense(p["output"], u))
 
 
@@ -176,6 +185,7 @@ def test_several_questions_of_an_image_are_as_one_each(name):
         (StackedAttention(EYES, "conv2", looks=0, **KNOWN), IMAGES, QUESTIONS, "looks must be at "),
         (STACKED.clone(bidirectional=True, features=5), IMAGES, QUESTIONS, "must be even if bidi"),
         (STACKED.clone(fusion="add"), IMAGES, QUESTIONS, "fusion must be one of sum, product"),
+        (STACKED.clone(summary="mean"), IMAGES, QUESTIONS, "summary must be one of last, sum, got"),
         (QuestionOnly(vocab_size=3), IMAGES, QUESTIONS, "num_classes must be at least 1, got None"),
         (QuestionOnly(num_classes=3), IMAGES, QUESTIONS, "vocab_size must be at least 1, got None"),
         (QuestionOnly(dropout=1.0, **KNOWN), IMAGES, QUESTIONS, r"dropout must be in \[0, 1\)"),
