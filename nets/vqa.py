@@ -18,12 +18,8 @@ from jax.typing import DTypeLike
 from nets.layers.attention import attend, weighted_sum
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
-from nets.layers.checks import check_at_least, check_choice, check_probability
-from nets.layers.linear import dense
-from nets.layers.recurrent import Recurrent
-from nets.layers.sequence import output_layer, source_mask
-from nets.lstm import LSTM
-from nets.types import Activation
+from nets.layers.checks import check_at_least, check_choice
+from nets.layers.question import answer, check_questions, embedded, model_dense, read_questions
 
 Stages = dict[str, jax.Array]
 Fusion = Literal["sum", "product"]
@@ -80,8 +76,8 @@ class QuestionOnly(nn.Module):
             ValueError: `num_classes` or `vocab_size` is None or below 1, `dropout` is not in
                 [0, 1), or images and questions do not fit.
         """
-        _check(self, images, questions)
-        logits = _answer(self, _question(self, questions), train)
+        check_questions(self, images, questions)
+        logits = answer(self, _question(self, questions), train)
         return (logits, {}) if stages else logits
 
 
@@ -141,14 +137,14 @@ class ProductVQA(nn.Module):
                 `vocab_size` is None or below 1, `dropout` is not in [0, 1), or images and
                 questions do not fit.
         """
-        _check(self, images, questions)
+        check_questions(self, images, questions)
         a = backbone_stage(self, images, train, rank=2)
         if self.normalised:
             wide = a.astype(jnp.promote_types(a.dtype, jnp.float32))
             a = wide * jax.lax.rsqrt(jnp.square(wide).sum(-1, keepdims=True) + 1e-12)
-        v = nn.tanh(_dense(self, self.joint, "image")(a))
+        v = nn.tanh(model_dense(self, self.joint, "image")(a))
         v = v.reshape(len(v), *[1] * (questions.ndim - 2), self.joint)
-        logits = _answer(self, _question(self, questions) * v, train)
+        logits = answer(self, _question(self, questions) * v, train)
         return (logits, {}) if stages else logits
 
 
@@ -227,7 +223,7 @@ class StackedAttention(nn.Module):
                 of its choices, `features` is odd if bidirectional, `dropout` is not in [0, 1), or
                 images and questions do not fit.
         """
-        _check(self, images, questions)
+        check_questions(self, images, questions)
         check_at_least("StackedAttention.looks", self.looks, 1)
         check_choice("StackedAttention.summary", self.summary, Summary)
         check_choice("StackedAttention.fusion", self.fusion, Fusion)
@@ -237,10 +233,10 @@ class StackedAttention(nn.Module):
             )
         maps = jnp.asarray(backbone_stage(self, images, train, rank=4), self.dtype)
         a = maps.reshape(len(maps), -1, maps.shape[-1])
-        v = nn.tanh(_dense(self, self.features, "image")(a))
+        v = nn.tanh(model_dense(self, self.features, "image")(a))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        words = nn.Embed(self.vocab_size, self.embedding, name="words", **dtypes)(questions)
-        states, ((_, last),) = _read(self, words, questions, 1, self.bidirectional)
+        words = embedded(self, questions)
+        states, ((_, last),) = read_questions(self, words, questions, 1, self.bidirectional)
         question = last if self.summary == "last" else states.sum(-2)
         u, contexts, weights = question, [], []
         for i in range(self.looks):
@@ -251,70 +247,19 @@ class StackedAttention(nn.Module):
             weights.append(p)
         p = jnp.stack(weights, -2)
         if self.fusion == "product":
-            asked = nn.tanh(_dense(self, self.features, "asked")(question))
-            u = u + asked * _dense(self, self.features, "looks")(jnp.concatenate(contexts, -1))
+            asked = nn.tanh(model_dense(self, self.features, "asked")(question))
+            u = u + asked * model_dense(self, self.features, "looks")(jnp.concatenate(contexts, -1))
             positions = weighted_sum(p, coordinates(maps).reshape(*a.shape[:2], 2))
-            where = _dense(self, self.features, "positions")(positions.reshape(*u.shape[:-1], -1))
-            u = u + _dense(self, self.features, "sides")(question) * where
-        logits = _answer(self, u, train, nn.relu)
+            where = model_dense(self, self.features, "positions")(
+                positions.reshape(*u.shape[:-1], -1)
+            )
+            u = u + model_dense(self, self.features, "sides")(question) * where
+        logits = answer(self, u, train, nn.relu)
         return (logits, {"weights": p}) if stages else logits
-
-
-def _check(model: Any, images: jax.Array, questions: jax.Array) -> None:
-    name = type(model).__name__
-    for field in ("num_classes", "vocab_size"):
-        value = getattr(model, field)
-        if value is None or value < 1:
-            raise ValueError(f"{name}.{field} must be at least 1, got {value}")
-    check_probability(f"{name}.dropout", model.dropout)
-    if questions.ndim not in (2, 3) or len(questions) != len(images):
-        raise ValueError(
-            f"questions must be [{len(images)}, T] or [{len(images)}, Q, T] for images "
-            f"{list(images.shape)}, got {list(questions.shape)}"
-        )
-
-
-def _dense(model: Any, features: int, name: str) -> nn.Dense:
-    return dense(features, model.dtype, model.param_dtype, name=name)
-
-
-def _read(
-    model: Any, x: jax.Array, questions: jax.Array, layers: int, bidirectional: bool = False
-) -> tuple[jax.Array, list[tuple]]:
-    """h [B, ..., T, features] of the last LSTM layer, and c and h [B, ..., features] of each layer
-    after the last word of each question.
-
-    With two directions half of the features are of the one that ends at the first word. After the
-    last word h is 0.
-    """
-    recurrent = Recurrent(
-        LSTM(model.features // (1 + bidirectional)),
-        layers,
-        bidirectional=bidirectional,
-        dtype=model.dtype,
-        param_dtype=model.param_dtype,
-        name="question",
-    )
-    rows = questions.reshape(-1, questions.shape[-1])
-    h, carry = recurrent(x.reshape(*rows.shape, -1), lengths=source_mask(rows).sum(1))
-    shape = (*questions.shape[:-1], model.features)
-    states = [jax.tree.map(lambda *a: jnp.concatenate(a, -1), *directions) for directions in carry]
-    last = [tuple(a.astype(model.dtype).reshape(shape) for a in (s.c, s.h)) for s in states]
-    return h.astype(model.dtype).reshape(*questions.shape, model.features), last
 
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:
     """q [B, ..., joint] of questions [B, ..., T]."""
-    dtypes = {"dtype": model.dtype, "param_dtype": model.param_dtype}
-    words = nn.Embed(model.vocab_size, model.embedding, name="words", **dtypes)(questions)
-    _, states = _read(model, nn.tanh(words), questions, model.layers)
+    _, states = read_questions(model, nn.tanh(embedded(model, questions)), questions, model.layers)
     joined = jnp.concatenate([a for state in states for a in state], -1)
-    return nn.tanh(_dense(model, model.joint, "summary")(joined))
-
-
-def _answer(model: Any, x: jax.Array, train: bool, activation: Activation = nn.tanh) -> jax.Array:
-    """Logits [B, ..., num_classes] of x [B, ..., D], by hidden layers with dropout."""
-    drop = nn.Dropout(model.dropout, deterministic=not train)
-    for i, units in enumerate(model.hidden, 1):
-        x = activation(_dense(model, units, f"hidden_{i}")(drop(x)))
-    return output_layer(model, model.num_classes, name="output")(drop(x))
+    return nn.tanh(model_dense(model, model.joint, "summary")(joined))

@@ -188,6 +188,7 @@ def test_several_questions_of_an_image_are_as_one_each(name):
         (STACKED.clone(summary="mean"), IMAGES, QUESTIONS, "summary must be one of last, sum, got"),
         (QuestionOnly(vocab_size=3), IMAGES, QUESTIONS, "num_classes must be at least 1, got None"),
         (QuestionOnly(num_classes=3), IMAGES, QUESTIONS, "vocab_size must be at least 1, got None"),
+        (STACKED.clone(embedding=0), IMAGES, QUESTIONS, "StackedAttention.embedding must be at l"),
         (QuestionOnly(dropout=1.0, **KNOWN), IMAGES, QUESTIONS, r"dropout must be in \[0, 1\)"),
         (QuestionOnly(**KNOWN), IMAGES, QUESTIONS[:2], r"questions must be \[3, T\] or \[3"),
     ],
