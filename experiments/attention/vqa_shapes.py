@@ -8,14 +8,16 @@ Questions of existence, count, colour, shape, size, relation and comparison; the
 0.386 of them (`nets.data.shape_questions`). The picture `attention` is lit where each of two looks
 falls; in_box_1 and in_box_2 are the shares of it inside the boxes of the objects that a question
 describes, box_share that of the image that these cover. `compare` trains one look instead of two,
-the product of question and image (Antol et al. 2015), and the question alone.
+two that are not told where to be, the product of question and image (Antol et al. 2015), and the
+question alone.
 
-The question is read in both directions, and its product with what the looks have seen is added to
-the paper's sum: with the sum alone, read forwards, comparison stayed at 0.895.
+To the paper's network is added what relations need, each found by its absence: in training the
+first look is told to be at the object that is named first, the second at the other (`pointing`),
+the question is the sum of all states of an LSTM in both directions, and where the looks are enters
+by a gate of its own, linear as the rectified layer before the answer. Without any one of these
+relations stay at chance for 1,000 steps and more.
 
-Measured: 0.929 of the test questions; existence, count, colour, shape and size 1.000, comparison
-0.998, relation 0.504, which is chance; in_box_1 0.630, in_box_2 0.386, box_share 0.113; 18 min 37 s
-of processor time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
+Measured: not trained to its end here, for want of time; 243,770 parameters.
 """
 
 from nets.convnet import ConvNet
