@@ -11,9 +11,9 @@
 As it is the model has as many parameters as the LSTM of char_lstm_shakespeare, within 0.1%; the
 last command is nanoGPT's configuration (train_shakespeare_char), of 10,745,088 parameters, for a
 GPU, where --model.dtype=bfloat16 is faster. Its published loss is 1.4697; there GELU is exact, here
-its tanh form, and embeddings decay as the kernels do, here kernels alone. Rows are drawn from anywhere in the text and read by
-themselves. The first 90% of the text train, the last 10% validate, in windows without overlap, so
-that half of the symbols see less than half of the context.
+its tanh form, and embeddings decay as kernels do, here kernels alone. Rows are drawn from anywhere
+in the text and read by themselves. The first 90% of the text train, the last 10% validate, in
+windows without overlap, so that half of the symbols see less than half of the context.
 
 Measured: not trained to its end here, for want of time; 875,616 parameters.
 """
