@@ -19,7 +19,7 @@ from nets.layers.attention import attend, weighted_sum
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
 from nets.layers.checks import check_at_least, check_choice
-from nets.layers.question import answer, check_questions, embedded, model_dense, read_questions
+from nets.question_reader import answer, check_questions, embedded, model_dense, read_questions
 
 Stages = dict[str, jax.Array]
 Fusion = Literal["sum", "product"]
