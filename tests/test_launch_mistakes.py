@@ -78,7 +78,10 @@ from tests.support.launching import ROOT, launch, main
             ["--experiment=lenet5_digits", "--model.activation=sum"],
             "'sum' is no function of jax.nn or",
         ),
-        (["--experiment=char_lstm_python", "--model.cell.features=0"], "divide by zero"),
+        (
+            ["--experiment=char_lstm_python", "--model.cell.features=0"],
+            "cell.features must be at least 1, got 0",
+        ),
         (["--experiment=char_lstm_python", "--model.embed=0"], "embedding would be empty: ["),
         (
             ["--experiment=mlp_digits", "--model.kernel_init=glorot"],
