@@ -8,7 +8,7 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import ArrayLike, DTypeLike
 
-from nets.layers.checks import check_choice, check_filled, check_probability
+from nets.layers.checks import check_at_least, check_choice, check_probability
 
 Tying = Literal["adjacent", "layerwise"]
 Encoding = Literal["position", "bag"]
@@ -278,7 +278,7 @@ def _matrices(model, name, count, size):
 
 def _check_story(model, story, question):
     for field in ("vocab_size", "features", "hops", "max_memories"):
-        check_filled(field, getattr(model, field))
+        check_at_least(field, getattr(model, field), 1)
     if story.ndim != 3 or question.ndim != 2:
         raise ValueError(
             f"story and question must be [B, S, J] and [B, J], got shapes {list(story.shape)} and "

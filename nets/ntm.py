@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers import memory_addressing as addressing
-from nets.layers.checks import check_at_least, check_choice, check_filled
+from nets.layers.checks import check_at_least, check_choice
 from nets.layers.recurrent import Recurrent
 from nets.layers.recurrent_cell import Cell, add_bias, glorot_gates, orthogonal_gates, tanh
 from nets.layers.sequence import output_layer
@@ -241,7 +241,7 @@ class MemoryRNN(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        check_filled("MemoryRNN.num_outputs", self.num_outputs)
+        check_at_least("MemoryRNN.num_outputs", self.num_outputs, 1)
         check_at_least("MemoryRNN.layers", self.layers, 1)
         self.recurrent = [self._layer() for _ in range(self.layers)]
         self.output = output_layer(self, self.num_outputs)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from nets.layers.checks import check_filled, check_probability
+from nets.layers.checks import check_at_least, check_probability
 from nets.layers.linear import dense
 from nets.layers.recurrent import Recurrent
 from nets.layers.sequence import output_layer, source_mask
@@ -27,7 +27,7 @@ def check_questions(model: Any, images: jax.Array, questions: jax.Array) -> None
     """
     name = type(model).__name__
     for field in ("num_classes", "vocab_size", "embedding", "features"):
-        check_filled(f"{name}.{field}", getattr(model, field))
+        check_at_least(f"{name}.{field}", getattr(model, field), 1)
     check_probability(f"{name}.dropout", model.dropout)
     if questions.ndim not in (2, 3) or len(questions) != len(images):
         raise ValueError(
@@ -50,7 +50,7 @@ def embedded(model: Any, questions: jax.Array) -> jax.Array:
 def read_questions(
     model: Any, x: jax.Array, questions: jax.Array, layers: int, bidirectional: bool = False
 ) -> tuple[jax.Array, list[tuple]]:
-    """What an LSTM reads in questions, inside a compact method.
+    """The states of an LSTM that reads questions, inside a compact method.
 
     Args:
         model: has the fields `features`, `dtype` and `param_dtype`.

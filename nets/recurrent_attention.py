@@ -12,7 +12,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.elman import Elman
-from nets.layers.checks import check_filled, check_positive
+from nets.layers.checks import check_at_least, check_positive
 from nets.layers.glimpse import glimpse
 from nets.layers.image_checks import check_images
 from nets.layers.linear import dense
@@ -81,7 +81,7 @@ class RecurrentAttention(nn.Module):
 
     def setup(self) -> None:
         for field in ("num_classes", "glimpses", "size", "scales", "hidden", "features"):
-            check_filled(f"RecurrentAttention.{field}", getattr(self, field))
+            check_at_least(f"RecurrentAttention.{field}", getattr(self, field), 1)
         check_positive("RecurrentAttention.location_std", self.location_std)
         dtypes = self.dtype, self.param_dtype
         wide = jnp.promote_types(self.dtype, jnp.float32), self.param_dtype

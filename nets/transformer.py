@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from nets.layers.attention_multi_head import AttentionBackend
-from nets.layers.checks import check_at_least, check_filled
+from nets.layers.checks import check_at_least
 from nets.layers.positions import PositionedEmbedding, Positions
 from nets.layers.sequence import output_layer, shift_right, source_mask
 from nets.layers.transformer_cache import DecoderCarry, advance, mean_weights, read
@@ -77,7 +77,7 @@ class TransformerLM(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        check_filled("TransformerLM.vocab_size", self.vocab_size)
+        check_at_least("TransformerLM.vocab_size", self.vocab_size, 1)
         check_at_least("context", self.context, 2)
         check_at_least("layers", self.layers, 1)
         init = nn.initializers.normal
@@ -197,8 +197,8 @@ class Transformer(nn.Module):
     param_dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        check_filled("Transformer.num_classes", self.num_classes)
-        check_filled("Transformer.vocab_size", self.vocab_size)
+        check_at_least("Transformer.num_classes", self.num_classes, 1)
+        check_at_least("Transformer.vocab_size", self.vocab_size, 1)
         check_at_least("context", self.context, 2)
         if self.share and self.num_classes != self.vocab_size:
             raise ValueError(

@@ -11,11 +11,12 @@ describes, box_share that of the image that these cover. `compare` trains one lo
 two that are not told where to be, the product of question and image (Antol et al. 2015), and the
 question alone.
 
-To the paper's network is added what relations need, each found by its absence: in training the
-first look is told to be at the object that is named first, the second at the other (`pointing`),
-the question is the sum of all states of an LSTM in both directions, and where the looks are enters
-by a gate of its own, linear as the rectified layer before the answer. Without any one of these
-relations stay at chance for 1,000 steps and more.
+To the paper's network is added what relations need: in training the first look is told to be at the
+object that is named first, the second at the other (`pointing`); the question is the sum of all
+states of an LSTM in both directions; where the looks are has a layer and a linear gate of its own;
+the layer before the answer is rectified. With all of it relations were at 0.95 after 1,000 steps.
+They were at chance when the looks were not told where (1,500 steps), and with the last state, with
+one layer for what is seen and where, or with tanh in place of linear gate and rectifier (1,000).
 
 Measured: 0.998 of the test questions; count 0.997, relation 0.991, all other types 1.000; in_box_1
 0.931, in_box_2 0.912, box_share 0.117; 12 min 31 s of processor time. Seed 0, one core of an AMD

@@ -4,26 +4,15 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 
-def check_at_least(name: str, value: float, minimum: float) -> None:
-    """Raises ValueError for a number below `minimum`, and for NaN.
+def check_at_least(name: str, value: float | None, minimum: float) -> None:
+    """Raises ValueError for a number below `minimum`, for NaN, and for None.
 
     >>> check_at_least("layers", 0, 1)
     Traceback (most recent call last):
     ValueError: layers must be at least 1, got 0
     """
-    if not value >= minimum:
+    if value is None or not value >= minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
-
-
-def check_filled(name: str, value: int | None) -> None:
-    """Raises ValueError for a size below 1, and for None, which the data has not filled in.
-
-    >>> check_filled("vocab_size", None)
-    Traceback (most recent call last):
-    ValueError: vocab_size must be at least 1, got None
-    """
-    if value is None or not value >= 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:

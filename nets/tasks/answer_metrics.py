@@ -65,15 +65,13 @@ def pointing_loss(attention: jax.Array, batch: dict) -> tuple[jax.Array, jax.Arr
         number of its terms.
     """
     described, looks = batch["described"], attention.shape[-2]
-    total, count = 0.0, 0.0
+    first = (described == 1)[..., None, :]
+    own = jnp.stack([described == i + 1 for i in range(looks)], -2)  # [B, ..., N, O]
+    target = jnp.where(own.any(-1, keepdims=True), own, first)
+    share = (attention * _inside(target, attention.shape[-1], batch)).sum(-1)
     counted = weights(described[..., 0], batch) * (described == 1).any(-1)
-    for i in range(looks):
-        own = described == i + 1
-        target = jnp.where(own.any(-1, keepdims=True), own, described == 1)
-        share = (attention[..., i, :] * _inside(target, attention.shape[-1], batch)).sum(-1)
-        total += jnp.sum(-jnp.log(jnp.maximum(share, 1e-6)) * counted)
-        count += counted.sum()
-    return total, count
+    nats = -jnp.log(jnp.maximum(share, 1e-6)).sum(-1)
+    return jnp.sum(nats * counted), looks * counted.sum()
 
 
 def _inside(chosen: jax.Array, cells: int, batch: dict) -> jax.Array:
