@@ -1,5 +1,6 @@
 """Memory networks: sentences as memories, and an answer in several hops over them."""
 
+import math
 from typing import Literal
 
 import jax
@@ -28,8 +29,9 @@ class MemN2N(nn.Module):
     T_A^{k+1} = T_C^k, B = A^1 and W^T = C^K; "layerwise", A and C are those of every hop and
     u^{k+1} = H u^k + o. All are initialised normal with deviation 0.1.
 
-    While training, an empty memory follows each sentence with probability `noise`, so that those
-    before it are one further away ("random noise" in the paper, which adds 10%).
+    While training, empty memories among the n sentences move those before them further away
+    ("random noise" in the paper). As in the authors' program there are fewer than `noise` n, any
+    number as probable as another: with 0.1 none of up to 10 sentences, 0 to 4 of 50.
 
     >>> model = MemN2N(vocab_size=9, max_memories=5, hops=2)
     >>> words = jnp.ones((2, 4, 3), int), jnp.ones((2, 3), int)
@@ -43,8 +45,8 @@ class MemN2N(nn.Module):
         hops: number of hops K.
         tying: adjacent or layerwise.
         encoding: position or bag.
-        max_memories: sentences of a story at most.
-        noise: probability of an empty memory after a sentence while training.
+        max_memories: sentences of a story at most. None means that the data fills it in.
+        noise: empty memories while training, as a share of the sentences.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -54,7 +56,7 @@ class MemN2N(nn.Module):
     hops: int = 3
     tying: Tying = "adjacent"
     encoding: Encoding = "position"
-    max_memories: int = 50
+    max_memories: int | None = None
     noise: float = 0.1
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -117,10 +119,17 @@ class MemN2N(nn.Module):
 
     def _ages(self, mask: jax.Array, train: bool) -> jax.Array:
         """How many memories ago each sentence was, [B, S]; 0 is the last."""
-        after = mask.sum(1, keepdims=True) - 1 - jnp.arange(mask.shape[1])[None]
+        rows, slots = mask.shape
+        count = mask.sum(1, keepdims=True)
+        after = jnp.clip(count - 1 - jnp.arange(slots)[None], 0)
         if train and self.noise:
-            empty = jax.random.bernoulli(self.make_rng("dropout"), self.noise, mask.shape) & mask
-            after = after + jnp.cumsum(empty[:, ::-1], axis=1)[:, ::-1]
+            many, where = jax.random.split(self.make_rng("dropout"))
+            most = jnp.ceil(self.noise * count)
+            places = count + jnp.floor(jax.random.uniform(many, (rows, 1)) * most).astype(int)
+            order = jax.random.uniform(where, (rows, slots + math.ceil(self.noise * slots)))
+            order = jnp.where(jnp.arange(order.shape[1])[None] < places, order, 2)
+            taken = order.argsort(1).argsort(1) < count  # sentences, of all places from the last on
+            after = jnp.take_along_axis(jnp.argsort(~taken, axis=1, stable=True), after, axis=1)
         return jnp.clip(after, 0, self.max_memories - 1)
 
 
@@ -147,7 +156,7 @@ class MemoryNetwork(nn.Module):
         features: size d of an embedding.
         hops: sentences K that are looked at, at most.
         encoding: position or bag.
-        max_memories: sentences of a story at most.
+        max_memories: sentences of a story at most. None means that the data fills it in.
         dtype: computation dtype.
         param_dtype: parameter dtype.
     """
@@ -156,7 +165,7 @@ class MemoryNetwork(nn.Module):
     features: int = 50
     hops: int = 3
     encoding: Encoding = "position"
-    max_memories: int = 50
+    max_memories: int | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 

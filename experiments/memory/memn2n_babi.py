@@ -31,7 +31,7 @@ def experiment() -> Experiment:
 
 def variants() -> dict[str, Experiment]:
     """The experiments that `compare` trains, by the name that each has in the table."""
-    model = MemN2N(features=50, noise=0.03)
+    model = MemN2N(features=50)
     models = {"3 hops": model, "2 hops": model.clone(hops=2), "1 hop": model.clone(hops=1)}
     models |= {
         "layerwise": model.clone(tying="layerwise"),
@@ -42,7 +42,9 @@ def variants() -> dict[str, Experiment]:
         model=model,
         task=AnswerStories(linear=Epochs(30)),
         data=Babi(path="BABI"),
-        optimizer=Optimizer(SGD(), 0.16, Step(epochs(45, 60, 75), 0.5), clip_norm=3.0),
+        optimizer=Optimizer(
+            SGD(), 0.32, Step(epochs(45, 60, 75), 0.5), warmup=Epochs(30), clip_norm=2.5
+        ),
         epochs=90,
         eval_every=Epochs(5),
         save_every=Epochs(20),

@@ -16,6 +16,7 @@ from nets.data.tokenizers import UNKNOWN, Words, by_frequency, pad
 from nets.errors import UserError, check_range
 
 _SUPPORT = 3  # supporting sentences of a question, at most
+_WORDS = 11  # words of bAbI's longest sentence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,11 @@ class Babi(Dataset):
         support  [B, 3] int32, the sentences that lead to it, in the order of the file, then -1
         task     [B] int32, the number of the task
 
-    Of longer stories the last `max_memories` sentences are kept ("long" of the metadata counts
-    them; a supporting sentence before those is left out). S is the smallest of `widths` and
-    max_memories that holds the batch. Words are in lower case, and known where the training file
-    has them; others are the symbol 1. Every tenth story of the training text is validated on.
+    J are the words of the longest sentence. Of longer stories the last `max_memories` sentences are
+    kept ("long" of the metadata counts them; a supporting sentence before those is left out). S is
+    the smallest of `widths` that holds the batch, or the sentences of the longest story. Words are
+    in lower case, and known where the training file has them; others are the symbol 1. Every tenth
+    story of the training text is validated on.
 
     Attributes:
         path: folder of bAbI's files, qa1_..._train.txt and so on. None means generated stories
@@ -43,7 +45,6 @@ class Babi(Dataset):
         questions: questions of each task in the training text and in the test, where stories are
             generated.
         max_memories: sentences S at most.
-        max_words: words J of a sentence or question at most.
         widths: other numbers of sentences, rising and below max_memories, that a batch may have.
         batch_size: questions in a training batch.
         eval_batch_size: questions in a batch of an evaluation.
@@ -55,7 +56,6 @@ class Babi(Dataset):
     task: int | None = None
     questions: int = 1000
     max_memories: int = 50
-    max_words: int = 11
     widths: tuple[int, ...] = (10, 20)
     batch_size: int = 32
     eval_batch_size: int = 100
@@ -63,25 +63,27 @@ class Babi(Dataset):
     def __post_init__(self) -> None:
         check_range(self, "task", at_least=1, at_most=self._tasks()[-1])
         check_range(self, "questions", at_least=50)
-        check_range(self, "max_memories", "max_words", at_least=1)
+        check_range(self, "max_memories", at_least=1)
         check_range(self, "batch_size", "eval_batch_size", at_least=1)
         buckets.check_widths(self.widths, self.max_memories, "max_memories")
 
     def train(self, seed: int) -> Batches:
-        rows = self._corpus().rows["train"]
+        corpus = self._corpus()
+        rows, widths = corpus.rows["train"], self._widths(corpus.max_memories)
         check_fits(self, len(rows.targets), "training questions")
-        chosen = buckets.training_rows(seed, self.batch_size, rows.lengths, self.widths)
-        return Batches(lambda i: rows.batch(chosen(i), self._widths))
+        chosen = buckets.training_rows(seed, self.batch_size, rows.lengths, widths[:-1])
+        return Batches(lambda i: rows.batch(chosen(i), widths))
 
     def evaluate(self, split: str) -> Batches:
         """All batches of a split, sorted by the length of the story."""
         self.check_split(split, "train")
-        rows = self._corpus().rows[split]
+        corpus = self._corpus()
+        rows, widths = corpus.rows[split], self._widths(corpus.max_memories)
         order = np.argsort(rows.lengths, kind="stable")
         return padded(
             len(order),
             self.eval_batch_size,
-            lambda chosen: rows.batch(order[chosen], self._widths),
+            lambda chosen: rows.batch(order[chosen], widths),
         )
 
     def splits(self) -> tuple[str, ...]:
@@ -89,24 +91,27 @@ class Babi(Dataset):
 
     def spec(self) -> Spec:
         """The shapes; of files, which are not read, numbers of words and questions are bAbI's."""
-        b, j, ids = self.batch_size, self.max_words, np.dtype(np.int32)
+        if self.path is None:
+            known = self.metadata()
+            facts = ("vocab_size", "train_examples", "max_memories", "max_words")
+            known = {name: known[name] for name in facts}
+        else:
+            known = {"vocab_size": 175, "train_examples": 18_020 if self.task is None else 900}
+            known |= {"max_memories": self.max_memories, "max_words": _WORDS}
+        b, j, ids = self.batch_size, known["max_words"], np.dtype(np.int32)
         arrays = {
-            "inputs": ((b, self.max_memories, j), ids),
+            "inputs": ((b, known["max_memories"], j), ids),
             "question": ((b, j), ids),
             "targets": ((b,), ids),
             "support": ((b, _SUPPORT), ids),
             "task": ((b,), ids),
         }
-        if self.path is None:
-            known = self.metadata()
-            known = {name: known[name] for name in ("vocab_size", "train_examples")}
-        else:
-            known = {"vocab_size": 175, "train_examples": 18_020 if self.task is None else 900}
         return Spec(arrays, known)
 
     def metadata(self) -> dict[str, Any]:
         """vocab_size and vocabulary, tasks (their numbers) and task_names, digest, train_examples,
-        shapes (of batches, at most), and by split: sizes and long (stories that are cut off).
+        max_memories (S) and max_words (J) of the longest, shapes (of batches, at most), and by
+        split: sizes and long (stories that are cut off).
 
         Raises:
             UserError: a file is missing or not as it should be.
@@ -121,7 +126,9 @@ class Babi(Dataset):
             "task_names": [names[k - 1] for k in tasks],
             "digest": corpus.digest,
             "train_examples": len(corpus.rows["train"].targets),
-            "shapes": len(self._widths),
+            "max_memories": corpus.max_memories,
+            "max_words": corpus.max_words,
+            "shapes": len(self._widths(corpus.max_memories)),
             "sizes": {split: len(rows.targets) for split, rows in corpus.rows.items()},
             "long": corpus.long,
         }
@@ -142,35 +149,35 @@ class Babi(Dataset):
         if unknown := sorted({w for s in (*sentences, question) for w in s if w not in ids}):
             raise UserError(f"has words that the training text has not: {', '.join(unknown)}.",
                             "prompt")  # fmt: skip
-        if not sentences or len(sentences) > self.max_memories:
+        memories, longest = metadata["max_memories"], metadata["max_words"]
+        if not sentences or len(sentences) > memories:
             raise UserError(
-                f"must have from 1 to max_memories={self.max_memories} sentences before its "
-                f"question, got {len(sentences)}.",
+                f"must have from 1 to {memories} sentences before its question, as stories of the "
+                f"training have, got {len(sentences)}.",
                 "prompt",
             )
-        if (most := max(map(len, (*sentences, question)))) > self.max_words:
+        if (most := max(map(len, (*sentences, question)))) > longest:
             raise UserError(
-                f"must have at most max_words={self.max_words} words in a sentence, got {most}.",
+                f"must have at most {longest} words in a sentence, as in the training, got {most}.",
                 "prompt",
             )
-        width = buckets.width_of(self._widths, np.array([len(sentences)]))
-        inputs = pad([[ids[w] for w in s] for s in sentences], self.max_words)
+        width = buckets.width_of(self._widths(memories), np.array([len(sentences)]))
+        inputs = pad([[ids[w] for w in s] for s in sentences], longest)
         batch = {
             "inputs": np.pad(inputs, ((0, width - len(inputs)), (0, 0)))[None],
-            "question": pad([[ids[w] for w in question]], self.max_words),
+            "question": pad([[ids[w] for w in question]], longest),
         }
         said = [" ".join(words) for words in (*sentences, question)]
         return Input(batch, {"words": np.array(said)})
 
-    @property
-    def _widths(self) -> tuple[int, ...]:
-        return (*self.widths, self.max_memories)
+    def _widths(self, memories: int) -> tuple[int, ...]:
+        return (*(width for width in self.widths if width < memories), memories)
 
     def _tasks(self) -> tuple[int, ...]:
         return stories.TASKS if self.path is None else tuple(range(1, len(babi_files.NAMES) + 1))
 
     def _corpus(self) -> "Corpus":
-        return _corpus(self.path, self.task, self.questions, self.max_memories, self.max_words)
+        return _corpus(self.path, self.task, self.questions, self.max_memories)
 
 
 class Rows(NamedTuple):
@@ -195,16 +202,18 @@ class Rows(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """Questions, encoded by the words of the training text."""
+    """Questions, encoded by the words of the training text, and the longest story and sentence."""
 
     vocabulary: tuple[str, ...]
     rows: dict[str, Rows]
     long: dict[str, int]
+    max_memories: int
+    max_words: int
     digest: str
 
 
 @functools.lru_cache(maxsize=4)
-def _corpus(path, task, questions, max_memories, max_words) -> Corpus:
+def _corpus(path, task, questions, max_memories) -> Corpus:
     texts = _generated(task, questions) if path is None else babi_files.read(path, task)
     held_out = [q for q in texts["train"] if q.story % 10 == 9]
     texts = {
@@ -215,23 +224,20 @@ def _corpus(path, task, questions, max_memories, max_words) -> Corpus:
     for split, rows in texts.items():
         if not rows:
             raise UserError(f"={path} has too few stories for the {split} split.", "path")
-    read = (q for rows in texts.values() for q in rows)
-    most = max(len(s) for q in read for s in (*q.sentences[-max_memories:], q.words))
-    if most > max_words:
-        raise UserError(
-            f"must be at least {most}, the words of a sentence, got {max_words}.", "max_words"
-        )
+    read = [q for rows in texts.values() for q in rows]
+    memories = min(max_memories, max(len(q.sentences) for q in read))
+    words = max(len(s) for q in read for s in (*q.sentences[-memories:], q.words))
     told = [*texts["train"], *held_out]
     known = (w for q in told for s in (*q.sentences, q.words, (q.answer,)) for w in s)
     vocabulary = by_frequency(known, ("", UNKNOWN))
     ids = {word: k for k, word in enumerate(vocabulary)}
-    encoded = {s: _encoded(q, ids, max_memories, max_words) for s, q in texts.items()}
-    long = {s: sum(len(q.sentences) > max_memories for q in rows) for s, rows in texts.items()}
+    encoded = {s: _encoded(q, ids, memories, words) for s, q in texts.items()}
+    long = {s: sum(len(q.sentences) > memories for q in rows) for s, rows in texts.items()}
     digest = hashlib.blake2b("\0".join(vocabulary).encode(), digest_size=16)
     for split, rows in encoded.items():
         for array in rows:
             digest.update(f"\0{split} {array.shape}\0".encode() + array.tobytes())
-    return Corpus(vocabulary, encoded, long, digest.hexdigest())
+    return Corpus(vocabulary, encoded, long, memories, words, digest.hexdigest())
 
 
 def _generated(task: int | None, questions: int) -> dict[str, list[Question]]:

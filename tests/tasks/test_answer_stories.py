@@ -27,7 +27,9 @@ of_both = pytest.mark.parametrize("task", MODELS, ids=lambda task: type(task).__
 
 @functools.cache
 def made(task):
-    model = MODELS[task].clone(vocab_size=DATA.metadata()["vocab_size"])
+    metadata = DATA.metadata()
+    facts = {name: metadata[name] for name in ("vocab_size", "max_memories")}
+    model = MODELS[task].clone(**facts)
     batch = DATA.train(0)[0]
     params, state = task.init(model, jax.random.key(0), batch)
     step = jax.jit(functools.partial(task.loss, model, train=True))
