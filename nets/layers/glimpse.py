@@ -48,10 +48,11 @@ def glimpse(images: jax.Array, locations: jax.Array, size: int, scales: int = 1)
     widest = jax.vmap(cut)(padded, lax.stop_gradient(start))
     parts = []
     for k in range(scales):
-        factor = 2**k
-        first = (side - size * factor) // 2
-        inside = slice(first, first + size * factor)
+        first = (side - size * 2**k) // 2
+        inside = slice(first, first + size * 2**k)
         part = widest[:, inside, inside]
-        blocks = part.reshape(len(part), size, factor, size, factor, -1)
-        parts.append(blocks.mean((2, 4), dtype=images.dtype))
+        for _ in range(k):  # by halves: a mean of blocks at once is ten times slower on a CPU
+            part = part[:, ::2] + part[:, 1::2]
+            part = (part[:, :, ::2] + part[:, :, 1::2]) / 4
+        parts.append(part)
     return jnp.stack(parts, 1)
