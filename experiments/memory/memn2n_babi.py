@@ -41,10 +41,8 @@ def variants() -> dict[str, Experiment]:
     base = Experiment(
         model=model,
         task=AnswerStories(linear=Epochs(30)),
-        data=Babi(path="BABI"),
-        optimizer=Optimizer(
-            SGD(), 0.32, Step(epochs(45, 60, 75), 0.5), warmup=Epochs(30), clip_norm=2.5
-        ),
+        data=Babi(path="BABI", widths=()),
+        optimizer=Optimizer(SGD(), 0.32, Step(epochs(45, 60, 75), 0.5), clip_norm=1.25),
         epochs=90,
         eval_every=Epochs(5),
         save_every=Epochs(20),
