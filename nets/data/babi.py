@@ -90,12 +90,12 @@ class Babi(Dataset):
         return ("validation", "test")
 
     def spec(self) -> Spec:
-        """The shapes; of files, which are not read, numbers of words and questions are bAbI's."""
-        if self.path is None:
-            known = self.metadata()
-            facts = ("vocab_size", "train_examples", "max_memories", "max_words")
-            known = {name: known[name] for name in facts}
-        else:
+        """The shapes; of files that are missing, numbers of words and questions are bAbI's."""
+        facts = "vocab_size", "train_examples", "max_memories", "max_words"
+        try:
+            metadata = self.metadata()
+            known = {name: metadata[name] for name in facts}
+        except UserError:
             known = {"vocab_size": 175, "train_examples": 18_020 if self.task is None else 900}
             known |= {"max_memories": self.max_memories, "max_words": _WORDS}
         b, j, ids = self.batch_size, known["max_words"], np.dtype(np.int32)

@@ -85,6 +85,9 @@ def test_batches_are_as_large_as_the_longest_story_and_sentence(folder):
     metadata = data.metadata()
     assert (metadata["max_memories"], metadata["max_words"], metadata["shapes"]) == (3, 5, 2)
     assert {data.train(0)[i]["inputs"].shape[1:] for i in range(20)} == {(2, 5), (3, 5)}
+    assert data.spec().arrays["inputs"][0] == (8, 3, 5)
+    missing = Babi(path="nothing", max_memories=30).spec()
+    assert missing.arrays["inputs"][0] == (32, 30, 11) and missing.metadata["max_memories"] == 30
 
 
 def test_one_task_alone_and_the_last_sentences_of_a_long_story(folder):
