@@ -27,9 +27,7 @@ def experiment() -> Experiment:
         model=MemN2N(features=32),
         task=AnswerStories(linear=Epochs(5)),
         data=Babi(questions=5000),
-        optimizer=Optimizer(
-            SGD(), 0.3, Step(epochs(15, 20, 25), 0.5), warmup=Epochs(5), clip_norm=1.25
-        ),
+        optimizer=Optimizer(SGD(), 0.3, Step(epochs(15, 20, 25), 0.5), clip_norm=1.25),
         epochs=30,
         eval_every=Epochs(5),
         save_every=Epochs(20),
