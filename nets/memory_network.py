@@ -128,8 +128,9 @@ class MemN2N(nn.Module):
             places = count + jnp.floor(jax.random.uniform(many, (rows, 1)) * most).astype(int)
             order = jax.random.uniform(where, (rows, slots + math.ceil(self.noise * slots)))
             order = jnp.where(jnp.arange(order.shape[1])[None] < places, order, 2)
-            taken = order.argsort(1).argsort(1) < count  # sentences, of all places from the last on
-            after = jnp.take_along_axis(jnp.argsort(~taken, axis=1, stable=True), after, axis=1)
+            taken = order.argsort(1)[:, :slots]  # places of the sentences, counted from the last
+            taken = jnp.where(jnp.arange(slots)[None] < count, taken, order.shape[1])
+            after = jnp.take_along_axis(jnp.sort(taken, axis=1), after, axis=1)
         return jnp.clip(after, 0, self.max_memories - 1)
 
 
