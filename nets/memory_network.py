@@ -289,7 +289,7 @@ def _matrices(model, name, count, size):
 def _check_story(model, story, question):
     for field in ("vocab_size", "features", "hops", "max_memories"):
         check_at_least(field, getattr(model, field), 1)
-    if story.ndim != 3 or question.ndim != 2:
+    if story.ndim != 3 or question.ndim != 2 or len(story) != len(question):
         raise ValueError(
             f"story and question must be [B, S, J] and [B, J], got shapes {list(story.shape)} and "
             f"{list(question.shape)}"

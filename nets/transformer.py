@@ -103,7 +103,7 @@ class TransformerLM(nn.Module):
         float32 at least. Needs the key `dropout` while training if any dropout is above 0.
 
         Raises:
-            ValueError: T is above `context`.
+            ValueError: inputs are no rows of symbols, or T is above `context`.
         """
         del carry, reset
         x = self.drop(self.embedding(inputs), deterministic=not train)
@@ -223,8 +223,14 @@ class Transformer(nn.Module):
         while training if any dropout is above 0.
 
         Raises:
-            ValueError: S or U is above `context`, or `share` is out of its range.
+            ValueError: inputs and targets are not as many rows of symbols, S or U is above
+                `context`, or `share` is out of its range.
         """
+        if len(inputs) != len(targets):
+            raise ValueError(
+                f"inputs and targets must have as many rows, got shapes {list(inputs.shape)} and "
+                f"{list(targets.shape)}"
+            )
         encoded, memory = self._encode(inputs, train)
         y = self.drop(self.embedding(shift_right(targets)), deterministic=not train)
         y, _, _, weights = self.decoder(y, None, memory, train=train, need_weights=stages)

@@ -82,7 +82,8 @@ def test_one_that_cannot_be_read_is_left_out(room, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--workdir={run}"], "--input is needed: a file, or a folder of files; of text --prompt"),
+        (["--workdir={run}"], "--input is needed: a file, or a folder of files."),
+        (["--workdir={run}", "--prompt=a"], "--prompt is not read by this run; --input is, files."),
         (["--workdir={run}", "--input=no.png"], "--input=no.png: no such file or folder."),
         (["--workdir={run}", "--input={notes}"], "notes.txt cannot be read as an image: "),
         (["--workdir={run}", "--input={empty}"], "has no files to predict for (.png .jpg"),
@@ -92,6 +93,7 @@ def test_one_that_cannot_be_read_is_left_out(room, tmp_path, capsys):
         (["--experiment=mlp_digits", "--input={photos}"], "runs/mlp_digits holds no run"),
         (["--workdir={run}", "--input={photos}", "--checkpoint=7"], "--checkpoint must be one of"),
         (["--experiment=adding", "--input={photos}"], "adding has nothing to predict for files"),
+        (["--experiment=char_lstm_python", "--prompt=a"], "one's own; `sample` generates from it."),
         (["--workdir={run}", "--inptu={photos}"], "Did you mean --input?"),
     ],
 )

@@ -211,3 +211,11 @@ def test_mistakes_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         model = MODEL.clone(**fields)
         jax.eval_shape(lambda: model.init(jax.random.key(0), STORY, QUESTION, train=False))
+
+
+@pytest.mark.parametrize("model", [MODEL, MemoryNetwork(9, 4, max_memories=5)])
+def test_each_story_has_its_question(model):
+    with pytest.raises(ValueError, match=r"must be \[B, S, J\] and \[B, J\], got shapes"):
+        jax.eval_shape(
+            lambda: model.init(jax.random.key(0), STORY, QUESTION[:1].repeat(9, 0), train=False)
+        )

@@ -39,7 +39,7 @@ _USAGE = """usage: python launch.py [COMMAND] --experiment=NAME [--FLAG=VALUE ..
   show                      its layers, parameters, arithmetic and memory; trains nothing
   eval                      evaluates a run
   sample                    generates from a run
-  predict                   what a run says of images of your own, as pictures and JSON
+  predict                   what a run says of files or sentences of your own, as pictures and JSON
   verify-resume             trains twice, once killed in the middle, and compares every bit
 
   python launch.py [COMMAND] --experiment=NAME --help lists the flags of both"""

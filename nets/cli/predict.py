@@ -10,9 +10,9 @@ import jax
 
 from nets.cli import runs
 from nets.cli.parse import Command
-from nets.data.dataset import Input
+from nets.data.dataset import Dataset, Input
 from nets.errors import UserError
-from nets.tasks.task import Predictive
+from nets.tasks.task import Generative, Predictive
 from nets.train.signals import Signals
 
 
@@ -31,9 +31,10 @@ def predict(command: Command, signals: Signals) -> int:
     """
     options, task = command.options, command.experiment.task
     if not isinstance(task, Predictive):
-        raise UserError(f"{command.name} has nothing to predict for files of one's own.")
+        other = "; `sample` generates from it" if isinstance(task, Generative) else ""
+        raise UserError(f"{command.name} has nothing to predict for files of one's own{other}.")
     asks = command.experiment.data.reads_questions
-    _check_given(options.input, options.prompt, asks)
+    _check_given(options.input, options.prompt, command.experiment.data)
     workdir = command.workdir(command.experiment)
     folder = Path(options.output or workdir / "predictions")
     files = []
@@ -81,24 +82,23 @@ def predict(command: Command, signals: Signals) -> int:
     return 2 if failed else 0
 
 
-def _check_given(path: str | None, prompt: str | None, asks: bool) -> None:
-    """Refuses, by UserError, an input or a prompt that is missing, or one too many.
-
-    Args:
-        path: the input.
-        prompt: the prompt.
-        asks: whether the data has questions about its inputs, which needs both.
-    """
-    if asks and path is None:
-        raise UserError("is needed: an image, or a folder of images, to ask about.", "input")
-    if asks and prompt is None:
-        raise UserError("is needed: the question about the input.", "prompt")
-    if not asks and path is not None and prompt is not None:
-        raise UserError(f"={path} and --prompt exclude each other.", "input")
-    if path is None and prompt is None:
-        raise UserError(
-            "is needed: a file, or a folder of files; of text --prompt, a sentence.", "input"
-        )
+def _check_given(path: str | None, prompt: str | None, data: Dataset) -> None:
+    """Refuses, by UserError, an input or a prompt that is missing, or one too many."""
+    if data.reads_questions:
+        if path is None:
+            raise UserError("is needed: an image, or a folder of images, to ask about.", "input")
+        if prompt is None:
+            raise UserError("is needed: the question about the input.", "prompt")
+    elif data.reads_prompts:
+        if path is not None:
+            raise UserError(f"={path}: this run reads no files, but a text by --prompt.", "input")
+        if prompt is None:
+            raise UserError("is needed: a text as those that the run has learned from.", "prompt")
+    else:
+        if prompt is not None:
+            raise UserError("is not read by this run; --input is, files.", "prompt")
+        if path is None:
+            raise UserError("is needed: a file, or a folder of files.", "input")
 
 
 def input_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:

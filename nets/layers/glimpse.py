@@ -31,10 +31,15 @@ def glimpse(images: jax.Array, locations: jax.Array, size: int, scales: int = 1)
         [B, scales, size, size, C], the smallest part first.
 
     Raises:
-        ValueError: size or scales is below 1.
+        ValueError: size or scales is below 1, or images and locations have not these shapes.
     """
     check_at_least("size", size, 1)
     check_at_least("scales", scales, 1)
+    if images.ndim != 4 or locations.shape != (len(images), 2):
+        raise ValueError(
+            "images and locations must be [B, H, W, C] and [B, 2], got shapes "
+            f"{list(images.shape)} and {list(locations.shape)}"
+        )
     height, width = images.shape[1:3]
     side = size * 2 ** (scales - 1)
     padded = jnp.pad(images, ((0, 0), (side, side), (side, side), (0, 0)))

@@ -61,8 +61,12 @@ class PositionedEmbedding(nn.Module):
             start: position of the first of them.
 
         Raises:
-            ValueError: there are more than `context`.
+            ValueError: symbols are not integers [B, T], or T is above `context`.
         """
+        if symbols.ndim != 2 or not jnp.issubdtype(symbols.dtype, jnp.integer):
+            raise ValueError(
+                f"symbols must be integers [B, T], got {symbols.dtype} {list(symbols.shape)}"
+            )
         length = symbols.shape[1]
         if length > self.context:
             raise ValueError(

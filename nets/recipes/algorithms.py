@@ -11,7 +11,7 @@ from nets.train.experiment import Experiment
 
 
 def compared(data: BitProblem, steps: int, models: dict[str, nn.Module]) -> dict[str, Experiment]:
-    """An experiment with each of the models (`nets.ntm.published`), an LSTM at a lower rate."""
+    """An experiment with each of `nets.ntm.compared_models`, an LSTM at a lower rate."""
     return {
         name: Experiment(
             model=model,

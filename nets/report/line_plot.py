@@ -114,6 +114,7 @@ def _logarithmic(axes: Any) -> None:
     """A vertical axis whose labels are plain numbers."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    narrow = high < 100 * low  # there is hardly a power of ten to label
+    # with hardly a power of ten to label, other digits are too
+    digits = "123456789" if high < 10 * low else "25" if high < 100 * low else ""
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if narrow and f"{x:e}"[0] in "25" else "")
+    axes.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in digits else "")

@@ -64,7 +64,7 @@ class Reporter:
 
     def open(self, size: int, step: int, steps: int) -> None:
         """Opens the files, cut to `size` bytes of metrics.jsonl and to `step`, and the bar."""
-        self._last = (step, time.monotonic())
+        self._clock(step)
         if not self.active:
             return
         write_json(self.workdir / "config.json", self.record)
@@ -84,6 +84,7 @@ class Reporter:
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
             self._task = self._bar.add_task("", total=steps, completed=step)
             self._bar.start()
+        self._clock(step)
 
     def sync(self) -> int:
         """Brings metrics.jsonl to disk; its size."""
@@ -111,6 +112,7 @@ class Reporter:
         self._write(step, split, values)
         line = "  ".join(f"{k} {v:.4f}" for k, v in values.items())
         self.say(f"step {step}  {split}: {line}{'  (best so far)' if best else ''}")
+        self._clock(step)
 
     def figures(self, step: int, drawn: dict[str, figures.Figure]) -> None:
         """Draws what a task found worth looking at, as files and in TensorBoard."""
@@ -195,6 +197,10 @@ class Reporter:
         if self._bar:
             self._bar.stop()
             self._bar = None
+
+    def _clock(self, step: int) -> None:
+        """Steps are timed from this one on, and from now."""
+        self._last = (step, time.monotonic())
 
     def _write(self, step: int, split: str, values: dict[str, float]) -> None:
         if self._log:

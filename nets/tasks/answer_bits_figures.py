@@ -37,7 +37,7 @@ def sequences(
         heads = {head: weightings[head][i, :end] for head in sorted(weightings, key=_order)}
         if heads:
             slots = arc(np.max([w.max(0) for w in heads.values()], axis=0) > _SLOTS)
-            names = tuple(str(k) if k in slots[[0, -1]] else "" for k in slots)
+            names = _names(slots)
             maps += [
                 TimeMap(f"{head}:\nslots", w[:, slots], names=names) for head, w in heads.items()
             ]
@@ -50,15 +50,28 @@ def sequences(
 
 def arc(used: np.ndarray) -> np.ndarray:
     """The slots from the first that is used to the last, on a circle: all but the longest run of
-    others. All slots if none is used.
+    others; those before slot 0 are negative. All slots if none is used.
 
     >>> arc(np.array([True, False, False, False, True])).tolist()
-    [4, 0]
+    [-1, 0]
     """
     places = np.flatnonzero(used if used.any() else ~used)
     gaps = np.diff(places, prepend=places[-1] - len(used))  # before each
     first, count = places[gaps.argmax()], len(used) + 1 - gaps.max()
-    return (first + np.arange(count)) % len(used)
+    return first + np.arange(count) - (len(used) if first + count > len(used) else 0)
+
+
+def _names(slots: np.ndarray) -> tuple[str, ...]:
+    """Names of slots: those of 0, and of the first and last where they are not close to it."""
+    names = [""] * len(slots)
+    close = len(slots) / 8
+    zero = int(-slots[0]) if slots[0] <= 0 <= slots[-1] else None
+    for k in (0, len(slots) - 1):
+        if zero is None or abs(k - zero) > close:
+            names[k] = str(slots[k])
+    if zero is not None:
+        names[zero] = "0"
+    return tuple(names)
 
 
 def _order(head: str) -> tuple[bool, int]:

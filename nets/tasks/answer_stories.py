@@ -122,7 +122,7 @@ class AnswerStories(Predictive):
             **answer_stories_figures.table(
                 task_errors(metrics), trained.metadata["task_names"], FAILED
             ),
-            **answer_stories_figures.hops(seen, words),
+            **answer_stories_figures.hops(seen, words, self._linear(trained)),
         }
 
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
@@ -140,8 +140,12 @@ class AnswerStories(Predictive):
     def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
         *story, question = source["words"].tolist()
         return answer_stories_figures.prediction(
-            story, question, *outputs, trained.metadata["vocabulary"]
+            story, question, *outputs, trained.metadata["vocabulary"], self._linear(trained)
         )
+
+    def _linear(self, trained: Trained) -> bool:
+        """Whether the run is in its linear start."""
+        return bool(trained.model_state["step"] < self.linear)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,13 +30,16 @@ def table(errors: dict[int, float], names: Sequence[str], failed: float) -> dict
 
 
 def hops(
-    rows: Sequence[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]], vocabulary: Sequence[str]
+    rows: Sequence[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]],
+    vocabulary: Sequence[str],
+    linear: bool,
 ) -> dict[str, Figure]:
     """For each question its last sentences, and their weights in every hop.
 
     Args:
         rows: a batch of one row, probabilities [1, V] and weights [1, K, S] of each.
         vocabulary: the words.
+        linear: whether they are scores, before there is a softmax.
     """
     panels = []
     for row, probabilities, weights in rows:
@@ -46,7 +49,9 @@ def hops(
         title += "" if answer == right else f" (not {right})"
         panels.append(_panel(title, sentences, weights[0]))
     title = "Where each hop looks"
-    if any(_nowhere(hop) for _, _, weights in rows for hop in weights[0]):
+    if linear:
+        title += "; in the linear start: scores, cut at 0 and 1"
+    elif any(_nowhere(hop) for _, _, weights in rows for hop in weights[0]):
         title += "; a hop without a bright sentence: nowhere"
     return {"hops": Panels(title, tuple(panels), columns=2)}
 
@@ -57,15 +62,19 @@ def prediction(
     probabilities: np.ndarray,
     weights: np.ndarray,
     vocabulary: Sequence[str],
+    linear: bool,
 ) -> Prediction:
-    """The answer from probabilities [1, V], and the sentences of most weight [1, K, S] by hop."""
+    """The answer from probabilities [1, V], and the sentences of most weight [1, K, S] by hop.
+
+    `linear` as of `hops`.
+    """
     best = int(probabilities[0].argmax())
     answer, share = vocabulary[best], float(probabilities[0, best])
     looked = weights[0, :, : len(story)]
     values = {
         "answer": answer,
         "probability": share,
-        "hops": [None if _nowhere(hop) else story[hop.argmax()] for hop in looked],
+        "hops": [None if not linear and _nowhere(hop) else story[hop.argmax()] for hop in looked],
     }
     figure = _panel(f"{question}? {answer}", story, looked)
     return Prediction(f"{question}? {answer} ({share:.2f})", values, figure)

@@ -10,6 +10,7 @@ from nets.report.image_grid import ImageGrid
 _CELL = 9  # pixels along a side of a cell
 _WALL, _UNSEEN, _WAY, _LAST = (40, 40, 40), (150, 150, 150), (0, 114, 178), (213, 94, 0)
 _SIDES = np.array([[213.0, 94.0, 0.0], [0.0, 114.0, 178.0]])  # colours of the map's two signs
+_LEAST = 0.15  # of a colour, where something was written
 
 
 def exploration(walls: Any, walk: Any) -> ImageGrid:
@@ -32,7 +33,10 @@ def exploration(walls: Any, walk: Any) -> ImageGrid:
             captions.append("learned map")
     title = "Worlds: the way in blue, its end orange; walls black; grey what was never in view"
     if isinstance(cell, SLAMCarry):
-        title += ". Beside each the memory, in colours; framed cells are the true walls"
+        title += (
+            ". Beside each the memory: orange like walls, blue unlike them, white where nothing is "
+            "written; framed cells are the true walls"
+        )
     return ImageGrid(title, np.stack(images), tuple(captions), columns=4, limits=(0, 255))
 
 
@@ -63,13 +67,16 @@ def _way(walls: np.ndarray, seen: np.ndarray, poses: np.ndarray) -> np.ndarray:
 
 
 def _map(walls: np.ndarray, learned: np.ndarray) -> np.ndarray:
-    """The first principal component of what the cells hold, its sign as a colour."""
+    """The first principal component of what the cells hold: its sign, towards walls, a colour."""
     held = np.square(learned).sum(-1) > 1e-3
     cells = np.full((*walls.shape, 3), 255.0)
     if held.any():
         vectors = learned[held] - learned[held].mean(0)
         component = vectors @ np.linalg.svd(vectors, full_matrices=False)[2][0]
-        size = np.abs(component) / (np.abs(component).max() or 1)
+        there = walls[held]
+        if there.any() and not there.all():
+            component = component * np.sign(component[~there].mean() - component[there].mean())
+        size = _LEAST + (1 - _LEAST) * np.abs(component) / (np.abs(component).max() or 1)
         cells[held] = 255 + size[:, None] * (_SIDES[(component > 0).astype(int)] - 255)
     image = _enlarged(cells)
     for row, column in np.argwhere(walls):

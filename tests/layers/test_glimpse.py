@@ -43,6 +43,14 @@ def test_parts_need_pixels(size, scales, message):
         glimpse(jnp.ones((1, 8, 8, 1)), jnp.zeros((1, 2)), size, scales)
 
 
+@pytest.mark.parametrize(
+    ("images", "locations"), [((2, 8, 8), (2, 2)), ((2, 8, 8, 1), (2,)), ((2, 8, 8, 1), (3, 2))]
+)
+def test_images_and_locations_belong_together(images, locations):
+    with pytest.raises(ValueError, match=r"must be \[B, H, W, C\] and \[B, 2\], got shapes \[2, 8"):
+        glimpse(jnp.ones(images), jnp.zeros(locations), 4)
+
+
 @pytest.mark.parametrize("far", [(-9.0, 0.0), (9.0, 0.0), (0.0, 9.0), (40.0, -40.0)])
 def test_far_outside_of_the_image_there_is_nothing(far):
     images = jnp.ones((1, 8, 8, 1))

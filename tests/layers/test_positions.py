@@ -58,6 +58,9 @@ def test_vectors_are_those_of_symbols_and_positions(kind):
     assert_close(embed.apply(params, x, method="logits"), x @ table.T, 1e-5)
 
 
+IDS = np.zeros((1, 1), int)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -71,7 +74,7 @@ def test_vectors_are_those_of_symbols_and_positions(kind):
             "a sequence must have at most context=9 symbols, got 10",
         ),
         (
-            lambda: PositionedEmbedding(5, 4, 9, "none").init(jax.random.key(0), np.zeros((1, 1))),
+            lambda: PositionedEmbedding(5, 4, 9, "none").init(jax.random.key(0), IDS),
             "positions must be one of learned, sinusoidal, rotary, got 'none'",
         ),
     ],

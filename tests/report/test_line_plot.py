@@ -1,9 +1,10 @@
 """Learning curves: each split in its own look, of one run and of several."""
 
 import numpy as np
+import pytest
 from matplotlib.text import Text
 
-from nets.report.line_plot import learning_curves
+from nets.report.line_plot import LinePlot, learning_curves
 
 HISTORY = [
     {"step": 10, "split": "train", "loss": 2.0, "accuracy": 0.1, "steps_per_s": 9.0},
@@ -95,3 +96,22 @@ def test_a_metric_of_the_closing_evaluation_alone_has_no_panel_beside_others(tmp
     learning_curves([[once]], tmp_path / "y.png")
     several, alone = ([axes.get_ylabel() for axes in figure.axes] for figure in figures[-2:])
     assert several == ["loss"] and alone == ["loss", "iou cat"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.02, 0.8, {"0.05", "0.1", "0.2", "0.5"}),
+        (0.21, 0.45, {"0.3", "0.4"}),
+        (1e-4, 1.0, {"0.0001", "0.01", "1"}),
+    ],
+)
+def test_a_logarithmic_axis_has_numbers_however_narrow_it_is(low, high, labels, tmp_path, figures):
+    x, y = np.arange(3), np.geomspace(low, high, 3)
+    LinePlot("lengths", x, {"largest": y}, "length", "probability", log=True).write(tmp_path, "x")
+    figures[0].draw_without_rendering()
+    axis = figures[0].axes[0].yaxis
+    bottom, top = figures[0].axes[0].get_ylim()
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    shown = {t.label1.get_text() for t in ticks if bottom <= t.get_loc() <= top} - {""}
+    assert labels <= shown

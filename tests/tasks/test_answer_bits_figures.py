@@ -13,8 +13,9 @@ def test_the_arc_is_the_shortest_that_holds_the_used_slots(used):
     arcs = [[(first + k) % 5 for k in range(count)] for count in range(1, 6) for first in range(5)]
     whole = {k for k in range(5) if used[k]}
     shortest = min(len(a) for a in arcs if whole <= {*a})
-    assert arc(np.array(used)).tolist() in [a for a in arcs if whole <= {*a}]
-    assert len(arc(np.array(used))) == shortest
+    found = arc(np.array(used))
+    assert (found % 5).tolist() in [a for a in arcs if whole <= {*a}]
+    assert len(found) == shortest and (np.diff(found) == 1).all() and -5 < found[0] <= found[-1] < 5
 
 
 def test_all_slots_in_their_order_if_all_are_used_or_none():
@@ -22,7 +23,7 @@ def test_all_slots_in_their_order_if_all_are_used_or_none():
         assert arc(np.full(4, used)).tolist() == [0, 1, 2, 3]
 
 
-def test_heads_are_in_order_and_the_first_and_the_last_slot_are_named():
+def test_heads_are_in_order_and_slots_are_named_by_how_far_they_are_from_the_first():
     row = {"inputs": np.zeros((3, 2)), "targets": np.ones((3, 1)), "mask": np.array([0, 1, 1])}
     weights = np.zeros((1, 3, 6))
     weights[0, :, 5], weights[0, 2, 1] = 1, 0.5
@@ -31,5 +32,22 @@ def test_heads_are_in_order_and_the_first_and_the_last_slot_are_named():
     named = [drawn.label.partition(":")[0] for drawn in figure.maps[3:]]
     assert named == ["write 1", "write 2", "read 1", "read 2", "read 10"]
     drawn = figure.maps[3]
-    assert drawn.names == ("5", "", "1")
+    assert drawn.names == ("-1", "0", "1")
     np.testing.assert_array_equal(drawn.values, weights[0][:, [5, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("used", "named"),
+    [
+        ((20, 59), {0: "20", 39: "59"}),
+        ((87, 1), {0: "-41", 41: "0"}),  # 1 is too close to it
+        ((100, 30), {0: "-28", 28: "0", 58: "30"}),
+        ((0, 40), {0: "0", 40: "40"}),
+    ],
+)
+def test_names_of_slots_leave_room_for_that_of_0(used, named):
+    weights = np.zeros((1, 3, 128))
+    weights[0, 0, list(used)] = 1
+    row = {"inputs": np.zeros((3, 2)), "targets": np.ones((3, 1)), "mask": np.array([0, 1, 1])}
+    figure = sequences({"as in training": row}, np.ones((1, 3, 1)), {"read 1": weights})["answers"]
+    assert {i: name for i, name in enumerate(figure.maps[3].names) if name} == named

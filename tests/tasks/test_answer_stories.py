@@ -100,6 +100,10 @@ def test_errors_are_those_of_each_task_and_the_figures_say_where_it_looks(task, 
     assert isinstance(figures["tasks"], Text) and "where a thing is" in figures["tasks"].text
     assert len(figures["hops"].panels) == 3
     assert figures["hops"].write(tmp_path, "hops").stat().st_size > 1000
+    assert ("linear start" in figures["hops"].title) == (task.linear > 0)
+    ended = trained._replace(model_state={"step": np.array(2)})
+    title = task.figures(ended, batches, totals, final=True)["hops"].title
+    assert title.startswith("Where each hop looks") and "linear start" not in title
 
 
 def test_a_prediction_names_the_answer_and_the_sentences():
@@ -107,12 +111,15 @@ def test_a_prediction_names_the_answer_and_the_sentences():
     model, params, state, _, _ = made(task)
     read = DATA.read_prompt("Anna went to the hall. Where is Anna?", DATA.metadata())
     outputs = jax.device_get(task.outputs(model, params, state, read.batch))
+    state = {"step": np.array(task.linear)}  # after the linear start
     trained = Trained(model, params, state, DATA.metadata(), None, None, jax.random.key(0))
     probabilities, hops = outputs
     hops = np.zeros_like(hops)
     hops[0, :, 0] = 0.6, 0.4  # the rest is on empty slots
     predicted = task.prediction(trained, read.source, (probabilities, hops))
     assert predicted.values["hops"] == ["anna went to the hall", None]
+    before = task.prediction(trained._replace(model_state={"step": 0}), read.source, outputs)
+    assert before.values["hops"] == ["anna went to the hall"] * 2  # of the highest score
     assert predicted.values["answer"] in DATA.metadata()["vocabulary"]
     assert predicted.summary.startswith("where is anna?")
 
@@ -131,12 +138,12 @@ def test_what_is_chosen_after_none_is_not_looked_at():
     assert hops.tolist() == [[[0, 1], [0, 0], [0, 0]]]
     story, shares = ["a b", "c d"], np.array([[0.25, 0.75]])
     predicted = answer_stories_figures.prediction(
-        story, "e", shares, np.asarray(hops), ["no", "yes"]
+        story, "e", shares, np.asarray(hops), ["no", "yes"], linear=False
     )
     assert predicted.values["hops"] == ["c d", None, None] and predicted.values["answer"] == "yes"
     row = batch | {"targets": np.array([1])}
     for weights, told in [(np.asarray(hops), True), (np.full((1, 3, 2), 0.5), False)]:
-        figure = answer_stories_figures.hops([(row, shares, weights)], ["no", "yes"])["hops"]
+        figure = answer_stories_figures.hops([(row, shares, weights)], ["no", "yes"], False)["hops"]
         assert figure.title.endswith("nowhere") == told
 
 

@@ -12,7 +12,7 @@ from nets.layers import grid_world
 from nets.lstm import LSTM
 from nets.neural_slam import SLAM, Explorer
 from nets.tasks.advantage import generalised_advantage
-from nets.tasks.explore import Explore
+from nets.tasks.explore import Explore, Walk
 from nets.tasks.explore_figures import exploration
 
 BATCH = GridWorlds(side=7).draw(np.random.default_rng(0), 5, "train")
@@ -107,6 +107,26 @@ def test_a_picture_for_each_world_and_for_its_map(cell):
     walk = jax.tree.map(np.asarray, jax.jit(lambda: task.walk(model, params, BATCH, KEY))())
     figure = exploration(BATCH["inputs"] > 0.5, walk)
     assert len(figure.images) == len(figure.captions) == (10 if isinstance(cell, SLAM) else 5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_learned_map_is_orange_where_walls_are_and_white_where_nothing_is_written(sign):
+    """Of either sign of what is written there; the pixel in the middle of a cell tells."""
+    walls = np.zeros((5, 5), bool)
+    walls[0], walls[:, 0] = True, True
+    memory = np.zeros((2, 9, 9))
+    grid = np.where(walls, sign, -sign)
+    grid[4, 4] = 0
+    memory[0, 2:7, 2:7] = grid  # the agent stands in the middle of world and map
+    carry = (SLAM().initial_carry((1,))._replace(memory=memory.reshape(1, 2, 81)),)
+    poses = np.array([[[2, 2, 0]]])
+    seen = np.zeros((1, 5, 5), bool)
+    walk = Walk(None, None, None, None, poses, seen, (carry,))
+    image = exploration(walls[None], walk).images[1]
+    colours = image[4::9, 4::9]
+    reddish = colours[..., 0] > colours[..., 2] + 20
+    np.testing.assert_array_equal(reddish, walls)
+    assert (colours[4, 4] == 255).all() and (colours != 255).any(-1).sum() == 24
 
 
 def test_a_world_wider_than_the_map_is_refused():
