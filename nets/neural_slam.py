@@ -62,6 +62,7 @@ class SLAM(Cell):
     The paper writes and reads one vector a step, by a head each, and moves them by a learned kernel
     too; here the cells in view are written, each in its place, and the surroundings are read.
 
+    >>> from nets.layers.recurrent import Recurrent
     >>> layer, x = Recurrent(SLAM(16, size=5, width=4, reach=2)), jnp.zeros((2, 6, 21))
     >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
     (2, 6, 116)
@@ -244,7 +245,10 @@ class Explorer(nn.Module):
         z_t = relu(layer(x_t) W + b),  logits_t = z_t P + p,  value_t = z_t Q + q
 
     With the cell `SLAM` it is Neural SLAM, with `LSTM` the agent that the paper compares it with.
+    Inputs are those of `SLAM`, 2 view^2 + 3 numbers; the logits are of `grid_world.ACTIONS`:
+    forward, left, right.
 
+    >>> from nets.lstm import LSTM
     >>> model, x = Explorer(cell=LSTM(16)), jnp.zeros((2, 6, 21))
     >>> jax.eval_shape(model.init_with_output, jax.random.key(0), x)[0][0].shape
     (2, 6, 3)

@@ -74,6 +74,7 @@ class NTM(Cell):
     beta through softplus, gamma through 1 + softplus. The paper leaves open the order of a step,
     these functions and the beginning; here the memory begins as zeros and heads at slot 0.
 
+    >>> from nets.layers.recurrent import Recurrent
     >>> layer, x = Recurrent(NTM(16, slots=8, width=4)), jnp.zeros((2, 5, 3))
     >>> jax.eval_shape(layer.init_with_output, jax.random.key(0), x)[0][0].shape
     (2, 5, 20)
@@ -221,6 +222,7 @@ class MemoryRNN(nn.Module):
     that the paper compares it with, of its number of parameters on four of its five problems (not
     of sorting): h and c before the first step are learned, and so is, of an NTM, what it read.
 
+    >>> from nets.lstm import LSTM
     >>> model, x = MemoryRNN(5, LSTM(16), layers=3), jnp.zeros((2, 9, 4))
     >>> key = jax.random.key(0)
     >>> jax.eval_shape(lambda: model.init_with_output(key, x, train=False))[0][0].shape
