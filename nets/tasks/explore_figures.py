@@ -34,8 +34,8 @@ def exploration(walls: Any, walk: Any) -> ImageGrid:
     title = "Worlds: the way in blue, its end orange; walls black; grey what was never in view"
     if isinstance(cell, SLAMCarry):
         title += (
-            ". Beside each the memory: orange like walls, blue unlike them, white where nothing is "
-            "written; framed cells are the true walls"
+            ". Beside each the memory: orange like walls, blue unlike them, white unwritten. "
+            "Framed: the true walls"
         )
     return ImageGrid(title, np.stack(images), tuple(captions), columns=4, limits=(0, 255))
 
