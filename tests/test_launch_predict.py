@@ -83,7 +83,10 @@ def test_one_that_cannot_be_read_is_left_out(room, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--workdir={run}"], "--input is needed: a file, or a folder of files."),
-        (["--workdir={run}", "--prompt=a"], "--prompt is not read by this run; --input is, files."),
+        (
+            ["--workdir={run}", "--prompt=a"],
+            "--prompt=a: this run reads no text, but files",
+        ),
         (["--workdir={run}", "--input=no.png"], "--input=no.png: no such file or folder."),
         (["--workdir={run}", "--input={notes}"], "notes.txt cannot be read as an image: "),
         (["--workdir={run}", "--input={empty}"], "has no files to predict for (.png .jpg"),

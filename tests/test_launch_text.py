@@ -70,7 +70,7 @@ def test_a_sentence_becomes_tags(room, capsys):
         (["predict", "--workdir={run}", "--prompt= "], "must have from 1 to max_length=8 words"),
         (["predict", "--workdir={run}", "--prompt=a", "--input=b"],
          "--input=b: this run reads no files, but a text by --prompt."),
-        (["predict", "--workdir={run}"], "--prompt is needed: a text as those that the run has"),
+        (["predict", "--workdir={run}"], "--prompt is needed: a text like those that the run has"),
         (["--experiment=sentiment_polarity"], "--data.path is needed: a file with a class and a"),
         (["--experiment=tagging_ud"], "--data.path is needed: a file of words and their tags"),
         (["--experiment=sentiment_polarity", "--data.path={run}/../words.txt"],

@@ -93,10 +93,10 @@ def _check_given(path: str | None, prompt: str | None, data: Dataset) -> None:
         if path is not None:
             raise UserError(f"={path}: this run reads no files, but a text by --prompt.", "input")
         if prompt is None:
-            raise UserError("is needed: a text as those that the run has learned from.", "prompt")
+            raise UserError("is needed: a text like those that the run has learned from.", "prompt")
     else:
         if prompt is not None:
-            raise UserError("is not read by this run; --input is, files.", "prompt")
+            raise UserError(f"={prompt}: this run reads no text, but files by --input.", "prompt")
         if path is None:
             raise UserError("is needed: a file, or a folder of files.", "input")
 
