@@ -64,7 +64,7 @@ class AnswerStories(Predictive):
             {"params": params},
             batch["inputs"],
             batch["question"],
-            linear=model_state["step"] < self.linear,
+            linear=self._linear(model_state),
             train=train,
             rngs={"dropout": key},
         )
@@ -122,7 +122,7 @@ class AnswerStories(Predictive):
             **answer_stories_figures.table(
                 task_errors(metrics), trained.metadata["task_names"], FAILED
             ),
-            **answer_stories_figures.hops(seen, words, self._linear(trained)),
+            **answer_stories_figures.hops(seen, words, self._linear(trained.model_state)),
         }
 
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
@@ -131,7 +131,7 @@ class AnswerStories(Predictive):
             {"params": params},
             batch["inputs"],
             batch["question"],
-            linear=model_state["step"] < self.linear,
+            linear=self._linear(model_state),
             train=False,
             stages=True,
         )
@@ -139,13 +139,14 @@ class AnswerStories(Predictive):
 
     def prediction(self, trained: Trained, source: Batch, outputs: Any) -> Prediction:
         *story, question = source["words"].tolist()
+        words = trained.metadata["vocabulary"]
         return answer_stories_figures.prediction(
-            story, question, *outputs, trained.metadata["vocabulary"], self._linear(trained)
+            story, question, *outputs, words, self._linear(trained.model_state)
         )
 
-    def _linear(self, trained: Trained) -> bool:
+    def _linear(self, model_state: dict) -> jax.Array:
         """Whether the run is in its linear start."""
-        return bool(trained.model_state["step"] < self.linear)
+        return model_state["step"] < self.linear
 
 
 @dataclasses.dataclass(frozen=True)
