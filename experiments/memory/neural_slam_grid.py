@@ -9,9 +9,10 @@ itself, for 48 steps. Beside Neural SLAM an LSTM of as many parameters (58,244),
 `explored` is the share of the free cells that came into view. A picture shows the ways, and the
 learned maps over the walls.
 
-Measured: explored 0.850 (seeds 0.850, 0.846, 0.854), of the LSTM 0.834 (0.828, 0.841, 0.833); 2 min
-49 s of processor time a run, of the LSTM 44 s. In the same time the LSTM, which takes 7,700 steps
-then, is ahead: 0.870 (seed 0). One core of an AMD EPYC (AVX-512), jax 0.10.2.
+Measured: explored 0.847 (seeds 0.843, 0.844, 0.855), of the LSTM 0.834 (0.828, 0.841, 0.833); 2 min
+49 s of processor time a run (4 min beside other trainings), of the LSTM 44 s. In the same time the
+LSTM, which takes 7,700 steps then, is ahead: 0.870 (seed 0). One core of an AMD EPYC (AVX-512), jax
+0.10.2.
 """
 
 from nets.data.grid_worlds import GridWorlds
