@@ -44,8 +44,10 @@ class ConvScheme(nn.Module):
         widths: channels of each of the N stages.
         convolutions: convolutions of each stage; one number for all stages, or one each.
         windows: height and width of the convolutions; one number for all stages, or one each.
-        padded: whether convolutions pad their input, so that they keep its size; without, each
-            makes it smaller by its window - 1.
+        strides: distance between neighbouring windows of the convolutions; one number for all
+            stages, or one each.
+        padded: whether convolutions pad their input, so that only strides make it smaller; without,
+            so does the window, by itself - 1.
         pooling: what ends each stage, max or average pooling, or none.
         pool_window: height and width of the window of a pooling.
         pool_strides: distance between neighbouring windows. None means the window's size.
@@ -63,6 +65,7 @@ class ConvScheme(nn.Module):
     widths: tuple[int, ...] = (16, 32)
     convolutions: tuple[int, ...] = (1,)
     windows: tuple[int, ...] = (3,)
+    strides: tuple[int, ...] = (1,)
     padded: bool = True
     pooling: Pooling = "max"
     pool_window: int = 2
@@ -91,21 +94,21 @@ class ConvScheme(nn.Module):
         check_choice("ConvScheme.pooling", self.pooling, Pooling)
         repeats = self._each("convolutions", self.convolutions)
         windows = self._each("windows", self.windows)
+        strides = self._each("strides", self.strides)
         check_at_least("ConvScheme.widths", min(self.widths, default=1), 1)
         check_at_least("ConvScheme.hidden", min(self.hidden, default=1), 1)
-        check_images(self, x, self._minimum(repeats, windows))
+        check_images(self, x, self._minimum(repeats, windows, strides))
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         options = {"kernel_init": initialiser(self.kernel_init or "he_normal"), **dtypes}
         padding = "SAME" if self.padded else "VALID"
         drop = nn.Dropout(self.dropout, deterministic=not train)
         outputs = {}
-        for i, (width, times, window) in enumerate(
-            zip(self.widths, repeats, windows, strict=True), 1
+        for i, (width, times, window, stride) in enumerate(
+            zip(self.widths, repeats, windows, strides, strict=True), 1
         ):
             for j in range(1, times + 1):
-                conv = Conv(
-                    width, (window, window), padding=padding, **options, name=f"conv{i}_{j}"
-                )
+                where = {"strides": stride, "padding": padding, "name": f"conv{i}_{j}"}
+                conv = Conv(width, (window, window), **where, **options)
                 outputs[f"conv{i}_{j}"] = x = self.activation(conv(x))
             if self.pooling != "none":
                 pool = max_pool if self.pooling == "max" else average_pool
@@ -132,14 +135,17 @@ class ConvScheme(nn.Module):
         return values if len(values) == stages else values * stages
 
     @nn.nowrap
-    def _minimum(self, repeats: tuple[int, ...], windows: tuple[int, ...]) -> int:
+    def _minimum(
+        self, repeats: tuple[int, ...], windows: tuple[int, ...], strides: tuple[int, ...]
+    ) -> int:
         """The minimum size of an image, from the last stage, of one position, to the first."""
         check_at_least("ConvScheme.pool_window", self.pool_window, 1)
-        strides = self.pool_window if self.pool_strides is None else self.pool_strides
-        check_at_least("ConvScheme.pool_strides", strides, 1)
+        pool_strides = self.pool_window if self.pool_strides is None else self.pool_strides
+        check_at_least("ConvScheme.pool_strides", pool_strides, 1)
         size = 1
-        for times, window in reversed(list(zip(repeats, windows, strict=True))):
+        for times, window, stride in reversed(list(zip(repeats, windows, strides, strict=True))):
             if self.pooling != "none":
-                size = (size - 1) * strides + self.pool_window
-            size += 0 if self.padded else times * (window - 1)
+                size = (size - 1) * pool_strides + self.pool_window
+            for _ in range(times):
+                size = (size - 1) * stride + (1 if self.padded else window)
         return size

@@ -84,6 +84,9 @@ def test_dropout_acts_before_each_fully_connected_layer_while_training():
         ({"padded": False}, 10),
         ({"padded": False, "convolutions": (2,), "windows": (5, 3)}, 20),
         ({"pooling": "none", "padded": False}, 5),
+        ({"pooling": "none", "padded": False, "strides": (2, 3), "windows": (5, 4)}, 11),
+        ({"pooling": "none", "convolutions": (2,), "strides": (3, 2)}, 1),
+        ({"strides": (3, 2)}, 16),
         ({"pooling": "none"}, 1),
     ],
 )
@@ -102,6 +105,7 @@ def test_the_minimum_size_leaves_one_position(fields, minimum):
         ({"windows": (5, 3, 3)}, r"windows must have one entry, .* widths=\(16, 32\), got \(5, 3"),
         ({"convolutions": ()}, r"convolutions must have one entry, or one .*, got \(\)"),
         ({"convolutions": (0,)}, "ConvScheme.convolutions must be at least 1, got 0"),
+        ({"strides": (0,)}, "ConvScheme.strides must be at least 1, got 0"),
         ({"windows": (3, 0)}, "ConvScheme.windows must be at least 1, got 0"),
         ({"widths": (8, 0)}, "ConvScheme.widths must be at least 1, got 0"),
         ({"hidden": (0,)}, "ConvScheme.hidden must be at least 1, got 0"),
