@@ -9,8 +9,11 @@
 Two looks at the 14 x 14 positions that ResNet-50 makes of 448 pixels (the paper has VGG-16), the
 1,000 most frequent answers. vqa_accuracy is min(n / 3, 1), n of the ten people having given the
 answer; vqa_accuracy_nine is the figure that the published evaluation code gives. The paper's image
-network has ImageNet's weights and is not trained; this command trains all of it from the beginning.
-In Python `nets.interop.backbone.with_backbone` puts torchvision's weights into the variables.
+network has ImageNet's weights and is not trained; this command trains all of it from the beginning,
+and the paper's way starts from a run of `resnet50_imagenet`:
+
+    --init_from=runs/resnet50_imagenet --init_include='backbone/*' --init_exclude='backbone/fc/*' \\
+        --init_rename==backbone --optimizer.freeze='backbone/*'
 
 Measured: not trained here, for want of the data; 39,976,808 parameters.
 """

@@ -18,13 +18,10 @@ def translations(
 ) -> dict[str, Figure]:
     """Decoded sequences, the wrong ones first."""
     wrong = (decoded != rows["targets"]).any(1)
-    lines = []
-    for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]:
-        translation, right = map(target_tokenizer.decode, (decoded[i], rows["targets"][i]))
-        source = tokenizer.decode(rows["inputs"][i])
-        lines.append(
-            f"{source} -> {translation}" + (f"  (wrong; correct: {right})" if wrong[i] else "")
-        )
+    lines = [
+        _line(rows, decoded, i, tokenizer, target_tokenizer)
+        for i in np.argsort(~wrong, kind="stable")[:_WRITTEN]
+    ]
     title = f"Decoded test sequences: {wrong.sum()} of {len(wrong)} wrong"
     return {"decoded": Text(title, "\n".join(lines))}
 
@@ -44,10 +41,9 @@ def alignments(
     for i in drawn[:_ALIGNED]:
         source, target = _up_to_end(rows["inputs"][i]), _up_to_end(decoded.symbols[i])
         attention = decoded.weights[i, : len(target) + 1, : len(source)]
-        texts = tokenizer.decode(source), target_tokenizer.decode(target)
         panels.append(
             Heatmap(
-                " -> ".join(texts), attention,
+                _line(rows, decoded.symbols, i, tokenizer, target_tokenizer), attention,
                 (*(_shown(target_tokenizer.vocabulary[j]) for j in target), "end")[:len(attention)],
                 tuple(_shown(tokenizer.vocabulary[j]) for j in source),
                 "output", "input", fixed_range=True, unit="attention",
@@ -57,6 +53,16 @@ def alignments(
         return {}
     title = "Attention of each output symbol (rows) to the input symbols (columns)"
     return {"alignment": Panels(title, tuple(panels), columns=1)}
+
+
+def _line(
+    rows: dict[str, np.ndarray], decoded: np.ndarray, i: int, tokenizer: Any, target_tokenizer: Any
+) -> str:
+    """What was read and written, and what was to be written where that is something else."""
+    line = f"{tokenizer.decode(rows['inputs'][i])} -> {target_tokenizer.decode(decoded[i])}"
+    if (decoded[i] == rows["targets"][i]).all():
+        return line
+    return f"{line}  (wrong; correct: {target_tokenizer.decode(rows['targets'][i])})"
 
 
 def _up_to_end(ids: np.ndarray) -> list[int]:

@@ -150,4 +150,5 @@ def test_an_alignment_has_what_was_read_and_written_on_its_axes():
     np.testing.assert_array_equal(first.values, weights[1])
     assert (second.rows, second.columns) == (("one", "s"), ("a", "b"))
     np.testing.assert_array_equal(second.values, weights[0][:, :2])
-    assert second.title == "a b -> ones" and second.fixed_range
+    assert first.title == "b ba -> one" and first.fixed_range
+    assert second.title == "a b -> ones  (wrong; correct: two)"
