@@ -10,7 +10,8 @@ head writes each vector where its priority says, and others read from there on s
 count, not sequences: 10,000 batches of 16 leave 96.4 bits after 14 min.
 
 Measured: of the feed-forward controller 76.6 bits a test sequence, 26.7 of 128 wrong; 16 min 21 s
-of processor time, 47,896 parameters. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
+of processor time, 47,896 parameters. Of the LSTM 114.3 bits, 45.6 wrong; 5 min 30 s. Seed 0, one
+core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.algorithms import PrioritySort

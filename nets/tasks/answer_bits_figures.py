@@ -5,7 +5,7 @@ import numpy as np
 from nets.report.figures import Figure
 from nets.report.time_maps import TimeMap, TimeMaps
 
-_SLOTS = 1e-2  # weight above which a slot is drawn
+_SLOTS = 0.05  # weight above which a slot is drawn
 
 
 def sequences(
