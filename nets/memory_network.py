@@ -30,8 +30,8 @@ class MemN2N(nn.Module):
     u^{k+1} = H u^k + o. All are initialised normal with deviation 0.1.
 
     While training, empty memories among the n sentences move those before them further away
-    ("random noise" in the paper). As in the authors' program there are fewer than `noise` n, any
-    number as probable as another: with 0.1 none of up to 10 sentences, 0 to 4 of 50.
+    ("random noise" in the paper). As in the authors' program there are 0 to ceil(`noise` n), any
+    number as probable as another: with 0.1 none or one of up to 10 sentences, 0 to 5 of 50.
 
     >>> model = MemN2N(vocab_size=9, max_memories=5, hops=2)
     >>> words = jnp.ones((2, 4, 3), int), jnp.ones((2, 3), int)
@@ -124,8 +124,8 @@ class MemN2N(nn.Module):
         after = jnp.clip(count - 1 - jnp.arange(slots)[None], 0)
         if train and self.noise:
             many, where = jax.random.split(self.make_rng("dropout"))
-            most = jnp.ceil(self.noise * count)
-            places = count + jnp.floor(jax.random.uniform(many, (rows, 1)) * most).astype(int)
+            most = jnp.ceil(self.noise * count).astype(int)
+            places = count + jax.random.randint(many, (rows, 1), 0, most + 1)
             order = jax.random.uniform(where, (rows, slots + math.ceil(self.noise * slots)))
             order = jnp.where(jnp.arange(order.shape[1])[None] < places, order, 2)
             taken = order.argsort(1)[:, :slots]  # places of the sentences, counted from the last

@@ -151,11 +151,11 @@ class ProductVQA(nn.Module):
 class StackedAttention(nn.Module):
     """Looks at the image several times, each time for what it has seen (Yang et al. 2016).
 
-        v_k = tanh(W_I a_k + b_I)                               (equation 3)
-        u_0 = h_T,    h = LSTM(E w_1 .. E w_T)                  (equations 4 to 10)
-        p_i = softmax_k(w_i^T tanh(U_i v_k + W_i u_{i-1} + b_i))  (equations 15 and 16)
-        u_i = sum_k p_ik v_k + u_{i-1}                          (equations 17 and 18)
-        logits = V u_n + b                                      (equation 20)
+        v_k = tanh(W_I a_k + b_I)                               (equation 2)
+        u_0 = h_T,    h = LSTM(E w_1 .. E w_T)                  (equations 3 to 9)
+        p_i = softmax_k(w_i^T tanh(U_i v_k + W_i u_{i-1} + b_i))  (equations 19 and 20)
+        u_i = sum_k p_ik v_k + u_{i-1}                          (equations 21 and 22)
+        logits = V u_n + b                                      (equation 23)
 
     a [B, K, D] is a spatial stage [B, H, W, D] of the backbone, flattened row by row. Dropout acts
     on u_n. With `hidden` layers of rectifiers stand before V, which the paper has not. With

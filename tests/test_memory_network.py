@@ -131,28 +131,31 @@ def test_noise_moves_sentences_away_in_training_alone_and_keeps_their_order():
     assert ages(jax.random.key(0), False)[0].tolist() == [3, 2, 1, 0]
     moved = np.asarray(ages(jax.random.key(0), True))
     assert (np.diff(moved, axis=1) < 0).all() and (moved >= [3, 2, 1, 0]).all()
-    empty = (moved > [3, 2, 1, 0]).mean(0)  # none or one, in any of five places
-    np.testing.assert_allclose(empty, np.array([4, 3, 2, 1]) / 5 / 2, atol=0.01)
-    assert moved.max() == 4
-    assert (np.asarray(model.clone(noise=0.1).apply(
+    empty = (moved > [3, 2, 1, 0]).mean(0)  # none; one of five places; two of six
+    np.testing.assert_allclose(empty, np.array([26, 21, 15, 8]) / 45, atol=0.01)
+    assert moved.max() == 5
+    fewer = model.clone(noise=0.1).apply(
         {}, mask, True, method="_ages", rngs={"dropout": jax.random.key(0)}
-    )) == [3, 2, 1, 0]).all()  # fmt: skip
+    )
+    empty = (np.asarray(fewer) > [3, 2, 1, 0]).mean(0)  # none or one
+    np.testing.assert_allclose(empty, np.array([4, 3, 2, 1]) / 5 / 2, atol=0.01)
 
 
 def test_noise_of_a_long_story_is_the_authors_and_stays_within_the_slots():
-    """20 sentences and noise of 0.2: 0 to 3 empty memories among as many places; 21 slots."""
+    """20 sentences and noise of 0.2: 0 to 4 empty memories among as many places; 21 slots."""
     model = MODEL.clone(noise=0.2, max_memories=21)
     mask = jnp.arange(25)[None] < jnp.array([[20], [3]]).repeat(2000, 1).reshape(-1, 1)
     key = jax.random.key(2)
     ages = np.asarray(model.apply({}, mask, True, method="_ages", rngs={"dropout": key}))
     rng, drawn = np.random.default_rng(0), []
     for _ in range(2000):
-        places = 20 + rng.integers(4)
+        places = 20 + rng.integers(5)
         drawn.append(np.sort(rng.permutation(places)[:20])[::-1])
     expected = np.minimum(drawn, 20)
     np.testing.assert_allclose(ages[:2000, :20].mean(0), expected.mean(0), atol=0.12)
     np.testing.assert_allclose(ages[:2000, :20].std(0), expected.std(0), atol=0.12)
-    assert (ages[2000:, :3] == [2, 1, 0]).all()
+    empty = (ages[2000:, :3] > [2, 1, 0]).mean(0)  # none, or one of four places
+    np.testing.assert_allclose(empty, np.array([3, 2, 1]) / 4 / 2, atol=0.04)
 
 
 def chosen(params, row, support=None):

@@ -5,8 +5,8 @@
     python launch.py compare --experiment=glimpses_cluttered_mnist \
         --data.data_dir=~/tensorflow_datasets --data.clutter=0
 
-A digit of 28 x 28 pixels anywhere in 60 x 60, with four pieces of 8 x 8. Mnih et al. 2014, tables 2
-and 3: six glimpses of 12 x 12 pixels at three scales; two fully connected layers of 64 and of 256
+A digit of 28 x 28 pixels anywhere in 60 x 60, with four pieces of 8 x 8. Mnih et al. 2014, tables 1
+and 2: six glimpses of 12 x 12 pixels at three scales; two fully connected layers of 64 and of 256
 units; a convolution of 8 windows of 10 x 10 that strides by 5, and 256 units. Without clutter the
 digits are only translated. Published errors, in this order: 4.08%, 28.58%, 11.96% and 8.09%;
 without clutter 1.22%, 6.42%, 2.63% and 1.62%.

@@ -19,6 +19,7 @@ VQA_TYPES = ("yes_no", "number", "other")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {word: str(k) for k, word in enumerate(_NUMBERS)} | {"none": "0"}
 _ARTICLES = {"a", "an", "the"}
+_MARKS = ';/[]"{}()=+\\_-><@`,?!'
 
 
 class Asked(NamedTuple):
@@ -231,14 +232,20 @@ def _asked(files: Files) -> list[tuple[int, Asked]]:
 def plain_answer(text: str) -> str:
     """An answer in lower case, without marks and articles, numbers up to ten as digits.
 
-    That is the normalisation of VQA's evaluation code, but for its list of contractions.
+    That is the normalisation of VQA's evaluation code, but for its list of contractions, and that
+    an answer of nothing else stays as it is. A mark inside a word becomes a space, unless the same
+    mark stands at a word's end, or there is a comma between two digits: then it is left out.
 
-    >>> plain_answer("The Two dogs."), plain_answer("10:30"), plain_answer("?")
-    ('2 dogs', '10:30', '?')
+    >>> plain_answer("The Two dogs."), plain_answer("t-shirt"), plain_answer("10,000")
+    ('2 dogs', 't shirt', '10000')
     """
-    words = re.findall(r"\d+(?:[.:,/]\d+)*|\w+(?:['’-]\w+)*", text.lower())
+    plain = text = " ".join(text.split())
+    for mark in _MARKS:
+        apart = f"{mark} " in text or f" {mark}" in text or re.search(r"\d,\d", text)
+        plain = plain.replace(mark, "" if apart else " ")
+    words = re.sub(r"\.(?!\d)", "", plain).lower().split()
     words = [_DIGITS.get(word, word) for word in words if word not in _ARTICLES]
-    return " ".join(words) or text.strip().lower()
+    return " ".join(words) or text.lower()
 
 
 def _json(path: Path, setting: str) -> Any:

@@ -207,8 +207,10 @@ def test_mistakes_of_fields_are_named():
 
 @pytest.mark.parametrize(
     ("text", "plain"),
-    [("Two.", "2"), ("A red-haired man's", "red-haired man's"), ("10,000", "10,000"),
-     ("the", "the"), ("  !  ", "!"), ("none", "0")],
+    [("Two.", "2"), ("A red-haired man's", "red haired man's"), ("10,000", "10000"),
+     ("$5", "$5"), ("50%", "50%"), ("4/5", "4 5"), ("3.5", "3.5"), ("yes, it is", "yes it is"),
+     ("stop - go-kart", "stop gokart"), ("1,000-2,000", "10002000"), ("10:30\n", "10:30"),
+     ("Don't", "don't"), ("the", "the"), ("  !  ", "!"), ("none", "0")],
 )  # fmt: skip
 def test_answers_are_normalised(text, plain):
     assert plain_answer(text) == plain
