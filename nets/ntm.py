@@ -307,7 +307,10 @@ class MemoryRNN(nn.Module):
 
 
 def compared_models(units: int, layers: int = 3, heads: int = 1) -> dict[str, MemoryRNN]:
-    """Networks as the paper compares them: a machine by each controller, of 100 units, and an LSTM.
+    """Networks as the paper compares them: a machine by each controller, and an LSTM.
+
+    The controllers have 100 units, as the paper's have but for recall and sorting, where some of
+    them are larger.
 
     Args:
         units: units of each layer of the LSTM.

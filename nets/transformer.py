@@ -140,15 +140,16 @@ class TransformerLM(nn.Module):
 class Transformer(nn.Module):
     """Encoder and decoder for sequence to sequence (Vaswani et al. 2017).
 
-        m = encoder(sqrt(D) E x_1 .. x_S)
-        logits of y_t = decoder(sqrt(D) E' y_0 .. y_{t-1}; m) W + b,    y_0 = 0
+        m = encoder(e(x_1 .. x_S))
+        logits of y_t = decoder(e'(y_0 .. y_{t-1}); m) W + b,    y_0 = 0
 
-    Symbol 0 is padding: sources are read up to their first 0, and targets begin and end with it.
-    Kernels are initialised Xavier uniform, vectors from N(0, 1 / D). Dropout acts on the vectors
-    with their positions and on what each part of a layer adds. With norm="pre" encoder and decoder
-    end with a layer normalisation. After `context` symbols of a target it goes on as
-    `TransformerLM` does. Stages: encoder [B, S, D], and weights [B, U, S], the mean over layers and
-    heads.
+    e and e' give the vectors of symbols, in matrices E and E', with their positions; sinusoidal
+    ones, the paper's, as sqrt(D) E x + S (`nets.layers.positions.PositionedEmbedding`). Symbol 0 is
+    padding: sources are read up to their first 0, and targets begin and end with it. Kernels are
+    initialised Xavier uniform, vectors from N(0, 1 / D). Dropout acts on the vectors with their
+    positions and on what each part of a layer adds. With norm="pre" encoder and decoder end with a
+    layer normalisation. After `context` symbols of a target it goes on as `TransformerLM` does.
+    Stages: encoder [B, S, D], and weights [B, U, S], the mean over layers and heads.
 
     >>> model, key = Transformer(num_classes=7, vocab_size=7), jax.random.key(0)
     >>> x = jnp.ones((2, 9), int)

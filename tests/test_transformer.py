@@ -165,7 +165,29 @@ def test_beam_search_past_the_context_goes_on():
     assert np.isfinite(found.score).all()
 
 
-def test_dropout_acts_in_training_alone_and_everywhere():
+def test_dropout_acts_on_the_embeddings_and_on_each_part_of_a_layer():
+    """Where next to everything is dropped, the bias of the last normalisation is left."""
+
+    def noisy(model, *inputs):
+        params = random_parameters(model, *inputs)
+        apply = jit(functools.partial(model.apply, train=True, stages=True))
+        noise = {"dropout": jax.random.key(0)}
+        return params["params"], apply(params, *inputs, rngs=noise)
+
+    def left(params, stack):
+        return params[stack]["norm"]["bias"]
+
+    params, (logits, *_) = noisy(language_model(dropout=1 - 1e-7), IDS)
+    expected = params["embedding"]["embedding"] @ left(params, "decoder")
+    assert_close(logits, np.broadcast_to(expected, logits.shape), 1e-5)
+    params, (logits, stages) = noisy(translator(norm="pre", dropout=1 - 1e-7), IDS, IDS)
+    expected = params["embedding"]["embedding"] @ left(params, "decoder")
+    assert_close(logits, np.broadcast_to(expected, logits.shape), 1e-5)
+    encoded = stages["encoder"]
+    assert_close(encoded, np.broadcast_to(left(params, "encoder"), encoded.shape), 1e-5)
+
+
+def test_dropout_acts_in_training_alone():
     model = language_model(dropout=0.5)
     params = random_parameters(model, IDS)
 
