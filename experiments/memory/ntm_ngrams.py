@@ -7,8 +7,8 @@
 Each sequence of 200 bits has a model of its own, drawn at random. `optimal` is what the best
 estimator needs. The LSTM has the 331,905 parameters of the paper's.
 
-Measured: of the LSTM controller 136.0 bits a test sequence, the best estimator 130.4; 10 min of
-processor time, 58,433 parameters. Of the LSTM 167.1 bits; 7 min 7 s. Seed 0, one core of an AMD
+Measured: of the LSTM controller 135.6 bits a test sequence, the best estimator 130.4; 6 min 8 s
+of processor time, 58,433 parameters. Of the LSTM 167.1 bits; 7 min 7 s. Seed 0, one core of an AMD
 EPYC (AVX-512), jax 0.10.2.
 """
 
