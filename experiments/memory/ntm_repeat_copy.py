@@ -9,10 +9,10 @@ The LSTM has the 5,312,007 parameters of the paper's. Updates count, not sequenc
 them in batches of 16 taught nothing. When it is found is chance: with --steps=40000 the same seed
 had 0.19 right.
 
-Measured: of the LSTM controller 22.5 bits a test sequence, 0.88 of them right; nothing of 20 vectors
-or 20 times, 0.38 and 0.39 of the bits wrong; 8 min 9 s of processor time, 61,959 parameters. Of the
-feed-forward controller 34.4 bits, 0.855 right; 3 min 40 s. The LSTM is not trained here, for want
-of time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
+Measured: of the LSTM controller 22.5 bits a test sequence, 0.88 of them right; nothing of 20
+vectors or 20 times, 0.38 and 0.39 of the bits wrong; 8 min 9 s of processor time, 61,959
+parameters. Of the feed-forward controller 34.4 bits, 0.855 right; 3 min 40 s. The LSTM is not
+trained here, for want of time. Seed 0, one core of an AMD EPYC (AVX-512), jax 0.10.2.
 """
 
 from nets.data.algorithms import RepeatCopy
