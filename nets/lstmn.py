@@ -111,17 +111,19 @@ class LSTMN(Cell):
     @nn.nowrap
     def update(self, weights: dict, carry: LSTMNCarry, x: jax.Array) -> LSTMNCarry:
         z, query = jnp.split(x, [4 * self.features], -1)
-        hidden, memory, keys, _, summary, _ = (a.astype(x.dtype) for a in carry)
+        hidden, keys, summary = (
+            a.astype(x.dtype) for a in (carry.hidden, carry.keys, carry.summary)
+        )
         scores = additive(query + summary @ weights["summary_kernel"], keys, weights["score"])
         attention = masked_softmax(scores, carry.filled > 0)  # zeros where there is no step yet
-        summary, kept = (weighted_sum(attention, tape) for tape in (hidden, memory))
+        summary, kept = (weighted_sum(attention, tape) for tape in (hidden, carry.memory))
         i, f, g, o = gates(z + summary @ weights["recurrent_kernel"], "ssts")
         c = f * kept + i * g
-        h = o * tanh(c)
+        h = (o * tanh(c)).astype(x.dtype)
         newest = (h, c, h @ weights["key_kernel"], jnp.ones_like(carry.filled[:, 0], x.dtype))
         tapes = (
             jnp.concatenate([tape[:, 1:], new[:, None]], 1)
-            for tape, new in zip((hidden, memory, keys, carry.filled), newest, strict=True)
+            for tape, new in zip((hidden, carry.memory, keys, carry.filled), newest, strict=True)
         )
         return LSTMNCarry(*tapes, summary, attention)
 

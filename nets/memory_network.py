@@ -227,9 +227,11 @@ class MemoryNetwork(nn.Module):
 def _weights(scores: jax.Array, mask: jax.Array, slots: int) -> jax.Array:
     """Softmax [B, S] of scores [B, S], and of 0 for each of the empty slots, left out."""
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-    top = jax.lax.stop_gradient(jnp.max(scores, axis=1, keepdims=True, initial=0.0, where=mask))
+    count = mask.sum(1, keepdims=True)
+    top = jnp.max(scores, axis=1, keepdims=True, initial=-jnp.inf, where=mask)
+    top = jax.lax.stop_gradient(jnp.where(count < slots, jnp.maximum(top, 0), top))
     powers = jnp.where(mask, jnp.exp(jnp.where(mask, scores - top, 0)), 0)
-    empty = (slots - mask.sum(1, keepdims=True)) * jnp.exp(-top)
+    empty = (slots - count) * jnp.exp(-jnp.maximum(top, 0))
     return powers / (powers.sum(1, keepdims=True) + empty)
 
 

@@ -88,6 +88,16 @@ def test_one_step_at_a_time_equals_the_whole():
     assert_close(carry, last, 1e-5)
 
 
+def test_it_keeps_long_memories_in_bfloat16():
+    """c grows by 0.005 a step: from 1 on, less than half a digit of bfloat16."""
+    layer = Recurrent(LSTMN(1, span=1), dtype=jnp.bfloat16)
+    x = jnp.ones((1, 1000, 1), jnp.bfloat16)
+    params = jax.tree.map(jnp.zeros_like, jit(layer.init)(jax.random.key(0), x))
+    params["params"]["layer_0"]["bias"] = jnp.array([50.0, 50, np.arctanh(0.005), 0])  # i f g o
+    _, ((carry,),) = jit(layer.apply)(params, x)
+    np.testing.assert_allclose(carry.memory, 5, rtol=0.02)
+
+
 def test_a_step_further_back_than_the_span_reaches_it_through_others_alone():
     """With W_s, R and W zero but for the cell state, the tapes are all that is passed on."""
     params = random_weights()

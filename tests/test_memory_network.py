@@ -99,6 +99,16 @@ def test_scores_of_any_size_give_finite_gradients():
     )
 
 
+def test_scores_far_below_zero_of_a_full_memory_give_a_softmax():
+    """exp(-200) is zero in float32; there is no empty slot with a score of 0 beside."""
+    scores, mask = jnp.array([[-200.0, -201.0, -200.0]]), jnp.ones((1, 3), bool)
+    weights, back = jax.vjp(lambda s: memory_network._weights(s, mask, 3), scores)
+    expected = np.exp([0, -1, 0]) / np.exp([0, -1, 0]).sum()
+    np.testing.assert_allclose(weights[0], expected, rtol=1e-5)
+    (slope,) = back(jnp.array([[1.0, 0, 0]]))
+    np.testing.assert_allclose(slope[0], expected[0] * (np.eye(3)[0] - expected), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("fields", "count"),
     [

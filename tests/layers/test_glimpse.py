@@ -14,10 +14,9 @@ def plain(image: np.ndarray, location: np.ndarray, size: int, scales: int) -> np
     parts = np.zeros((scales, size, size, channels))
     for k, i, j in np.ndindex(scales, size, size):
         side, block = size * 2**k, 2**k
-        # all parts share the middle of the widest, which starts at a whole pixel
-        widest = size * 2 ** (scales - 1)
-        left = round((location[0] + 1) / 2 * width - widest / 2) + (widest - side) // 2
-        top = round((location[1] + 1) / 2 * height - widest / 2) + (widest - side) // 2
+        # the smallest part starts at the nearest pixel, and the others as far to each side of it
+        left = round((location[0] + 1) / 2 * width - size / 2) - (side - size) // 2
+        top = round((location[1] + 1) / 2 * height - size / 2) - (side - size) // 2
         for a, b in np.ndindex(block, block):
             y, x = top + i * block + a, left + j * block + b
             if 0 <= y < height and 0 <= x < width:
@@ -33,6 +32,19 @@ def test_parts_are_those_of_a_plain_loop(size, scales):
     ours = jax.jit(glimpse, static_argnums=(2, 3))(images, locations, size, scales)
     theirs = [plain(*row, size, scales) for row in zip(images, locations, strict=True)]
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_what_is_sharp_is_the_same_with_wider_parts_around_it(size):
+    images = jnp.arange(400.0).reshape(1, 20, 20, 1).repeat(9, 0)
+    locations = jnp.linspace(-0.9, 0.9, 9)[:, None] * jnp.array([[1.0, -1.0]])
+    alone, sharp = (glimpse(images, locations, size, scales)[:, 0] for scales in (1, 3))
+    np.testing.assert_array_equal(alone, sharp)
+
+
+def test_bytes_do_not_overflow():
+    parts = glimpse(jnp.full((1, 8, 8, 1), 200, jnp.uint8), jnp.zeros((1, 2)), 2, 2)
+    assert (parts == 200).all() and parts.dtype == jnp.float32
 
 
 @pytest.mark.parametrize(
