@@ -121,7 +121,7 @@ class MemN2N(nn.Module):
         """How many memories ago each sentence was, [B, S]; 0 is the last."""
         rows, slots = mask.shape
         count = mask.sum(1, keepdims=True)
-        after = jnp.clip(count - 1 - jnp.arange(slots)[None], 0)
+        after = jnp.clip(jnp.cumsum(mask[:, ::-1], axis=1)[:, ::-1] - 1, 0)
         if train and self.noise:
             many, where = jax.random.split(self.make_rng("dropout"))
             most = jnp.ceil(self.noise * count).astype(int)

@@ -290,10 +290,11 @@ class MemoryRNN(nn.Module):
     @nn.nowrap
     def traces(self, carry: Carry) -> dict[str, jax.Array]:
         """Where the heads are, [B, N] by their names; none without a memory."""
-        names = {}
-        for (cell,) in carry:
-            names |= self.cell.traces(cell)
-        return names
+        return {
+            f"{name}, layer {i}" if i else name: weighting
+            for i, (cell,) in enumerate(carry)
+            for name, weighting in self.cell.traces(cell).items()
+        }
 
     @nn.nowrap
     def _zeros(self, rows: int) -> Carry:

@@ -18,7 +18,8 @@ def check_questions(model: Any, images: jax.Array, questions: jax.Array) -> None
     """Refuses a model without answers, words or units, and questions that do not fit the images.
 
     Args:
-        model: has the fields `num_classes`, `vocab_size`, `embedding`, `features` and `dropout`.
+        model: has the fields `num_classes`, `vocab_size`, `embedding`, `features`, `hidden` and
+            `dropout`.
         images: [B, H, W, C].
         questions: [B, T] or [B, Q, T].
 
@@ -28,6 +29,7 @@ def check_questions(model: Any, images: jax.Array, questions: jax.Array) -> None
     name = type(model).__name__
     for field in ("num_classes", "vocab_size", "embedding", "features"):
         check_at_least(f"{name}.{field}", getattr(model, field), 1)
+    check_at_least(f"{name}.hidden", min(model.hidden, default=1), 1)
     check_probability(f"{name}.dropout", model.dropout)
     if questions.ndim not in (2, 3) or len(questions) != len(images):
         raise ValueError(

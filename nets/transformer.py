@@ -78,6 +78,7 @@ class TransformerLM(nn.Module):
 
     def setup(self) -> None:
         check_at_least("TransformerLM.vocab_size", self.vocab_size, 1)
+        check_at_least("features", self.features, 1)
         check_at_least("context", self.context, 2)
         check_at_least("layers", self.layers, 1)
         init = nn.initializers.normal
@@ -86,7 +87,7 @@ class TransformerLM(nn.Module):
         self.decoder = _stack(self, causal=True, **inits)
         self.drop = nn.Dropout(self.dropout)
         if not self.tie:
-            self.output = output_layer(self, self.vocab_size)
+            self.output = output_layer(self, self.vocab_size, kernel_init=init(0.02))
 
     def __call__(
         self,
@@ -200,6 +201,7 @@ class Transformer(nn.Module):
     def setup(self) -> None:
         check_at_least("Transformer.num_classes", self.num_classes, 1)
         check_at_least("Transformer.vocab_size", self.vocab_size, 1)
+        check_at_least("features", self.features, 1)
         check_at_least("context", self.context, 2)
         if self.share and self.num_classes != self.vocab_size:
             raise ValueError(
@@ -213,7 +215,8 @@ class Transformer(nn.Module):
         self.decoder = _stack(self, causal=True, cross=True)
         self.drop = nn.Dropout(self.dropout)
         if not self.tie:
-            self.output = output_layer(self, self.num_classes)
+            xavier = nn.initializers.xavier_uniform()
+            self.output = output_layer(self, self.num_classes, kernel_init=xavier)
 
     def __call__(
         self, inputs: jax.Array, targets: jax.Array, *, train: bool, stages: bool = False
@@ -256,9 +259,9 @@ class Transformer(nn.Module):
         return carry, self._logits(y)[:, 0], mean_weights(weights).reshape(len(symbols), -1)
 
     def _encode(self, inputs: jax.Array, train: bool) -> tuple[jax.Array, Memory]:
-        mask = source_mask(inputs)
         embed = self.embedding if self.share else self.source
         x = self.drop(embed(inputs), deterministic=not train)
+        mask = source_mask(inputs)
         encoded = self.encoder(x, mask, train=train)[0]
         return encoded, self.decoder.project(encoded, mask)
 

@@ -73,8 +73,8 @@ class QuestionOnly(nn.Module):
         The stages are {}. Needs the key `dropout` while training if `dropout` is above 0.
 
         Raises:
-            ValueError: `num_classes` or `vocab_size` is None or below 1, `dropout` is not in
-                [0, 1), or images and questions do not fit.
+            ValueError: `num_classes` or `vocab_size` is None or below 1, another size is below 1,
+                `dropout` is not in [0, 1), or images and questions do not fit.
         """
         check_questions(self, images, questions)
         logits = answer(self, _question(self, questions), train)
@@ -134,8 +134,8 @@ class ProductVQA(nn.Module):
 
         Raises:
             ValueError: the backbone has no such stage, or refuses the images; `num_classes` or
-                `vocab_size` is None or below 1, `dropout` is not in [0, 1), or images and
-                questions do not fit.
+                `vocab_size` is None or below 1, another size is below 1, `dropout` is not in
+                [0, 1), or images and questions do not fit.
         """
         check_questions(self, images, questions)
         a = backbone_stage(self, images, train, rank=2)
@@ -218,13 +218,14 @@ class StackedAttention(nn.Module):
         `dropout` is above 0.
 
         Raises:
-            ValueError: the backbone has no such spatial stage, or refuses the images; `looks`,
-                `num_classes` or `vocab_size` is None or below 1, `summary` or `fusion` is neither
-                of its choices, `features` is odd if bidirectional, `dropout` is not in [0, 1), or
-                images and questions do not fit.
+            ValueError: the backbone has no such spatial stage, or refuses the images; `num_classes`
+                or `vocab_size` is None or below 1, another size is below 1, `summary` or `fusion`
+                is neither of its choices, `features` is odd if bidirectional, `dropout` is not in
+                [0, 1), or images and questions do not fit.
         """
         check_questions(self, images, questions)
         check_at_least("StackedAttention.looks", self.looks, 1)
+        check_at_least("StackedAttention.attention", self.attention, 1)
         check_choice("StackedAttention.summary", self.summary, Summary)
         check_choice("StackedAttention.fusion", self.fusion, Fusion)
         if self.bidirectional and self.features % 2:
@@ -260,6 +261,7 @@ class StackedAttention(nn.Module):
 
 def _question(model: Any, questions: jax.Array) -> jax.Array:
     """q [B, ..., joint] of questions [B, ..., T]."""
+    check_at_least(f"{type(model).__name__}.joint", model.joint, 1)
     _, states = read_questions(model, nn.tanh(embedded(model, questions)), questions, model.layers)
     joined = jnp.concatenate([a for state in states for a in state], -1)
     return nn.tanh(model_dense(model, model.joint, "summary")(joined))

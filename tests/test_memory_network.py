@@ -151,6 +151,19 @@ def test_noise_moves_sentences_away_in_training_alone_and_keeps_their_order():
     np.testing.assert_allclose(empty, np.array([4, 3, 2, 1]) / 5 / 2, atol=0.01)
 
 
+def test_a_sentence_without_words_is_no_memory_wherever_it_stands():
+    mask = jnp.array([[True, False, True, True, False], [False, True, True, True, False]])
+    ages = MODEL.apply({}, mask, False, method="_ages")
+    assert ages[mask].reshape(2, 3).tolist() == [[2, 1, 0]] * 2
+    params = {"params": made(MODEL)}
+    full = jnp.asarray(STORY[1:, :3])
+    gap = jnp.insert(full, 1, 0, axis=1)
+    question = jnp.asarray(QUESTION[1:])
+    logits = [jax.jit(functools.partial(MODEL.apply, train=False))(params, story, question)
+              for story in (full, gap)]  # fmt: skip
+    np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
+
+
 def test_noise_of_a_long_story_is_the_authors_and_stays_within_the_slots():
     """20 sentences and noise of 0.2: 0 to 4 empty memories among as many places; 21 slots."""
     model = MODEL.clone(noise=0.2, max_memories=21)

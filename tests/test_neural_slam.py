@@ -155,6 +155,13 @@ def test_beliefs_sum_to_one():
     _, ((carry,),) = jax.jit(Recurrent(CELL).apply)(made(CELL, x, 2.0), x)
     np.testing.assert_allclose(carry.position.sum(-1), 1, rtol=1e-5)
     np.testing.assert_allclose(carry.heading.sum(-1), 1, rtol=1e-5)
+    rng = np.random.default_rng(3)
+    beliefs = (np.float32(rng.dirichlet(np.ones(n), 5)) for n in (4, CELL.size**2))
+    moved = CELL.motion(
+        *map(jnp.asarray, beliefs), jnp.asarray(rng.dirichlet(np.ones(4), 5)[:, :3])
+    )
+    for belief in (*moved, *CELL.begun(jax.tree.map(jnp.zeros_like, carry))):
+        np.testing.assert_allclose(belief.sum(-1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("cell", [CELL, LSTM(6)], ids=["memory", "lstm"])

@@ -162,6 +162,11 @@ def test_names_of_heads_and_their_weightings():
     _, carry = model.apply(variables, inputs(), train=False)
     where = model.traces(carry)
     assert {*where} == {"read 1", "read 2", "write 1"} and where["write 1"].shape == (2, 5)
+    deep = MemoryRNN(2, NTM(4, slots=5, width=3), layers=2)
+    first, (second,) = deep._zeros(2)
+    where = deep.traces((first, (second._replace(weightings=second.weightings + 1),)))
+    assert [*where] == ["read 1", "write 1", "read 1, layer 1", "write 1, layer 1"]
+    assert [float(w.mean()) for w in where.values()] == [0, 0, 1, 1]
     assert MemoryRNN(2, LSTM(3)).traces(MemoryRNN(2, LSTM(3))._zeros(2)) == {}
 
 

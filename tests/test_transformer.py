@@ -10,6 +10,7 @@ import pytest
 from nets.layers import attention_multi_head
 from nets.layers.attention_multi_head import MultiHeadAttention
 from nets.layers.decoding import decode, generate
+from nets.layers.transformer_cache import mean_weights
 from nets.transformer import Transformer, TransformerLM
 from tests.support.checks import assert_close, jit
 
@@ -147,6 +148,29 @@ def test_translation_step_by_step_equals_the_whole(positions, norm):
     assert stages["encoder"].shape == (4, C, 8)
 
 
+def test_a_translation_past_the_context_is_read_from_its_newer_half():
+    """With two slots for each source; what is read is read at once by the decoder's layers."""
+    model, steps = translator(), 15
+    inputs = np.array([[3, 1, 2, 5, 0, 0], [1, 6, 0, 4, 4, 4]])
+    params = random_parameters(model, inputs, IDS)
+    symbols = np.random.default_rng(2).integers(1, V, (4, steps))
+
+    def whole(model, inputs, symbols):
+        _, memory = model._encode(inputs, False)
+        y, _, _, weights = model.decoder(model.embedding(symbols), None, memory, need_weights=True)
+        return model._logits(y)[:, -1], mean_weights(weights)[:, -1]
+
+    memory, carry = jit(functools.partial(model.apply, method="start"))(params, inputs)
+    carry = jax.tree.map(lambda a: jnp.repeat(a, 2, 0), carry)
+    step, whole = (jit(functools.partial(model.apply, method=m)) for m in ("step", whole))
+    kept = 0
+    for t in range(steps):
+        carry, *found = step(params, memory, carry, symbols[:, t])
+        kept = kept + 1 if kept < C else C // 2 + 1
+        expected = whole(params, np.repeat(inputs, 2, 0), symbols[:, t + 1 - kept : t + 1])
+        assert_close(found, [*expected], 1e-5)
+
+
 def test_padding_of_a_source_changes_nothing():
     model = translator()
     inputs = np.array([[3, 1, 2, 0, 0, 0], [1, 6, 2, 0, 5, 4]])
@@ -251,6 +275,16 @@ def test_what_a_new_model_starts_from():
     assert np.std(block["attention"]["query"]["kernel"]) == pytest.approx(0.02, rel=0.1)
 
 
+def test_what_an_output_layer_of_its_own_starts_from():
+    for model, inputs, std in [
+        (TransformerLM(200, 64, 4, 1, tie=False), (IDS,), 0.02),
+        (Transformer(200, 200, 64, 4, 1, tie=False), (IDS, IDS), (2 / (64 + 200)) ** 0.5),
+    ]:
+        init = jax.jit(functools.partial(model.init, train=False))
+        params = init(jax.random.key(0), *inputs)["params"]
+        assert np.std(params["output"]["kernel"]) == pytest.approx(std, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("model", "inputs", "message"),
     [
@@ -264,6 +298,9 @@ def test_what_a_new_model_starts_from():
         (language_model(), (IDS[0],), r"symbols must be integers \[B, T\], got int"),
         (language_model(), (IDS * 0.5,), r"symbols must be integers \[B, T\], got float"),
         (language_model(hidden=0), (IDS,), "hidden must be at least 1, got 0"),
+        (language_model(features=0), (IDS,), "features must be at least 1, got 0"),
+        (translator(features=-8), (IDS, IDS), "features must be at least 1, got -8"),
+        (translator(), (IDS[0], IDS[0]), r"symbols must be integers \[B, T\], got int"),
         (language_model(context=1), (IDS,), "context must be at least 2, got 1"),
         (language_model(norm="both"), (IDS,), "norm must be one of pre, post, got 'both'"),
         (language_model(heads=3), (IDS,), "heads must divide features=8, got 3"),

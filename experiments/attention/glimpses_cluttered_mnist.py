@@ -1,4 +1,4 @@
-"""Digits of MNIST among pieces of others: a few glimpses against networks that see everything.
+r"""Digits of MNIST among pieces of others: a few glimpses against networks that see everything.
 
     python launch.py compare --experiment=glimpses_cluttered_mnist \
         --data.data_dir=~/tensorflow_datasets

@@ -1,4 +1,4 @@
-"""German into English on Multi30k by a Transformer (Vaswani et al. 2017), as attention_multi30k.
+r"""German into English on Multi30k by a Transformer (Vaswani et al. 2017), as attention_multi30k.
 
     python launch.py --experiment=transformer_multi30k --data.folder=MULTI30K
     python launch.py sample --workdir=runs/transformer_multi30k-data.folder=MULTI30K \

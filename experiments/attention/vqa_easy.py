@@ -1,4 +1,4 @@
-"""easy-VQA: 48,248 questions about 5,000 pictures of one shape each, by question times image.
+r"""easy-VQA: 48,248 questions about 5,000 pictures of one shape each, by question times image.
 
     python launch.py --experiment=vqa_easy --data.path=EASY_VQA
     python launch.py predict --workdir=runs/vqa_easy-data.path=EASY_VQA --input=shape.png \

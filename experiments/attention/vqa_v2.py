@@ -1,4 +1,4 @@
-"""VQA v2: questions of people about photographs, by stacked attention: Yang et al. 2016.
+r"""VQA v2: questions of people about photographs, by stacked attention: Yang et al. 2016.
 
     python launch.py --experiment=vqa_v2 --data.images=train2014 \
         --data.questions=v2_OpenEnded_mscoco_train2014_questions.json \
@@ -12,7 +12,7 @@ answer; vqa_accuracy_nine is the figure that the published evaluation code gives
 network has ImageNet's weights and is not trained; this command trains all of it from the beginning,
 and the paper's way starts from a run of `resnet50_imagenet`:
 
-    --init_from=runs/resnet50_imagenet --init_include='backbone/*' --init_exclude='backbone/fc/*' \\
+    --init_from=runs/resnet50_imagenet --init_include='backbone/*' --init_exclude='backbone/fc/*' \
         --init_rename==backbone --optimizer.freeze='backbone/*'
 
 Measured: not trained here, for want of the data; 39,976,808 parameters.

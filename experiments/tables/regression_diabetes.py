@@ -1,4 +1,4 @@
-"""Linear regression on scikit-learn's diabetes table, by squared, absolute and Huber loss.
+r"""Linear regression on scikit-learn's diabetes table, by squared, absolute and Huber loss.
 
     python launch.py --experiment=regression_diabetes
     python launch.py compare --experiment=regression_diabetes --seed=0,1,2

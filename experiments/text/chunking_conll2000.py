@@ -1,4 +1,4 @@
-"""Noun, verb and other phrases of English sentences: the chunks of CoNLL-2000.
+r"""Noun, verb and other phrases of English sentences: the chunks of CoNLL-2000.
 
     python launch.py --experiment=chunking_conll2000 \
         --data.path=CONLL/train.txt.gz --data.test_path=CONLL/test.txt.gz

@@ -1,4 +1,4 @@
-"""Is a sentence of a review for or against the film? By an LSTM over its words, and their maximum.
+r"""Is a sentence of a review for or against the film? By an LSTM over its words, and their maximum.
 
     python launch.py --experiment=sentiment_polarity --data.path=RT_POLARITY --seed=0,1,2
     python launch.py --experiment=sentiment_polarity --data.path=RT_POLARITY \

@@ -1,4 +1,4 @@
-"""Parts of speech of English words, by their letters and by the words around them.
+r"""Parts of speech of English words, by their letters and by the words around them.
 
     python launch.py --experiment=tagging_ud --data.path=UD/train.tsv.gz \
         --data.validation_path=UD/dev.tsv.gz --data.test_path=UD/test.tsv.gz

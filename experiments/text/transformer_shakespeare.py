@@ -1,4 +1,4 @@
-"""A Transformer on Tiny Shakespeare, character by character: nanoGPT's, and one for a CPU.
+r"""A Transformer on Tiny Shakespeare, character by character: nanoGPT's, and one for a CPU.
 
     python launch.py --experiment=transformer_shakespeare --data.data_dir=~/tensorflow_datasets
     python launch.py sample --workdir=runs/transformer_shakespeare --prompt='ROMEO:'

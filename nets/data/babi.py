@@ -43,7 +43,7 @@ class Babi(Dataset):
             (`nets.data.stories`), tasks 1 to 3.
         task: number of the task. None means all.
         questions: questions of each task in the training text and in the test, where stories are
-            generated.
+            generated; each has five, so that a rest is left out.
         max_memories: sentences S at most.
         widths: other numbers of sentences, rising and below max_memories, that a batch may have.
         batch_size: questions in a training batch.
@@ -138,13 +138,14 @@ class Babi(Dataset):
 
     def read_prompt(self, text: str, metadata: dict[str, Any]) -> Input:
         """A story and, in the end, its question: "Anna went to the hall. Where is Anna?"."""
-        if text.count("?") != 1 or not text.rstrip().endswith("?"):
+        stripped = text.strip()
+        parts = [*map(babi_files.split_words, re.split("[.!?]", stripped.removesuffix("?")))]
+        *sentences, question = [words for words in parts if words] or [()]
+        if text.count("?") != 1 or not stripped.endswith("?") or not parts[-1]:
             raise UserError(
                 f"must have one question, the last, with a question mark, got {text!r}.",
                 "prompt",
             )
-        *story, asked = [s for s in re.split("[.!?]", text) if s.strip()] or [""]
-        sentences, question = [*map(babi_files.split_words, story)], babi_files.split_words(asked)
         ids = {word: k for k, word in enumerate(metadata["vocabulary"])}
         if unknown := sorted({w for s in (*sentences, question) for w in s if w not in ids}):
             raise UserError(f"has words that the training text has not: {', '.join(unknown)}.",
@@ -167,8 +168,7 @@ class Babi(Dataset):
             "inputs": np.pad(inputs, ((0, width - len(inputs)), (0, 0)))[None],
             "question": pad([[ids[w] for w in question]], longest),
         }
-        said = [" ".join(words) for words in (*sentences, question)]
-        return Input(batch, {"words": np.array(said)})
+        return Input(batch, {"words": np.array([*map(" ".join, (*sentences, question))])})
 
     def _widths(self, memories: int) -> tuple[int, ...]:
         return (*(width for width in self.widths if width < memories), memories)

@@ -68,13 +68,16 @@ def parse(lines: list[str], source: str, task: int) -> list[Question]:
         identity, _, text = line.strip(" ").partition(" ")
         if not identity.isdigit() or not text:
             raise UserError(f"{source}, line {number}, must begin with a number, got {line!r}.")
+        words = split_words(text.partition("\t")[0])
+        if not words:
+            raise UserError(f"{source}, line {number}, must have words, got {line!r}.")
         if identity == "1":
             story, sentences, places = story + 1, [], {}
         if "\t" not in text:
             places[identity] = len(sentences)
-            sentences.append(split_words(text))
+            sentences.append(words)
             continue
-        asked, answer, *rest = (part.strip() for part in text.split("\t"))
+        _, answer, *rest = (part.strip() for part in text.split("\t"))
         support = rest[0].split() if rest else []
         if not answer or not {*support} <= {*places}:
             raise UserError(
@@ -82,9 +85,7 @@ def parse(lines: list[str], source: str, task: int) -> list[Question]:
                 f"got {line!r}."
             )
         known = tuple(places[k] for k in support)
-        questions.append(
-            Question(task, story, tuple(sentences), split_words(asked), answer.lower(), known)
-        )
+        questions.append(Question(task, story, tuple(sentences), words, answer.lower(), known))
     return questions
 
 
@@ -93,7 +94,7 @@ def read(path: str, task: int | None) -> dict[str, list[Question]]:
 
     Args:
         path: the folder.
-        task: number of a task; None means all that are there.
+        task: number of a task; None means all of which there is a file.
 
     Raises:
         UserError: a file is missing or not as it should be.
@@ -101,9 +102,9 @@ def read(path: str, task: int | None) -> dict[str, list[Question]]:
     folder, questions = Path(path), {"train": [], "test": []}
     wanted = range(1, len(NAMES) + 1) if task is None else (task,)
     for number in wanted:
-        for split, rows in questions.items():
-            files = sorted(folder.glob(f"qa{number}_*_{split}.txt"))
-            if len(files) > 1 or (not files and task is not None):
+        found = {split: sorted(folder.glob(f"qa{number}_*_{split}.txt")) for split in questions}
+        for (split, rows), files in zip(questions.items(), found.values(), strict=True):
+            if len(files) > 1 or (not files and (task is not None or any(found.values()))):
                 raise UserError(
                     f"={path} must have one file qa{number}_*_{split}.txt, it has {len(files)}.",
                     "path",

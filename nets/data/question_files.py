@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +70,7 @@ def easy_vqa(path: str, side: int, validation: float) -> QuestionSet:
         images.npz            train_images and test_images [N, H, W, 3] uint8
         train_questions.json  a list of [question, answer, index of the image]
         test_questions.json   the same
-        answers.txt           an answer on each line
+        answers.txt           an answer on each line, no two the same
 
     Args:
         path: the folder.
@@ -77,13 +78,16 @@ def easy_vqa(path: str, side: int, validation: float) -> QuestionSet:
         validation: share of the training images that, with all of their questions, is held out.
 
     Raises:
-        UserError: a file is missing or has another form.
+        UserError: a file is missing or has another form, or a split is without a question.
     """
     setting, root = f"path={path}", Path(path).expanduser()
     names = ("images.npz", "train_questions.json", "test_questions.json", "answers.txt")
     if missing := [name for name in names if not (root / name).is_file()]:
         raise about(setting, f"has no {missing[0]}; {', '.join(names)} are needed.")
-    answers = tuple(corpora.read(root / "answers.txt", setting).split())
+    lines = corpora.read(root / "answers.txt", setting).splitlines()
+    answers = tuple(line.strip() for line in lines if line.strip())
+    if repeated := [answer for answer, times in Counter(answers).items() if times > 1]:
+        raise about(setting, f"answers.txt has {repeated[0]!r} more than once.")
     try:
         with np.load(root / "images.npz") as archive:
             stored = {split: archive[f"{split}_images"] for split in ("train", "test")}
@@ -101,6 +105,11 @@ def easy_vqa(path: str, side: int, validation: float) -> QuestionSet:
         for split, images in stored.items()
     }
     held, rest = holdout(len(stored["train"]), validation)
+    if validation and not held:
+        raise about(
+            f"validation={validation:g}",
+            f"holds out none of {len(rest)} training images; 0 asks for no validation.",
+        )
     arrays, by_split = {"test_images": stored["test"]}, {"test": questions["test"]}
     for split, rows in (("train", rest), ("validation", held)):
         index = {row: k for k, row in enumerate(rows)}
@@ -108,6 +117,10 @@ def easy_vqa(path: str, side: int, validation: float) -> QuestionSet:
         by_split[split] = [
             one._replace(image=index[one.image]) for one in questions["train"] if one.image in index
         ]
+        if rows and not by_split[split]:
+            raise about(setting, f"train_questions.json asks about no image of its {split} split.")
+    if not by_split["test"]:
+        raise about(setting, "test_questions.json has no question.")
     for split in by_split:
         images = [image_source.resize(image, side) for image in arrays[f"{split}_images"]]
         arrays[f"{split}_images"] = (
@@ -148,8 +161,8 @@ def vqa(files: dict[str, Files], square: Square) -> QuestionSet:
     `plain_answer` has them.
 
     Raises:
-        UserError: a file cannot be read or has another form, a question has no annotation, or an
-            image is not in the folder.
+        UserError: a file cannot be read or has another form, or no question, a question has no
+            annotation, or an image is not in the folder.
     """
     paths: dict[str, list[Path]] = {}
     questions, stats = {}, []
@@ -222,6 +235,8 @@ def _asked(files: Files) -> list[tuple[int, Asked]]:
         raise about(
             setting, "is not VQA's JSON of questions: image_id, question and question_id."
         ) from error
+    if not rows:
+        raise about(setting, "has no question.")
     if absent := [number for _, number, _ in rows if number not in annotations]:
         raise about(
             setting, f"has the question {absent[0]}, without an answer in {answer_setting}."

@@ -2,7 +2,8 @@
 
 Arrays are memory [B, M, N], M numbers in each of N slots, and weightings [B, H, N] of H heads: not
 negative, and each sums to one. The slots are the last axis: on a CPU a step is then three times as
-fast. All steps are differentiable (Graves, Wayne and Danihelka 2014, section 3).
+fast. All steps are differentiable (Graves, Wayne and Danihelka 2014, section 3). Likeness and
+powers are computed in float32 at least, and given in the dtype of the arguments.
 """
 
 import jax
@@ -33,12 +34,14 @@ def content_weighting(memory: jax.Array, keys: jax.Array, strengths: jax.Array) 
     Returns:
         [B, H, N] or [B, N].
     """
+    dtype = jnp.result_type(memory, keys, strengths)
+    memory, keys, strengths = map(_wide, (memory, keys, strengths))
     products = jnp.einsum("bmn,b...m->b...n", memory, keys)
     squares = memory * memory  # jnp.square would save twice the memory, too, for the gradient
     lengths = lax.rsqrt(squares.sum(1) + _NORM)  # [B, N]
     lengths = lengths.reshape(len(lengths), *(1,) * (keys.ndim - 2), -1)
     scales = strengths * lax.rsqrt(jnp.square(keys).sum(-1) + _NORM)  # [B, H]
-    return jax.nn.softmax(products * lengths * scales[..., None], axis=-1)
+    return jax.nn.softmax(products * lengths * scales[..., None], axis=-1).astype(dtype)
 
 
 def interpolate(content: jax.Array, before: jax.Array, gates: jax.Array) -> jax.Array:
@@ -93,8 +96,9 @@ def sharpen(weighting: jax.Array, powers: jax.Array) -> jax.Array:
         weighting: [B, H, N].
         powers: p [B, H], at least 1.
     """
-    weighting = jnp.where(weighting < 0, 0, weighting)
-    return jax.nn.softmax(powers[..., None] * jnp.log(weighting + _MASS), axis=-1)
+    dtype = jnp.result_type(weighting, powers)
+    weighting, powers = map(_wide, (jnp.where(weighting < 0, 0, weighting), powers))
+    return jax.nn.softmax(powers[..., None] * jnp.log(weighting + _MASS), axis=-1).astype(dtype)
 
 
 def read(memory: jax.Array, weighting: jax.Array) -> jax.Array:
@@ -126,3 +130,7 @@ def write(
     for w, _, a in heads:
         memory = memory + w * a
     return memory
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

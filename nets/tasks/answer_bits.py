@@ -22,7 +22,10 @@ _GROUPS = 8  # sizes at most, that of training and longer ones
 
 @dataclasses.dataclass(frozen=True)
 class AnswerBits(Task):
-    """Probabilities of bits, by `model(inputs, train=...) -> logits [B, T, K], carry`.
+    """Probabilities of bits, by `model(inputs, carry, train=...) -> logits [B, T, K], carry`.
+
+    `model.start(rows)` is the carry before the first step, and `model.traces(carry)` has what is
+    drawn of a carry (`nets.ntm.MemoryRNN`).
 
     The loss is the cross-entropy of all bits at the steps that count, summed over a sequence, in
     bits per sequence, as Graves, Wayne and Danihelka 2014 give it. Metrics, each the mean of the

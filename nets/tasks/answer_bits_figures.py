@@ -74,7 +74,8 @@ def _names(slots: np.ndarray) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _order(head: str) -> tuple[bool, int]:
-    """Heads that write come first, each kind by its numbers."""
-    kind, number = head.split()
-    return kind == "read", int(number)
+def _order(head: str) -> tuple[str, bool, int]:
+    """By layers; heads that write come first, each kind by its numbers."""
+    name, _, layer = head.partition(", ")
+    kind, number = name.split()
+    return layer, kind == "read", int(number)

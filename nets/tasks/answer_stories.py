@@ -43,6 +43,7 @@ class AnswerStories(Predictive):
     linear: Steps = 0
 
     maximise: ClassVar[tuple[str, ...]] = ("accuracy",)
+    measure: ClassVar[str] = "probability"  # of an answer, in a prediction
 
     def __post_init__(self) -> None:
         check_range(self, "linear", at_least=0)
@@ -141,7 +142,7 @@ class AnswerStories(Predictive):
         *story, question = source["words"].tolist()
         words = trained.metadata["vocabulary"]
         return answer_stories_figures.prediction(
-            story, question, *outputs, words, self._linear(trained.model_state)
+            story, question, *outputs, words, self.measure, self._linear(trained.model_state)
         )
 
     def _linear(self, model_state: dict) -> jax.Array:
@@ -163,6 +164,8 @@ class AnswerWithSupport(AnswerStories):
     """
 
     margin: float = 0.1
+
+    measure: ClassVar[str] = "score"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -203,13 +206,13 @@ class AnswerWithSupport(AnswerStories):
         return mean(metrics["loss"]), ({"step": model_state["step"] + train}, metrics)
 
     def outputs(self, model: nn.Module, params: Any, model_state: dict, batch: Batch) -> Any:
-        """As of `AnswerStories`; a sentence that was chosen has the weight 1, after none all 0."""
+        """Scores [1, V] of answers, and 1 at the sentence [1, K, S] that each hop chose, if any."""
         answers, scores = model.apply(
             {"params": params}, batch["inputs"], batch["question"], train=False
         )
         best, none = scores.argmax(-1), scores.shape[-1] - 1
         best = jnp.where(jnp.cumsum(best == none, axis=1) > 0, none, best)
-        return jax.nn.softmax(answers), jax.nn.one_hot(best, none)
+        return answers, jax.nn.one_hot(best, none)
 
 
 def ranking_loss(scores: jax.Array, right: jax.Array, margin: float) -> jax.Array:

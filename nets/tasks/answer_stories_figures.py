@@ -37,14 +37,14 @@ def hops(
     """For each question its last sentences, and their weights in every hop.
 
     Args:
-        rows: a batch of one row, probabilities [1, V] and weights [1, K, S] of each.
+        rows: a batch of one row, what answers [1, V] are worth and weights [1, K, S] of each.
         vocabulary: the words.
         linear: whether they are scores, before there is a softmax.
     """
     panels = []
-    for row, probabilities, weights in rows:
+    for row, answers, weights in rows:
         sentences = [_text(words, vocabulary) for words in row["inputs"][0] if words.any()]
-        answer, right = vocabulary[probabilities[0].argmax()], vocabulary[row["targets"][0]]
+        answer, right = vocabulary[answers[0].argmax()], vocabulary[row["targets"][0]]
         title = f"{_text(row['question'][0], vocabulary)}? {answer}"
         title += "" if answer == right else f" (not {right})"
         panels.append(_panel(title, sentences, weights[0]))
@@ -59,25 +59,26 @@ def hops(
 def prediction(
     story: Sequence[str],
     question: str,
-    probabilities: np.ndarray,
+    answers: np.ndarray,
     weights: np.ndarray,
     vocabulary: Sequence[str],
+    measure: str,
     linear: bool,
 ) -> Prediction:
-    """The answer from probabilities [1, V], and the sentences of most weight [1, K, S] by hop.
+    """The best of the answers [1, V], and the sentences of most weight [1, K, S] by hop.
 
-    `linear` as of `hops`.
+    `measure` says whether the answers' values are probabilities or scores; `linear` as of `hops`.
     """
-    best = int(probabilities[0].argmax())
-    answer, share = vocabulary[best], float(probabilities[0, best])
+    best = int(answers[0].argmax())
+    answer, value = vocabulary[best], float(answers[0, best])
     looked = weights[0, :, : len(story)]
     values = {
         "answer": answer,
-        "probability": share,
+        measure: value,
         "hops": [None if not linear and _nowhere(hop) else story[hop.argmax()] for hop in looked],
     }
     figure = _panel(f"{question}? {answer}", story, looked)
-    return Prediction(f"{question}? {answer} ({share:.2f})", values, figure)
+    return Prediction(f"{question}? {answer} ({measure} {value:.2f})", values, figure)
 
 
 def _nowhere(hop: np.ndarray) -> bool:

@@ -48,7 +48,8 @@ class Walk(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Explore(Task):
     """Exploration by `model.step(carry, x) -> (carry, features)` and `model.policy(features) ->
-    (logits, values)` (`nets.neural_slam`); `model.check_world(side)` refuses a world too wide.
+    (logits, values)`, from `model.initial_carry(rows)` on, where `model.view` is the side of what
+    it sees and `model.check_world(side)` refuses a world too wide (`nets.neural_slam.Explorer`).
 
     An episode is T steps in a world; x is what is in view and the last motion. The reward is that
     of each free cell that comes into view for the first time. The loss is that of the advantage

@@ -1,5 +1,7 @@
 """Questions about stories: what batches hold against the lines of the files, and mistakes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,8 @@ def test_questions_have_the_sentences_before_them():
         (["Mary moved."], "x, line 1, must begin with a number, got 'Mary moved.'"),
         (["1 Where?\thall\t3"], "line 1, must have an answer and numbers of sentences before it"),
         (["1 Where?\t\t"], "line 1, must have an answer"),
+        (["1 Mary moved.", "2 ..."], "line 2, must have words, got '2 ...'"),
+        (["1 Mary moved.", "2 ?\tyes\t1"], "line 2, must have words"),
     ],
 )
 def test_other_lines_are_refused(lines, message):
@@ -143,12 +147,13 @@ def test_a_prompt_is_read_as_a_story_and_its_question(folder):
     ]  # fmt: skip
     assert read.batch["inputs"].shape == (1, 2, 5) and read.batch["question"].shape == (1, 5)
     assert [words[k] for k in read.batch["question"][0, :3]] == ["where", "is", "eve"]
-    exclaimed = data.read_prompt("Eve is tall! Where is Eve?", metadata)
+    exclaimed = data.read_prompt("Eve is tall! ... Where is Eve?", metadata)
     assert exclaimed.source["words"].tolist() == ["eve is tall", "where is eve"]
     for text, message in [
         ("Mary moved to the hallway. Eve is tall.", "one question, the last, with a question mark"),
         ("Where is Eve? Eve is tall.", "one question, the last, with a question mark"),
         ("Is Eve tall? Where is Eve?", "one question, the last, with a question mark"),
+        ("Eve is tall. Where is Eve. - ?", "one question, the last, with a question mark"),
         ("", "one question, the last, with a question mark, got ''"),
         ("Bob is tall. Is Zoe tall?", "has words that the training text has not: bob, zoe"),
         ("Where is Eve?", "from 1 to 3 sentences before its question, as .* training have, got 0"),
@@ -164,6 +169,13 @@ def test_mistakes_are_refused(folder, tmp_path):
         Babi(task=4)
     with pytest.raises(UserError, match=r"must have one file qa2_\*_train.txt, it has 0"):
         Babi(**fields(folder, task=2)).metadata()
+    known = next(Path(folder).glob("qa4_*_test.txt")).read_text()
+    for split, missing in (("test", "train"), ("train", "test")):  # one of the two, and no task
+        other = Path(folder) / f"qa2_x_{split}.txt"
+        other.write_text(known)
+        with pytest.raises(UserError, match=rf"must have one file qa2_\*_{missing}.txt, it has 0"):
+            Babi(**fields(folder)).metadata()
+        other.unlink()
     with pytest.raises(UserError, match=r"has no questions qaN_\*_train.txt"):
         Babi(**fields(str(tmp_path / "nothing"))).metadata()
     with pytest.raises(UserError, match="widths must rise from 1 to below max_memories=3"):

@@ -29,14 +29,14 @@ def write_easy(root, **changes):
     files = {"train_questions": train, "test_questions": test} | changes
     for name, rows in files.items():
         (root / f"{name}.json").write_text(json.dumps(rows))
-    (root / "answers.txt").write_text("circle\nred\nyes\nno\n")
+    (root / "answers.txt").write_text("circle\n red \nyes\n\nno\nlight blue\n")
     return {"path": str(root), "batch_size": 6, "eval_batch_size": 5, "image_size": 8}
 
 
 def test_easy_vqa(tmp_path):
     data = Questions(**write_easy(tmp_path), max_length=5, validation=0.2)
     metadata = data.metadata()
-    assert metadata["class_names"] == ["circle", "red", "yes", "no"]
+    assert metadata["class_names"] == ["circle", "red", "yes", "no", "light blue"]
     assert metadata["vocabulary"] == ["", "<unk>", *"is a circle color it shape the what".split()]
     assert metadata["sizes"] == {"train": 16, "validation": 4, "test": 2}
     assert metadata["train_examples"] == 16 and metadata["question_types"] == [
@@ -75,6 +75,13 @@ def test_easy_vqa(tmp_path):
         ({"test_questions": [["a", "maybe", 1]]}, "has the answer 'maybe', not in answers.txt"),
         ({"images": None}, "has no images.npz; images.npz, train_questions.json"),
         ({"broken": None}, "images.npz has no train_images and test_images"),
+        ({"answers": "yes\nno\nyes"}, "answers.txt has 'yes' more than once"),
+        ({"test_questions": []}, "test_questions.json has no question"),
+        ({"train_questions": []}, "train_questions.json asks about no image of its train split"),
+        (
+            {"train_questions": [["Is it a circle?", "yes", 0]]},
+            "train_questions.json asks about no image of its validation split",
+        ),
     ],
 )
 def test_mistakes_in_easy_vqa_are_named(changes, message, tmp_path):
@@ -83,9 +90,16 @@ def test_mistakes_in_easy_vqa_are_named(changes, message, tmp_path):
         (tmp_path / "images.npz").unlink()
     if "broken" in changes:
         (tmp_path / "images.npz").write_bytes(b"PK")
+    if "answers" in changes:
+        (tmp_path / "answers.txt").write_text(changes["answers"])
     with pytest.raises(UserError, match=message) as error:
         Questions(**written).metadata()
     assert error.value.field == "path"
+
+
+def test_a_validation_without_images_is_refused(tmp_path):
+    with pytest.raises(UserError, match="=0.01 holds out none of 10 training images; 0 asks for"):
+        Questions(**write_easy(tmp_path), validation=0.01).metadata()
 
 
 ASKED = [  # image, question, question_id, answer_type, the answers of ten people
@@ -181,6 +195,7 @@ def test_vqa_files(tmp_path, in_memory_mb):
         ({"images": "none"}, "images", "is no folder"),
         ({"questions": "{"}, "questions", "is not complete JSON"),
         ({"questions": {"a": 1}}, "questions", "is not VQA's JSON of questions"),
+        ({"questions": {"questions": []}}, "questions", "has no question"),
         ({"annotations": {"a": 1}}, "annotations", "is not VQA's JSON of annotations"),
         ({"annotations": {"annotations": []}}, "questions", "has the question 10, without an answ"),
         (

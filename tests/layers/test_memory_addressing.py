@@ -87,6 +87,21 @@ def test_one_slot_alone_stays_finite_through_sharpening():
     assert value == 1 and all(np.isfinite(a).all() for a in by)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_precision_has_finite_gradients_where_nothing_is_near(dtype):
+    one = jnp.zeros((1, 1, N), dtype).at[0, 0, 2].set(1)
+    powers, memory, keys = (jnp.zeros(s, dtype) for s in ((1, 1), (1, M, N), (1, 1, M)))
+    sharp, slope = jax.value_and_grad(lambda w: addressing.sharpen(w, powers + 9)[0, 0, 2])(one)
+    assert sharp == 1 and sharp.dtype == dtype and jnp.isfinite(slope).all()
+    close(addressing.sharpen(0 * one, powers + 1).astype(float), np.float32(dtype(1 / N)))
+
+    def first(memory, keys):
+        return addressing.content_weighting(memory, keys, powers + 1)[0, 0, 0]
+
+    slopes = jax.grad(first, (0, 1))(memory, keys)
+    assert all(jnp.isfinite(slope).all() and slope.dtype == dtype for slope in slopes)
+
+
 def test_reading_and_writing_go_slot_by_slot():
     w, erased, added = weightings(6), RNG.random((B, H, M)), RNG.normal(size=(B, H, M))
     reads, memory = np.zeros((B, H, M)), SLOTS.copy()

@@ -121,7 +121,24 @@ def test_a_prediction_names_the_answer_and_the_sentences():
     before = task.prediction(trained._replace(model_state={"step": 0}), read.source, outputs)
     assert before.values["hops"] == ["anna went to the hall"] * 2  # of the highest score
     assert predicted.values["answer"] in DATA.metadata()["vocabulary"]
-    assert predicted.summary.startswith("where is anna?")
+    share = predicted.values["probability"]
+    assert share == pytest.approx(probabilities.max()) and probabilities.sum() == pytest.approx(1)
+    answer = predicted.values["answer"]
+    assert predicted.summary == f"where is anna? {answer} (probability {share:.2f})"
+
+
+def test_a_network_with_support_gives_scores_and_no_probabilities():
+    task = [*MODELS][1]
+    model, params, state, _, _ = made(task)
+    read = DATA.read_prompt("Anna went to the hall. Where is Anna?", DATA.metadata())
+    outputs = jax.device_get(task.outputs(model, params, state, read.batch))
+    trained = Trained(model, params, state, DATA.metadata(), None, None, jax.random.key(0))
+    predicted = task.prediction(trained, read.source, outputs)
+    scores, _ = model.apply(
+        {"params": params}, read.batch["inputs"], read.batch["question"], train=False
+    )
+    assert predicted.values["score"] == pytest.approx(float(scores.max()), rel=1e-5)
+    assert predicted.values.keys() == {"answer", "score", "hops"}
 
 
 class Chooses(nn.Module):
@@ -138,7 +155,7 @@ def test_what_is_chosen_after_none_is_not_looked_at():
     assert hops.tolist() == [[[0, 1], [0, 0], [0, 0]]]
     story, shares = ["a b", "c d"], np.array([[0.25, 0.75]])
     predicted = answer_stories_figures.prediction(
-        story, "e", shares, np.asarray(hops), ["no", "yes"], linear=False
+        story, "e", shares, np.asarray(hops), ["no", "yes"], "score", linear=False
     )
     assert predicted.values["hops"] == ["c d", None, None] and predicted.values["answer"] == "yes"
     row = batch | {"targets": np.array([1])}
