@@ -121,7 +121,7 @@ class MemN2N(nn.Module):
         """How many memories ago each sentence was, [B, S]; 0 is the last."""
         rows, slots = mask.shape
         count = mask.sum(1, keepdims=True)
-        after = jnp.clip(jnp.cumsum(mask[:, ::-1], axis=1)[:, ::-1] - 1, 0)
+        after = _later(mask)
         if train and self.noise:
             many, where = jax.random.split(self.make_rng("dropout"))
             most = jnp.ceil(self.noise * count).astype(int)
@@ -200,10 +200,8 @@ class MemoryNetwork(nn.Module):
         none = self.param("none", nn.initializers.normal(0.1), (self.features,), self.param_dtype)
         answers = words[5]
         mask = (story > 0).any(-1)
-        after = jnp.clip(mask.sum(1, keepdims=True) - 1 - jnp.arange(mask.shape[1])[None], 0)
-        memories = _encode(self, story, words[:3]) + jnp.einsum(
-            "bsm,nmd->bsnd", jax.nn.one_hot(after, self.max_memories, dtype=self.dtype), ages
-        )
+        age = jax.nn.one_hot(_later(mask), self.max_memories, dtype=self.dtype)
+        memories = _encode(self, story, words[:3]) + jnp.einsum("bsm,nmd->bsnd", age, ages)
         asked = _encode(self, question, words[3:5])
         rows, empty = len(story), jnp.zeros((len(story), 1, self.features), self.dtype)
         last = jnp.broadcast_to(none.astype(self.dtype), empty.shape)
@@ -222,6 +220,11 @@ class MemoryNetwork(nn.Module):
             state = state + jnp.take_along_axis(chosen, best, axis=1)[:, 0]
             response = response + jnp.take_along_axis(told, best, axis=1)[:, 0]
         return response.astype(wide) @ answers.astype(wide).T, jnp.stack(scores, axis=1)
+
+
+def _later(mask: jax.Array) -> jax.Array:
+    """How many memories come after each, [B, S], where the mask [B, S] says which there are."""
+    return jnp.clip(jnp.cumsum(mask[:, ::-1], axis=1)[:, ::-1] - 1, 0)
 
 
 def _weights(scores: jax.Array, mask: jax.Array, slots: int) -> jax.Array:

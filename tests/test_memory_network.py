@@ -155,13 +155,13 @@ def test_a_sentence_without_words_is_no_memory_wherever_it_stands():
     mask = jnp.array([[True, False, True, True, False], [False, True, True, True, False]])
     ages = MODEL.apply({}, mask, False, method="_ages")
     assert ages[mask].reshape(2, 3).tolist() == [[2, 1, 0]] * 2
-    params = {"params": made(MODEL)}
-    full = jnp.asarray(STORY[1:, :3])
-    gap = jnp.insert(full, 1, 0, axis=1)
-    question = jnp.asarray(QUESTION[1:])
-    logits = [jax.jit(functools.partial(MODEL.apply, train=False))(params, story, question)
-              for story in (full, gap)]  # fmt: skip
-    np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
+    full, question = jnp.asarray(STORY[1:, :3]), jnp.asarray(QUESTION[1:])
+    for model in (MODEL, MemoryNetwork(V, D, hops=2, max_memories=5)):
+        params = {"params": made(model)}
+        apply = jax.jit(functools.partial(model.apply, train=False))
+        stories = full, jnp.insert(full, 1, 0, axis=1)
+        logits = [jax.tree.leaves(apply(params, story, question))[0] for story in stories]
+        np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-5)
 
 
 def test_noise_of_a_long_story_is_the_authors_and_stays_within_the_slots():

@@ -16,9 +16,9 @@ class NGrams(BitProblem):
     Graves, Wayne and Danihelka 2014, section 4.4: the probability that a bit is 1 after each of the
     2^(order - 1) contexts is drawn from Beta(1/2, 1/2). "inputs" [B, length - 1, 1], padded as
     `BitProblem` says, are the bits, "targets" those after them; the first order - 1 bits are not
-    predicted. "optimal" [B] float32
-    are the bits that the best estimator needs for a sequence, (N_1 + 1/2) / (N_0 + N_1 + 1) from
-    how often 0 and 1 came after the context (equation 10; Murphy 2012).
+    predicted. "optimal" [B] float32 are the bits that the best estimator needs for a sequence,
+    (N_1 + 1/2) / (N_0 + N_1 + 1) from how often 0 and 1 came after the context (equation 10;
+    Murphy 2012).
 
     Attributes:
         length: bits of a sequence.
