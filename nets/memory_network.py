@@ -10,6 +10,7 @@ from flax import linen as nn
 from jax.typing import ArrayLike, DTypeLike
 
 from nets.layers.checks import check_at_least, check_choice, check_probability
+from nets.layers.precision import at_least_float32
 
 Tying = Literal["adjacent", "layerwise"]
 Encoding = Literal["position", "bag"]
@@ -119,10 +120,9 @@ class MemN2N(nn.Module):
 
     def _ages(self, mask: jax.Array, train: bool) -> jax.Array:
         """How many memories ago each sentence was, [B, S]; 0 is the last."""
-        rows, slots = mask.shape
-        count = mask.sum(1, keepdims=True)
         after = _later(mask)
         if train and self.noise:
+            (rows, slots), count = mask.shape, mask.sum(1, keepdims=True)
             many, where = jax.random.split(self.make_rng("dropout"))
             most = jnp.ceil(self.noise * count).astype(int)
             places = count + jax.random.randint(many, (rows, 1), 0, most + 1)
@@ -229,7 +229,7 @@ def _later(mask: jax.Array) -> jax.Array:
 
 def _weights(scores: jax.Array, mask: jax.Array, slots: int) -> jax.Array:
     """Softmax [B, S] of scores [B, S], and of 0 for each of the empty slots, left out."""
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    scores = at_least_float32(scores)
     count = mask.sum(1, keepdims=True)
     top = jnp.max(scores, axis=1, keepdims=True, initial=-jnp.inf, where=mask)
     top = jax.lax.stop_gradient(jnp.where(count < slots, jnp.maximum(top, 0), top))

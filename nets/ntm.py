@@ -10,7 +10,14 @@ from jax.typing import DTypeLike
 from nets.layers import memory_addressing as addressing
 from nets.layers.checks import check_at_least, check_choice
 from nets.layers.recurrent import Recurrent
-from nets.layers.recurrent_cell import Cell, add_bias, glorot_gates, orthogonal_gates, tanh
+from nets.layers.recurrent_cell import (
+    Cell,
+    add_bias,
+    glorot_gates,
+    layer_traces,
+    orthogonal_gates,
+    tanh,
+)
 from nets.layers.sequence import output_layer
 from nets.lstm import LSTM, LSTMCarry
 
@@ -290,11 +297,7 @@ class MemoryRNN(nn.Module):
     @nn.nowrap
     def traces(self, carry: Carry) -> dict[str, jax.Array]:
         """Where the heads are, [B, N] by their names; none without a memory."""
-        return {
-            f"{name}, layer {i}" if i else name: weighting
-            for i, (cell,) in enumerate(carry)
-            for name, weighting in self.cell.traces(cell).items()
-        }
+        return layer_traces(self.cell, (layer[0] for layer in carry))
 
     @nn.nowrap
     def _zeros(self, rows: int) -> Carry:

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from nets.elman import Elman, Jordan, Trace
 from nets.gru import GRU, MGU
 from nets.layers.recurrent import Backend, Recurrent
+from nets.layers.recurrent_cell import layer_traces
 from nets.layers.sequence import one_hot, output_layer, recurrent_layers
 from nets.lstm import LSTM
 from nets.stack_rnn import StackRNN
@@ -159,9 +160,7 @@ class ManyToMany(nn.Module):
     @nn.nowrap
     def traces(self, carry: Carry) -> dict[str, jax.Array]:
         """The memory of the layers after a step, [B, C] by its name; nothing of most cells."""
-        layers = [self.cell.traces(layer[0]) for layer in carry]
-        names = [f"{name}, layer {i}" if i else name for i, t in enumerate(layers) for name in t]
-        return dict(zip(names, (a for t in layers for a in t.values()), strict=True))
+        return layer_traces(self.cell, (layer[0] for layer in carry))
 
     @nn.nowrap
     def _layers(self, **options: Any) -> Recurrent:

@@ -19,6 +19,7 @@ from nets.layers.attention import attend, weighted_sum
 from nets.layers.attention_scores import Additive
 from nets.layers.backbone_stage import backbone_stage, coordinates
 from nets.layers.checks import check_at_least, check_choice
+from nets.layers.precision import at_least_float32
 from nets.question_reader import answer, check_questions, embedded, model_dense, read_questions
 
 Stages = dict[str, jax.Array]
@@ -140,7 +141,7 @@ class ProductVQA(nn.Module):
         check_questions(self, images, questions)
         a = backbone_stage(self, images, train, rank=2)
         if self.normalised:
-            wide = a.astype(jnp.promote_types(a.dtype, jnp.float32))
+            wide = at_least_float32(a)
             a = wide * jax.lax.rsqrt(jnp.square(wide).sum(-1, keepdims=True) + 1e-12)
         v = nn.tanh(model_dense(self, self.joint, "image")(a))
         v = v.reshape(len(v), *[1] * (questions.ndim - 2), self.joint)

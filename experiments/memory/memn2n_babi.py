@@ -1,4 +1,4 @@
-r"""Twenty kinds of questions about stories, by an end-to-end memory network: Sukhbaatar 2015.
+r"""Twenty kinds of questions about stories, by a memory network: Sukhbaatar et al. 2015.
 
     python launch.py --experiment=memn2n_babi --data.path=BABI
     python launch.py compare --experiment=memn2n_babi --data.path=BABI

@@ -68,16 +68,17 @@ def parse(lines: list[str], source: str, task: int) -> list[Question]:
         identity, _, text = line.strip(" ").partition(" ")
         if not identity.isdigit() or not text:
             raise UserError(f"{source}, line {number}, must begin with a number, got {line!r}.")
-        words = split_words(text.partition("\t")[0])
+        said, *fields = (part.strip() for part in text.split("\t"))
+        words = split_words(said)
         if not words:
             raise UserError(f"{source}, line {number}, must have words, got {line!r}.")
         if identity == "1":
             story, sentences, places = story + 1, [], {}
-        if "\t" not in text:
+        if not fields:
             places[identity] = len(sentences)
             sentences.append(words)
             continue
-        _, answer, *rest = (part.strip() for part in text.split("\t"))
+        answer, *rest = fields
         support = rest[0].split() if rest else []
         if not answer or not {*support} <= {*places}:
             raise UserError(
@@ -103,20 +104,21 @@ def read(path: str, task: int | None) -> dict[str, list[Question]]:
     wanted = range(1, len(NAMES) + 1) if task is None else (task,)
     for number in wanted:
         found = {split: sorted(folder.glob(f"qa{number}_*_{split}.txt")) for split in questions}
-        for (split, rows), files in zip(questions.items(), found.values(), strict=True):
-            if len(files) > 1 or (not files and (task is not None or any(found.values()))):
+        if task is None and not any(found.values()):
+            continue
+        for split, files in found.items():
+            if len(files) != 1:
                 raise UserError(
                     f"={path} must have one file qa{number}_*_{split}.txt, it has {len(files)}.",
                     "path",
                 )
-            for file in files:
-                try:
-                    lines = file.read_text(encoding="utf-8").splitlines()
-                except (OSError, UnicodeDecodeError) as error:
-                    raise UserError(
-                        f"={path} has {file.name}, unreadable: {error}", "path"
-                    ) from None
-                rows += parse(lines, f"path={file}", number)
+            try:
+                lines = files[0].read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(
+                    f"={path} has {files[0].name}, unreadable: {error}", "path"
+                ) from None
+            questions[split] += parse(lines, f"path={files[0]}", number)
     for split, rows in questions.items():
         if not rows:
             raise UserError(f"={path} has no questions qaN_*_{split}.txt.", "path")

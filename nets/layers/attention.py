@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from nets.layers.precision import at_least_float32
+
 
 class Attention(nn.Module):
     """A sum of values, weighted by the scores of a query and their keys (Bahdanau et al. 2015).
@@ -93,7 +95,7 @@ def masked_softmax(scores: jax.Array, mask: jax.Array | None = None) -> jax.Arra
     Raises:
         ValueError: the mask has another shape.
     """
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    scores = at_least_float32(scores)
     if mask is None:
         return jax.nn.softmax(scores)
     mask = expand_to_queries(mask, scores.shape)

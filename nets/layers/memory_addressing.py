@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nets.layers.precision import at_least_float32
+
 _NORM = 1e-6  # added to squared norms: an empty slot is like no key
 _MASS = 1e-16  # added to weightings before their logarithm
 
@@ -35,7 +37,7 @@ def content_weighting(memory: jax.Array, keys: jax.Array, strengths: jax.Array) 
         [B, H, N] or [B, N].
     """
     dtype = jnp.result_type(memory, keys, strengths)
-    memory, keys, strengths = map(_wide, (memory, keys, strengths))
+    memory, keys, strengths = map(at_least_float32, (memory, keys, strengths))
     products = jnp.einsum("bmn,b...m->b...n", memory, keys)
     squares = memory * memory  # jnp.square would save twice the memory, too, for the gradient
     lengths = lax.rsqrt(squares.sum(1) + _NORM)  # [B, N]
@@ -97,7 +99,7 @@ def sharpen(weighting: jax.Array, powers: jax.Array) -> jax.Array:
         powers: p [B, H], at least 1.
     """
     dtype = jnp.result_type(weighting, powers)
-    weighting, powers = map(_wide, (jnp.where(weighting < 0, 0, weighting), powers))
+    weighting, powers = map(at_least_float32, (jnp.where(weighting < 0, 0, weighting), powers))
     return jax.nn.softmax(powers[..., None] * jnp.log(weighting + _MASS), axis=-1).astype(dtype)
 
 
@@ -130,7 +132,3 @@ def write(
     for w, _, a in heads:
         memory = memory + w * a
     return memory
-
-
-def _wide(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from nets.layers.precision import at_least_float32
+
 
 class Mixture(NamedTuple):
     """M bivariate Gaussians and P Bernoulli variables, of any leading axes [...].
@@ -50,7 +52,7 @@ def mixture(outputs: jax.Array, pens: int = 1) -> Mixture:
     Raises:
         ValueError: the last axis is not 6 M + P with M at least 1.
     """
-    outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+    outputs = at_least_float32(outputs)
     mixtures, rest = divmod(outputs.shape[-1] - pens, 6)
     if mixtures < 1 or rest:
         raise ValueError(

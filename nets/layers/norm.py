@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least
+from nets.layers.precision import at_least_float32
 
 BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
 """Batch normalisation (Ioffe and Szegedy 2015) of x [..., C] over all axes but the last.
@@ -84,7 +85,7 @@ def local_response_norm(
         ValueError: `size` is below 1.
     """
     check_at_least("size", size, 1)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = at_least_float32(x)
     rank = x.ndim - 1
     pads = ((0, 0),) * rank + ((size // 2, (size - 1) // 2),)
     window, strides = (1,) * rank + (size,), (1,) * (rank + 1)

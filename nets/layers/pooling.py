@@ -24,6 +24,7 @@ from nets.layers.conv_windows import (
     output_size,
     to_tuple,
 )
+from nets.layers.precision import at_least_float32
 
 PerAxis = int | Sequence[int]
 """One number for all spatial axes, or one for each."""
@@ -78,7 +79,7 @@ def sum_pool(
         [2.0, 2.0]
     """
     x, spans = _spans("sum pooling", x, window, strides, padding, ceil)
-    return _by_axis(_wide(x), spans, _sum).astype(x.dtype)
+    return _by_axis(at_least_float32(x), spans, _sum).astype(x.dtype)
 
 
 def average_pool(
@@ -100,7 +101,7 @@ def average_pool(
             true by default there). Positions that `ceil` adds beyond the padding never count.
     """
     x, spans = _spans("average pooling", x, window, strides, padding, ceil)
-    y = _by_axis(_wide(x), spans, _sum)
+    y = _by_axis(at_least_float32(x), spans, _sum)
     for axis, span in enumerate(spans, 1):
         weights = 1 / span.counts(count_padding)
         y = y * weights.astype(y.dtype).reshape(_along(axis, y.ndim))
@@ -134,7 +135,7 @@ def norm_pool(
     check_at_least("p", p, 1)
     x, spans = _spans("norm pooling", x, window, strides, padding, ceil)
     join = {1: _sum, math.inf: _maximum}.get(p, functools.partial(_norm, p=p))
-    wide = _wide(x)
+    wide = at_least_float32(x)
     magnitude = wide * jnp.sign(wide)  # |x|, with gradient 0 at 0, unlike jnp.abs
     return _by_axis(magnitude, spans, join).astype(x.dtype)
 
@@ -299,10 +300,6 @@ def _pad(x, low, high, axis, fill):
     pads = [(0, 0, 0)] * x.ndim
     pads[axis] = (low, high, 0)
     return lax.pad(x, np.array(fill, x.dtype), pads)
-
-
-def _wide(x):
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _along(axis: int, rank: int) -> tuple[int, ...]:

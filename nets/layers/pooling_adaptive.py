@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 
 from nets.layers.conv_windows import to_tuple
+from nets.layers.precision import at_least_float32
 
 
 def adaptive_average(x: jax.Array, sizes: int | Sequence[int]) -> jax.Array:
@@ -27,7 +28,7 @@ def adaptive_average(x: jax.Array, sizes: int | Sequence[int]) -> jax.Array:
     Raises:
         ValueError: there are more or fewer `sizes` than spatial axes, or one is below 1.
     """
-    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    y = at_least_float32(x)
     for axis, m in enumerate(to_tuple(sizes, x.ndim - 2, "sizes"), start=1):
         if m != x.shape[axis]:
             weights = jnp.asarray(_bin_weights(x.shape[axis], m), y.dtype)

@@ -1,6 +1,7 @@
 """The base class of recurrent cells, and functions that cells are built from."""
 
 import functools
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import jax
@@ -12,6 +13,7 @@ from jax.typing import DTypeLike
 
 from nets.layers.checks import check_at_least
 from nets.layers.noinline import noinline
+from nets.layers.precision import at_least_float32
 
 Carry = Any
 """A NamedTuple of arrays [B, ...]; each cell defines its own."""
@@ -103,6 +105,15 @@ class Cell(nn.Module):
     def cudnn(self) -> bool:
         """Whether cuDNN supports this cell (`nets.layers.recurrent_cudnn`)."""
         return False
+
+
+def layer_traces(cell: Cell, carries: Iterable[Carry]) -> dict[str, jax.Array]:
+    """The traces of a cell's carries, one of each layer; from the second on their names tell it."""
+    return {
+        f"{name}, layer {i}" if i else name: trace
+        for i, carry in enumerate(carries)
+        for name, trace in cell.traces(carry).items()
+    }
 
 
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -202,7 +213,7 @@ def layer_norm(weights: dict, name: str, x: jax.Array) -> jax.Array:
     """
     if f"{name}_scale" not in weights:
         return x
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = at_least_float32(x)
     centred = wide - wide.mean(-1, keepdims=True)
     inverse = lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6)
     y = per_unit_scale(centred * inverse, weights[f"{name}_scale"])

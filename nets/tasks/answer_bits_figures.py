@@ -74,8 +74,8 @@ def _names(slots: np.ndarray) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _order(head: str) -> tuple[str, bool, int]:
+def _order(head: str) -> tuple[int, bool, int]:
     """By layers; heads that write come first, each kind by its numbers."""
-    name, _, layer = head.partition(", ")
+    name, _, layer = head.partition(", layer ")
     kind, number = name.split()
-    return layer, kind == "read", int(number)
+    return int(layer or 0), kind == "read", int(number)

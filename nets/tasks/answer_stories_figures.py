@@ -37,7 +37,7 @@ def hops(
     """For each question its last sentences, and their weights in every hop.
 
     Args:
-        rows: a batch of one row, what answers [1, V] are worth and weights [1, K, S] of each.
+        rows: a batch of one row, values of answers [1, V] and weights [1, K, S] of each.
         vocabulary: the words.
         linear: whether they are scores, before there is a softmax.
     """

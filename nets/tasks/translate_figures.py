@@ -58,7 +58,7 @@ def alignments(
 def _line(
     rows: dict[str, np.ndarray], decoded: np.ndarray, i: int, tokenizer: Any, target_tokenizer: Any
 ) -> str:
-    """What was read and written, and what was to be written where that is something else."""
+    """A source with its translation, and with the right one where the translation is another."""
     line = f"{tokenizer.decode(rows['inputs'][i])} -> {target_tokenizer.decode(decoded[i])}"
     if (decoded[i] == rows["targets"][i]).all():
         return line

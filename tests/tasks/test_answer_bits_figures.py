@@ -27,11 +27,12 @@ def test_heads_are_in_order_and_slots_are_named_by_how_far_they_are_from_the_fir
     row = {"inputs": np.zeros((3, 2)), "targets": np.ones((3, 1)), "mask": np.array([0, 1, 1])}
     weights = np.zeros((1, 3, 6))
     weights[0, :, 5], weights[0, 2, 1] = 1, 0.5
-    names = ("read 1", "read 1, layer 1", "read 10", "read 2", "write 1", "write 2")
+    deep = [f"read 1, layer {k}" for k in (2, 10)]
+    names = ("read 1", *reversed(deep), "read 10", "read 2", "write 1", "write 2")
     heads = dict.fromkeys(names, weights)
     figure = sequences({"as in training": row}, np.ones((1, 3, 1)), heads)["answers"]
     named = [drawn.label.partition(":")[0] for drawn in figure.maps[3:]]
-    assert named == ["write 1", "write 2", "read 1", "read 2", "read 10", "read 1, layer 1"]
+    assert named == ["write 1", "write 2", "read 1", "read 2", "read 10", *deep]
     drawn = figure.maps[3]
     assert drawn.names == ("-1", "0", "1")
     np.testing.assert_array_equal(drawn.values, weights[0][:, [5, 0, 1]])
